@@ -1,0 +1,1 @@
+"""The ``elr`` command. Each command is one module with ``run(arguments) -> exit status``."""

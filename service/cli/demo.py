@@ -1,0 +1,85 @@
+"""``elr demo``: simulated venues, warm from the first tick, everything labelled simulated."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import random
+import sys
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from service.cli.running import run_until_stopped
+from service.clock import ServiceClock
+from service.config import Config, load
+from service.errors import ConfigError
+from service.simulation import MarketModel, SimulatedVenues, denominators
+from service.wiring.demo import drive_past, start_of_past
+from service.wiring.engine import Engine
+from service.wiring.service import Outputs, Service, new_epoch
+from service.wiring.setup import rules_of, venues_of
+
+log = logging.getLogger(__name__)
+
+
+def run(options: argparse.Namespace) -> int:
+    config = _config(options)
+    logging.getLogger().setLevel(config.service.log_level.upper())
+    rng = random.Random(options.seed)
+    clock = ServiceClock()
+    bases = denominators(options.seed, config.service.symbols, start_of_past(clock.now_ms()))
+    engine = Engine(config.service.symbols, rules_of(config), config.market, bases)
+    model = MarketModel(options.seed, config.service.symbols, start_of_past(clock.now_ms()))
+    _drive(engine, model, clock)
+
+    async def main(stop: asyncio.Event) -> None:
+        venues = venues_of(config)
+        simulated = SimulatedVenues(model, clock, rng)
+        endpoints = await simulated.start()
+        try:
+            service = Service(
+                config=config,
+                source="simulated",
+                venues=venues,
+                endpoints={name: endpoints[name] for name in venues},
+                denominators=bases,
+                engine=engine,
+                clock=clock,
+                rng=rng,
+                epoch=new_epoch(clock.now_ms(), rng),
+                outputs=Outputs(options.record, options.signals),
+            )
+            await service.run(stop)
+        finally:
+            await simulated.stop()
+
+    run_until_stopped(main)
+    return 0
+
+
+def _config(options: argparse.Namespace) -> Config:
+    config = load(options.config)
+    if options.port is None:
+        return config
+    if not 0 <= options.port <= 65535:
+        raise ConfigError([f"--port {options.port}: between 0 and 65535"])
+    return config.model_copy(update={"feed": config.feed.model_copy(update={"port": options.port})})
+
+
+def _drive(engine: Engine, model: MarketModel, clock: ServiceClock) -> None:
+    if not sys.stderr.isatty():
+        log.info("driving 26 simulated hours through the core, so that every window is warm")
+        drive_past(engine, model, clock, lambda share: None)
+        log.info("warm")
+        return
+    columns = (
+        TextColumn("warming up: 26 simulated hours"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+        drive_past(engine, model, clock, lambda share: bar.update(task, completed=share))

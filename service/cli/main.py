@@ -1,0 +1,139 @@
+"""Arguments, help texts and exit statuses: 0 done or SIGTERM, 1 runtime failure, 2 usage or configuration, 3 bad data met."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+
+from service import __version__
+from service.errors import ConfigError, ServiceError, TapeError
+
+DONE, FAILED, USAGE, BAD_DATA = 0, 1, 2, 3
+
+DESCRIPTION = """\
+Estimated leverage ratio (ELR) of crypto perpetual futures, in real time: how loaded each market is, how fragile that
+makes it, and which way the crowd leans, published every ten seconds over WebSocket and as Prometheus metrics.
+
+  elr demo       try it: simulated venues, no network needed; then open http://127.0.0.1:8080/v1/signals/BTC
+  elr watch      a live table in the terminal, of whatever runs on port 8080
+  elr serve      the real thing: public data of live venues, no keys
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="elr", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"elr {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    def command(name: str, text: str, detail: str) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name, help=text, description=detail, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+
+    def outputs(target: argparse.ArgumentParser) -> None:
+        target.add_argument(
+            "--record", metavar="TAPE", type=Path, help="keep raw frames here, for `elr replay` (appended)"
+        )
+        target.add_argument(
+            "--signals", metavar="FILE", type=Path, help="append each signal body here, one JSON line each"
+        )
+
+    serve = command(
+        "serve",
+        "serve signals from live venues",
+        "Read public data of live venues (no keys) and serve signals.",
+    )
+    serve.add_argument(
+        "--config", metavar="FILE", type=Path, help="TOML file; without it the defaults (config/default.toml)"
+    )
+    outputs(serve)
+
+    demo = command(
+        "demo",
+        "serve signals from simulated venues",
+        "A seeded market behind venue servers that speak the real wire protocols on loopback ports of their own.\n"
+        "Everything it publishes is labelled source=simulated. Ready in about half a minute, with all windows warm.",
+    )
+    demo.add_argument("--port", type=int, metavar="N", help="port of the feed (default: the configured one, 8080)")
+    demo.add_argument("--seed", type=int, metavar="N", default=7, help="another seed, another market (default 7)")
+    demo.add_argument("--config", metavar="FILE", type=Path, help="TOML file, as for serve")
+    outputs(demo)
+
+    record = command(
+        "record",
+        "keep raw frames of live venues",
+        "Record raw frames with receive times; nothing is scored or served.",
+    )
+    record.add_argument("--out", metavar="TAPE", type=Path, required=True, help="file to append to")
+    record.add_argument("--config", metavar="FILE", type=Path, help="TOML file, as for serve")
+
+    replay = command(
+        "replay",
+        "run a tape through the same code",
+        "Signals from a tape, byte-identical to those of the run that recorded it. Without --port they go to --signals,\n"
+        "or to standard output; with --port they are also served as a feed labelled source=replay.",
+    )
+    replay.add_argument("tape", metavar="TAPE", type=Path, help="a file written by --record or `elr record`")
+    replay.add_argument(
+        "--speed", default="max", metavar="N|max", help="1 is real time, 60 a minute a second (default max)"
+    )
+    replay.add_argument(
+        "--signals", metavar="FILE|-", help="where signal bodies go, one JSON line each; - is standard output"
+    )
+    replay.add_argument("--port", type=int, metavar="N", help="also serve the replay as a feed on this port")
+
+    decode = command(
+        "decode",
+        "show what a venue's frames say",
+        "One frame a line (or one JSON document) in, one observation a line out, in coins and fractions per 8 h.\n"
+        "Exit status 3 when a frame was broken.",
+    )
+    decode.add_argument("venue", metavar="VENUE", help="binance_usdm, bybit, okx or hyperliquid")
+    decode.add_argument(
+        "file", metavar="FILE", nargs="?", default="-", help="file to read; - or nothing is standard input"
+    )
+
+    watch = command("watch", "a live table in the terminal", "A live table of all symbols; plain lines when piped.")
+    watch.add_argument("url", metavar="URL", nargs="?", default="ws://127.0.0.1:8080/v1/stream", help="feed address")
+    watch.add_argument("--symbols", metavar="S", nargs="+", help="only these symbols")
+
+    command("venues", "what each venue provides", "Venues, their addresses, streams, units, cadences and limits.")
+
+    check = command(
+        "check",
+        "judge a configuration file",
+        "List every problem of a configuration file with its path; exit 2 if there is one.",
+    )
+    check.add_argument("file", metavar="FILE", nargs="?", type=Path, help="TOML file; without it the defaults")
+    check.add_argument("--net", action="store_true", help="also say which venues are reachable from here")
+    return parser
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; returns its exit status. Errors of ours are one line with what to do, never a traceback."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    handler: Callable[[argparse.Namespace], int] = import_module(f"service.cli.{options.command}").run
+    try:
+        return handler(options)
+    except ConfigError as error:
+        for problem in error.problems:
+            print(f"elr: config: {problem}", file=sys.stderr)
+        return USAGE
+    except TapeError as error:
+        print(f"elr: {error}", file=sys.stderr)
+        return BAD_DATA
+    except ServiceError as error:
+        print(f"elr: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return DONE
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        sys.stderr.close()
+        return DONE

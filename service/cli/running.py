@@ -1,0 +1,49 @@
+"""What serve, demo and record share: the event loop, signals, and a log that a person can read."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+try:
+    import uvloop
+except ImportError:  # Windows and PyPy: the standard loop serves as well, only slower
+    uvloop = None  # type: ignore[assignment, unused-ignore]
+
+log = logging.getLogger(__name__)
+
+
+def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    """Run ``main(stop)``; SIGTERM or SIGINT sets ``stop``, a second one ends the process at once."""
+
+    async def guarded() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def stopping() -> None:
+            if stop.is_set():
+                log.warning("second signal: leaving at once")
+                os._exit(1)
+            log.info("stopping: draining clients (again to leave at once)")
+            stop.set()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping)
+        await main(stop)
+
+    factory = uvloop.new_event_loop if uvloop is not None else None
+    log.info("event loop=%s", "uvloop" if factory is not None else "asyncio")
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(guarded())
+
+
+def unwrap(group: BaseExceptionGroup[Any]) -> BaseException:
+    """The first leaf of an exception group: a task group's errors are told one at a time."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,48 @@
+"""``elr serve``: live venues."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import random
+
+from service.cli.running import run_until_stopped
+from service.clock import ServiceClock
+from service.config import load
+from service.wiring.engine import Engine
+from service.wiring.service import Outputs, Service, new_epoch
+from service.wiring.setup import denominators_of, endpoints_of, rules_of, venues_of
+
+log = logging.getLogger(__name__)
+
+
+def run(options: argparse.Namespace) -> int:
+    config = load(options.config)
+    logging.getLogger().setLevel(config.service.log_level.upper())
+    denominators = denominators_of(config)
+    if not denominators:
+        log.warning(
+            "no denominators file: oi_reserve and oi_mcap stay undefined (null); set denominators.file, see docs/denominators.md"
+        )
+    rng = random.Random()
+    clock = ServiceClock()
+    engine = Engine(config.service.symbols, rules_of(config), config.market, denominators)
+
+    async def main(stop: asyncio.Event) -> None:
+        service = Service(
+            config=config,
+            source="live",
+            venues=venues_of(config),
+            endpoints=endpoints_of(config),
+            denominators=denominators,
+            engine=engine,
+            clock=clock,
+            rng=rng,
+            epoch=new_epoch(clock.now_ms(), rng),
+            outputs=Outputs(options.record, options.signals),
+        )
+        await service.run(stop)
+
+    run_until_stopped(main)
+    return 0

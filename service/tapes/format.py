@@ -1,0 +1,138 @@
+"""The tape format, version 1: gzip members, each holding whole lines; one JSON array a line.
+
+A member is closed about every second, so a killed process loses at most its last member, and a tape may be appended to:
+each run begins with its own header. Records (``ts`` = receive time by the service clock, UTC epoch ms):
+
+====================================== =================================================================
+``["h", {...}]``                       header of a run, see :class:`Header`
+``["o", ts, venue, connection]``       a connection opened: its decoder starts anew
+``["f", ts, venue, connection, text, context]``   a text frame or HTTP body
+``["x", ts, venue, connection, base64, context]`` the same, not UTF-8
+``["b", ts, venue, connection, reason]``  a frame the transport refused
+``["c", ts, venue, connection, reason]``  a connection ended
+``["r", ts, shift_ms]``                the clock was re-anchored
+``["p", ts]``                          the signals of tick ``ts`` were published
+``["e", ts]``                          the run ended in order
+====================================== =================================================================
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from service.errors import TapeError
+
+FORMAT = "elr-tape"
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a run started from. ``state`` None: a declared cold start. ``ticks``: the run published signals.
+
+    ``config`` is the effective configuration, ``denominators`` what ELR divided by (plain values, in file order).
+    """
+
+    created_ms: int
+    source: str
+    service_version: str
+    ticks: bool
+    config: dict[str, Any]
+    denominators: list[dict[str, Any]]
+    state: dict[str, Any] | None
+
+    def line(self) -> bytes:
+        plain = {
+            "format": FORMAT,
+            "version": VERSION,
+            "created_ms": self.created_ms,
+            "source": self.source,
+            "service_version": self.service_version,
+            "ticks": self.ticks,
+            "config": self.config,
+            "denominators": self.denominators,
+            "state": self.state,
+        }
+        return orjson.dumps(["h", plain])
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One line after the header. Fields that a kind does not have are empty."""
+
+    kind: str
+    ts: int
+    venue: str = ""
+    connection: str = ""
+    raw: str | bytes = ""
+    context: str = ""
+    reason: str = ""
+    shift_ms: int = 0
+
+
+def record_line(record: Record) -> bytes:
+    """The record's JSON line, without the newline."""
+    kind = record.kind
+    if kind == "f":
+        raw = record.raw
+        if isinstance(raw, bytes):
+            try:
+                raw = raw.decode("utf-8")
+            except UnicodeDecodeError:
+                text = base64.b64encode(raw).decode()
+                return orjson.dumps(["x", record.ts, record.venue, record.connection, text, record.context])
+        try:
+            return orjson.dumps(["f", record.ts, record.venue, record.connection, raw, record.context])
+        except orjson.JSONEncodeError:  # lone surrogates: text that is not UTF-8 either
+            text = base64.b64encode(raw.encode("utf-8", "surrogatepass")).decode()
+            return orjson.dumps(["x", record.ts, record.venue, record.connection, text, record.context])
+    if kind == "o":
+        return orjson.dumps(["o", record.ts, record.venue, record.connection])
+    if kind in ("b", "c"):
+        return orjson.dumps([kind, record.ts, record.venue, record.connection, record.reason])
+    if kind == "r":
+        return orjson.dumps(["r", record.ts, record.shift_ms])
+    return orjson.dumps([kind, record.ts])
+
+
+def parse_line(line: bytes) -> Header | Record:
+    """One line back to its record. Raises :exc:`TapeError`."""
+    try:
+        parts = orjson.loads(line)
+        kind = parts[0]
+        if kind == "h":
+            return _header(parts[1])
+        if kind in ("f", "x"):
+            raw = parts[4] if kind == "f" else base64.b64decode(parts[4], validate=True)
+            return Record("f", int(parts[1]), parts[2], parts[3], raw=raw, context=parts[5])
+        if kind == "o":
+            return Record("o", int(parts[1]), parts[2], parts[3])
+        if kind in ("b", "c"):
+            return Record(kind, int(parts[1]), parts[2], parts[3], reason=parts[4])
+        if kind == "r":
+            return Record("r", int(parts[1]), shift_ms=int(parts[2]))
+        if kind in ("p", "e"):
+            return Record(kind, int(parts[1]))
+    except (ValueError, TypeError, IndexError, KeyError) as error:
+        raise TapeError(f"not a tape record: {error}") from None
+    raise TapeError(f"unknown kind of record {kind!r}")
+
+
+def _header(plain: dict[str, Any]) -> Header:
+    if plain.get("format") != FORMAT:
+        raise TapeError("not an elr tape")
+    if plain.get("version") != VERSION:
+        raise TapeError(f"tape version {plain.get('version')!r}; this program reads version {VERSION}")
+    return Header(
+        created_ms=int(plain["created_ms"]),
+        source=str(plain["source"]),
+        service_version=str(plain["service_version"]),
+        ticks=bool(plain["ticks"]),
+        config=dict(plain["config"]),
+        denominators=list(plain["denominators"]),
+        state=plain["state"],
+    )

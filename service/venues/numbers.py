@@ -1,0 +1,80 @@
+"""The one strict text-to-number parser, used by every venue.
+
+``float()`` accepts ``nan``, ``inf``, ``1e999``, ``1_000``, spaces and non-Latin digits; none of these is a price.
+Accepted is exactly the JSON number grammar (RFC 8259 section 6), finite, inside the stated bounds.
+"""
+
+from __future__ import annotations
+
+import re
+from math import isfinite
+from typing import Any
+
+from service.errors import BadPayload
+
+_JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII).fullmatch
+MAX_TEXT = 64  # venues send up to about 25 characters; a longer text is not a number we want to parse
+
+PRICE_MIN = 1e-15  # far below any token; keeps 1/price finite
+PRICE_MAX = 1e9
+COINS_MAX = 1e18
+RATE_MAX = 1.0  # a funding fraction per interval; 100 % is already absurd, venue caps are checked in the market
+TS_MIN = 1_262_304_000_000  # 2010-01-01, in ms: anything earlier is a unit error (seconds for milliseconds)
+TS_MAX = 4_102_444_800_000  # 2100-01-01
+
+
+def number(value: Any, low: float, high: float) -> float:
+    """A finite float in [low, high] from a JSON number or its text. Raises :exc:`BadPayload`.
+
+    >>> number("83024.70", 0, PRICE_MAX)
+    83024.7
+    """
+    kind = type(value)
+    if kind is str:
+        if len(value) > MAX_TEXT or _JSON_NUMBER(value) is None:
+            raise BadPayload("bad_number", repr(value[:40]))
+        result = float(value)
+    elif kind is float or kind is int:
+        result = float(value) if abs(value) < 1e300 else float("inf")
+    else:
+        raise BadPayload("wrong_type", f"{kind.__name__} where a number belongs")
+    if not isfinite(result) or not low <= result <= high:
+        raise BadPayload("out_of_bounds", f"{value!r} not in [{low:g}, {high:g}]"[:80])
+    return result + 0.0  # -0.0 becomes 0.0
+
+
+def price(value: Any) -> float:
+    """A price in [1e-15, 1e9]. Zero is no price."""
+    return number(value, PRICE_MIN, PRICE_MAX)
+
+
+def coins(value: Any) -> float:
+    """An amount in [0, 1e18]; 0 is a value."""
+    return number(value, 0.0, COINS_MAX)
+
+
+def rate(value: Any) -> float:
+    """A funding fraction per interval in [-1, 1]."""
+    return number(value, -RATE_MAX, RATE_MAX)
+
+
+def interval_hours(value: Any) -> float:
+    """A funding interval: 1 to 24 whole hours."""
+    result = number(value, 1.0, 24.0)
+    if result != int(result):
+        raise BadPayload("out_of_bounds", f"interval of {result:g} hours")
+    return result
+
+
+def timestamp_ms(value: Any) -> int:
+    """UTC epoch milliseconds between 2010 and 2100."""
+    return int(number(value, TS_MIN, TS_MAX))
+
+
+def text(value: Any) -> str:
+    """A non-empty string of at most 64 characters (names, topics)."""
+    if type(value) is not str:
+        raise BadPayload("wrong_type", f"{type(value).__name__} where text belongs")
+    if not value or len(value) > MAX_TEXT:
+        raise BadPayload("bad_name", repr(value[:40]))
+    return value

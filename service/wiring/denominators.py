@@ -1,0 +1,90 @@
+"""The operator file: circulating supply and exchange reserves per symbol (docs/denominators.md). Nothing is invented: no file, no ratio."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from service.config import problems_of, read_toml
+from service.errors import ConfigError
+from service.model import Denominator
+
+Coins = Annotated[float, Field(gt=0, le=1e18, strict=False)]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    circulating_supply: Coins | None = None
+    reserves: dict[str, Coins] = Field(default_factory=dict)
+    as_of: datetime
+    source: str = Field(min_length=1, max_length=200)
+    licence: str = Field(min_length=1, max_length=200)
+
+
+def load(path: str | Path, symbols: Sequence[str]) -> list[Denominator]:
+    """The denominators of the configured symbols, in their order. Raises :exc:`ConfigError` with every problem.
+
+    ``as_of`` is a TOML date-time; one without an offset is read as UTC. Symbols that are not configured are a problem:
+    a misspelt name would otherwise leave its ELR silently undefined.
+    """
+    document = read_toml(path)
+    problems: list[str] = []
+    entries: dict[str, _Entry] = {}
+    for symbol, table in document.items():
+        if symbol not in symbols:
+            problems.append(f"{path}: {symbol}: not a configured symbol")
+            continue
+        try:
+            entries[symbol] = _Entry.model_validate(table)
+        except ValidationError as error:
+            problems.extend(f"{path}: {symbol}.{line}" for line in problems_of(error))
+    if problems:
+        raise ConfigError(problems)
+    return [_denominator(symbol, entries[symbol]) for symbol in symbols if symbol in entries]
+
+
+def _denominator(symbol: str, entry: _Entry) -> Denominator:
+    as_of = entry.as_of if entry.as_of.tzinfo is not None else entry.as_of.replace(tzinfo=UTC)
+    return Denominator(
+        symbol=symbol,
+        supply=entry.circulating_supply,
+        reserves=tuple(sorted(entry.reserves.items())),
+        as_of=int(as_of.timestamp() * 1000),
+        source=entry.source,
+        licence=entry.licence,
+    )
+
+
+def to_plain(items: Sequence[Denominator]) -> list[dict[str, Any]]:
+    """For a tape's header."""
+    return [
+        {
+            "symbol": item.symbol,
+            "supply": item.supply,
+            "reserves": [list(pair) for pair in item.reserves],
+            "as_of": item.as_of,
+            "source": item.source,
+            "licence": item.licence,
+        }
+        for item in items
+    ]
+
+
+def from_plain(items: Sequence[dict[str, Any]]) -> list[Denominator]:
+    """From a tape's header. Raises KeyError or TypeError when it is not one."""
+    return [
+        Denominator(
+            symbol=item["symbol"],
+            supply=item["supply"],
+            reserves=tuple((str(name), float(coins)) for name, coins in item["reserves"]),
+            as_of=int(item["as_of"]),
+            source=item["source"],
+            licence=item["licence"],
+        )
+        for item in items
+    ]

@@ -1,0 +1,160 @@
+"""The pure line: events in, one signal per symbol and tick out. No socket, no clock, no randomness.
+
+Live, replay, back-test and simulation are this one code path. Times come with the events: :meth:`Engine.apply` first takes
+every one-second sample before the event's receipt, so a tick at T never sees what was received after T,
+however late the caller's timers are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from service.config import MarketSection
+from service.indicators import SymbolIndicators
+from service.market import Market
+from service.model import Consensus, Denominator, Event, SignalBody, Tick, VenueRules
+from service.scoring import Scorer
+from service.state import Stateful
+
+SAMPLE_MS = 1_000
+TICK_MS = 10_000
+MINUTE_MS = 60_000
+STATE_VERSION = 1
+
+
+class Engine(Stateful):
+    """Market, indicators and scoring of all symbols.
+
+    Until the first :meth:`advance` the engine is cold: events are held back, and :meth:`backfill` may fill the past minute
+    by minute. From then on it samples every second.
+    """
+
+    STATE = ("sampled_ms", "market", "indicators", "scorers")
+
+    def __init__(
+        self,
+        symbols: Sequence[str],
+        rules: Sequence[VenueRules],
+        settings: MarketSection,
+        denominators: Sequence[Denominator],
+    ) -> None:
+        self.symbols = tuple(symbols)
+        self._exchanges = {rule.venue: rule.exchange for rule in rules}
+        self._denominators = {item.symbol: item for item in denominators}
+        self.market = Market(self.symbols, rules, settings)
+        self.indicators = {symbol: SymbolIndicators(symbol) for symbol in self.symbols}
+        self.scorers = {symbol: self._scorer(symbol) for symbol in self.symbols}
+        self.sampled_ms: int = 0  # time of the last sample; 0 before any
+        self.samples: list[Consensus] = []  # the last sample of every symbol
+        self.refused: dict[tuple[str, str], int] = {}  # (venue, code) -> observations not counted
+        self._cold = True
+        self._held: list[Event] = []
+        self._ticks: list[Tick] = []
+        self._live = True
+
+    def _scorer(self, symbol: str) -> Scorer:
+        return Scorer(symbol, self._exchanges, self._denominators.get(symbol))
+
+    def make(self, name: str, key: str) -> Stateful | None:
+        return SymbolIndicators(key) if name == "indicators" else self._scorer(key)
+
+    # -- live and replay ---------------------------------------------------------------------------------------
+
+    def apply(self, event: Event) -> None:
+        """One event, with ``recv_ts`` not below that of the events before."""
+        if self._cold:
+            self._held.append(event)
+            return
+        if event.recv_ts > self.sampled_ms + SAMPLE_MS:
+            self._sample_to(event.recv_ts - 1)
+        self._take(event)
+
+    def advance(self, now_ms: int, live: bool = True) -> list[Tick]:
+        """Take all samples and ticks up to and including ``now_ms``; return the ticks not yet returned, oldest first.
+
+        ``live`` False: the past is being driven at full resolution (warm start): no outcomes, no alerts.
+        """
+        if self._cold:
+            self._cold = False
+            held, self._held = self._held, []
+            if self.sampled_ms == 0:
+                first_ms = min(held[0].recv_ts, now_ms) if held else now_ms
+                self.sampled_ms = -(-first_ms // SAMPLE_MS) * SAMPLE_MS - SAMPLE_MS
+            self._live = live
+            for event in held:
+                self.apply(event)
+        self._live = live
+        self._sample_to(now_ms)
+        ticks, self._ticks = self._ticks, []
+        return ticks
+
+    def _take(self, event: Event) -> None:
+        code = self.market.apply(event)
+        if code is not None:
+            key = (event.venue, code)
+            self.refused[key] = self.refused.get(key, 0) + 1
+
+    def _sample_to(self, until_ms: int) -> None:
+        ts = self.sampled_ms + SAMPLE_MS
+        while ts <= until_ms:
+            self._sample(ts, 1)
+            if ts % TICK_MS == 0:
+                self._ticks.append(self._score(ts, backfill=not self._live))
+            ts += SAMPLE_MS
+
+    def _sample(self, ts: int, step_s: int) -> None:
+        self.samples = self.market.sample(ts, step_s)
+        self.sampled_ms = ts
+        for sample in self.samples:
+            self.indicators[sample.symbol].observe(sample)
+
+    def _score(self, ts: int, backfill: bool) -> Tick:
+        bodies: list[SignalBody] = []
+        alerts: list[dict[str, Any]] = []
+        for symbol in self.symbols:
+            body, raised = self.scorers[symbol].score(self.indicators[symbol].read(ts), backfill)
+            bodies.append(body)
+            alerts.extend(raised)
+        return Tick(ts, tuple(bodies), tuple(alerts))
+
+    # -- warm start --------------------------------------------------------------------------------------------
+
+    def backfill(self, ts: int) -> Tick:
+        """Take the back-filled sample and tick of UTC minute ``ts`` from the events applied since the last one."""
+        if not self._cold:
+            raise ValueError("back-filling comes before the first advance()")
+        if ts % MINUTE_MS != 0 or ts <= self.sampled_ms:
+            raise ValueError(f"{ts} is not a UTC minute after {self.sampled_ms}")
+        due = [event for event in self._held if event.recv_ts <= ts]
+        self._held = [event for event in self._held if event.recv_ts > ts]
+        for event in due:
+            self._take(event)
+        self._sample(ts, 60)
+        return self._score(ts, backfill=True)
+
+    # -- clock and state ---------------------------------------------------------------------------------------
+
+    def reanchor(self, delta_ms: int) -> None:
+        """The service clock's anchor moved: shift everything stored, so that no age changes."""
+        self.market.reanchor(delta_ms)
+        for symbol in self.symbols:
+            self.indicators[symbol].reanchor(delta_ms)
+            self.scorers[symbol].reanchor(delta_ms)
+        if self.sampled_ms != 0:
+            self.sampled_ms += round(delta_ms / SAMPLE_MS) * SAMPLE_MS
+
+    def save(self) -> dict[str, Any]:
+        """Everything that :meth:`restore` needs to go on exactly from here, as plain JSON values."""
+        if self._held:
+            raise ValueError("events are held back: advance() first")
+        return {"version": STATE_VERSION, "symbols": list(self.symbols), "engine": self.dump()}
+
+    def restore(self, plain: Mapping[str, Any]) -> None:
+        """Load a :meth:`save` of an engine with the same symbols; raises ValueError if it is not one."""
+        if plain.get("version") != STATE_VERSION:
+            raise ValueError(f"state version {plain.get('version')!r}, expected {STATE_VERSION}")
+        if plain.get("symbols") != list(self.symbols):
+            raise ValueError("state of other symbols")
+        self.load(plain["engine"])
+        self._cold = self.sampled_ms == 0

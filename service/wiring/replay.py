@@ -1,0 +1,79 @@
+"""A tape through the same engine: frames at their recorded receive times, signals byte-identical to the live run's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from service.config import Config, parse
+from service.errors import ConfigError, TapeError
+from service.metrics import Metrics
+from service.model import Tick
+from service.tapes import Header, Record, read
+from service.venues import VENUES
+from service.venues.spec import Venue
+from service.wiring.denominators import from_plain
+from service.wiring.engine import Engine
+from service.wiring.intake import Intake
+from service.wiring.setup import rules_of
+
+
+class TapeClock:
+    """The receive time of the record being replayed."""
+
+    def __init__(self) -> None:
+        self.now = 0
+
+    def now_ms(self) -> int:
+        return self.now
+
+
+class Run:
+    """One run of a tape: the engine it started from and what its records do to it."""
+
+    def __init__(self, header: Header, path: str | Path) -> None:
+        try:
+            self.config: Config = parse(header.config)
+            denominators = from_plain(header.denominators)
+            venues: Mapping[str, Venue] = {name: VENUES[name] for name in self.config.venues.enabled()}
+            self.engine = Engine(self.config.service.symbols, rules_of(self.config), self.config.market, denominators)
+            if header.state is not None:
+                self.engine.restore(header.state)
+        except (ConfigError, ValueError, KeyError, TypeError) as error:
+            raise TapeError(f"{path}: header cannot be used by this version: {error}") from None
+        self.header = header
+        self.clock = TapeClock()
+        self.metrics = Metrics(tuple(venues), "replay", header.service_version)
+        self.intake = Intake(venues, self.clock, self.engine.apply, lambda: self.engine.sampled_ms, self.metrics)
+        self.engine.advance(header.created_ms)
+        self._pending: list[Tick] = []
+
+    def take(self, record: Record) -> list[Tick]:
+        """Apply one record; returns the ticks the live run published at it."""
+        self.clock.now = record.ts
+        if record.kind == "r":
+            self.engine.reanchor(record.shift_ms)
+            return []
+        if record.kind == "p":
+            self._pending.extend(self.engine.advance(record.ts))
+            published = [tick for tick in self._pending if tick.ts == record.ts]
+            self._pending = []
+            return published
+        if not self.header.ticks:  # frames only: every tick the frames reach
+            ticks = self.engine.advance(record.ts if record.kind == "e" else record.ts - 1)
+            self.intake.take(record)
+            return ticks
+        if record.kind != "e":
+            self.intake.take(record)
+        return []
+
+
+def replay(path: str | Path, on_torn: Callable[[str], None]) -> Iterator[tuple[Run, Record, list[Tick]]]:
+    """Every record of the tape with the run it belongs to and the ticks it published."""
+    run: Run | None = None
+    for item in read(path, on_torn):
+        if isinstance(item, Header):
+            run = Run(item, path)
+            continue
+        assert run is not None  # the reader refuses a tape that does not begin with a header
+        yield run, item, run.take(item)

@@ -1,0 +1,210 @@
+"""One process, all stages: venues -> market -> indicators -> scoring -> publishing. Reads top to bottom as the product does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from service import __version__
+from service.clock import ServiceClock, perf_seconds
+from service.config import Config
+from service.metrics import Metrics
+from service.model import Denominator, SignalBody, Tick
+from service.publishing import Feed, body_bytes
+from service.tapes import Header, Record, TapeWriter
+from service.venues.health import VenueHealth
+from service.venues.spec import Endpoints, Venue
+from service.wiring.denominators import to_plain
+from service.wiring.engine import TICK_MS, Engine
+from service.wiring.intake import Intake
+from service.wiring.venue_runner import VenueRunner
+from service.wiring.views import LiveViews
+
+log = logging.getLogger(__name__)
+
+STEP_TOLERANCE_MS = 250  # a wall clock this far from ours has stepped (slewing moves both)
+STEP_SECONDS = 3  # ... when it stays so this long
+STATUS_EVERY_MS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Where else a run goes: ``tape`` raw frames, ``signals`` one signal body a line."""
+
+    tape: Path | None = None
+    signals: Path | None = None
+
+
+class Service:
+    """Everything a run needs, built from its arguments; :meth:`run` serves until ``stop`` is set."""
+
+    def __init__(
+        self,
+        config: Config,
+        source: str,
+        venues: Mapping[str, Venue],
+        endpoints: Mapping[str, Endpoints],
+        denominators: list[Denominator],
+        engine: Engine,
+        clock: ServiceClock,
+        rng: random.Random,
+        epoch: str,
+        outputs: Outputs,
+    ) -> None:
+        self.config = config
+        self._clock = clock
+        self._rng = rng
+        self._engine = engine
+        self._venues = venues
+        self._endpoints = endpoints
+        self._outputs = outputs
+        self._writer = TapeWriter(outputs.tape) if outputs.tape is not None else None
+        self._signals = open(outputs.signals, "ab") if outputs.signals is not None else None  # noqa: SIM115
+        self.health = {name: VenueHealth(name) for name in venues}
+        self.metrics = Metrics(tuple(venues), source, __version__)
+        self.intake = Intake(
+            venues,
+            clock,
+            engine.apply,
+            lambda: engine.sampled_ms,
+            self.metrics,
+            self._writer and self._writer.record,
+        )
+        self.views = LiveViews(config, source, engine, self.intake, self.health, clock)
+        self.feed = Feed(
+            config.feed,
+            source,
+            config.service.symbols,
+            epoch,
+            f"elr/{__version__}",
+            clock,
+            self.metrics,
+            self.views,
+        )
+        self._published_ms = 0
+        self._stepped_s = 0
+        created_ms = clock.now_ms()
+        if self._writer is not None:
+            self._writer.header(
+                Header(
+                    created_ms=created_ms,
+                    source=source,
+                    service_version=__version__,
+                    ticks=True,
+                    config=config.model_dump(mode="json"),
+                    denominators=to_plain(denominators),
+                    state=engine.save() if engine.sampled_ms != 0 else None,
+                )
+            )
+        engine.advance(created_ms)  # from here it is live; a replay starts at the same instant
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Open the feed, run every task until ``stop``, then drain: not ready, notice, close 1001, exit within 5 s."""
+        port = await self.feed.start()
+        log.info("feed on http://%s:%d ws://%s:%d/v1/stream", *[self.config.feed.host, port] * 2)
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._runner(name).run(), name=f"venue:{name}") for name in self._venues]
+                tasks.append(group.create_task(self._beat(), name="beat"))
+                await stop.wait()
+                self.feed.set_ready(False)
+                for task in tasks:
+                    task.cancel()
+        finally:
+            await self.feed.drain()
+            self.close()
+
+    def close(self) -> None:
+        """Write what is queued and close the files."""
+        if self._writer is not None:
+            self._writer.record(Record("e", self._clock.now_ms()))
+            self._writer.close()
+        if self._signals is not None:
+            self._signals.close()
+
+    def _runner(self, name: str) -> VenueRunner:
+        return VenueRunner(
+            self._venues[name],
+            self._endpoints[name],
+            self.config.service.symbols,
+            self.config.venues.of(name).oi_poll_s,
+            self.intake.catalogs[name],
+            self.intake,
+            self._clock,
+            random.Random(self._rng.random()),
+            self.config.network,
+            self.health[name],
+        )
+
+    # -- once a second -----------------------------------------------------------------------------------------
+
+    async def _beat(self) -> None:
+        while True:
+            now = self._clock.now_ms()
+            due = (now // 1000 + 1) * 1000
+            await asyncio.sleep((due - now) / 1000)
+            while self._clock.now_ms() < due:  # event loops may wake up to a millisecond early
+                await asyncio.sleep(0.0005)
+            self._watch_clock()
+            self._pulse()
+
+    def _pulse(self) -> None:
+        now = self._clock.now_ms()
+        started = perf_seconds()
+        ticks = self._engine.advance(now)
+        if ticks:
+            self.metrics.tick(perf_seconds() - started, max(0.0, (now - ticks[-1].ts) / 1000))
+            self._publish(ticks)
+        self.feed.publish_market(self._engine.samples)
+        if now // 1000 * 1000 % STATUS_EVERY_MS == 0:
+            self.feed.publish_status(self.views.status())
+
+    def _publish(self, ticks: list[Tick]) -> None:
+        newest = ticks[-1]
+        missed = len(ticks) - 1
+        if missed > 0:
+            self.metrics.ticks_missed(missed)
+            log.warning("held up: ticks missed=%d newest=%d", missed, newest.ts)
+        if newest.ts <= self._published_ms:  # a small backward re-anchor: this tick is already out
+            self.metrics.ticks_missed(1)
+            return
+        self._published_ms = newest.ts
+        if self._writer is not None:
+            self._writer.record(Record("p", newest.ts))
+        if self._signals is not None:
+            write_signals(self._signals, newest.signals)
+        self.feed.publish_tick(newest, missed)
+        self.feed.set_ready(True)
+
+    def _watch_clock(self) -> None:
+        offset = self._clock.offset_ms()
+        self._stepped_s = self._stepped_s + 1 if abs(offset) > STEP_TOLERANCE_MS else 0
+        if self._stepped_s < STEP_SECONDS:
+            return
+        self._stepped_s = 0
+        shift = self._clock.reanchor()
+        log.warning("wall clock stepped by %+d ms: re-anchored; ages are unchanged", shift)
+        if self._writer is not None:
+            self._writer.record(Record("r", self._clock.now_ms(), shift_ms=shift))
+        self._engine.reanchor(shift)
+        if self._engine.sampled_ms + TICK_MS < self._published_ms:
+            # Ticks of times already published are coming: clients must not take them for repeats.
+            self._published_ms = 0
+            self.feed.new_epoch(new_epoch(self._clock.now_ms(), self._rng))
+
+
+def write_signals(file: Any, signals: tuple[SignalBody, ...]) -> None:
+    """One signal body a line: what replay compares byte for byte."""
+    file.write(b"".join(body_bytes(body) + b"\n" for body in signals))
+    file.flush()
+
+
+def new_epoch(now_ms: int, rng: random.Random) -> str:
+    """A ULID: 48 bits of time, 80 random bits, Crockford base 32."""
+    value = (now_ms << 80) | rng.getrandbits(80)
+    return "".join("0123456789ABCDEFGHJKMNPQRSTVWXYZ"[(value >> shift) & 31] for shift in range(125, -1, -5))

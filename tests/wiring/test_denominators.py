@@ -1,0 +1,47 @@
+"""The operator's denominators: read in canonical units, refused in words, kept exactly by a tape's header."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from service.errors import ConfigError
+from service.wiring.denominators import from_plain, load, to_plain
+
+GOOD = """
+[BTC]
+circulating_supply = 19_900_000
+as_of = 2026-11-20T00:00:00Z
+source = "operator"
+licence = "own"
+[BTC.reserves]
+okx = 110_000.5
+binance = 610_000
+[ETH]
+as_of = 2026-11-20T00:00:00
+source = "operator"
+licence = "own"
+reserves = {all = 15_000_000.0}
+"""
+
+
+def test_a_good_file(tmp_path: Path) -> None:
+    path = tmp_path / "d.toml"
+    path.write_text(GOOD)
+    bitcoin, ether = load(path, ["SOL", "BTC", "ETH"])
+    assert (bitcoin.symbol, bitcoin.supply) == ("BTC", 19_900_000.0)
+    assert bitcoin.reserves == (("binance", 610_000.0), ("okx", 110_000.5))
+    assert bitcoin.as_of == 1_795_132_800_000
+    assert (ether.supply, ether.reserves, ether.as_of) == (None, (("all", 15_000_000.0),), 1_795_132_800_000)
+    assert from_plain(to_plain([bitcoin, ether])) == [bitcoin, ether]
+
+
+def test_every_problem_is_listed(tmp_path: Path) -> None:
+    path = tmp_path / "d.toml"
+    path.write_text('[BTC]\ncirculating_supply = 0\nsource = ""\nlicence = "x"\n[BCT]\nas_of = 1\n')
+    with pytest.raises(ConfigError) as caught:
+        load(path, ["BTC"])
+    text = "\n".join(caught.value.problems)
+    for part in ("BTC.circulating_supply", "BTC.as_of", "BTC.source", "BCT: not a configured symbol"):
+        assert part in text
