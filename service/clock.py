@@ -25,13 +25,16 @@ def _elapsed_seconds() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+_ELAPSED = _elapsed_seconds if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+
+
 class ServiceClock:
     """UTC epoch ms that never steps by itself. ``wall`` and ``monotonic`` are replaceable for tests."""
 
     def __init__(
         self,
         wall: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = _elapsed_seconds if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic,
+        monotonic: Callable[[], float] = _ELAPSED,
     ) -> None:
         self._wall = wall
         self._monotonic = monotonic

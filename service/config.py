@@ -1,4 +1,4 @@
-"""The configuration: its shape, its defaults (here, in code) and its judgement. ``config/default.toml`` is the tested copy.
+"""The configuration: its shape, defaults and judgement. ``config/default.toml`` is a tested copy of the defaults.
 
 :func:`load` reports every problem at once, each with its path, as one :exc:`~service.errors.ConfigError`.
 """

@@ -12,6 +12,7 @@ Venue stage out: :class:`Mark`, :class:`Funding`, :class:`OpenInterest`, :class:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -146,6 +147,17 @@ Decoded: TypeAlias = Event | Control | Skipped | Bad
 
 
 @dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Base addresses, without a trailing slash. Configuration may replace each (regions, test nets, loopback).
+
+    ``ws`` holds one base per socket kind, e.g. ``{"linear": ..., "inverse": ...}``; ``rest`` one base.
+    """
+
+    ws: Mapping[str, str]
+    rest: str
+
+
+@dataclass(frozen=True, slots=True)
 class StreamRule:
     """How long a stream of a venue stays fresh, and what its venue timestamps mean.
 
@@ -179,8 +191,8 @@ class VenueView:
     """One venue's part of a symbol at a sample: values are None where not LIVE; ages in ms, None if never seen.
 
     ``oi_coins_last`` is the last accepted OI of all its instruments seen in the trailing 24 h, fresh or not.
-    ``oi_coins`` sums only its instruments with LIVE mark and oi. ``instrument``: the one with most OI, whose mark and funding
-    count. ``states``: stream -> NEVER, LIVE, STALE, FROZEN, QUARANTINED (of that instrument).
+    ``oi_coins`` sums only its instruments with LIVE mark and oi. ``instrument``: the one with most OI, whose mark
+    and funding count. ``states``: stream -> NEVER, LIVE, STALE, FROZEN, QUARANTINED (of that instrument).
     ``fresh``: the venue is in V (mark and oi LIVE).
     """
 

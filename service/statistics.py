@@ -1,71 +1,302 @@
 """Bounded, pure, resumable statistics over time: the arithmetic of docs/signal.md section 4, no stage's own.
 
-* :class:`RankWindow`: where a value stands among the last 24 h of ticks, in 512 bins (strength, section 6)
+* :class:`EwMeanSquare`: mean of squares with a half-life (scales of returns and open-interest changes)
+* :class:`SortedWindow`: the values of the last 1,440 minutes; exact median, MAD and rank
+* :class:`BinnedWindow`: timed, weighted bin numbers in 512 bins
+* :class:`RankWindow`: where a score stands among the last 24 h of ticks (strength, section 6)
+* :func:`robust_z`
 
-Times are whole seconds or whole UTC minutes; statistics count time, never samples alone, so gaps cost nothing.
+Times are whole seconds or whole UTC minutes (minutes since the epoch); gaps are time without values.
 """
 
 from __future__ import annotations
 
 import math
 from array import array
+from bisect import bisect_left, bisect_right
 
-from service.state import Stateful
+from service.state import Plain, Stateful
 
 BINS = 512
-_LONGEST_STEP_S = 65_535  # what one 16-bit delta can say
+DAY_MINUTES = 1_440
+MAD_TO_SIGMA = 1.4826
+_LONGEST_STEP = 255  # what one byte can say
+_BLOCK = 32  # bins summed up together
+
+
+def robust_z(x: float, median: float, mad: float, floor: float) -> float:
+    """Distance from the median in units of 1.4826 MAD, with a floor that keeps a flat series at 0."""
+    return (x - median) / (MAD_TO_SIGMA * max(mad, floor))
+
+
+class EwMeanSquare(Stateful):
+    """Exponentially weighted mean of squares: v = (1 - alpha) v + alpha x^2, first value x^2.
+
+    alpha = 1 - 0.5^(step / half-life). ``plain_start``: alpha_n = max(alpha, 1/n), a plain mean until the
+    half-life's weight is reached. ``n`` counts updates; ``value`` means nothing while it is 0.
+    """
+
+    STATE = ("n", "value")
+    __slots__ = ("_alpha", "_plain_start", "n", "value")
+
+    def __init__(self, half_life_s: float, step_s: float, plain_start: bool = False) -> None:
+        self._alpha = 1.0 - math.pow(0.5, step_s / half_life_s)
+        self._plain_start = plain_start
+        self.n = 0
+        self.value = 0.0
+
+    def update(self, square: float, times: int = 1) -> None:
+        """Enter the squared change of one step, ``times`` over for a longer step cut into equal parts."""
+        for _ in range(times):
+            self.n += 1
+            alpha = max(self._alpha, 1.0 / self.n) if self._plain_start else self._alpha
+            self.value = square if self.n == 1 else (1.0 - alpha) * self.value + alpha * square
+
+
+class SortedWindow(Stateful):
+    """At most one value a minute over ``span`` minutes, by minute and in order of size.
+
+    Values are finite; minutes rise. Ten bytes a minute: the value in a ring, and its slot in sorted order.
+    """
+
+    STATE = ("_oldest", "_order", "_shift", "_values")
+    __slots__ = ("_middle", "_oldest", "_order", "_shift", "_values", "span")
+
+    def __init__(self, span: int = DAY_MINUTES) -> None:
+        if not 1 <= span <= 65_535:
+            raise ValueError(f"span {span} is not within 1 to 65535 minutes")
+        self.span = span
+        self._values = array("d", [math.nan]) * span  # by (minute - shift) % span; NaN: none
+        self._order = array("H")  # slots by rising value; of equal values the older first
+        self._oldest = 0  # minute of the oldest value, if there is any
+        self._shift = 0
+        self._middle: tuple[float, float] | None = None  # median and MAD, until the values change
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    @property
+    def oldest(self) -> int:
+        """Minute of the oldest value; meaningless while empty."""
+        return self._oldest
+
+    def add(self, minute: int, value: float) -> None:
+        """Enter the value of a minute after all others; :meth:`forget` must have made room."""
+        slot = (minute - self._shift) % self.span
+        if len(self._order) == 0:
+            self._oldest = minute
+        elif not self._oldest < minute < self._oldest + self.span or self._values[slot] == self._values[slot]:
+            raise ValueError(f"minute {minute} is not free in {self.span} minutes from {self._oldest}")
+        self._order.insert(bisect_right(self._order, value, key=self._values.__getitem__), slot)
+        self._values[slot] = value
+        self._middle = None
+
+    def forget(self, before: int) -> list[tuple[int, float]]:
+        """Drop the minutes below ``before``; return what they held, oldest first."""
+        dropped = []
+        while len(self._order) > 0:
+            slot = (self._oldest - self._shift) % self.span
+            value = self._values[slot]
+            if value == value:
+                if self._oldest >= before:
+                    break
+                position = bisect_left(self._order, value, key=self._values.__getitem__)
+                assert self._order[position] == slot  # the oldest of its equals
+                del self._order[position]
+                self._values[slot] = math.nan
+                dropped.append((self._oldest, value))
+                self._middle = None
+            self._oldest += 1
+        return dropped
+
+    def at(self, minute: int) -> float | None:
+        if len(self._order) == 0 or not self._oldest <= minute < self._oldest + self.span:
+            return None
+        value = self._values[(minute - self._shift) % self.span]
+        return value if value == value else None
+
+    def rank(self, x: float) -> tuple[int, int]:
+        """How many values are below ``x``, and how many equal it."""
+        below = bisect_left(self._order, x, key=self._values.__getitem__)
+        return below, bisect_right(self._order, x, below, key=self._values.__getitem__) - below
+
+    def rank_magnitude(self, x: float) -> tuple[int, int]:
+        """The same for the magnitudes of all, ``x`` included."""
+        below_minus, equal_minus = self.rank(-abs(x))
+        if x == 0:
+            return 0, equal_minus
+        below_plus, equal_plus = self.rank(abs(x))
+        return below_plus - below_minus - equal_minus, equal_minus + equal_plus
+
+    def middle(self) -> tuple[float, float]:
+        """Median and plain median absolute deviation; of an even count the mean of the middle two."""
+        if self._middle is None:
+            median = self._median()
+            self._middle = median, self._mad(median)
+        return self._middle
+
+    def sorted_values(self) -> list[float]:
+        return list(map(self._values.__getitem__, self._order))
+
+    def reanchor(self, minutes: int) -> None:
+        self._oldest += minutes
+        self._shift += minutes
+
+    def load(self, plain: dict[str, Plain]) -> None:
+        super().load(plain)
+        self._middle = None
+
+    def _median(self) -> float:
+        count = len(self._order)
+        upper = self._values[self._order[count // 2]]
+        return upper if count % 2 == 1 else (self._values[self._order[count // 2 - 1]] + upper) / 2
+
+    def _mad(self, median: float) -> float:
+        # Deviations rise from the middle to both sides: two sorted runs. The k smallest of both take some i from
+        # the left one; i is found by bisection, and the k-th and the next stand at its edge.
+        values, order, count = self._values, self._order, len(self._order)
+        middle = count // 2
+        k = (count + 1) // 2
+        low, high = max(0, k - (count - middle)), min(k, middle)
+        while low < high:
+            i = (low + high) // 2
+            right = values[order[middle + k - i - 1]] - median if k - i > 0 else -1.0
+            if right > median - values[order[middle - 1 - i]]:
+                low = i + 1
+            else:
+                high = i
+        left_last = median - values[order[middle - low]] if low > 0 else -1.0
+        right_last = values[order[middle + k - low - 1]] - median if k - low > 0 else -1.0
+        kth = max(left_last, right_last)
+        if count % 2 == 1:
+            return kth
+        left_next = median - values[order[middle - 1 - low]] if low < middle else math.inf
+        right_next = values[order[middle + k - low]] - median if middle + k - low < count else math.inf
+        return (kth + min(left_next, right_next)) / 2
+
+
+class BinnedWindow(Stateful):
+    """Timed entries, each a bin number below 512 and a weight of 1 to 127; three bytes an entry.
+
+    Times are whole numbers of any unit and rise. An entry stores its distance from the one before in a byte;
+    weightless entries bridge longer distances.
+    """
+
+    STATE = ("_blocks", "_head", "_packed", "_steps", "counts", "n", "newest", "oldest")
+    __slots__ = STATE
+
+    def __init__(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
+        self._steps = array("B")
+        self._packed = array("H")  # weight * 512 + bin
+        self._head = 0  # entries before it are forgotten
+        self._empty()
+        self.oldest = 0  # time of the oldest entry, if n > 0
+        self.newest = 0  # and of the newest
+
+    def _empty(self) -> None:
+        self.counts = array("I", bytes(4 * BINS))  # weight by bin
+        self._blocks = array("I", bytes(4 * (BINS // _BLOCK)))  # weight by 32 bins
+        self.n = 0  # sum of weights
+
+    def _count(self, index: int, weight: int) -> None:
+        self.counts[index] += weight
+        self._blocks[index // _BLOCK] += weight
+        self.n += weight
+
+    def add(self, time: int, index: int, weight: int) -> None:
+        """Enter a bin number at a time after all others (which must be within reach: :meth:`forget` first)."""
+        if self.n == 0:
+            self._clear()
+            self.oldest = self.newest = time
+        step = time - self.newest
+        while step > _LONGEST_STEP:
+            self._steps.append(_LONGEST_STEP)
+            self._packed.append(0)
+            step -= _LONGEST_STEP
+        self._steps.append(step)
+        self._packed.append(weight * BINS + index)
+        self._count(index, weight)
+        self.newest = time
+
+    def forget(self, before: int) -> None:
+        """Drop the entries with a time below ``before``."""
+        while self.n > 0:
+            weight, index = divmod(self._packed[self._head], BINS)
+            if weight > 0:
+                if self.oldest >= before:
+                    break
+                self._count(index, -weight)
+            self._head += 1
+            if self._head < len(self._packed):
+                self.oldest += self._steps[self._head]
+        if self._head >= BINS:
+            del self._steps[: self._head]
+            del self._packed[: self._head]
+            self._head = 0
+
+    def rank(self, index: int) -> tuple[int, int]:
+        """Weight below bin ``index`` and weight in it; the index may lie outside the bins."""
+        if index < 0:
+            return 0, 0
+        if index >= BINS:
+            return self.n, 0
+        block = index // _BLOCK
+        return sum(self._blocks[:block]) + sum(self.counts[block * _BLOCK : index]), self.counts[index]
+
+    def rank_before(self, index: int, time: int) -> tuple[int, int, int]:
+        """The same, and the total, over the entries with a time below ``time``."""
+        below, equal = self.rank(index)
+        n, at = self.n, self.newest
+        for position in range(len(self._packed) - 1, self._head - 1, -1):
+            if at < time:
+                break
+            weight, other = divmod(self._packed[position], BINS)
+            n -= weight
+            below -= weight if other < index else 0
+            equal -= weight if other == index else 0
+            at -= self._steps[position]
+        return below, equal, n
+
+    def slide(self, bins: int) -> None:
+        """Move every entry ``bins`` bins down (up if negative); the outermost bins collect what would fall out."""
+        self._empty()
+        for position in range(self._head, len(self._packed)):
+            weight, index = divmod(self._packed[position], BINS)
+            index = min(max(index - bins, 0), BINS - 1)
+            self._packed[position] = weight * BINS + index
+            self._count(index, weight)
+
+    def reanchor(self, shift: int) -> None:
+        self.oldest += shift
+        self.newest += shift
 
 
 class RankWindow(Stateful):
     """Rank of a magnitude among earlier entries of a trailing horizon, in 512 bins of ``sqrt(abs(value))``.
 
-    Values are scores in [-1, 1]; only their magnitude counts, and larger ones fall into the last bin. The
-    square root spends the bins on small scores, where most of them are. Entries come in time order, on whole
-    seconds; one that is not later than the newest is ignored (after a re-anchor by a fraction of a second a
-    tick may repeat). Four bytes an entry: seconds since the one before, and bin with weight.
+    Values are scores in [-1, 1]; larger magnitudes share the last bin. The square root spends the bins on small
+    scores, where most of them are. Entries come on whole seconds in time order; one that is not later than the
+    newest is ignored. Memory: three bytes an entry.
     """
 
-    STATE = ("_steps", "_packed", "_counts", "_head", "_oldest_s", "_newest_s", "_n")
-    __slots__ = ("_counts", "_head", "_horizon_s", "_newest_s", "_n", "_oldest_s", "_packed", "_steps")
+    STATE = ("_window",)
+    __slots__ = ("_horizon_s", "_window")
 
     def __init__(self, horizon_ms: int) -> None:
         self._horizon_s = horizon_ms // 1000
-        self._clear()
-
-    def _clear(self) -> None:
-        self._steps = array("H")  # seconds since the entry before
-        self._packed = array("H")  # weight * 512 + bin
-        self._counts = array("I", bytes(4 * BINS))
-        self._head = 0  # entries before it have expired
-        self._oldest_s = 0  # time of the entry at the head
-        self._newest_s: int | None = None
-        self._n = 0
+        self._window = BinnedWindow()
 
     def add(self, ts: int, value: float, weight: int = 1) -> None:
         """Enter ``value`` at ``ts`` (UTC ms), counted ``weight`` times (1 to 127)."""
         if not 1 <= weight <= 127:
             raise ValueError(f"weight {weight} is not within 1 to 127")
         second = ts // 1000
-        if self._newest_s is not None:
-            if second <= self._newest_s:
-                return
-            self._expire(second)
-        if self._newest_s is None or self._head == len(self._packed):
-            self._clear()
-            self._oldest_s = second
-            step = 0
-        else:
-            step = second - self._newest_s
-            while step > _LONGEST_STEP_S:  # weightless entries bridge a long gap
-                self._steps.append(_LONGEST_STEP_S)
-                self._packed.append(0)
-                step -= _LONGEST_STEP_S
-        index = _root_bin(value)
-        self._steps.append(step)
-        self._packed.append(weight * BINS + index)
-        self._counts[index] += weight
-        self._n += weight
-        self._newest_s = second
+        self._window.forget(second - self._horizon_s + 1)
+        if self._window.n == 0 or second > self._window.newest:
+            self._window.add(second, _root_bin(value), weight)
 
     def rank(self, value: float, ts: int) -> tuple[float, int]:
         """``((count below + 0.5 * count in the same bin) / n, n)`` over entries with ts - horizon < time < ts.
@@ -73,48 +304,13 @@ class RankWindow(Stateful):
         Without entries the rank is 0.5 and n is 0: the caller asks for a least n.
         """
         second = ts // 1000
-        self._expire(second)
-        index = _root_bin(value)
-        below = sum(self._counts[:index])
-        equal = self._counts[index]
-        n = self._n
-        if self._newest_s is not None and self._newest_s >= second:
-            below, equal, n = self._without_later(second, index, below, equal)
+        self._window.forget(second - self._horizon_s + 1)
+        below, equal, n = self._window.rank_before(_root_bin(value), second)
         return ((below + 0.5 * equal) / n if n > 0 else 0.5), n
 
     def reanchor(self, delta_ms: int) -> None:
         """Shift every entry by ``delta_ms`` rounded to whole seconds."""
-        shift = round(delta_ms / 1000)
-        self._oldest_s += shift
-        if self._newest_s is not None:
-            self._newest_s += shift
-
-    def _expire(self, second: int) -> None:
-        limit = second - self._horizon_s
-        while self._head < len(self._packed) and self._oldest_s <= limit:
-            weight, index = divmod(self._packed[self._head], BINS)
-            self._counts[index] -= weight
-            self._n -= weight
-            self._head += 1
-            if self._head < len(self._packed):
-                self._oldest_s += self._steps[self._head]
-        if self._head >= 256:
-            del self._steps[: self._head]
-            del self._packed[: self._head]
-            self._head = 0
-
-    def _without_later(self, second: int, index: int, below: int, equal: int) -> tuple[int, int, int]:
-        assert self._newest_s is not None
-        time_s, n = self._newest_s, self._n
-        for position in range(len(self._packed) - 1, self._head - 1, -1):
-            if time_s < second:
-                break
-            weight, other = divmod(self._packed[position], BINS)
-            n -= weight
-            below -= weight if other < index else 0
-            equal -= weight if other == index else 0
-            time_s -= self._steps[position]
-        return below, equal, n
+        self._window.reanchor(round(delta_ms / 1000))
 
 
 def _root_bin(value: float) -> int:

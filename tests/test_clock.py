@@ -1,4 +1,4 @@
-"""The service clock: a step of the wall clock changes nothing until the caller re-anchors, and then by a known shift."""
+"""The service clock: a step of the wall clock changes nothing until the caller re-anchors, then by a known shift."""
 
 from __future__ import annotations
 

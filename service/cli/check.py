@@ -9,7 +9,8 @@ from collections import Counter
 import aiohttp
 
 from service.config import Config, load
-from service.venues.spec import Endpoints, Venue
+from service.model import Endpoints
+from service.venues.spec import Venue
 from service.wiring.setup import denominators_of, endpoints_of, venues_of
 
 TIMEOUT_S = 10.0
@@ -39,9 +40,8 @@ async def _net(config: Config) -> int:
     counts = Counter("reachable" if answer.startswith("reachable") else "not" for answer in answers)
     quorum = min(config.market.min_venues, len(venues))
     enough = counts["reachable"] >= quorum
-    print(
-        f"{counts['reachable']} of {len(venues)} reachable; the quorum of {quorum} {'holds' if enough else 'does NOT hold: no symbol will have data'}"
-    )
+    verdict = "holds" if enough else "does NOT hold: no symbol will have data"
+    print(f"{counts['reachable']} of {len(venues)} reachable; the quorum of {quorum} {verdict}")
     return 0 if enough else 1
 
 
@@ -60,7 +60,10 @@ async def _reach(config: Config, venue: Venue, endpoints: Endpoints) -> str:
             )
             async with answer:
                 if answer.status in (403, 451):
-                    return f"refused from here (HTTP {answer.status}: geo-block?); use a proxy or disable venues.{venue.name}"
+                    return (
+                        f"refused from here (HTTP {answer.status}: geo-block?); "
+                        f"use a proxy or disable venues.{venue.name}"
+                    )
                 if answer.status != 200:
                     return f"answers HTTP {answer.status}"
             for kind, url in endpoints.ws.items():
@@ -68,5 +71,5 @@ async def _reach(config: Config, venue: Venue, endpoints: Endpoints) -> str:
                     if upgrade.status in (403, 451):
                         return f"HTTP is reachable, the {kind} socket is refused (HTTP {upgrade.status})"
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        return f"not reachable ({error or type(error).__name__})"
+        return f"not reachable ({str(error) or type(error).__name__})"
     return "reachable"

@@ -29,10 +29,11 @@ def run(options: argparse.Namespace) -> int:
     logging.getLogger().setLevel(config.service.log_level.upper())
     rng = random.Random(options.seed)
     clock = ServiceClock()
-    bases = denominators(options.seed, config.service.symbols, start_of_past(clock.now_ms()))
+    begin = start_of_past(clock.now_ms())
+    bases = denominators(options.seed, config.service.symbols, begin)
     engine = Engine(config.service.symbols, rules_of(config), config.market, bases)
-    model = MarketModel(options.seed, config.service.symbols, start_of_past(clock.now_ms()))
-    _drive(engine, model, clock)
+    model = MarketModel(options.seed, config.service.symbols, begin)
+    _drive(engine, model, begin, clock)
 
     async def main(stop: asyncio.Event) -> None:
         venues = venues_of(config)
@@ -68,10 +69,10 @@ def _config(options: argparse.Namespace) -> Config:
     return config.model_copy(update={"feed": config.feed.model_copy(update={"port": options.port})})
 
 
-def _drive(engine: Engine, model: MarketModel, clock: ServiceClock) -> None:
+def _drive(engine: Engine, model: MarketModel, begin: int, clock: ServiceClock) -> None:
     if not sys.stderr.isatty():
         log.info("driving 26 simulated hours through the core, so that every window is warm")
-        drive_past(engine, model, clock, lambda share: None)
+        drive_past(engine, model, begin, clock, lambda share: None)
         log.info("warm")
         return
     columns = (
@@ -82,4 +83,4 @@ def _drive(engine: Engine, model: MarketModel, clock: ServiceClock) -> None:
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=1.0)
-        drive_past(engine, model, clock, lambda share: bar.update(task, completed=share))
+        drive_past(engine, model, begin, clock, lambda share: bar.update(task, completed=share))

@@ -1,4 +1,4 @@
-"""Arguments, help texts and exit statuses: 0 done or SIGTERM, 1 runtime failure, 2 usage or configuration, 3 bad data met."""
+"""Arguments, help texts and exit statuses: 0 done, 1 runtime failure, 2 usage or configuration, 3 bad data met."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     replay = command(
         "replay",
         "run a tape through the same code",
-        "Signals from a tape, byte-identical to those of the run that recorded it. Without --port they go to --signals,\n"
+        "Signals from a tape, byte-identical to those of the run that recorded it. Without --port they go to\n--signals, "
         "or to standard output; with --port they are also served as a feed labelled source=replay.",
     )
     replay.add_argument("tape", metavar="TAPE", type=Path, help="a file written by --record or `elr record`")

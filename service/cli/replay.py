@@ -99,7 +99,7 @@ async def _paced(tape: Path, out: IO[bytes] | None, speed: float | None, port: i
                     feed = await _feed(run, port)
             if speed is not None and first_ms is not None:
                 due_s = started_s + (record.ts - first_ms) / 1000 / speed
-                while (wait := due_s - loop.time()) > 0 and not stop.is_set():
+                while (wait := due_s - loop.time()) > 0 and not stop.is_set():  # noqa: ASYNC110 - paced by a clock
                     await asyncio.sleep(min(wait, 0.2))
             elif record.kind == "p":
                 await asyncio.sleep(0)

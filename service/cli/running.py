@@ -9,12 +9,16 @@ import signal
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-try:
-    import uvloop
-except ImportError:  # Windows and PyPy: the standard loop serves as well, only slower
-    uvloop = None  # type: ignore[assignment, unused-ignore]
-
 log = logging.getLogger(__name__)
+
+
+def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where it exists; Windows and PyPy run the standard loop, only slower."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        return None
+    return new_event_loop
 
 
 def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
@@ -35,8 +39,8 @@ def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]
             loop.add_signal_handler(number, stopping)
         await main(stop)
 
-    factory = uvloop.new_event_loop if uvloop is not None else None
-    log.info("event loop=%s", "uvloop" if factory is not None else "asyncio")
+    factory = _fast_loop()
+    log.info("event loop=%s", "asyncio" if factory is None else "uvloop")
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(guarded())
 

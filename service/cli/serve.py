@@ -23,7 +23,7 @@ def run(options: argparse.Namespace) -> int:
     denominators = denominators_of(config)
     if not denominators:
         log.warning(
-            "no denominators file: oi_reserve and oi_mcap stay undefined (null); set denominators.file, see docs/denominators.md"
+            "no denominators file: oi_reserve and oi_mcap stay null; set denominators.file, see docs/denominators.md"
         )
     rng = random.Random()
     clock = ServiceClock()

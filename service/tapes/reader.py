@@ -74,7 +74,8 @@ def _lines(path: str | Path, on_torn: Callable[[str], None]) -> Iterator[bytes]:
                     data = b""
             if touched:
                 on_torn(
-                    f"{path}: ends inside a member (the writer was stopped hard); kept all before byte {member_starts_at}"
+                    f"{path}: ends inside a member (the writer was stopped hard); kept all before byte "
+                    f"{member_starts_at}"
                 )
     except OSError as error:
         raise TapeError(f"{path}: cannot be read: {error}") from None

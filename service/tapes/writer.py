@@ -27,7 +27,7 @@ class TapeWriter:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         try:
-            self._file = open(self.path, "ab")  # noqa: SIM115: owned by the thread until close()
+            self._file = open(self.path, "ab")  # noqa: SIM115 - owned by the thread until close()
         except OSError as error:
             raise TapeError(f"{self.path}: cannot be written: {error}") from None
         self._queue: deque[bytes] = deque()

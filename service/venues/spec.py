@@ -9,18 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from service.model import Decoded, Listing, Stream, VenueRules
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoints:
-    """Base addresses, without a trailing slash. Configuration may replace each (regions, test nets, loopback).
-
-    ``ws`` holds one base per socket kind, e.g. ``{"linear": ..., "inverse": ...}``; ``rest`` one base.
-    """
-
-    ws: Mapping[str, str]
-    rest: str
+from service.model import Decoded, Endpoints, Listing, Stream, VenueRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +41,7 @@ class KeepAlive:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request. ``weight`` counts against the REST budget. ``context`` is handed to ``decode`` with the body."""
+    """One HTTP request. ``weight`` counts against the REST budget; ``context`` goes to ``decode`` with the body."""
 
     method: Literal["GET", "POST"]
     url: str
@@ -101,7 +90,7 @@ class Catalog:
         self.default_interval_h: float | None = None  # of an instrument that the metadata does not name
         self.intervals_h: dict[str, float | None] = {}  # from metadata; None: named, but unreadable
         self.measured_h: dict[str, float | None] = {}  # from an observed rollover; None: schedule in doubt
-        self.next_funding: dict[str, int] = {}  # last announced funding times
+        self.next_funding: dict[str, tuple[int, int]] = {}  # last announced funding time, and when it was said
         self.swaps_of_index: dict[str, tuple[str, ...]] = {}  # index name -> instruments it prices
         self.universe: tuple[str, ...] = ()  # names by position, where a venue sends positional arrays
 

@@ -23,16 +23,16 @@ def start_of_past(now_ms: int) -> int:
     return (now_ms - PAST_MS) // MINUTE_MS * MINUTE_MS
 
 
-def drive_past(engine: Engine, model: MarketModel, clock: Clock, progress: Callable[[float], None]) -> None:
-    """Fill the engine from ``start_of_past`` to now: minutes, then the last hour at 1 Hz, then what passed meanwhile.
+def drive_past(engine: Engine, model: MarketModel, begin: int, clock: Clock, progress: Callable[[float], None]) -> None:
+    """Fill the engine from minute ``begin``, the model's start, to now: minutes, then the last hour at 1 Hz.
 
     This is the path that a warm start from venue history takes. ``progress`` is told the share done, 0 to 1.
     """
     now = clock.now_ms()
-    begin = start_of_past(now)
     coarse_end = (now - FINE_MS) // MINUTE_MS * MINUTE_MS
     share_of_coarse = 0.35
     end = now // 1000 * 1000
+    log.info("simulated past begin_ms=%d coarse_end_ms=%d", begin, coarse_end)
     for ts, step_s, events in history(model, begin, coarse_end, end):
         _take(engine, ts, step_s, events)
         if ts % MINUTE_MS == 0:

@@ -1,4 +1,7 @@
-"""The operator file: circulating supply and exchange reserves per symbol (docs/denominators.md). Nothing is invented: no file, no ratio."""
+"""The operator file: circulating supply and exchange reserves per symbol (docs/denominators.md).
+
+Nothing is invented: no file, no ratio.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The pure line: events in, one signal per symbol and tick out. No socket, no clock, no randomness.
 
-Live, replay, back-test and simulation are this one code path. Times come with the events: :meth:`Engine.apply` first takes
-every one-second sample before the event's receipt, so a tick at T never sees what was received after T,
-however late the caller's timers are.
+Live, replay, back-test and simulation are this one code path. Times come with the events: :meth:`Engine.apply`
+first takes every one-second sample before the event's receipt, so a tick at T never sees what was received after
+T, however late the caller's timers are.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ STATE_VERSION = 1
 class Engine(Stateful):
     """Market, indicators and scoring of all symbols.
 
-    Until the first :meth:`advance` the engine is cold: events are held back, and :meth:`backfill` may fill the past minute
-    by minute. From then on it samples every second.
+    Until the first :meth:`advance` the engine is cold: events are held back, and :meth:`backfill` may fill the past
+    minute by minute. From then on it samples every second.
     """
 
     STATE = ("sampled_ms", "market", "indicators", "scorers")

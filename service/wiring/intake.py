@@ -1,7 +1,7 @@
 """Where frames enter: tape, decode, count, apply. Live links and the replay use the same object.
 
-Implements :class:`service.venues.spec.FrameSink`. A frame's receipt is stamped here, by the service clock, and never at or
-before a sample already taken, so that a replay from the tape applies it to the same side of every tick.
+Implements :class:`service.venues.spec.FrameSink`. A frame's receipt is stamped here, by the service clock, and never
+at or before a sample already taken, so that a replay from the tape applies it to the same side of every tick.
 """
 
 from __future__ import annotations

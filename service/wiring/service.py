@@ -1,4 +1,4 @@
-"""One process, all stages: venues -> market -> indicators -> scoring -> publishing. Reads top to bottom as the product does."""
+"""One process, all stages: venues -> market -> indicators -> scoring -> publishing."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from service import __version__
 from service.clock import ServiceClock, perf_seconds
 from service.config import Config
 from service.metrics import Metrics
-from service.model import Denominator, SignalBody, Tick
+from service.model import Denominator, Endpoints, SignalBody, Tick
 from service.publishing import Feed, body_bytes
 from service.tapes import Header, Record, TapeWriter
 from service.venues.health import VenueHealth
-from service.venues.spec import Endpoints, Venue
+from service.venues.spec import Venue
 from service.wiring.denominators import to_plain
 from service.wiring.engine import TICK_MS, Engine
 from service.wiring.intake import Intake
@@ -73,7 +73,7 @@ class Service:
             engine.apply,
             lambda: engine.sampled_ms,
             self.metrics,
-            self._writer and self._writer.record,
+            None if self._writer is None else self._writer.record,
         )
         self.views = LiveViews(config, source, engine, self.intake, self.health, clock)
         self.feed = Feed(
@@ -148,7 +148,7 @@ class Service:
             now = self._clock.now_ms()
             due = (now // 1000 + 1) * 1000
             await asyncio.sleep((due - now) / 1000)
-            while self._clock.now_ms() < due:  # event loops may wake up to a millisecond early
+            while self._clock.now_ms() < due:  # noqa: ASYNC110 - event loops may wake up to a millisecond early
                 await asyncio.sleep(0.0005)
             self._watch_clock()
             self._pulse()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from service.config import Config
-from service.model import Denominator, VenueRules
+from service.model import Denominator, Endpoints, VenueRules
 from service.venues import VENUES
-from service.venues.spec import Endpoints, Venue
+from service.venues.spec import Venue
 from service.wiring.denominators import load
 
 
@@ -16,7 +16,10 @@ def venues_of(config: Config) -> dict[str, Venue]:
 
 def rules_of(config: Config) -> list[VenueRules]:
     """Their freshness rules, with the configured polling cadence."""
-    return [VENUES[name].rules_for(config.venues.of(name).oi_poll_s) for name in config.venues.enabled()]
+    return [
+        VENUES[name].rules_for(config.venues.of(name).oi_poll_s, 3 * len(config.service.symbols))
+        for name in config.venues.enabled()
+    ]
 
 
 def endpoints_of(config: Config) -> dict[str, Endpoints]:

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 from service.clock import Clock
 from service.config import NetworkSection
-from service.model import Listing
+from service.model import Endpoints, Listing
 from service.venues.backoff import Backoff
 from service.venues.budget import VenueBudget
 from service.venues.health import VenueHealth
 from service.venues.link import Link
 from service.venues.poller import Poller
-from service.venues.spec import Catalog, Endpoints, FrameSink, Venue
+from service.venues.spec import Catalog, FrameSink, Venue
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +59,8 @@ class VenueRunner:
             log.info("venue=%s instruments=%d", self._venue.name, len(listings))
             async with asyncio.TaskGroup() as group:
                 tasks = [
-                    group.create_task(link.run(), name=f"{self._venue.name}:{plan.name}")
-                    for plan, link in self._links(listings)
+                    group.create_task(link.run(), name=f"{self._venue.name}:{name}")
+                    for name, link in self._links(listings)
                 ]
                 polls = self._venue.polls(self._endpoints, listings, self._oi_poll_s)
                 if polls:
@@ -69,11 +69,11 @@ class VenueRunner:
                 for task in tasks:
                     task.cancel()
 
-    def _links(self, listings: Sequence[Listing]) -> list[tuple[object, Link]]:
+    def _links(self, listings: Sequence[Listing]) -> list[tuple[str, Link]]:
         plans = self._venue.connections(self._endpoints, listings)
         return [
             (
-                plan,
+                plan.name,
                 Link(
                     self._venue,
                     plan,

@@ -1,4 +1,4 @@
-"""What operators run: alert rules by promtool, container files checked statically (no container engine is needed or used)."""
+"""What operators run: alert rules by promtool, container files checked statically (no container engine needed)."""
 
 from __future__ import annotations
 

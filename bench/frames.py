@@ -1,0 +1,40 @@
+"""One frame of each message kind, in the venue's documented shape (values are made up)."""
+
+from __future__ import annotations
+
+FRAMES: dict[tuple[str, str], str] = {
+    ("binance_usdm", "markPrice"): (
+        '{"stream":"btcusdt@markPrice@1s","data":{"e":"markPriceUpdate","E":1763720519000,"s":"BTCUSDT","p":"91234.56789012",'
+        '"ap":"91234.56789012","P":"91300.12345678","i":"91240.98765432","r":"0.00004321","T":1763740800000,"st":1}}'
+    ),
+    ("binance_usdm", "openInterest"): '{"openInterest":"81234.567","symbol":"BTCUSDT","time":1763720510123}',
+    ("bybit", "ticker snapshot"): (
+        '{"topic":"tickers.BTCUSDT","type":"snapshot","data":{"symbol":"BTCUSDT","tickDirection":"PlusTick","price24hPcnt":"-0.0123",'
+        '"lastPrice":"91234.60","prevPrice24h":"92345.70","highPrice24h":"93456.00","lowPrice24h":"90123.80","prevPrice1h":"91111.30",'
+        '"markPrice":"91234.70","indexPrice":"91240.01","openInterest":"57000.500","openInterestValue":"5200423500.22","turnover24h":"3734121786.2434",'
+        '"volume24h":"44701.1000","fundingIntervalHour":"8","fundingCap":"0.00333","singleOpenInterest":"28500.250","singleOpenInterestValue":"2600211750.11",'
+        '"nextFundingTime":"1763740800000","fundingRate":"-0.00007774","bid1Price":"91234.60","bid1Size":"3.871","ask1Price":"91234.70","ask1Size":"2.935"},'
+        '"cs":818232112541,"ts":1763720519283}'
+    ),
+    ("bybit", "ticker delta"): (
+        '{"topic":"tickers.BTCUSDT","type":"delta","data":{"symbol":"BTCUSDT","markPrice":"91234.60","openInterestValue":"5200423528.37",'
+        '"ask1Price":"91234.70","ask1Size":"2.942","singleOpenInterestValue":"2600211805.70"},"cs":818232113624,"ts":1763720519383}'
+    ),
+    ("okx", "mark-price"): (
+        '{"arg":{"channel":"mark-price","instId":"BTC-USDT-SWAP"},"data":[{"instId":"BTC-USDT-SWAP","instType":"SWAP","markPx":"91233.8","ts":"1763720519016"}]}'
+    ),
+    ("okx", "open-interest"): (
+        '{"arg":{"channel":"open-interest","instId":"BTC-USDT-SWAP"},"data":[{"instId":"BTC-USDT-SWAP","instType":"SWAP","oi":"2874486.99000000925",'
+        '"oiCcy":"28744.8699000000925","oiUsd":"2622812703.752047677463","ts":"1763720515759"}]}'
+    ),
+    ("okx", "funding-rate"): (
+        '{"arg":{"channel":"funding-rate","instId":"BTC-USDT-SWAP"},"data":[{"formulaType":"withRate","fundingRate":"0.0000252378080097","fundingTime":"1763740800000",'
+        '"impactValue":"20000.0000000000000000","instId":"BTC-USDT-SWAP","instType":"SWAP","interestRate":"0.0001000000000000","maxFundingRate":"0.00375",'
+        '"method":"current_period","minFundingRate":"-0.00375","nextFundingRate":"","nextFundingTime":"1763769600000","premium":"-0.0005333853474351",'
+        '"prevFundingTime":"1763712000000","settFundingRate":"0.0000337200721784","settState":"settled","ts":"1763720462992"}]}'
+    ),
+    ("hyperliquid", "activeAssetCtx"): (
+        '{"channel":"activeAssetCtx","data":{"coin":"BTC","ctx":{"funding":"0.0000125","openInterest":"35409.41702","prevDayPx":"90666.0","dayNtlVlm":"845822222.75",'
+        '"premium":"-0.0004003904","oraclePx":"91222.0","markPx":"91190.0","midPx":"91189.5","impactPxs":["91189.0","91190.0"],"dayBaseVlm":"10601.61339"}}}'
+    ),
+}

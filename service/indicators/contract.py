@@ -1,0 +1,77 @@
+"""What a level indicator promises: a value now, judged against its own completed minutes.
+
+Lifecycle, by the minute values held (t in whole UTC minutes, rising):
+
+* *cold*: none yet; every reading is None but for the value itself
+* *warming*: 1 to 59; the same
+* *ready*: 60 or more: z and percentile are given wherever there is a value now
+
+Minutes without a value are skipped, so a long gap leads back to warming as the past grows too old.
+``dump()`` and ``load()`` (:class:`~service.state.Stateful`) keep all of it exactly, at any point.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from service.indicators.history import LEAST_VALUES, History
+from service.model import Consensus, LevelReading
+from service.state import Stateful
+from service.statistics import robust_z
+
+
+class Level(Stateful):
+    """Base of the level indicators. A subclass names itself, its MAD floor and what it reads of a sample."""
+
+    STATE: ClassVar[tuple[str, ...]] = ("history",)
+    NAME: ClassVar[str]  # the field of Readings
+    FLOOR: ClassVar[float]  # least MAD, in the level's own unit
+    __slots__ = ("history",)
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+
+    def of(self, sample: Consensus) -> float | None:
+        """The level in a sample that has quorum; None if undefined there."""
+        raise NotImplementedError
+
+    def value(self, sample: Consensus) -> float | None:
+        """The level now, ``sample`` being the newest; None if undefined."""
+        return self.of(sample) if sample.quorum else None
+
+    def update(self, t: int, x: float | None) -> None:
+        """Minute ``t`` is complete; ``x`` is the last non-null :meth:`of` in it, None if there was none."""
+        if x is not None:
+            self.history.add(t, x)
+
+    def advance(self, now: int) -> None:
+        """``now`` is the running minute: forget what is too old for it."""
+        self.history.advance(now)
+
+    @property
+    def ready(self) -> bool:
+        return len(self.history.recent) >= LEAST_VALUES
+
+    def floor(self, sample: Consensus) -> float:
+        return self.FLOOR
+
+    def z(self, x: float, sample: Consensus) -> float | None:
+        """Robust z of ``x`` over 24 h of minute values; None while not ready."""
+        if not self.ready:
+            return None
+        median, mad = self.history.recent.middle()
+        return robust_z(x, median, mad, self.floor(sample))
+
+    def read(self, now: int, sample: Consensus) -> LevelReading:
+        """The reading of the newest sample, in the running minute ``now``."""
+        x = self.value(sample)
+        return LevelReading(
+            x,
+            None if x is None else self.z(x, sample),
+            None if x is None else self.history.percentile(x),
+            self.history.n,
+            self.history.horizon_h(now),
+        )
+
+    def reanchor(self, minutes: int) -> None:
+        self.history.reanchor(minutes)

@@ -1,0 +1,172 @@
+"""The past of one level: 24 h of minute values exactly, up to 30 days of every tenth one in 512 bins.
+
+docs/signal.md section 4. A bin's error is half its width: 0.25 % of the open-interest index, 2 % of a magnitude.
+"""
+
+from __future__ import annotations
+
+import math
+
+from service.indicators.middle import weighted_middle
+from service.state import Plain, Stateful
+from service.statistics import BINS, DAY_MINUTES, BinnedWindow, SortedWindow
+
+MONTH_MINUTES = 30 * DAY_MINUTES
+OLDER_EVERY_MINUTES = 10
+LEAST_VALUES = 60
+
+
+class LogarithmicBins(Stateful):
+    """512 bins of equal ratio from 1e-8 to 10 (4.1 % each), for magnitudes; what lies outside joins the nearest."""
+
+    STATE = ()
+    LOW = 1e-8
+    HIGH = 10.0
+    WIDTH = math.log(HIGH / LOW) / BINS
+
+    def index(self, value: float) -> int:
+        if value <= self.LOW:
+            return 0
+        return min(int(math.log(value / self.LOW) / self.WIDTH), BINS - 1)
+
+    def centre(self, index: int) -> float:
+        return self.LOW * math.exp((index + 0.5) * self.WIDTH)
+
+    def reach(self, value: float) -> int:
+        """By how many bins they had to slide to reach ``value``: never."""
+        return 0
+
+
+class LinearBins(Stateful):
+    """512 bins of one width, the first value in the middle of bin 256; they slide when a value leaves them."""
+
+    STATE = ("_offset", "_origin")
+    __slots__ = ("_offset", "_origin", "_width")
+
+    def __init__(self, width: float) -> None:
+        self._width = width
+        self._origin: float | None = None
+        self._offset = BINS // 2
+
+    def index(self, value: float) -> int:
+        """The bin of ``value``; outside [0, 511] it is beyond every value binned."""
+        if self._origin is None:
+            return self._offset
+        return math.floor((value - self._origin) / self._width + 0.5) + self._offset
+
+    def centre(self, index: int) -> float:
+        return (self._origin or 0.0) + (index - self._offset) * self._width
+
+    def reach(self, value: float) -> int:
+        """Slide as little as needed to have a bin for ``value``; returns by how many bins (+ up)."""
+        if self._origin is None:
+            self._origin = value
+        index = self.index(value)
+        moved = min(index, 0) + max(index - (BINS - 1), 0)
+        self._offset -= moved
+        return moved
+
+
+class History(Stateful):
+    """The minute values of one level: the last 24 h exactly, and of what is older every tenth one, ten times.
+
+    ``recent`` holds the completed minutes m >= now - 1,440; a minute divisible by ten (of the UTC epoch) that leaves
+    it goes into ``older`` with weight ten and stays until it is 30 days old. Without ``bins`` nothing older is
+    kept. ``magnitude``: ``older`` and :meth:`rank` are about absolute values (``recent`` stays signed).
+    """
+
+    STATE = ("bins", "older", "recent")
+    __slots__ = ("_centres", "_magnitude", "_middle", "bins", "older", "recent")
+
+    def __init__(self, bins: LinearBins | LogarithmicBins | None = None, magnitude: bool = False) -> None:
+        self.bins = bins
+        self.recent = SortedWindow()
+        self.older = BinnedWindow()
+        self._magnitude = magnitude
+        self._middle: tuple[float, float] | None = None  # until the values change
+        self._centres: tuple[list[float], list[int]] | None = None  # of older values, until these change
+
+    @property
+    def n(self) -> int:
+        """Minute values counted, older ones ten each."""
+        return len(self.recent) + self.older.n
+
+    def add(self, minute: int, value: float) -> None:
+        """Enter the value of a completed minute; minutes rise."""
+        self.advance(minute + 1)
+        self.recent.add(minute, value)
+        self._middle = None
+
+    def advance(self, now: int) -> None:
+        """Let ``now`` be the running minute: move or drop what has grown too old."""
+        for minute, value in self.recent.forget(now - DAY_MINUTES):
+            self._middle = None
+            if self.bins is not None and minute % OLDER_EVERY_MINUTES == 0 and minute >= now - MONTH_MINUTES:
+                self._keep(minute, abs(value) if self._magnitude else value)
+        if self.older.n > 0 and self.older.oldest < now - MONTH_MINUTES:
+            self.older.forget(now - MONTH_MINUTES)
+            self._middle = self._centres = None
+
+    def _keep(self, minute: int, value: float) -> None:
+        assert self.bins is not None
+        moved = self.bins.reach(value)
+        if moved != 0:
+            self.older.slide(moved)
+        self.older.add(minute, self.bins.index(value), OLDER_EVERY_MINUTES)
+        self._centres = None
+
+    def _binned(self) -> tuple[list[float], list[int]]:
+        if self._centres is None:
+            assert self.bins is not None
+            filled = [(index, weight) for index, weight in enumerate(self.older.counts) if weight > 0]
+            self._centres = [self.bins.centre(index) for index, _ in filled], [weight for _, weight in filled]
+        return self._centres
+
+    def percentile(self, x: float) -> float | None:
+        """(count below + 0.5 * count equal) / n, of magnitudes if so built; None below 60 values."""
+        n = self.n
+        if n < LEAST_VALUES:
+            return None
+        if self._magnitude:
+            x = abs(x)
+        below, equal = self.recent.rank_magnitude(x) if self._magnitude else self.recent.rank(x)
+        if self.older.n > 0 and self.bins is not None:
+            older_below, older_equal = self.older.rank(self.bins.index(x))
+            below, equal = below + older_below, equal + older_equal
+        return (below + 0.5 * equal) / n
+
+    def recent_percentile(self, x: float) -> float | None:
+        """The same over the last 24 h alone, signed."""
+        n = len(self.recent)
+        if n < LEAST_VALUES:
+            return None
+        below, equal = self.recent.rank(x)
+        return (below + 0.5 * equal) / n
+
+    def middle(self) -> tuple[float, float]:
+        """Median and MAD over all of it, older values at their bins' centres."""
+        if self.older.n == 0 or self.bins is None:
+            return self.recent.middle()
+        if self._middle is None:
+            self._middle = weighted_middle(self.recent.sorted_values(), *self._binned())
+        return self._middle
+
+    def horizon_h(self, now: int) -> int:
+        """Hours from the oldest value counted to the running minute, rounded up, at most 720; 0 without values."""
+        return _hours(now - self.older.oldest) if self.older.n > 0 else self.recent_horizon_h(now)
+
+    def recent_horizon_h(self, now: int) -> int:
+        """The same of the last 24 h alone."""
+        return _hours(now - self.recent.oldest) if len(self.recent) > 0 else 0
+
+    def reanchor(self, minutes: int) -> None:
+        self.recent.reanchor(minutes)
+        self.older.reanchor(minutes)
+
+    def load(self, plain: dict[str, Plain]) -> None:
+        super().load(plain)
+        self._middle = self._centres = None
+
+
+def _hours(minutes: int) -> int:
+    return min(-(-minutes // 60), MONTH_MINUTES // 60)

@@ -1,0 +1,133 @@
+"""All indicators of one symbol: a sample in each second, readings out at each tick."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import orjson
+
+from service.errors import OurBug
+from service.indicators.minute import MINUTE_MS, MinuteBook
+from service.indicators.registry import Levels
+from service.indicators.scale import STEP_S, Scales
+from service.indicators.window import SampleRing
+from service.model import Consensus, Readings, VenueView, WindowReading
+from service.state import Plain, Stateful
+
+SECOND_MS = 1_000
+ONE_MINUTE, FIVE_MINUTES, ONE_HOUR = 60, 300, 3_600
+
+
+class SymbolIndicators(Stateful):
+    """docs/signal.md section 4, and the continuity of section 6, of one symbol.
+
+    Live samples stand for 1 s; back-filled ones for 60 s, on the UTC minute, each with a reading like a tick's.
+    """
+
+    STATE = ("_book", "_levels", "_ring", "_scales", "_scaled_second")
+    __slots__ = ("_book", "_levels", "_ring", "_sample", "_scaled_second", "_scales", "symbol")
+
+    def __init__(self, symbol: str) -> None:
+        self.symbol = symbol
+        self._ring = SampleRing()
+        self._scales = Scales()
+        self._levels = Levels()
+        self._book = MinuteBook(self._levels.each())
+        self._sample: Consensus | None = None  # the newest
+        self._scaled_second: int | None = None  # of the last reading: one update of the scales a tick
+
+    def observe(self, consensus: Consensus) -> None:
+        """Every sample of the symbol, in time order."""
+        self._ring.update(
+            consensus.ts // SECOND_MS,
+            consensus.price if consensus.quorum else None,
+            consensus.ln_oi_index,
+            consensus.step_s,
+            consensus.oi_receipts,
+            consensus.full_set,
+        )
+        self._book.update(consensus)
+        self._sample = consensus
+
+    def read(self, ts: int) -> Readings:
+        """Everything as of ``ts``, the time of the newest sample; raises OurBug at any other time.
+
+        The first reading of a tick updates the scales; another at the same ``ts`` gives the same.
+        """
+        sample, now = self._sample, self._book.minute
+        if sample is None or now is None or sample.ts != ts:
+            raise OurBug(f"{self.symbol}: read at {ts}, newest sample {None if sample is None else sample.ts}")
+        second = ts // SECOND_MS
+        self._update_scales(second, sample.step_s)
+        levels = self._levels
+        return Readings(
+            symbol=self.symbol,
+            ts=ts,
+            consensus=sample,
+            windows=(
+                self._window("1m", ONE_MINUTE, second),
+                self._window("5m", FIVE_MINUTES, second),
+                self._window("1h", ONE_HOUR, second),
+            ),
+            elr=levels.elr.read(now, sample),
+            funding=levels.funding.read(now, sample),
+            funding_abs=levels.funding.read_magnitude(now, sample),
+            premium=levels.premium.read(now, sample),
+            spread=levels.spread.read(now, sample),
+            volatility=levels.volatility.read(now, sample),
+            spend=levels.spend.read(now, sample),
+            change_24h=levels.elr.change_24h(now, sample),
+            continuity=self._ring.continuity(second),
+            statistics_ready=(
+                levels.funding.ready and levels.premium.ready and levels.elr.ready and levels.volatility.ready
+            ),
+        )
+
+    def reanchor(self, delta_ms: int) -> None:
+        """The service clock moved: shift samples by ``delta_ms`` in whole seconds, minutes in whole minutes."""
+        seconds, minutes = round(delta_ms / SECOND_MS), round(delta_ms / MINUTE_MS)
+        self._ring.reanchor(seconds)
+        self._scales.reanchor(seconds)
+        if self._scaled_second is not None:
+            self._scaled_second += seconds
+        self._book.reanchor(minutes)
+        for level in self._levels.each():
+            level.reanchor(minutes)
+
+    def dump(self) -> dict[str, Plain]:
+        return {**super().dump(), "sample": orjson.loads(orjson.dumps(self._sample))}
+
+    def load(self, plain: dict[str, Plain]) -> None:
+        super().load({name: value for name, value in plain.items() if name != "sample"})
+        self._sample = None if plain["sample"] is None else _consensus(plain["sample"])
+
+    def _update_scales(self, second: int, step_s: int) -> None:
+        if self._scaled_second is not None and second <= self._scaled_second:
+            return
+        self._scaled_second = second
+        span_s = max(step_s // STEP_S, 1) * STEP_S
+        end, start = self._ring.last(second), self._ring.near(second - span_s)
+        if end is not None and start is not None:
+            self._scales.update(second, math.log(end[0] / start[0]), end[1] - start[1], span_s)
+
+    def _window(self, name: Literal["1m", "5m", "1h"], seconds: int, second: int) -> WindowReading:
+        ring = self._ring
+        end, start = ring.last(second), ring.near(second - seconds)
+        if end is None or start is None or not ring.covered(second, seconds):
+            return WindowReading(name, seconds, False, None, None, None, None, None, None)
+        ret = math.log(end[0] / start[0])
+        oi_change = end[1] - start[1] if ring.received(second, seconds) else None
+        z = self._scales.z(second - seconds, seconds, ret, oi_change)
+        return WindowReading(name, seconds, True, ret, oi_change, *z)
+
+
+def _consensus(plain: dict[str, Plain]) -> Consensus:
+    """A sample back from its JSON form."""
+    venues = tuple(
+        VenueView(**{**venue, "states": tuple((stream, state) for stream, state in venue["states"])})
+        for venue in plain["venues"]
+    )
+    return Consensus(
+        **{**plain, "trouble": tuple(plain["trouble"]), "excluded": tuple(plain["excluded"]), "venues": venues}
+    )

@@ -1,0 +1,84 @@
+"""Realised volatility: the root of a day's sum of squared one-minute log returns."""
+
+from __future__ import annotations
+
+import math
+from array import array
+
+from service.indicators.contract import Level
+from service.indicators.history import LEAST_VALUES, History, LogarithmicBins
+from service.model import Consensus
+from service.statistics import DAY_MINUTES
+
+_RETURNS = DAY_MINUTES - 1  # between the 1,440 minutes that end with the measured one
+
+
+class Volatility(Level):
+    """sqrt(sum r^2 * 1440 / count) over the returns between consecutive minutes of the 24 h up to a minute.
+
+    Minutes are fed with their last price. Every minute since the first has a volatility, with or without a price of
+    its own. The level now is that of the last completed minute, which is therefore kept out of its own
+    statistics until the next one is complete. The sum is taken anew each minute (:func:`math.fsum`): nothing drifts.
+    """
+
+    NAME = "volatility"
+    FLOOR = 1e-9
+    STATE = ("_count", "_counted", "_minute", "_now", "_price", "_price_minute", "_shift", "_squares", "history")
+    __slots__ = ("_count", "_counted", "_minute", "_now", "_price", "_price_minute", "_shift", "_squares")
+
+    def __init__(self) -> None:
+        super().__init__(History(LogarithmicBins()))
+        self._squares = array("d", bytes(8 * _RETURNS))  # by (minute - shift) % size; 0 where there is no return
+        self._counted = array("B", bytes(_RETURNS))  # 1 where there is one
+        self._count = 0  # of returns
+        self._shift = 0
+        self._minute: int | None = None  # the last completed minute
+        self._now: float | None = None  # its volatility
+        self._price: float | None = None  # last price of a minute
+        self._price_minute = 0
+
+    def of(self, sample: Consensus) -> float | None:
+        return sample.price
+
+    def value(self, sample: Consensus) -> float | None:
+        return self._now
+
+    @property
+    def ready(self) -> bool:
+        return self.history.n >= LEAST_VALUES
+
+    def update(self, t: int, x: float | None) -> None:
+        self.advance(t)
+        self._complete(t, x)
+
+    def advance(self, now: int) -> None:
+        if self._minute is not None and self._minute < now - 1:
+            for minute in range(self._minute + 1, min(now, self._minute + 1 + DAY_MINUTES)):
+                self._complete(minute, None)
+            self._minute = now - 1  # after a day without prices there is nothing left to follow
+        super().advance(now)
+
+    def reanchor(self, minutes: int) -> None:
+        super().reanchor(minutes)
+        self._shift += minutes
+        self._price_minute += minutes
+        if self._minute is not None:
+            self._minute += minutes
+
+    def _complete(self, minute: int, price: float | None) -> None:
+        """Make ``minute`` the last completed one; the volatility of the one before becomes a minute value."""
+        if self._minute is not None and self._now is not None:
+            self.history.add(self._minute, self._now)
+        slot = (minute - self._shift) % _RETURNS
+        self._count -= self._counted[slot]
+        self._squares[slot], self._counted[slot] = 0.0, 0
+        if price is not None:
+            if self._price is not None and self._price_minute == minute - 1:
+                self._squares[slot], self._counted[slot] = math.log(price / self._price) ** 2, 1
+                self._count += 1
+            self._price, self._price_minute = price, minute
+        self._minute = minute
+        if self._count >= LEAST_VALUES:
+            self._now = math.sqrt(math.fsum(self._squares) * DAY_MINUTES / self._count)
+        else:
+            self._now = None

@@ -1,0 +1,110 @@
+"""The last hour of samples, second by second: what the windows of docs/signal.md section 4 are measured on.
+
+Counts are cumulative (modulo 2^16, far above what an hour can hold), so that any window costs two look-ups.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+
+from service.state import Stateful
+
+LONGEST_S = 3_600
+TOLERANCE_S = 2
+LEAST_RECEIPTS = 3
+_SIZE = LONGEST_S + TOLERANCE_S + 2
+_WRAP = 0xFFFF
+_NEAREST = (0, -1, 1, -2, 2)  # at equal distance the earlier
+
+
+class SampleRing(Stateful):
+    """Price, ln_oi_index and running counts of every second of the last hour; 22 bytes a second."""
+
+    STATE = ("_ln_oi", "_lost", "_newest", "_price", "_quorum", "_receipts", "_shift")
+    __slots__ = ("_ln_oi", "_lost", "_newest", "_price", "_quorum", "_receipts", "_shift")
+
+    def __init__(self) -> None:
+        # By (second - shift) % size. Seconds without a quorum sample have no price (NaN).
+        self._price = array("d", [math.nan]) * _SIZE
+        self._ln_oi = array("d", bytes(8 * _SIZE))
+        self._quorum = array("H", bytes(2 * _SIZE))  # seconds that quorum samples stand for, up to here
+        self._receipts = array("H", bytes(2 * _SIZE))  # OI receipts, at most as many a sample as anyone asks for
+        self._lost = array("H", bytes(2 * _SIZE))  # seconds without full venue set or without sample
+        self._shift = 0
+        self._newest: int | None = None  # second of the newest sample
+
+    def update(
+        self, second: int, price: float | None, ln_oi: float, step_s: int, receipts: int, full_set: bool
+    ) -> None:
+        """Enter the sample of ``second`` (since the epoch), standing for ``step_s`` seconds; ``price`` None: no quorum.
+
+        A sample that is not later than the newest is ignored.
+        """
+        if self._newest is None:
+            self._newest = second - step_s  # time before the first sample ever is not lost
+        gap = second - self._newest
+        if gap < 1:
+            return
+        before = (self._newest - self._shift) % _SIZE
+        quorum, received, lost = self._quorum[before], self._receipts[before], self._lost[before]
+        missing = max(gap - step_s, 0)
+        for passed in range(max(gap - _SIZE, 0) + 1, gap):
+            slot = (before + passed) % _SIZE
+            self._price[slot] = math.nan
+            self._quorum[slot] = quorum
+            self._receipts[slot] = received
+            self._lost[slot] = (lost + (min(passed, missing) if full_set else passed)) & _WRAP
+        slot = (before + gap) % _SIZE
+        self._price[slot] = math.nan if price is None else price
+        self._ln_oi[slot] = ln_oi
+        self._quorum[slot] = quorum if price is None else (quorum + step_s) & _WRAP
+        self._receipts[slot] = (received + min(receipts, LEAST_RECEIPTS)) & _WRAP
+        self._lost[slot] = (lost + (missing if full_set else gap)) & _WRAP
+        self._newest = second
+
+    def near(self, second: int) -> tuple[float, float] | None:
+        """Price and ln_oi_index of the quorum sample nearest to ``second``, at most 2 s away."""
+        for offset in _NEAREST:
+            found = self._at(second + offset)
+            if found is not None:
+                return found
+        return None
+
+    def last(self, second: int) -> tuple[float, float] | None:
+        """The same of the latest one at most 2 s before ``second``, or at it."""
+        for offset in range(TOLERANCE_S + 1):
+            found = self._at(second - offset)
+            if found is not None:
+                return found
+        return None
+
+    def covered(self, second: int, window_s: int) -> bool:
+        """Whether the quorum samples in (second - window, second] stand for nine tenths of it."""
+        return self._between(self._quorum, second, window_s) * 10 >= window_s * 9
+
+    def received(self, second: int, window_s: int) -> bool:
+        """Whether at least 3 OI receipts came in (second - window, second]."""
+        return self._between(self._receipts, second, window_s) >= LEAST_RECEIPTS
+
+    def continuity(self, second: int) -> float:
+        """1 less half the share of the last hour without full venue set or without any sample."""
+        return 1.0 - 0.5 * self._between(self._lost, second, LONGEST_S) / LONGEST_S
+
+    def reanchor(self, seconds: int) -> None:
+        self._shift += seconds
+        if self._newest is not None:
+            self._newest += seconds
+
+    def _at(self, second: int) -> tuple[float, float] | None:
+        if self._newest is None or not self._newest - _SIZE < second <= self._newest:
+            return None
+        slot = (second - self._shift) % _SIZE
+        price = self._price[slot]
+        return (price, self._ln_oi[slot]) if price == price else None
+
+    def _between(self, counts: array[int], second: int, window_s: int) -> int:
+        assert self._newest is not None
+        assert second <= self._newest < second - window_s + _SIZE
+        end = (second - self._shift) % _SIZE
+        return (counts[end] - counts[(second - window_s - self._shift) % _SIZE]) & _WRAP

@@ -1,0 +1,74 @@
+"""The market stage: what is fresh and credible, and one consensus per symbol and sample (docs/signal.md 1 to 3).
+
+Pure and synchronous: times come with the events and the samples. The caller applies every event received at or
+before a sample, and none received after it, before taking that sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from service.config import MarketSection
+from service.market.book import Book
+from service.model import Consensus, Event, VenueRules
+from service.state import Plain, Stateful
+
+__all__ = ["Market"]
+
+
+class Market(Stateful):
+    """The market state of all symbols. Memory is bounded by symbols x venues x 16 instruments."""
+
+    STATE = ("books",)
+
+    def __init__(self, symbols: Sequence[str], rules: Sequence[VenueRules], settings: MarketSection) -> None:
+        self._rules = tuple(rules)
+        self._settings = settings
+        self.books = {symbol: Book(symbol, rules, settings) for symbol in symbols}
+
+    def apply(self, event: Event) -> str | None:
+        """Take one event. None: accepted, or of a symbol or venue that is not configured.
+
+        Else why it does not count (a metric label): ``future``, ``too_old``, ``out_of_order`` (refused),
+        ``quarantined_mark``, ``quarantined_oi``, ``quarantined_funding`` or ``too_many_instruments``.
+        """
+        book = self.books.get(event.symbol)
+        return None if book is None else book.apply(event)
+
+    def sample(self, ts: int, step_s: int) -> list[Consensus]:
+        """The consensus of every symbol at ``ts`` (UTC ms on a whole second), in configuration order.
+
+        ``step_s``: seconds since the sample before, 1 live and 60 back-filled. Samples are taken in time order.
+        """
+        return [book.sample(ts, step_s) for book in self.books.values()]
+
+    def reanchor(self, delta_ms: int) -> None:
+        """The service clock moved by ``delta_ms``: shift every receipt, so that no age changes.
+
+        Venue timestamps stay: the order check compares a venue's clock with itself, and the future and too-old
+        checks were made against the receipt of their time; they are not made again.
+        """
+        for book in self.books.values():
+            book.reanchor(delta_ms)
+
+    def listed(self, symbol: str) -> tuple[tuple[str, str], ...]:
+        """(venue, instrument) of the perpetuals now listed and trading; () for a symbol that is not configured."""
+        book = self.books.get(symbol)
+        if book is None:
+            return ()
+        return tuple(
+            (venue, name)
+            for venue, shelf in book.shelves.items()
+            for name, item in shelf.instruments.items()
+            if item.counts_as_listed
+        )
+
+    def make(self, name: str, key: str) -> Stateful | None:
+        return Book(key, self._rules, self._settings)
+
+    def load(self, plain: Plain) -> None:
+        """Restore a dump of a market with the same symbols and venues, in the same order; else ValueError, KeyError."""
+        symbols = list(self.books)
+        super().load(plain)
+        if list(self.books) != symbols:
+            raise ValueError(f"state of other symbols than {', '.join(symbols)}")

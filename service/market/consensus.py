@@ -1,0 +1,126 @@
+"""The arithmetic of a consensus sample (docs/signal.md section 3). Pure functions of plain numbers.
+
+Lists run over the venues of V (or the subset said) in configuration order; every sum is taken in that order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import exp, log
+
+CLIP_MADS = 5.0
+MAD_FLOOR = 1e-5
+CLIP_FROM = 3  # venues; under this many there is no majority to clip to
+TROUBLE_SHARE = 0.10
+TIE = 1e-9  # two rates are always equally far from their median; rounding must not say which is the outlier
+
+
+def median(values: Iterable[float]) -> float:
+    """The middle value; of an even count the mean of the middle two. ``values`` must not be empty.
+
+    >>> median([3.0, 1.0, 2.0]), median([4.0, 1.0, 2.0, 3.0])
+    (2.0, 2.5)
+    """
+    result = median_without(sorted(values), ())
+    assert result is not None
+    return result
+
+
+def median_without(ordered: Sequence[float], left_out: Sequence[int]) -> float | None:
+    """The median of an ascending sequence without the members at ``left_out`` (ascending); None if none remains.
+
+    >>> median_without([1.0, 2.0, 5.0, 9.0], [1])
+    5.0
+    """
+    count = len(ordered) - len(left_out)
+    if count == 0:
+        return None
+    upper = count // 2
+    lower = count - 1 - upper
+    for position in left_out:
+        upper += position <= upper
+        lower += position <= lower
+    if lower == upper:
+        return ordered[upper]
+    # Halved before the sum, so that no pair of finite numbers overflows.
+    return ordered[lower] / 2.0 + ordered[upper] / 2.0
+
+
+def needed_venues(listing: int, min_venues: int) -> int:
+    """The quorum: 1 where exactly one configured venue lists the symbol, else the configured number."""
+    return 1 if listing == 1 else min_venues
+
+
+def weighted_mean(weights: Sequence[float], values: Sequence[float]) -> float | None:
+    """None if the weights sum to 0 (or there are none): nothing to weigh by is not 0."""
+    total = sum(weights)
+    if total <= 0.0:
+        return None
+    return sum(weight * value for weight, value in zip(weights, values, strict=True)) / total
+
+
+def clip_to_median(rates: Sequence[float]) -> list[float]:
+    """Each rate within 5 median absolute deviations (at least 5e-5) of the unweighted median.
+
+    >>> clip_to_median([0.0001, 0.0001, 0.01])
+    [0.0001, 0.0001, 0.00015000000000000001]
+    """
+    if len(rates) < CLIP_FROM:
+        return list(rates)
+    middle = median(rates)
+    reach = CLIP_MADS * max(median([abs(rate - middle) for rate in rates]), MAD_FLOOR)
+    return [min(max(rate, middle - reach), middle + reach) for rate in rates]
+
+
+@dataclass(frozen=True, slots=True)
+class FundingConsensus:
+    """What the venues with a known rate say together; None where undefined."""
+
+    mean_8h: float | None
+    spend: float | None
+    spread: float | None
+    outlier_sign: int
+
+
+def funding_consensus(coins: Sequence[float], rates_8h: Sequence[float]) -> FundingConsensus:
+    """OI-weighted clipped mean, coins paid per 8 h (unclipped), spread, and which side its outlier is on."""
+    if not rates_8h:
+        return FundingConsensus(None, None, None, 0)
+    spend = sum(amount * rate for amount, rate in zip(coins, rates_8h, strict=True))
+    mean = weighted_mean(coins, clip_to_median(rates_8h))
+    if len(rates_8h) == 1:
+        return FundingConsensus(mean, spend, None, 0)
+    middle = median(rates_8h)
+    reach = max(abs(rate - middle) for rate in rates_8h) * (1.0 - TIE)
+    furthest = next(rate for rate in rates_8h if abs(rate - middle) >= reach)  # the first, in venue order
+    sign = (furthest > middle) - (furthest < middle)
+    return FundingConsensus(mean, spend, max(rates_8h) - min(rates_8h), sign)
+
+
+def link(now: float, before: float, venues: int, needed: int) -> float:
+    """Chain link: the log change of oi of the instruments that count at both samples, both at the earlier coins
+    per contract; 0 where they belong to fewer venues than the quorum or a sum is 0."""
+    if venues < needed or now <= 0.0 or before <= 0.0:
+        return 0.0
+    return log(now / before)
+
+
+def coverage(fresh_coins: float, last_coins: float) -> float:
+    """Share of the oi seen in 24 h that is in the sums; 0 where none was seen."""
+    return min(fresh_coins / last_coins, 1.0) if last_coins > 0.0 else 0.0
+
+
+def freshness(coins: Sequence[float], worn: Sequence[Sequence[float]]) -> float:
+    """min over streams of exp(-a), a the OI-weighted mean of ``worn`` (age / max_age in [0, 1]).
+
+    Without any oi to weigh by, the plain mean (coverage is 0 then).
+    """
+    total = sum(coins)
+    weights = [amount / total for amount in coins] if total > 0.0 else [1.0 / len(coins)] * len(coins)
+    return exp(-max(sum(w * x for w, x in zip(weights, stream, strict=True)) for stream in worn))
+
+
+def troubling(last_coins: float, all_last_coins: float) -> bool:
+    """Whether an absent venue holds enough of the oi to be named."""
+    return last_coins > TROUBLE_SHARE * all_last_coins

@@ -1,0 +1,236 @@
+"""What is known of one venue's part of one symbol: its instruments, and what they add up to at a sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.market.freshness import LIVE, worse
+from service.market.streams import FundingTrack, MarkTrack, OiTrack, Track, Trust
+from service.model import Listing, Stream, VenueRules, VenueView
+from service.state import Stateful
+
+DAY_MS = 86_400_000
+MAX_INSTRUMENTS = 16  # per venue and symbol; venues list one to four perpetuals of a coin
+
+
+class Instrument(Stateful):
+    """One perpetual: its three streams, its listing, and its contracts at the last sample for the chain link."""
+
+    __slots__ = (
+        "contract_size",
+        "funding",
+        "inverse",
+        "linked_coins",
+        "linked_contracts",
+        "listed",
+        "mark",
+        "multiplier",
+        "name",
+        "oi",
+        "sent_oi",
+        "trading",
+    )
+    STATE = (
+        "mark", "funding", "oi", "listed", "trading", "sent_oi", "inverse", "contract_size", "multiplier",
+        "linked_contracts", "linked_coins",
+    )  # fmt: skip
+
+    def __init__(self, name: str, rules: VenueRules, trust: Trust) -> None:
+        self.name = name
+        self.mark = MarkTrack(rules.mark, rules.index_max_age_ms, trust)
+        self.funding = FundingTrack(rules.funding, rules.funding_cap_8h, trust)
+        self.oi = OiTrack(rules.oi, trust)
+        self.listed = False  # the venue's metadata names it
+        self.trading = True  # False: delisted or not live; its data is followed, but counts nowhere
+        self.sent_oi = False
+        self.inverse: bool | None = None
+        self.contract_size: float | None = None
+        self.multiplier: float | None = None
+        self.linked_contracts: float | None = None  # contracts at the last sample, None if it did not count then
+        self.linked_coins = 0.0  # coins per contract at the last sample
+
+    def track(self, stream: Stream) -> Track:
+        if stream == "mark":
+            return self.mark
+        return self.oi if stream == "oi" else self.funding
+
+    def describe(self, listing: Listing) -> None:
+        """Take metadata. A changed contract takes back the trust in its oi."""
+        size = listing.contract_size
+        resized = (
+            (size is not None and self.contract_size is not None and size != self.contract_size)
+            or (self.multiplier is not None and listing.multiplier != self.multiplier)
+            or (self.inverse is not None and listing.inverse != self.inverse)
+        )
+        if resized:
+            self.oi.reset()
+            self.linked_contracts = None  # old contracts times new size would read as build-up
+        self.listed = True
+        self.trading = listing.trading
+        self.inverse = listing.inverse
+        self.multiplier = listing.multiplier
+        if size is not None:
+            self.contract_size = size
+
+    @property
+    def counts_as_listed(self) -> bool:
+        return self.trading and (self.listed or self.sent_oi)
+
+    def counts(self) -> bool:
+        """Whether it is part of the sums: its mark and oi are LIVE. Exact after :meth:`grow_old`."""
+        return self.trading and self.mark.state == LIVE and self.oi.state == LIVE
+
+    def seen(self, at: int) -> bool:
+        """Whether its oi was confirmed in the 24 h before ``at``."""
+        return self.oi.confirmed_at is not None and at - self.oi.confirmed_at <= DAY_MS
+
+    def last_coins(self) -> float:
+        """Last accepted oi in coins; -1 without one, so that an instrument with oi 0 ranks before it."""
+        return -1.0 if self.oi.coins is None else self.oi.coins
+
+    def grow_old(self, at: int) -> None:
+        self.mark.grow_old(at)
+        self.funding.grow_old(at)
+        self.oi.grow_old(at)
+
+    def reanchor(self, delta_ms: int) -> None:
+        self.mark.reanchor(delta_ms)
+        self.funding.reanchor(delta_ms)
+        self.oi.reanchor(delta_ms)
+
+
+@dataclass(slots=True)
+class Tally:
+    """One venue's part of a sample, over its trading instruments in the order of their names.
+
+    ``primary``: the counting instrument with most oi; where none counts (``oi`` None, the venue is not in V) the one
+    with most last accepted oi. ``last``: coins seen in 24 h. ``link_*``: coins of the instruments that count at
+    this sample and the one before, valued at the coins per contract of the one before.
+    """
+
+    venue: str
+    primary: Instrument
+    oi: float | None = None
+    last: float = 0.0
+    seen: bool = False
+    linked: bool = False
+    link_before: float = 0.0
+    link_now: float = 0.0
+    oldest_oi: int = 0
+
+    def view(self, at: int) -> VenueView:
+        chosen = self.primary
+        mark, funding, oi = chosen.mark, chosen.funding, chosen.oi
+        funded = funding.state == LIVE
+        return VenueView(
+            venue=self.venue,
+            instrument=chosen.name,
+            fresh=self.oi is not None,
+            mark=mark.mark if mark.state == LIVE else None,
+            index=mark.fresh_index(at),
+            rate=funding.rate if funded else None,
+            rate_8h=funding.rate_8h if funded else None,
+            interval_h=funding.interval_h if funded else None,
+            oi_coins=self.oi,
+            oi_coins_last=self.last,
+            age_mark_ms=mark.age_ms(at),
+            age_funding_ms=funding.age_ms(at),
+            age_oi_ms=oi.age_ms(at),
+            states=(("mark", mark.state), ("funding", funding.state), ("oi", oi.state)),
+        )
+
+    def trouble(self) -> str:
+        """Why the venue is not in V, as ``what:venue``."""
+        return f"{worse(self.primary.mark.state, self.primary.oi.state)}:{self.venue}"
+
+
+class Shelf(Stateful):
+    """All instruments of one venue for one symbol, in the order of their names whatever order they came in."""
+
+    __slots__ = ("_rules", "_trust", "instruments")
+    STATE = ("instruments",)
+
+    def __init__(self, rules: VenueRules, trust: Trust) -> None:
+        self._rules = rules
+        self._trust = trust
+        self.instruments: dict[str, Instrument] = {}
+
+    def make(self, name: str, key: str) -> Stateful | None:
+        return Instrument(key, self._rules, self._trust)
+
+    def find(self, name: str, at: int) -> Instrument | None:
+        """The instrument, made if it is new; None when the shelf is full of instruments still in use."""
+        known = self.instruments.get(name)
+        if known is not None:
+            return known
+        if len(self.instruments) >= MAX_INSTRUMENTS and not self._make_room(at):
+            return None
+        made = self.instruments[name] = Instrument(name, self._rules, self._trust)
+        ordered = sorted(self.instruments.items())
+        self.instruments.clear()
+        self.instruments.update(ordered)
+        return made
+
+    def _make_room(self, at: int) -> bool:
+        """Forget the first instrument that is neither listed as trading nor was heard of in 24 h."""
+        for name, item in self.instruments.items():
+            if not item.seen(at) and not (item.listed and item.trading):
+                del self.instruments[name]
+                return True
+        return False
+
+    def lists(self) -> bool:
+        return any(item.counts_as_listed for item in self.instruments.values())
+
+    def live_marks(self, at: int) -> list[float]:
+        """The LIVE marks of its trading instruments."""
+        return [
+            item.mark.mark
+            for item in self.instruments.values()
+            if item.trading and item.mark.is_live(at) and item.mark.mark is not None
+        ]
+
+    def tally(self, venue: str, at: int) -> Tally | None:
+        """The venue's part of the sample at ``at``, remembering it for the next chain link. None: no instrument."""
+        result: Tally | None = None
+        most = (-1, -2.0)  # whether it counts, then how much: a counting instrument ranks before all others
+        for item in self.instruments.values():
+            if not item.trading:
+                item.linked_contracts = None
+                continue
+            if result is None:
+                result = Tally(venue, item)
+            oi = item.oi
+            counts = item.counts()
+            coins = item.last_coins()
+            seen = item.seen(at)
+            if seen:
+                result.seen = True
+                result.last += coins
+            rank = (2 if counts else int(seen), coins)
+            if rank > most:
+                most = rank
+                result.primary = item
+            if counts:
+                self._count(result, item)
+                item.linked_contracts = oi.contracts
+                item.linked_coins = 0.0 if oi.contract_coins is None else oi.contract_coins
+            else:
+                item.linked_contracts = None
+        return result
+
+    @staticmethod
+    def _count(result: Tally, item: Instrument) -> None:
+        oi = item.oi
+        assert oi.coins is not None
+        assert oi.contracts is not None
+        assert oi.confirmed_at is not None
+        if result.oi is None:
+            result.oi, result.oldest_oi = oi.coins, oi.confirmed_at
+        else:
+            result.oi += oi.coins
+            result.oldest_oi = min(result.oldest_oi, oi.confirmed_at)
+        if item.linked_contracts is not None:
+            result.linked = True
+            result.link_before += item.linked_contracts * item.linked_coins
+            result.link_now += oi.contracts * item.linked_coins

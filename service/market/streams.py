@@ -1,0 +1,366 @@
+"""One record per (venue, instrument, stream): the value held, who vouched for it when, and quarantine progress.
+
+Times are receipts by the service clock (UTC epoch ms), except ``venue_ts``, the venue's own. ``confirmed_at`` is
+the last receipt that vouched for the held value; a refused or quarantined observation vouches for nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log
+from typing import ClassVar
+
+from service.config import MarketSection
+from service.market.freshness import (
+    ACCEPTED,
+    AGED,
+    AGREEING,
+    FROZEN,
+    LIVE,
+    NEVER,
+    OUTLYING,
+    QUARANTINED,
+    RELEASED,
+    REPEATED,
+    RESET,
+    STUCK,
+    after,
+)
+from service.model import Funding, Mark, OpenInterest, StreamRule
+from service.state import Stateful
+
+AHEAD_MS = 2_000  # a venue timestamp further ahead of receipt than this is refused
+STEP_TRUST_MS = 3_600_000  # an oi step is judged against a value confirmed more recently than this ...
+UNIT_TRUST_MS = 86_400_000  # ... and a unit error against one this recent
+
+FUTURE = "future"
+TOO_OLD = "too_old"
+OUT_OF_ORDER = "out_of_order"
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """The plausibility settings in the units the records use."""
+
+    mark_fraction: float
+    oi_fraction: float
+    oi_factor: float
+    observations: int
+    span_ms: int
+    frozen_ms: int
+    frozen_move: float
+
+    @classmethod
+    def of(cls, settings: MarketSection) -> Trust:
+        return cls(
+            mark_fraction=settings.quarantine_mark,
+            oi_fraction=settings.quarantine_oi_step,
+            oi_factor=settings.implausible_oi_factor,
+            observations=settings.quarantine_observations,
+            span_ms=settings.quarantine_s * 1000,
+            frozen_ms=settings.frozen_s * 1000,
+            frozen_move=settings.frozen_move,
+        )
+
+
+def near(value: float, reference: float, fraction: float) -> bool:
+    """Whether ``value`` is within ``fraction`` of ``reference`` (inclusive). Of 0 only 0 is near.
+
+    >>> near(101.9, 100.0, 0.02), near(102.1, 100.0, 0.02)
+    (True, False)
+    """
+    if reference == 0.0:
+        return value == 0.0
+    return abs(value / reference - 1.0) <= fraction
+
+
+class Track(Stateful):
+    """What all streams share: refusal, vouching, quarantine, ageing."""
+
+    __slots__ = (
+        "agreeing",
+        "agreeing_since",
+        "changed_at",
+        "confirmed_at",
+        "max_age_ms",
+        "sends",
+        "state",
+        "trust",
+        "venue_ts",
+    )
+    STATE: ClassVar[tuple[str, ...]] = ("state", "confirmed_at", "changed_at", "venue_ts", "agreeing", "agreeing_since")
+
+    def __init__(self, rule: StreamRule, trust: Trust) -> None:
+        self.max_age_ms = rule.max_age_ms
+        self.sends = rule.stamp == "send"
+        self.trust = trust
+        self.state = NEVER
+        self.confirmed_at: int | None = None
+        self.changed_at: int | None = None
+        self.venue_ts: int | None = None  # of the last observation that was not refused
+        self.agreeing = 0  # consecutive agreeing observations in quarantine
+        self.agreeing_since: int | None = None  # receipt of the first of them
+
+    def refusal(self, venue_ts: int | None, recv_ts: int) -> str | None:
+        """Why the timestamps rule an observation out; None (and the order remembered) if they do not."""
+        if venue_ts is None:
+            return None
+        if venue_ts > recv_ts + AHEAD_MS:
+            return FUTURE
+        if self.sends and recv_ts - venue_ts > self.max_age_ms:
+            return TOO_OLD
+        if self.venue_ts is not None and venue_ts < self.venue_ts:
+            return OUT_OF_ORDER
+        self.venue_ts = venue_ts
+        return None
+
+    def judge(self, agrees: bool, changed: bool, recv_ts: int) -> bool:
+        """Take one unrefused observation into the state; True when its value is to be held from now on."""
+        if self.state == QUARANTINED:
+            if not self._released(agrees, recv_ts):
+                return False
+        elif agrees:
+            self.state = after(self.state, ACCEPTED if changed else REPEATED)
+        else:
+            self.state = after(self.state, OUTLYING)
+            self.agreeing = 0
+            return False
+        self.confirmed_at = recv_ts
+        if changed:
+            self.changed_at = recv_ts
+        return True
+
+    def _released(self, agrees: bool, recv_ts: int) -> bool:
+        if not agrees:
+            self.state = after(self.state, OUTLYING)
+            self.agreeing = 0
+            return False
+        if self.agreeing == 0 or self.agreeing_since is None:
+            self.agreeing_since = recv_ts
+        self.agreeing += 1
+        enough = self.agreeing >= self.trust.observations and recv_ts - self.agreeing_since >= self.trust.span_ms
+        self.state = after(self.state, RELEASED if enough else AGREEING)
+        return enough
+
+    def vouch(self, venue_ts: int | None, recv_ts: int) -> str | None:
+        """A Confirm of the held value; the refusal, or None.
+
+        Without a value it says nothing. In quarantine what it vouches for is the value not believed.
+        """
+        if self.state == NEVER:
+            return None
+        refused = self.refusal(venue_ts, recv_ts)
+        if refused is None and self.state != QUARANTINED:
+            self.state = after(self.state, REPEATED)
+            self.confirmed_at = recv_ts
+        return refused
+
+    def is_live(self, at: int) -> bool:
+        """LIVE and not older than max_age at ``at``; exactly max_age is fresh."""
+        return self.state == LIVE and self.confirmed_at is not None and at - self.confirmed_at <= self.max_age_ms
+
+    def grow_old(self, at: int) -> None:
+        """At a sample: note that a value is older than max_age."""
+        if self.confirmed_at is None or at - self.confirmed_at <= self.max_age_ms:
+            return
+        if self.state == LIVE or self.state == FROZEN:
+            self.state = after(self.state, AGED)
+
+    def age_ms(self, at: int) -> int | None:
+        """Time since the held value was last vouched for; None if never."""
+        return None if self.confirmed_at is None else at - self.confirmed_at
+
+    def worn(self, at: int) -> float:
+        """Age as a share of max_age, at most 1; 1 when not LIVE."""
+        if self.state != LIVE or self.confirmed_at is None:
+            return 1.0
+        return min((at - self.confirmed_at) / self.max_age_ms, 1.0)
+
+    def reanchor(self, delta_ms: int) -> None:
+        """Shift the receipts. ``venue_ts`` stays: it is only ever compared with the same venue's own clock."""
+        if self.confirmed_at is not None:
+            self.confirmed_at += delta_ms
+        if self.changed_at is not None:
+            self.changed_at += delta_ms
+        if self.agreeing_since is not None:
+            self.agreeing_since += delta_ms
+
+
+class MarkTrack(Track):
+    """Mark price, and the index that may come with it or on its own."""
+
+    __slots__ = (
+        "index",
+        "index_at",
+        "index_max_age_ms",
+        "index_venue_ts",
+        "index_with_mark",
+        "mark",
+        "others_then",
+        "stuck",
+    )
+    STATE = (
+        *Track.STATE, "mark", "stuck", "others_then", "index", "index_at", "index_venue_ts", "index_with_mark",
+    )  # fmt: skip
+
+    def __init__(self, rule: StreamRule, index_max_age_ms: int, trust: Trust) -> None:
+        super().__init__(rule, trust)
+        self.index_max_age_ms = index_max_age_ms
+        self.mark: float | None = None
+        self.stuck = False  # the others moved while it stood still; outlasts STALE and QUARANTINED
+        self.others_then: float | None = None  # the others' median at the first sample since the mark changed
+        self.index: float | None = None
+        self.index_at: int | None = None
+        self.index_venue_ts: int | None = None
+        self.index_with_mark = False  # it came in one frame with the mark, not on its own
+
+    def take(self, event: Mark, mark: float, agrees: bool) -> bool:
+        """An unrefused observation of the mark (and perhaps the index). False: quarantined, nothing is held."""
+        changed = mark != self.mark
+        if not self.judge(agrees, changed, event.recv_ts):
+            return False
+        if changed:
+            self.mark = mark
+            self.stuck = False
+            self.others_then = None
+        self._refreeze()
+        if event.index is not None and not self._index_disorder(event.venue_ts):
+            self._hold_index(event.index, event)
+            self.index_with_mark = True
+        return True
+
+    def vouch(self, venue_ts: int | None, recv_ts: int) -> str | None:
+        """A Confirm vouches for the whole stream: also for the index, unless that comes apart from the mark."""
+        refused = super().vouch(venue_ts, recv_ts)
+        self._refreeze()
+        vouched = refused is None and self.state not in (NEVER, QUARANTINED)
+        if vouched and self.index_with_mark:
+            self.index_at = recv_ts
+        return refused
+
+    def take_index(self, event: Mark, index: float) -> str | None:
+        """An index-only frame, under the same three checks but in an order of its own. The refusal, or None."""
+        if event.venue_ts is not None:
+            if event.venue_ts > event.recv_ts + AHEAD_MS:
+                return FUTURE
+            if self.sends and event.recv_ts - event.venue_ts > self.index_max_age_ms:
+                return TOO_OLD
+            if self._index_disorder(event.venue_ts):
+                return OUT_OF_ORDER
+        self._hold_index(index, event)
+        self.index_with_mark = False
+        return None
+
+    def _index_disorder(self, venue_ts: int | None) -> bool:
+        return venue_ts is not None and self.index_venue_ts is not None and venue_ts < self.index_venue_ts
+
+    def _hold_index(self, index: float, event: Mark) -> None:
+        self.index = index
+        self.index_at = event.recv_ts
+        if event.venue_ts is not None:
+            self.index_venue_ts = event.venue_ts
+
+    def fresh_index(self, at: int) -> float | None:
+        if self.index_at is None or at - self.index_at > self.index_max_age_ms:
+            return None
+        return self.index
+
+    def watch(self, at: int, others: float | None) -> None:
+        """At a sample: freeze a mark that stood still while the median of the other venues' marks moved."""
+        if self.stuck or others is None or self.changed_at is None:
+            return
+        if self.others_then is None:
+            self.others_then = others
+        if at - self.changed_at >= self.trust.frozen_ms:
+            self.stuck = abs(log(others / self.others_then)) > self.trust.frozen_move
+            self._refreeze()
+
+    def _refreeze(self) -> None:
+        """Coming back from silence or quarantine with the very value that was stuck makes it no better."""
+        if self.stuck and self.state == LIVE:
+            self.state = after(self.state, STUCK)
+
+    def reanchor(self, delta_ms: int) -> None:
+        super().reanchor(delta_ms)
+        if self.index_at is not None:
+            self.index_at += delta_ms
+
+
+class FundingTrack(Track):
+    """Funding rate. A settled rate (history) counts only where no running rate was ever seen."""
+
+    __slots__ = ("cap_8h", "interval_h", "rate", "rate_8h", "running_seen")
+    STATE = (*Track.STATE, "rate", "rate_8h", "interval_h", "running_seen")
+
+    def __init__(self, rule: StreamRule, cap_8h: float, trust: Trust) -> None:
+        super().__init__(rule, trust)
+        self.cap_8h = cap_8h
+        self.rate: float | None = None
+        self.rate_8h: float | None = None
+        self.interval_h: float | None = None
+        self.running_seen = False
+
+    def take(self, event: Funding) -> bool:
+        """An unrefused observation. Without an interval nothing exceeds the cap (and nothing is scored)."""
+        agrees = event.rate_8h is None or abs(event.rate_8h) <= self.cap_8h
+        changed = self.state == NEVER or event.rate != self.rate or event.interval_h != self.interval_h
+        if not self.judge(agrees, changed, event.recv_ts):
+            return False
+        self.rate = event.rate
+        self.rate_8h = event.rate_8h
+        self.interval_h = event.interval_h
+        return True
+
+
+class OiTrack(Track):
+    """Open interest. ``coins`` outlives a reset, because coverage still asks what the venue last held."""
+
+    __slots__ = ("coins", "contract_coins", "contracts", "first_outlying")
+    STATE = (*Track.STATE, "coins", "contract_coins", "contracts", "first_outlying")
+
+    def __init__(self, rule: StreamRule, trust: Trust) -> None:
+        super().__init__(rule, trust)
+        self.contracts: float | None = None  # last accepted
+        self.contract_coins: float | None = None
+        self.coins: float | None = None
+        self.first_outlying: float | None = None  # contracts that began the quarantine, or its present count
+
+    def take(self, event: OpenInterest) -> bool:
+        """An unrefused observation; False: quarantined."""
+        agrees = self._agrees(event.contracts, event.recv_ts)
+        changed = self.state == NEVER or event.contracts != self.contracts
+        if not self.judge(agrees, changed, event.recv_ts):
+            if not agrees:
+                self.first_outlying = event.contracts
+            return False
+        self.first_outlying = None
+        self.contracts = event.contracts
+        self.contract_coins = event.contract_coins
+        self.coins = event.coins
+        return True
+
+    def _agrees(self, contracts: float, recv_ts: int) -> bool:
+        if self.contracts is None or self.confirmed_at is None:
+            return True
+        age_ms = recv_ts - self.confirmed_at
+        if near(contracts, self.contracts, self.trust.oi_fraction):
+            return True
+        if age_ms < UNIT_TRUST_MS and self._unit_error(contracts):
+            return False
+        if self.state == QUARANTINED:
+            return self.first_outlying is not None and near(contracts, self.first_outlying, self.trust.oi_fraction)
+        return age_ms >= STEP_TRUST_MS
+
+    def _unit_error(self, contracts: float) -> bool:
+        """Beyond the factor, up or down. An accepted 0 tells no unit, so nothing can be wrong by a factor of it."""
+        assert self.contracts is not None
+        factor = self.trust.oi_factor
+        return self.contracts > 0.0 and (contracts > self.contracts * factor or contracts * factor < self.contracts)
+
+    def reset(self) -> None:
+        """The contract changed its size: the next observation is a first value."""
+        self.state = after(self.state, RESET)
+        self.contracts = None
+        self.contract_coins = None
+        self.first_outlying = None
+        self.agreeing = 0

@@ -1,0 +1,233 @@
+"""Every metric: name, type, labels, help. :data:`FAMILIES` is the table that docs/metrics.md repeats.
+
+Counters and histograms are objects on :class:`Metrics`, on a registry passed in. What describes the market is not kept
+in gauges, which would freeze at their last value: it is read at each scrape from a :class:`ScrapeState`, immutable
+tuples copied on the event loop, so that a series without a fresh value is absent from the very next scrape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from service.model import Consensus, SignalBody
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric. ``scraped``: rendered from a :class:`ScrapeState`, else an object of :class:`Metrics`."""
+
+    name: str
+    kind: Literal["gauge", "counter", "histogram"]
+    labels: tuple[str, ...]
+    help: str
+    scraped: bool = True
+
+
+_ALL = (
+    Family("elr_ratio", "gauge", ("symbol", "variant", "unit"), "Estimated leverage ratio, by variant."),
+    Family("elr_zscore", "gauge", ("symbol", "variant", "unit"), "Robust z-score of the ratio over its trailing 24 h."),
+    Family("elr_percentile", "gauge", ("symbol", "variant", "unit"), "Share of earlier values below, 0 to 1."),
+    Family("elr_score", "gauge", ("symbol", "window"), "Direction of the crowd, -1 (short) to 1 (long)."),
+    Family("elr_strength", "gauge", ("symbol", "window"), "Rank of the score's size in its last 24 h, 0 to 1."),
+    Family("elr_confidence", "gauge", ("symbol", "window"), "Product of the confidence factors, 0 to 1."),
+    Family("elr_conflict", "gauge", ("symbol",), "1 while the windows disagree."),
+    Family("elr_fragility", "gauge", ("symbol",), "Ranks the chance of a flush of open interest within a day, 0 to 1."),
+    Family("elr_abstain", "gauge", ("symbol",), "1 while the signal says that it does not know."),
+    Family("elr_regime", "gauge", ("symbol", "regime"), "1 for the current regime; the others have no series."),
+    Family("elr_mark_price_usd", "gauge", ("symbol", "venue"), "Fresh mark price in USD per canonical unit."),
+    Family("elr_funding_rate_8h", "gauge", ("symbol", "venue"), "Fresh funding rate, a fraction per 8 hours."),
+    Family(
+        "elr_open_interest_coins", "gauge", ("symbol", "venue"), "Fresh one-sided open interest in canonical units."
+    ),
+    Family(
+        "elr_input_timestamp_seconds",
+        "gauge",
+        ("venue", "symbol", "stream"),
+        "Unix time of the last receipt that vouches for the input.",
+    ),
+    Family("elr_venue_up", "gauge", ("venue",), "1 while the venue delivers."),
+    Family(
+        "elr_venue_reconnects_total",
+        "counter",
+        ("venue", "reason"),
+        "Connections to the venue that ended, and attempts that failed.",
+    ),
+    Family("elr_venue_messages_total", "counter", ("venue",), "Frames and HTTP bodies received.", False),
+    Family("elr_bad_payload_total", "counter", ("venue", "reason"), "Frames or rows that cannot be trusted.", False),
+    Family("elr_tick_duration_seconds", "histogram", (), "Time to compute a tick, all symbols.", False),
+    Family("elr_tick_lag_seconds", "histogram", (), "How late a tick was taken, after its time on the grid.", False),
+    Family("elr_ticks_missed_total", "counter", (), "Ticks computed too late to be published.", False),
+    Family("elr_feed_clients", "gauge", (), "Connected feed clients.", False),
+    Family("elr_feed_messages_total", "counter", (), "Channel messages handed to clients' sockets.", False),
+    Family("elr_feed_closed_total", "counter", ("code",), "Feed connections ended, by close code.", False),
+    Family("elr_feed_refused_total", "counter", ("status",), "Requests refused before a feed opened.", False),
+    Family("elr_feed_delivery_seconds", "histogram", (), "Time to hand one tick to the sockets of all clients.", False),
+    Family("elr_build_info", "gauge", ("version", "source"), "1; source is live, replay or simulated.", False),
+)
+FAMILIES: dict[str, Family] = {family.name: family for family in _ALL}
+
+OTHER = "other"  # any label value outside its closed list
+BAD_PAYLOAD_REASONS = (
+    "bad_json", "wrong_type", "missing_field", "bad_number", "out_of_bounds", "bad_name", "too_deep",
+    "unknown_shape", "size_mismatch", "oversized", "bad_utf8", "binary", OTHER,
+)  # fmt: skip
+CLOSE_CODES = (
+    1000, 1001, 1002, 1003, 1005, 1006, 1007, 1009, 1011, 4001, 4002, 4003, 4004, 4005, 4006, 4008,
+)  # fmt: skip
+REFUSALS = ("400", "401", "403", "404", "405", "426", "503", "bad_http")
+_FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_LAG = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """What is counted as it happens. Label values outside the closed lists above count as ``other``."""
+
+    def __init__(
+        self, venues: Sequence[str], source: str, version: str, registry: CollectorRegistry | None = None
+    ) -> None:
+        self.registry = CollectorRegistry() if registry is None else registry
+        self._venues = tuple(venues)
+        self._messages = self._counter("elr_venue_messages_total")
+        self._bad = self._counter("elr_bad_payload_total")
+        for venue in self._venues:  # a counter that starts at 0 shows its first increase
+            self._messages.labels(venue)
+            for reason in BAD_PAYLOAD_REASONS:
+                self._bad.labels(venue, reason)
+        self._duration = self._histogram("elr_tick_duration_seconds", _FAST)
+        self._lag = self._histogram("elr_tick_lag_seconds", _LAG)
+        self._missed = self._counter("elr_ticks_missed_total")
+        self._clients = self._gauge("elr_feed_clients")
+        self._sent = self._counter("elr_feed_messages_total")
+        self._closed = self._counter("elr_feed_closed_total")
+        for code in (*CLOSE_CODES, OTHER):
+            self._closed.labels(str(code))
+        self._refused = self._counter("elr_feed_refused_total")
+        for status in (*REFUSALS, OTHER):
+            self._refused.labels(status)
+        self._delivery = self._histogram("elr_feed_delivery_seconds", _FAST)
+        self._gauge("elr_build_info").labels(version, source).set(1)
+
+    def tick(self, duration_s: float, lag_s: float) -> None:
+        """A tick was computed in ``duration_s``, ``lag_s`` after its time."""
+        self._duration.observe(duration_s)
+        self._lag.observe(lag_s)
+
+    def ticks_missed(self, count: int) -> None:
+        self._missed.inc(count)
+
+    def venue_message(self, venue: str) -> None:
+        """A frame or HTTP body of a configured venue."""
+        if venue in self._venues:
+            self._messages.labels(venue).inc()
+
+    def bad_payload(self, venue: str, reason: str) -> None:
+        if venue in self._venues:
+            self._bad.labels(venue, reason if reason in BAD_PAYLOAD_REASONS else OTHER).inc()
+
+    def feed_clients(self, count: int) -> None:
+        self._clients.set(count)
+
+    def feed_sent(self, count: int) -> None:
+        """So many channel messages were handed to a client's socket."""
+        self._sent.inc(count)
+
+    def feed_closed(self, code: int) -> None:
+        self._closed.labels(str(code) if code in CLOSE_CODES else OTHER).inc()
+
+    def feed_refused(self, status: str) -> None:
+        self._refused.labels(status if status in REFUSALS else OTHER).inc()
+
+    def feed_delivery(self, seconds: float) -> None:
+        self._delivery.observe(seconds)
+
+    def _counter(self, name: str) -> Counter:
+        family = FAMILIES[name]
+        return Counter(name.removesuffix("_total"), family.help, family.labels, registry=self.registry)
+
+    def _gauge(self, name: str) -> Gauge:
+        family = FAMILIES[name]
+        return Gauge(name, family.help, family.labels, registry=self.registry)
+
+    def _histogram(self, name: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(name, FAMILIES[name].help, registry=self.registry, buckets=buckets)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowNumbers:
+    """Score, strength and confidence of one window, or of the ``composite``."""
+
+    window: str
+    score: float | None
+    strength: float | None
+    confidence: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ElrNumbers:
+    """One variant of the ratio. ``stale``: its values are not to be shown as current."""
+
+    variant: str
+    unit: str
+    value: float | None
+    z: float | None
+    percentile: float | None
+    stale: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SignalNumbers:
+    """What the metrics show of a signal; it counts until ``ts + ttl_ms``."""
+
+    symbol: str
+    ts: int
+    ttl_ms: int
+    no_data: bool
+    windows: tuple[WindowNumbers, ...]
+    conflict: bool | None
+    fragility: float | None
+    abstain: bool | None
+    regime: str | None
+    elr: tuple[ElrNumbers, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ScrapeState:
+    """Everything a scrape shows, as of ``now_ms`` by the service clock. Immutable: read by a thread.
+
+    ``symbols`` and ``venues`` (name, up) as configured: other label values are not rendered. ``reconnects``:
+    (venue, reason, count). ``signals``: filled by the feed with what it published last.
+    """
+
+    now_ms: int
+    symbols: tuple[str, ...]
+    venues: tuple[tuple[str, bool], ...]
+    samples: tuple[Consensus, ...]
+    reconnects: tuple[tuple[str, str, int], ...] = ()
+    max_venue_symbols: int = 50
+    signals: tuple[SignalNumbers, ...] = ()
+
+
+def numbers_of(body: SignalBody) -> SignalNumbers:
+    """The numbers of a signal body that the metrics show."""
+    windows = [WindowNumbers("composite", body["score"], body["strength"], body["confidence"])]
+    for name, window in body["windows"].items():
+        windows.append(WindowNumbers(name, window.get("score"), window.get("strength"), window.get("confidence")))
+    return SignalNumbers(
+        symbol=body["symbol"],
+        ts=body["ts"],
+        ttl_ms=body["ttl_ms"],
+        no_data=body["status"] == "no_data",
+        windows=tuple(windows),
+        conflict=body["conflict"],
+        fragility=body["fragility"],
+        abstain=body["abstain"],
+        regime=body["regime"],
+        elr=tuple(
+            ElrNumbers(item["variant"], item["unit"], item["value"], item["z"], item["percentile"], bool(item["stale"]))
+            for item in body["elr"]
+        ),
+    )

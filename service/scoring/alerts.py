@@ -1,0 +1,175 @@
+"""Alerts of one symbol: raised, cleared, inhibited (docs/signal.md section 7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from service.model import Readings
+from service.scoring.status import Status
+from service.state import Stateful
+
+SPIKE_RAISE_Z, SPIKE_RAISE_PERCENTILE = 3.0, 0.95
+SPIKE_CLEAR_Z, SPIKE_CLEAR_PERCENTILE = 2.0, 0.90
+SPIKE_EVERY_MS = 6 * 3_600_000
+DIVERGENCE_RAISE_Z, DIVERGENCE_CLEAR_Z = 3.0, 2.0
+CONFLICT_AFTER_MS = 300_000
+NO_DATA_AFTER_MS = 30_000
+
+SEVERITIES = {
+    "no_data": "critical",
+    "elr_spike": "warning",
+    "flush": "critical",
+    "crowding": "warning",
+    "conflict": "info",
+    "transition": "info",
+    "venue_divergence": "warning",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the alerts look at, as scored at this tick."""
+
+    readings: Readings
+    status: Status
+    flushing: bool
+    regime: str | None
+    conflict_windows: tuple[str, ...]
+    conflict_since: int | None
+    transition: dict[str, str] | None
+    score: float | None
+    confidence: float
+
+
+class Alerts(Stateful):
+    """Which alerts stand. ``_raised``: alert -> what it was raised for (its regime for ``crowding``, else "")."""
+
+    STATE = ("_no_data_since", "_raised", "_spiked")
+    __slots__ = ("_no_data_since", "_raised", "_spiked", "_symbol")
+
+    def __init__(self, symbol: str) -> None:
+        self._symbol = symbol
+        self._raised: dict[str, str] = {}
+        self._spiked: int | None = None  # when elr_spike was last raised
+        self._no_data_since: int | None = None
+
+    def update(self, now: Situation) -> list[dict[str, Any]]:
+        """The alerts raised or cleared at this tick, in fixed order. Not called for back-filled ticks."""
+        out: list[dict[str, Any]] = []
+        self._no_data(now, out)
+        if now.status in ("no_data", "warming"):
+            return out  # what cannot be known is neither raised nor cleared
+        self._spike(now, out)
+        self._flush(now, out)
+        self._crowding(now, out)
+        self._conflict(now, out)
+        if now.transition is not None and now.transition["to"] != "neutral":
+            text = f"direction {now.transition['from']} -> {now.transition['to']}"
+            values = {"score": now.score, "confidence": now.confidence}
+            out.append(self._body(now, "transition", "raised", text, now.transition | values))
+        self._divergence(now, out)
+        return out
+
+    def reanchor(self, shift_ms: int) -> None:
+        if self._spiked is not None:
+            self._spiked += shift_ms
+        if self._no_data_since is not None:
+            self._no_data_since += shift_ms
+
+    def pause(self) -> None:
+        """A back-filled tick: time without data in the past is not time without data now."""
+        self._no_data_since = None
+
+    def _no_data(self, now: Situation, out: list[dict[str, Any]]) -> None:
+        ts, sample = now.readings.ts, now.readings.consensus
+        if now.status != "no_data":
+            self._no_data_since = None
+            self._set(now, out, "no_data", False, "enough fresh venues again", {})
+            return
+        if self._no_data_since is None:
+            self._no_data_since = ts
+        if ts - self._no_data_since >= NO_DATA_AFTER_MS:
+            fresh = sum(view.fresh for view in sample.venues)
+            values = {"venues_fresh": fresh, "venues_total": sample.venues_total}
+            self._set(now, out, "no_data", True, "fewer fresh venues than the quorum: stand aside", values)
+
+    def _spike(self, now: Situation, out: list[dict[str, Any]]) -> None:
+        z, percentile, ts = now.readings.elr.z, now.readings.elr.percentile, now.readings.ts
+        if z is None or percentile is None:
+            return
+        values = {"z": z, "percentile": percentile}
+        due = self._spiked is None or ts - self._spiked >= SPIKE_EVERY_MS
+        if z < SPIKE_CLEAR_Z or percentile < SPIKE_CLEAR_PERCENTILE:
+            self._set(now, out, "elr_spike", False, "leverage is no longer unusual", values)
+        elif due and z >= SPIKE_RAISE_Z and percentile >= SPIKE_RAISE_PERCENTILE and "elr_spike" not in self._raised:
+            self._spiked = ts
+            self._set(now, out, "elr_spike", True, "leverage is unusually high; it is not a direction", values)
+
+    def _crowding(self, now: Situation, out: list[dict[str, Any]]) -> None:
+        regime = now.regime if now.regime in ("crowded_longs", "crowded_shorts") else None
+        stood = self._raised.get("crowding")
+        if stood == regime:
+            return
+        values = {"regime": now.regime, "funding_z": now.readings.funding.z, "percentile": now.readings.elr.percentile}
+        if stood is not None:
+            self._set(now, out, "crowding", False, f"no longer {_words(stood)}", values)
+        if regime is not None:
+            self._set(now, out, "crowding", True, _words(regime), values, regime)
+
+    def _conflict(self, now: Situation, out: list[dict[str, Any]]) -> None:
+        since = now.conflict_since
+        values: dict[str, Any] = {"windows": list(now.conflict_windows)}
+        if since is None:
+            self._set(now, out, "conflict", False, "the windows no longer disagree", values)
+        elif now.readings.ts - since >= CONFLICT_AFTER_MS:
+            self._set(now, out, "conflict", True, "the windows have disagreed for five minutes", values)
+
+    def _divergence(self, now: Situation, out: list[dict[str, Any]]) -> None:
+        z = now.readings.spread.z
+        if z is None:
+            return
+        values = {"z": z, "spread": now.readings.consensus.funding_spread}
+        if z >= DIVERGENCE_RAISE_Z:
+            self._set(now, out, "venue_divergence", True, "funding differs unusually between venues", values)
+        elif z < DIVERGENCE_CLEAR_Z:
+            self._set(now, out, "venue_divergence", False, "funding of the venues is close again", values)
+
+    def _flush(self, now: Situation, out: list[dict[str, Any]]) -> None:
+        text = "open interest is collapsing with a large price move" if now.flushing else "the flush is over"
+        values = {f"oi_change_{w.name}": w.oi_change for w in now.readings.windows if w.name in ("5m", "1h")}
+        self._set(now, out, "flush", now.flushing, text, values)
+
+    def _set(
+        self,
+        now: Situation,
+        out: list[dict[str, Any]],
+        alert: str,
+        raised: bool,
+        text: str,
+        values: dict[str, Any],
+        about: str = "",
+    ) -> None:
+        """Let ``alert`` stand or not; says so only when that is news."""
+        if raised == (alert in self._raised):
+            return
+        if raised:
+            self._raised[alert] = about
+        else:
+            del self._raised[alert]
+        out.append(self._body(now, alert, "raised" if raised else "cleared", text, values))
+
+    def _body(self, now: Situation, alert: str, state: str, text: str, values: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "symbol": self._symbol,
+            "ts": now.readings.ts,
+            "alert": alert,
+            "state": state,
+            "severity": SEVERITIES[alert],
+            "text": f"{self._symbol}: {text}",
+            "values": values,
+        }
+
+
+def _words(regime: str) -> str:
+    return regime.replace("_", " ")

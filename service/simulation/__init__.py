@@ -1,0 +1,10 @@
+"""A seeded market, its past as events, and the venues that show it over the real wire protocols on loopback."""
+
+from __future__ import annotations
+
+from service.simulation.denominators import denominators
+from service.simulation.history import history
+from service.simulation.market import MarketModel
+from service.simulation.servers import SimulatedVenues
+
+__all__ = ["MarketModel", "SimulatedVenues", "denominators", "history"]

@@ -1,0 +1,93 @@
+"""The simulated past as events, at one-minute steps and then at 1 Hz: the path of a warm start from venue history.
+
+Instruments, symbols, units and contract sizes are those which the venues' decoders give for the simulated servers'
+frames, so that the live part follows without a seam.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from service.model import Event, Funding, Listing, Mark, OpenInterest
+from service.simulation.market import MarketModel, Quote
+
+MINUTE_MS = 60_000
+SECOND_MS = 1_000
+
+OI_EVERY_S = {"binance_usdm": 10, "bybit": 2, "okx": 5, "hyperliquid": 3}  # as the servers send it (or are polled)
+FUNDING_EVERY_S = 10
+# Venues that say when: the events of the others carry no venue timestamp.
+_STAMPED = ("binance_usdm", "bybit", "okx")
+_INTERVAL_IN_FUNDING = ("okx",)  # its instruments do not say the interval, its funding does
+_OI_BY_PRICE = ("bybit",)  # inverse interest in USD only: the coins are derived (OKX states them)
+
+
+def history(
+    model: MarketModel, start_ms: int, coarse_end_ms: int, end_ms: int
+) -> Iterator[tuple[int, int, list[Event]]]:
+    """Move the model from ``start_ms`` to ``end_ms`` and yield ``(ts, step_s, events)``, all events with recv_ts == ts.
+
+    First every UTC minute in (start_ms, coarse_end_ms] with step_s 60, then every whole second after it up to and
+    including ``end_ms`` with step_s 1. The first list begins with all listings. Raises ValueError if the model is past
+    ``start_ms``. A model not yet staged is staged for a demo that starts at ``end_ms``.
+    """
+    if model.now_ms > start_ms:
+        raise ValueError(f"the market is at {model.now_ms}, after {start_ms}")
+    if model.staged_ms is None:
+        model.stage(end_ms)
+    first = True
+    for ts, step_s in _grid(start_ms, coarse_end_ms, end_ms):
+        model.step(ts)
+        events: list[Event] = listings(model, ts) if first else []
+        second = ts // SECOND_MS
+        for quote in model.quotes():
+            whole = first or step_s == 60
+            _observe(events, quote, ts, second, whole)
+        first = False
+        yield ts, step_s, events
+
+
+def listings(model: MarketModel, ts: int) -> list[Event]:
+    """What the venues' metadata says of every instrument."""
+    return [
+        Listing(
+            venue=item.venue,
+            instrument=item.name,
+            symbol=item.symbol,
+            inverse=item.inverse,
+            contract_size=item.contract_size,
+            multiplier=item.multiplier,
+            interval_h=None if item.venue in _INTERVAL_IN_FUNDING else float(item.interval_h),
+            trading=True,
+            recv_ts=ts,
+        )
+        for item in (quote.instrument for quote in model.quotes())
+    ]
+
+
+def _grid(start_ms: int, coarse_end_ms: int, end_ms: int) -> Iterator[tuple[int, int]]:
+    ts = (start_ms // MINUTE_MS + 1) * MINUTE_MS
+    while ts <= coarse_end_ms:
+        yield ts, 60
+        ts += MINUTE_MS
+    ts = (max(start_ms, coarse_end_ms) // SECOND_MS + 1) * SECOND_MS
+    while ts <= end_ms:
+        yield ts, 1
+        ts += SECOND_MS
+
+
+def _observe(events: list[Event], quote: Quote, ts: int, second: int, whole: bool) -> None:
+    item = quote.instrument
+    venue, name, symbol = item.venue, item.name, item.symbol
+    stamp = ts if venue in _STAMPED else None
+    scale = round(1 / item.multiplier)  # exact: native prices times 1, or 1000
+    mark, index = quote.mark * scale, quote.index * scale
+    events.append(Mark(venue, name, symbol, mark, index, stamp, ts))
+    if whole or second % FUNDING_EVERY_S == 0:
+        rate, interval_h = quote.rate, float(item.interval_h)
+        rate_8h = rate * 8 / interval_h
+        events.append(Funding(venue, name, symbol, rate, interval_h, rate_8h, quote.next_ts, False, stamp, ts))
+    if whole or second % OI_EVERY_S[venue] == 0:
+        coins_each = quote.contract_coins
+        coins, derived = quote.contracts * coins_each, item.inverse and venue in _OI_BY_PRICE
+        events.append(OpenInterest(venue, name, symbol, quote.contracts, coins_each, coins, derived, stamp, ts))

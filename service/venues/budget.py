@@ -1,0 +1,115 @@
+"""One venue's budgets, shared by all its links and its poller: connection attempts and HTTP request weight.
+
+Pure: the caller passes monotonic seconds. A reservation is granted or refused, never queued: the caller that is
+told to wait asks again afterwards, so a penalty that arrives meanwhile counts, and a cancelled caller costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from email.utils import parsedate_to_datetime
+
+from service.venues.spec import Limits
+
+DEFAULT_PENALTY_S = 30.0  # a throttled answer that does not say how long
+MAX_PENALTY_S = 3 * 86_400.0  # the longest ban a venue page documents (Binance, HTTP 418); beyond it is a mistake
+THROTTLED = (403, 418, 429)  # statuses by which venues throttle (Bybit answers 403)
+
+
+class Window:
+    """At most ``capacity`` in any ``period_s`` seconds, whatever the moment the period begins."""
+
+    def __init__(self, capacity: float, period_s: float) -> None:
+        if not (capacity > 0 and period_s > 0):
+            raise ValueError(f"budget: {capacity} per {period_s} s")
+        self._capacity = capacity
+        self._period_s = period_s
+        self._spent: deque[tuple[float, float]] = deque()
+
+    def wait_s(self, now_s: float, amount: float = 1.0) -> float:
+        """0.0: ``amount`` fits now. Otherwise the seconds until enough of the past has left the window."""
+        while self._spent and self._spent[0][0] + self._period_s <= now_s:
+            self._spent.popleft()
+        amount = min(amount, self._capacity)  # a request above the whole budget gets an empty window
+        free = self._capacity - sum(spent for _, spent in self._spent)
+        wait = 0.0
+        for at_s, spent in self._spent:
+            if amount <= free:
+                break
+            free += spent
+            wait = at_s + self._period_s - now_s
+        return wait
+
+    def spend(self, now_s: float, amount: float = 1.0) -> None:
+        self._spent.append((now_s, min(amount, self._capacity)))
+
+
+class VenueBudget:
+    """The budgets of one venue from its :class:`Limits`, and the penalties the venue has announced.
+
+    ``process_connects``: a window shared by the budgets of all venues, so that many venues dropped at one moment do
+    not all knock at the next one. Every ``reserve_*`` returns 0.0 (granted: go now) or seconds to wait and ask again.
+    """
+
+    def __init__(self, limits: Limits, process_connects: Window | None = None) -> None:
+        self._connects = Window(limits.connects, limits.connect_period_s)
+        self._process_connects = process_connects
+        self._rest = Window(limits.rest_weight, limits.rest_period_s)
+        self._connects_after_s = 0.0
+        self._rest_after_s = 0.0
+
+    def reserve_connect(self, now_s: float) -> float:
+        """One connection attempt at ``now_s``."""
+        wait = max(self._connects_after_s - now_s, self._connects.wait_s(now_s), 0.0)
+        if self._process_connects is not None:
+            wait = max(wait, self._process_connects.wait_s(now_s))
+        if wait == 0.0:
+            self._connects.spend(now_s)
+            if self._process_connects is not None:
+                self._process_connects.spend(now_s)
+        return wait
+
+    def reserve_rest(self, now_s: float, weight: float = 1.0) -> float:
+        """One HTTP request of ``weight`` at ``now_s``."""
+        wait = max(self._rest_after_s - now_s, self._rest.wait_s(now_s, weight), 0.0)
+        if wait == 0.0:
+            self._rest.spend(now_s, weight)
+        return wait
+
+    def rest_blocked_s(self, now_s: float) -> float:
+        """Seconds for which a penalty still forbids every request."""
+        return max(self._rest_after_s - now_s, 0.0)
+
+    def penalise_connects(self, now_s: float, retry_after_s: float | None) -> None:
+        """An upgrade was throttled: no attempt of this venue for that long (30 s where the venue does not say)."""
+        self._connects_after_s = max(self._connects_after_s, now_s + _penalty_s(retry_after_s))
+
+    def penalise_rest(self, now_s: float, retry_after_s: float | None) -> None:
+        """A request was throttled: no request of this venue for that long (30 s where the venue does not say)."""
+        self._rest_after_s = max(self._rest_after_s, now_s + _penalty_s(retry_after_s))
+
+
+def _penalty_s(retry_after_s: float | None) -> float:
+    return DEFAULT_PENALTY_S if retry_after_s is None else min(max(retry_after_s, 1.0), MAX_PENALTY_S)
+
+
+def parse_retry_after(header: str | None, utc_now_s: float) -> float | None:
+    """Seconds from a ``Retry-After`` header (RFC 9110 section 10.2.3: a number or a date); None if there is none."""
+    if header is None:
+        return None
+    text = header.strip()
+    if text.isascii() and text.isdecimal() and len(text) <= 12:
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - utc_now_s)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def http_reason(status: int) -> str:
+    """A bounded code for an HTTP status that refuses an upgrade or a request."""
+    if 300 <= status < 400:
+        return "redirect"
+    if status in (400, 401, 403, 404, 418, 429, 451, 500, 502, 503, 504):
+        return f"http_{status}"
+    return "http_other"

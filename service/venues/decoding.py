@@ -1,0 +1,93 @@
+"""The engine of ``elr decode``: a recording's text to observations, as plain rows. Pure.
+
+Input is one frame a line, or one JSON document; of an array the venue says whether it is one frame or a list of
+frames. Blank lines are no frames. Decoder state carries from frame to frame. Frames have no receive time here, so
+what follows only from it (Hyperliquid's next funding time) is null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from service.errors import ConfigError
+from service.model import Bad, Decoded, Funding, Mark, OpenInterest, Skipped
+from service.venues import VENUES
+from service.venues.spec import Catalog, Venue
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+NO_RECEIVE_TIME = 0
+
+
+def decode_document(venue_name: str, text: str | bytes) -> Iterator[dict[str, Any]]:
+    """One row per observation, skipped instrument or broken frame, in order.
+
+    Rows with key ``error`` (``bad_payload``, its ``reason`` and the ``frame``, counted from 1) mean bad data was met;
+    rows with key ``skipped`` name an instrument left out and why. Acknowledgements, metadata, confirmations: no row.
+    Raises :exc:`ConfigError` for an unknown venue.
+    """
+    venue = VENUES.get(venue_name)
+    if venue is None:
+        raise ConfigError([f"{venue_name!r} is not a venue; known are {', '.join(VENUES)}"])
+    raw = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+    decoder = venue.decoder(Catalog())
+    for number, frame in enumerate(_frames(venue, raw.removeprefix(BYTE_ORDER_MARK)), 1):
+        items = [frame] if isinstance(frame, Bad) else decoder.decode(frame, NO_RECEIVE_TIME)
+        for item in items:
+            row = _row(item, number)
+            if row is not None:
+                yield row
+
+
+def _frames(venue: Venue, raw: bytes) -> Iterator[bytes | Bad]:
+    """The texts of the frames, in order."""
+    try:
+        document = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        for line in raw.splitlines():
+            if line.strip():
+                yield line.strip()
+        return
+    frames = venue.frames_of(document)
+    if len(frames) == 1 and frames[0] is document:
+        yield raw
+        return
+    for frame in frames:
+        try:
+            yield orjson.dumps(frame)
+        except orjson.JSONEncodeError as error:  # nested deeper than a frame of any venue
+            yield Bad("too_deep", str(error)[:80])
+
+
+def _row(item: Decoded, frame: int) -> dict[str, Any] | None:
+    if isinstance(item, Bad):
+        return {"error": "bad_payload", "reason": item.reason, "frame": frame}
+    if isinstance(item, Skipped):
+        return {"skipped": item.reason, "venue": item.venue, "instrument": item.instrument, "frame": frame}
+    if not isinstance(item, Mark | Funding | OpenInterest):
+        return None
+    head = {"venue": item.venue, "instrument": item.instrument, "symbol": item.symbol}
+    if isinstance(item, Mark):
+        return {**head, "stream": "mark", "mark": item.mark, "index": item.index, "venue_ts": item.venue_ts}
+    if isinstance(item, Funding):
+        return {
+            **head,
+            "stream": "funding",
+            "rate": item.rate,
+            "interval_h": item.interval_h,
+            "rate_8h": item.rate_8h,
+            "next_ts": item.next_ts,
+            "settled": item.settled,
+            "venue_ts": item.venue_ts,
+        }
+    return {
+        **head,
+        "stream": "oi",
+        "coins": item.coins,
+        "contracts": item.contracts,
+        "contract_coins": item.contract_coins,
+        "venue_ts": item.venue_ts,
+        "derived": item.derived,
+    }

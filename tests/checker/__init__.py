@@ -1,0 +1,1 @@
+"""The independent checker: the numeric contract of docs/signal.md computed a second time, plainly."""

@@ -1,0 +1,91 @@
+"""The alerts of docs/signal.md section 7, one symbol. Only which alert is raised or cleared when; not its text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .history import HOUR, Level
+from .numbers import slack_of
+
+CONFLICT_MS = 5 * 60_000
+NO_DATA_MS = 30_000
+SPIKE_PAUSE_MS = 6 * HOUR
+
+
+class Alerts:
+    """``raised``: the alerts that are up."""
+
+    def __init__(self, symbol: str) -> None:
+        self.symbol = symbol
+        self.raised: list[str] = []
+        self.conflict_since: int | None = None
+        self.no_data_since: int | None = None
+        self.last_spike: int | None = None
+        self.undecided: list[int] = []  # ticks at which a spike depends on how the percentile was binned
+
+    def of(
+        self,
+        ts: int,
+        status: str,
+        levels: dict[str, Level],
+        flushing: bool,
+        regime: str | None,
+        conflict: bool,
+        transition: dict[str, str] | None,
+        emit: bool,
+    ) -> list[dict[str, Any]]:
+        self.conflict_since = _since(self.conflict_since, conflict, ts)
+        self.no_data_since = _since(self.no_data_since, status == "no_data", ts)
+        if not emit:
+            return []
+        made: list[dict[str, Any]] = []
+
+        def say(alert: str, state: str) -> None:
+            made.append({"symbol": self.symbol, "ts": ts, "alert": alert, "state": state})
+
+        def follow(alert: str, up: bool, down: bool) -> None:
+            if up and alert not in self.raised:
+                self.raised.append(alert)
+                say(alert, "raised")
+            elif down and alert in self.raised:
+                self.raised.remove(alert)
+                say(alert, "cleared")
+
+        if status not in ("no_data", "warming"):
+            z, percentile = levels["elr"].z, levels["elr"].percentile
+            known = z is not None and percentile is not None
+            if z is not None and percentile is not None and self._undecided(z, percentile):
+                self.undecided.append(ts)
+            spike = z is not None and percentile is not None and z >= 3 and percentile >= 0.95
+            paused = self.last_spike is not None and ts - self.last_spike < SPIKE_PAUSE_MS
+            if spike and not paused and "elr_spike" not in self.raised:
+                self.last_spike = ts
+                follow("elr_spike", True, False)
+            elif known and z is not None and percentile is not None:
+                follow("elr_spike", False, z < 2 or percentile < 0.90)
+            follow("flush", flushing, not flushing)
+            crowded = regime in ("crowded_longs", "crowded_shorts")
+            follow("crowding", crowded, not crowded)
+            lasting = self.conflict_since is not None and ts - self.conflict_since >= CONFLICT_MS
+            follow("conflict", lasting, not conflict)
+            if transition is not None and transition["to"] != "neutral":
+                say("transition", "raised")
+            spread_z = levels["spread"].z
+            if spread_z is not None:
+                follow("venue_divergence", spread_z >= 3, spread_z < 2)
+        lasting = self.no_data_since is not None and ts - self.no_data_since >= NO_DATA_MS
+        follow("no_data", lasting, status != "no_data")
+        return made
+
+    def _undecided(self, z: float, percentile: float) -> bool:
+        """Whether the slack of the percentile reaches over a threshold that decides something now."""
+        low, high = percentile - slack_of(percentile), percentile + slack_of(percentile)
+        if "elr_spike" in self.raised:
+            return z >= 2 and low < 0.90 <= high
+        return z >= 3 and low < 0.95 <= high
+
+
+def _since(since: int | None, on: bool, ts: int) -> int | None:
+    if not on:
+        return None
+    return ts if since is None else since

@@ -1,0 +1,169 @@
+"""The scenarios in which checker and engine must agree."""
+
+from __future__ import annotations
+
+from .scenarios import Drift, Fault, Scenario
+
+BTC_ETH = ("BTC", "ETH")
+
+NORMAL = Scenario(
+    "normal market with trends, and one symbol at one venue",
+    1,
+    ("BTC", "ETH", "1000PEPE"),
+    180,
+    900,
+    drifts=(Drift(100, 400, "BTC", price=0.006, oi=0.01), Drift(500, 800, "BTC", price=-0.01, oi=-0.012)),
+    must=("status:ok", "tradeable", "direction:long", "direction:short", "transition", "conflict", "stop:0.8"),
+)
+AWAY = Scenario(
+    "venues drop out and return, with an OI that differs a little and a lot",
+    2,
+    BTC_ETH,
+    180,
+    900,
+    faults=(
+        Fault("silent", 100, 260, "binance_usdm"),
+        Fault("oi_factor", 260, 9_999, "binance_usdm", amount=1.15),
+        Fault("silent", 300, 420, "bybit"),
+        Fault("oi_factor", 420, 9_999, "bybit", amount=1.6),
+        Fault("silent_oi", 500, 640, "okx"),
+        Fault("silent_funding", 200, 700, "okx"),
+        Fault("silent_mark", 700, 760, "hyperliquid"),
+    ),
+    must=(
+        "stale:binance_usdm",
+        "stale:okx",
+        "quarantined:bybit",
+        "discontinuous",
+        "status:degraded",
+        "oi_reserve:None",
+    ),
+)
+STEPS = Scenario(
+    "OI steps: released when they last, a unit error never, and back within bounds",
+    3,
+    BTC_ETH,
+    180,
+    900,
+    faults=(
+        Fault("oi_factor", 60, 9_999, "okx", amount=1.3),
+        Fault("oi_factor", 200, 500, "bybit", amount=7.0, name="BTCUSDT"),
+        Fault("oi_factor", 200, 420, "binance_usdm", amount=0.001, symbol="ETH"),
+        Fault("oi_factor", 300, 330, "hyperliquid", amount=0.7),
+        Fault("oi_factor", 600, 640, "binance_usdm", amount=1.25, symbol="BTC"),
+        Fault("oi_factor", 640, 9_999, "binance_usdm", amount=1.6, symbol="BTC"),
+    ),
+    must=("quarantined_oi", "quarantined:okx", "quarantined:binance_usdm"),
+)
+MARKS = Scenario(
+    "marks 3 % off, a frozen mark while the others move, funding beyond the cap",
+    4,
+    BTC_ETH,
+    180,
+    900,
+    faults=(
+        Fault("mark_off", 60, 150, "bybit", amount=0.03),
+        Fault("mark_off", 300, 303, "okx", amount=-0.04),
+        Fault("frozen", 200, 520, "binance_usdm"),
+        Fault("rate_8h", 100, 250, "okx", amount=0.016),
+        Fault("rate_8h", 600, 700, "bybit", amount=-0.05, symbol="BTC"),
+        Fault("frozen", 600, 800, "hyperliquid"),
+    ),
+    drifts=(Drift(220, 420, "BTC", price=0.008, oi=0.004), Drift(230, 430, "ETH", price=-0.012, oi=0.01)),
+    must=("quarantined_mark", "quarantined_funding", "frozen:binance_usdm", "quarantined:bybit"),
+)
+STAMPS = Scenario(
+    "future, too old and out-of-order stamps; no index; unknown interval; the process held up",
+    5,
+    BTC_ETH,
+    120,
+    900,
+    faults=(
+        Fault("bad_stamps", -3_600, 9_999, "binance_usdm", amount=0.2),
+        Fault("bad_stamps", 0, 9_999, "bybit", amount=0.3),
+        Fault("bad_stamps", 0, 9_999, "okx", amount=0.1),
+        Fault("no_index", 100, 300),
+        Fault("no_index", 400, 9_999, "okx"),
+        Fault("unknown_interval", 200, 9_999, "binance_usdm"),
+    ),
+    hold=((333, 351), (600, 627), (700, 702)),
+    must=("future", "too_old", "out_of_order"),
+)
+LOST = Scenario(
+    "below quorum, none at all, and back; the only exchange with a reserve goes away",
+    6,
+    ("BTC", "SOL", "1000PEPE"),
+    120,
+    900,
+    faults=(
+        Fault("silent", 120, 400, "bybit"),
+        Fault("silent", 120, 320, "okx"),
+        Fault("silent", 180, 300, "binance_usdm"),
+        Fault("silent", 150, 260, "hyperliquid"),
+        Fault("silent", 600, 9_999, "binance_usdm"),
+        Fault("silent", 640, 651, "bybit"),
+    ),
+    must=("quorum", "status:no_data", "alert:no_data:raised", "alert:no_data:cleared", "oi_reserve:no_venue_in_scope"),
+)
+FLAT = Scenario(
+    "a flat series, funding pinned at 0, then a collapse of OI to a fifth",
+    7,
+    ("BTC", "ETH"),
+    180,
+    900,
+    faults=(Fault("rate_8h", -99_999, 9_999, None, "ETH", 0.0), Fault("rate_8h", -99_999, 9_999, None, "BTC", 0.0001)),
+    drifts=(Drift(200, 400, "ETH", price=-0.05, oi=-1.6), Drift(300, 600, "BTC", price=0.003, oi=0.02)),
+    quiet=("BTC", "ETH"),
+    must=("status:ok", "direction:short"),
+)
+LISTS = Scenario(
+    "a contract size changes, an instrument is delisted and comes back",
+    8,
+    BTC_ETH,
+    120,
+    600,
+    faults=(
+        Fault("resized", 100, 9_999, "okx", amount=10.0),
+        Fault("delisted", 200, 300, "bybit", name="BTCUSDT"),
+        Fault("delisted", 250, 9_999, "binance_usdm", symbol="ETH"),
+        Fault("silent", 251, 9_999, "binance_usdm", symbol="ETH"),
+    ),
+    must=("status:ok",),
+)
+YOUNG = Scenario(
+    "just started: no statistic is ready", 9, ("BTC", "1000PEPE"), 0, 600, must=("status:warming", "no_score")
+)
+SHORT = (NORMAL, AWAY, STEPS, MARKS, STAMPS, LOST, FLAT, LISTS, YOUNG)
+
+LONG = Scenario(
+    "26 h of history and an hour live: flush, reset, crowding, spike, outcomes",
+    10,
+    ("BTC", "ETH", "SOL"),
+    26 * 60,
+    4_000,
+    faults=(
+        Fault("rate_8h", 2_000, 2_400, "bybit", "SOL", 0.002),
+        Fault("silent", -40_000, -30_000, "okx", "ETH"),
+    ),
+    drifts=(
+        Drift(-5_100, -4_800, "BTC", price=-0.04, oi=-0.07),
+        Drift(-600, 1_500, "BTC", price=0.01, oi=0.06),
+        Drift(1_000, 1_200, "ETH", price=-0.04, oi=-0.08),
+        Drift(-4_000, 2_000, "SOL", price=0.02, oi=0.01, funding=0.002),
+        Drift(900, 904, "SOL", price=0.002, oi=0.07),
+        Drift(2_000, 2_004, "SOL", price=-0.005, oi=-0.09),
+    ),
+    must=(
+        "regime:flush",
+        "regime:reset",
+        "regime:crowded_longs",
+        "p_hit",
+        "alert:flush:raised",
+        "alert:crowding:raised",
+        "alert:crowding:cleared",
+        "alert:elr_spike:raised",
+        "alert:elr_spike:cleared",
+        "alert:venue_divergence:raised",
+        "alert:transition:raised",
+    ),
+)

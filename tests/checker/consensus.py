@@ -1,0 +1,206 @@
+"""Section 3 of docs/signal.md: one sample of one symbol."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+from fractions import Fraction
+
+from .streams import STATES_BY_BADNESS, Book, Market
+
+CLIP_MADS = 5.0
+RATE_MAD_FLOOR = 1e-5
+TROUBLE_SHARE = 0.10
+
+
+@dataclass
+class Counted:
+    """One counting instrument at a sample, for the chain link."""
+
+    venue: str
+    contracts: float
+    contract_coins: float
+    resized: int
+
+
+@dataclass
+class Sample:
+    """One symbol at one sampled second. Without quorum the market values are None."""
+
+    ts: int
+    step_s: int
+    quorum: bool
+    price: float | None
+    index: float | None
+    funding_8h: float | None
+    funding_spend: float | None
+    funding_spread: float | None
+    outlier_sign: int
+    oi_coins: float | None
+    ln_oi_index: float
+    oi_receipts: int
+    full_set: bool
+    coverage: float
+    freshness: float | None
+    as_of: int | None
+    trouble: list[str]
+    venues_total: int
+    fresh_oi: dict[str, float]  # venues of V, in venue order
+    rates: dict[str, float]  # venues of V with a LIVE known rate
+    last_oi: dict[str, float]  # venues seen in 24 h
+    counted: dict[tuple[str, str], Counted]
+
+
+def take_sample(market: Market, symbol: str, ts: int, step_s: int, before: Sample | None) -> Sample:
+    """The consensus of everything applied so far, as of ``ts``."""
+    market.freeze(symbol, ts)
+    counting: dict[str, list[Book]] = {}
+    last_oi: dict[str, float] = {}
+    for venue, instruments in market.books[symbol].items():
+        books = list(instruments.values())
+        live = [book for book in books if book.counts(ts)]
+        if live:
+            counting[venue] = live
+        seen = [book.oi().coins for book in books if book.seen(ts)]
+        if seen:
+            last_oi[venue] = sum(seen)
+    top = {venue: largest(books) for venue, books in counting.items()}
+    fresh_oi = {venue: sum(book.oi().coins for book in books) for venue, books in counting.items()}
+    listing = market.venues_listing(symbol)
+    min_venues = 1 if listing == 1 else market.settings.min_venues
+    quorum = len(fresh_oi) >= min_venues
+
+    counted = {
+        (book.venue, book.instrument): Counted(book.venue, book.oi().contracts, book.oi().contract_coins, book.resized)
+        for books in counting.values()
+        for book in books
+    }
+    ln_oi_index = 0.0
+    if before is not None:
+        ln_oi_index = before.ln_oi_index + chain_link(before.counted, counted, min_venues)
+
+    rates: dict[str, float] = {}
+    for venue, book in top.items():
+        rate = book.funding_rate_8h(ts)
+        if rate is not None:
+            rates[venue] = rate
+    spread, outlier_sign = rate_spread(list(rates.values()))
+    indices = [index for index in (book.live_index(ts) for book in top.values()) if index is not None]
+    all_last = sum(last_oi.values())
+
+    receipts = market.oi_receipts[symbol]
+    market.oi_receipts[symbol] = 0
+    return Sample(
+        ts=ts,
+        step_s=step_s,
+        quorum=quorum,
+        price=statistics.median([book.mark() for book in top.values()]) if quorum else None,
+        index=statistics.median(indices) if quorum and indices else None,
+        funding_8h=weighted_rate(rates, fresh_oi) if quorum else None,
+        funding_spend=sum(fresh_oi[venue] * rate for venue, rate in rates.items()) if quorum and rates else None,
+        funding_spread=spread if quorum else None,
+        outlier_sign=outlier_sign if quorum else 0,
+        oi_coins=sum(fresh_oi.values()) if quorum else None,
+        ln_oi_index=ln_oi_index,
+        oi_receipts=receipts,
+        full_set=all(venue in fresh_oi for venue in last_oi),
+        coverage=sum(fresh_oi.values()) / all_last if all_last > 0 else 0.0,
+        freshness=freshness(top, fresh_oi, ts) if quorum else None,
+        as_of=oldest_input(counting, top, ts) if quorum else None,
+        trouble=troubles(market, symbol, fresh_oi, last_oi, ts),
+        venues_total=listing,
+        fresh_oi=fresh_oi,
+        rates=rates,
+        last_oi=last_oi,
+        counted=counted,
+    )
+
+
+def largest(books: list[Book]) -> Book:
+    """The instrument with most OI in coins; ties: first by instrument name."""
+    return sorted(books, key=lambda book: (-book.oi().coins, book.instrument))[0]
+
+
+def chain_link(before: dict[tuple[str, str], Counted], now: dict[tuple[str, str], Counted], min_venues: int) -> float:
+    """ln of the change in OI over the instruments counting at both samples, at the former coins per contract."""
+    new_sum, old_sum = 0.0, 0.0
+    venues = []
+    for key, counted in now.items():
+        if key not in before or before[key].resized != counted.resized:
+            continue
+        new_sum += counted.contracts * before[key].contract_coins
+        old_sum += before[key].contracts * before[key].contract_coins
+        if counted.venue not in venues:
+            venues.append(counted.venue)
+    if len(venues) < min_venues or new_sum == 0.0 or old_sum == 0.0:
+        return 0.0
+    return math.log(new_sum / old_sum)
+
+
+def weighted_rate(rates: dict[str, float], oi: dict[str, float]) -> float | None:
+    """OI-weighted mean of the rates, clipped to the plain median +/- 5 MAD from three venues on."""
+    weight = sum(oi[venue] for venue in rates)
+    if not rates or weight == 0.0:
+        return None
+    low, high = -math.inf, math.inf
+    if len(rates) >= 3:
+        median = statistics.median(rates.values())
+        mad = statistics.median([abs(rate - median) for rate in rates.values()])
+        reach = CLIP_MADS * max(mad, RATE_MAD_FLOOR)
+        low, high = median - reach, median + reach
+    return sum(oi[venue] * min(max(rate, low), high) for venue, rate in rates.items()) / weight
+
+
+def rate_spread(rates: list[float]) -> tuple[float | None, int]:
+    """(max - min, sign of the outlier): the outlier is furthest from the median, ties first in venue order."""
+    if len(rates) < 2:
+        return None, 0
+    exact = [Fraction(rate) for rate in rates]  # two rates always tie: rounding must not decide between them
+    median = statistics.median(exact)
+    outlier = exact[0]
+    for rate in exact[1:]:
+        if abs(rate - median) > abs(outlier - median):
+            outlier = rate
+    sign = 1 if outlier > median else -1 if outlier < median else 0
+    return max(rates) - min(rates), sign
+
+
+def freshness(top: dict[str, Book], oi: dict[str, float], ts: int) -> float:
+    """min over the streams of exp(-OI-weighted mean age share)."""
+    weight = sum(oi.values())
+    factors = []
+    for stream in ("mark", "funding", "oi"):
+        shares = {venue: book.age_share(stream, ts) for venue, book in top.items()}
+        if weight == 0.0:
+            mean = sum(shares.values()) / len(shares)
+        else:
+            mean = sum(oi[venue] * share for venue, share in shares.items()) / weight
+        factors.append(math.exp(-mean))
+    return min(factors)
+
+
+def oldest_input(counting: dict[str, list[Book]], top: dict[str, Book], ts: int) -> int:
+    """Smallest confirmed_at of the marks, open interests and known LIVE rates that went in."""
+    times = []
+    for books in counting.values():
+        times += [book.lines["oi"].confirmed_at for book in books]
+    for book in top.values():
+        times.append(book.lines["mark"].confirmed_at)
+        if book.funding_rate_8h(ts) is not None:
+            times.append(book.lines["funding"].confirmed_at)
+    return min(time for time in times if time is not None)
+
+
+def troubles(market: Market, symbol: str, fresh_oi: dict[str, float], last_oi: dict[str, float], ts: int) -> list[str]:
+    """``stale:V`` and the like for venues out of V that hold over 10 % of the last OI."""
+    total = sum(last_oi.values())
+    codes = []
+    for venue, oi in last_oi.items():
+        if venue in fresh_oi or oi <= TROUBLE_SHARE * total:
+            continue
+        book = largest([book for book in market.books[symbol][venue].values() if book.seen(ts)])
+        worse = max(book.state("mark", ts), book.state("oi", ts), key=STATES_BY_BADNESS.index)
+        word = {"FROZEN": "frozen", "QUARANTINED": "quarantined"}.get(worse, "stale")
+        codes.append(f"{word}:{venue}")
+    return codes

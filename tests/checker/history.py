@@ -1,0 +1,360 @@
+"""Section 4 of docs/signal.md: windows, scales, minute values, percentiles, from full lists of samples."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from itertools import pairwise
+
+from .consensus import Sample
+from .numbers import Loose
+
+S = 1000
+MINUTE = 60 * S
+HOUR = 3600 * S
+DAY = 24 * HOUR
+MONTH = 30 * DAY
+WINDOWS = (("1m", 60), ("5m", 300), ("1h", 3600))
+END_MS = 2 * S
+ALPHA_FAST = 1 - 0.5 ** (10 / 3600)
+ALPHA_SLOW = 1 - 0.5 ** (10 / (7 * 24 * 3600))
+READY_FAST = 60
+READY_SLOW = 8640
+FLOORS = {"return": 1e-5, "oi": 1e-6}
+LEVEL_FLOORS = {"elr": 1e-3, "funding": 1e-5, "funding_abs": 1e-5, "premium": 1e-5, "spread": 1e-5, "volatility": 1e-9}
+LINEAR_BINS = ("elr",)  # 0.5 % wide
+LOG_BINS = ("funding_abs", "volatility", "spread")  # 512 from 1e-8 to 10
+LINEAR_BIN = 0.005
+LOG_BIN = math.log(10.0) * 9 / 512
+OLDER_WEIGHT = 10
+LEAST_VALUES = 60
+
+
+@dataclass
+class Window:
+    """One window at a tick; None is undefined."""
+
+    name: str
+    seconds: int
+    ready: bool
+    ret: float | None
+    oi_change: float | None
+    z_return: float | None
+    z_oi: float | None
+    slow_z_return: float | None
+    slow_z_oi: float | None
+
+
+@dataclass
+class Level:
+    """A level at a tick against its minute values."""
+
+    value: float | None
+    z: float | None
+    percentile: float | None
+    n: int
+    horizon_h: int
+
+
+@dataclass
+class Scales:
+    """The mean squares as they stood after the tick at ``ts``; ``updates`` so far."""
+
+    ts: int
+    updates: int
+    fast: dict[str, float]
+    slow: dict[str, float]
+
+
+class Minutes:
+    """A level's minute values in time order; the last sample of a minute wins."""
+
+    def __init__(self) -> None:
+        self.starts: list[int] = []
+        self.values: list[float] = []
+
+    def put(self, ts: int, value: float) -> None:
+        start = ts - ts % MINUTE
+        if self.starts and self.starts[-1] == start:
+            self.values[-1] = value
+        else:
+            self.starts.append(start)
+            self.values.append(value)
+
+    def at(self, start: int) -> float | None:
+        i = bisect_left(self.starts, start)
+        return self.values[i] if i < len(self.starts) and self.starts[i] == start else None
+
+    def between(self, low: int, high: int) -> list[tuple[int, float]]:
+        """(start, value) of the minutes with low <= start <= high."""
+        i, j = bisect_left(self.starts, low), bisect_right(self.starts, high)
+        return list(zip(self.starts[i:j], self.values[i:j], strict=True))
+
+
+@dataclass
+class Past:
+    """The completed minute values of a level as of one minute: computed once a minute."""
+
+    recent: list[float]  # the last 24 h, sorted
+    older: list[float]  # one in ten minutes of what is older, sorted; counts ten times
+    n: int
+    horizon_h: int
+    median: float | None
+    deviation: float | None  # median absolute deviation
+
+
+class History:
+    """All samples of one symbol, and what section 4 says of them."""
+
+    def __init__(self) -> None:
+        self.samples: list[Sample] = []
+        self.times: list[int] = []
+        self.quorum: list[Sample] = []
+        self.quorum_times: list[int] = []
+        self.scales: list[Scales] = []
+        self.scale_times: list[int] = []
+        self.minutes = {name: Minutes() for name in (*LEVEL_FLOORS, "spend", "price")}
+        self._past: dict[str, tuple[int, Past]] = {}
+        self._volatility_done: int | None = None  # the last minute whose realised volatility is taken
+
+    def observe(self, sample: Sample) -> None:
+        self.samples.append(sample)
+        self.times.append(sample.ts)
+        if not sample.quorum:
+            return
+        self.quorum.append(sample)
+        self.quorum_times.append(sample.ts)
+        for name in ("elr", "funding", "funding_abs", "premium", "spread", "spend"):
+            value = level_of(sample, name)
+            if value is not None:
+                self.minutes[name].put(sample.ts, value)
+        assert sample.price is not None
+        self.minutes["price"].put(sample.ts, sample.price)
+
+    def current(self, ts: int) -> Sample:
+        assert self.samples[-1].ts == ts
+        return self.samples[-1]
+
+    # windows
+
+    def ends(self, ts: int, seconds: int) -> tuple[Sample, Sample] | None:
+        """The quorum samples at ``ts - seconds`` and at ``ts``, each the nearest within 2 s; None if one is missing."""
+        start = self._nearest(ts - seconds * S, END_MS, END_MS)
+        end = self._nearest(ts, END_MS, 0)
+        return None if start is None or end is None else (start, end)
+
+    def _nearest(self, ts: int, before: int, after: int) -> Sample | None:
+        i, j = bisect_left(self.quorum_times, ts - before), bisect_right(self.quorum_times, ts + after)
+        near = self.quorum[i:j]
+        return min(near, key=lambda sample: (abs(sample.ts - ts), sample.ts)) if near else None
+
+    def window(self, ts: int, name: str, seconds: int) -> Window:
+        low = ts - seconds * S
+        i, j = bisect_right(self.quorum_times, low), bisect_right(self.quorum_times, ts)
+        filled = sum(sample.step_s for sample in self.quorum[i:j])
+        ends = self.ends(ts, seconds)
+        if ends is None or filled < 0.9 * seconds:
+            return Window(name, seconds, False, None, None, None, None, None, None)
+        ret = log_return(*ends)
+        i, j = bisect_right(self.times, low), bisect_right(self.times, ts)
+        receipts = sum(sample.oi_receipts for sample in self.samples[i:j])
+        change = ends[1].ln_oi_index - ends[0].ln_oi_index if receipts >= 3 else None
+        return Window(
+            name,
+            seconds,
+            True,
+            ret,
+            change,
+            self.z_of(ret, "return", ts, seconds, slow=False),
+            self.z_of(change, "oi", ts, seconds, slow=False),
+            self.z_of(ret, "return", ts, seconds, slow=True),
+            self.z_of(change, "oi", ts, seconds, slow=True),
+        )
+
+    def z_of(self, change: float | None, kind: str, ts: int, seconds: int, slow: bool) -> float | None:
+        """The change over the window's scale as known at the latest tick at or before ``ts - seconds``."""
+        i = bisect_right(self.scale_times, ts - seconds * S) - 1
+        if change is None or i < 0:
+            return None
+        then = self.scales[i]
+        if then.updates < (READY_SLOW if slow else READY_FAST):
+            return None
+        mean_square = then.slow[kind] if slow else then.fast[kind]
+        return change / max(FLOORS[kind], math.sqrt(mean_square) * math.sqrt(seconds / 10))
+
+    def update_scales(self, ts: int, backfill: bool) -> None:
+        """Once per tick, before the windows are read."""
+        if self.scales:
+            last = self.scales[-1]
+            made = Scales(ts, last.updates, dict(last.fast), dict(last.slow))
+        else:
+            made = Scales(ts, 0, {}, {})
+        ends = self.ends(ts, 60 if backfill else 10)
+        if ends is not None:
+            changes = {"return": log_return(*ends), "oi": ends[1].ln_oi_index - ends[0].ln_oi_index}
+            for _ in range(6 if backfill else 1):
+                made.updates += 1
+                for kind, change in changes.items():
+                    square = change * change / (6 if backfill else 1)
+                    made.fast[kind] = _averaged(made.fast.get(kind), square, ALPHA_FAST)
+                    slow_alpha = max(ALPHA_SLOW, 1 / made.updates)
+                    made.slow[kind] = _averaged(made.slow.get(kind), square, slow_alpha)
+        self.scales.append(made)
+        self.scale_times.append(ts)
+
+    # levels
+
+    def complete_minutes(self, ts: int) -> None:
+        """Realised volatility of each minute that has completed by ``ts``."""
+        volatility = self.minutes["volatility"]
+        done = self._volatility_done
+        if done is None:
+            done = self.samples[0].ts - self.samples[0].ts % MINUTE - MINUTE
+        while done + 2 * MINUTE <= ts:
+            done += MINUTE
+            value = self._volatility_at(done)
+            if value is not None:
+                volatility.put(done, value)
+        self._volatility_done = done
+
+    def _volatility_at(self, minute: int) -> float | None:
+        """From the prices of the completed minutes that count when ``minute`` is the last of them."""
+        prices = self.minutes["price"].between(minute + MINUTE - DAY, minute)
+        total, count = 0.0, 0
+        for (start, price), (next_start, next_price) in pairwise(prices):
+            if next_start - start == MINUTE:
+                total += math.log(next_price / price) ** 2
+                count += 1
+        return math.sqrt(total * 1440 / count) if count >= LEAST_VALUES else None
+
+    def level(self, name: str, ts: int) -> Level:
+        """The level's value at ``ts`` against its completed minutes."""
+        sample = self.current(ts)
+        floor_minute = ts - ts % MINUTE
+        if name == "volatility":
+            value = self.minutes[name].at(floor_minute - MINUTE)
+        else:
+            value = level_of(sample, name) if sample.quorum else None
+        past = self.past(name, floor_minute)
+        z, percentile = None, None
+        if value is not None and past.n >= LEAST_VALUES:
+            assert past.median is not None
+            assert past.deviation is not None
+            if name == "spend":
+                assert sample.oi_coins is not None
+                floor = 1e-5 * sample.oi_coins
+            else:
+                floor = LEVEL_FLOORS[name]
+            z = (value - past.median) / (1.4826 * max(past.deviation, floor))
+            percentile = rank(name, value, past)
+        return Level(value, z, percentile, past.n, past.horizon_h)
+
+    def past(self, name: str, floor_minute: int) -> Past:
+        cached = self._past.get(name)
+        if cached is not None and cached[0] == floor_minute:
+            return cached[1]
+        last = floor_minute - MINUTE
+        if name == "volatility":
+            last -= MINUTE  # the last completed minute is the current value
+        recent = self.minutes[name].between(floor_minute - DAY, last)
+        older: list[tuple[int, float]] = []
+        if name in LINEAR_BINS or name in LOG_BINS:
+            everything = self.minutes[name].between(floor_minute - MONTH, floor_minute - DAY - MINUTE)
+            older = [(start, value) for start, value in everything if start % (10 * MINUTE) == 0]
+        recent_values = sorted(value for _, value in recent)
+        older_values = sorted(value for _, value in older)
+        starts = [start for start, _ in older] + [start for start, _ in recent]
+        n = len(recent_values) + OLDER_WEIGHT * len(older_values)
+        horizon_h = min(720, math.ceil((floor_minute - starts[0]) / HOUR)) if starts else 0
+        median = deviation = None
+        if n >= LEAST_VALUES:
+            values = recent_values
+            if name == "spread":
+                values = values + [log_bin_centre(value) for value in older_values] * OLDER_WEIGHT
+            median = statistics.median(values)
+            deviation = statistics.median([abs(value - median) for value in values])
+        past = Past(recent_values, older_values, n, horizon_h, median, deviation)
+        self._past[name] = (floor_minute, past)
+        return past
+
+    def change_24h(self, ts: int) -> float | None:
+        sample = self.current(ts)
+        then = self.minutes["elr"].at(ts - ts % MINUTE - DAY)
+        return sample.ln_oi_index - then if sample.quorum and then is not None else None
+
+    def statistics_ready(self, ts: int) -> bool:
+        """Every 24 h statistic has its 60 values; the spread is left out: one venue alone never has one."""
+        floor_minute = ts - ts % MINUTE
+        names = ("elr", "funding", "premium", "volatility")
+        return all(self.past(name, floor_minute).n >= LEAST_VALUES for name in names)
+
+    def continuity(self, ts: int) -> float:
+        """1 - half the share of the last hour's seconds without the full venue set; unsampled seconds count as such."""
+        low = ts - HOUR
+        covered, lacking = 0, 0
+        for sample in self.samples[bisect_right(self.times, low) :]:
+            seconds = (min(sample.ts, ts) - max(sample.ts - sample.step_s * S, low)) // S
+            covered += seconds
+            if not sample.full_set:
+                lacking += seconds
+        began = self.samples[0].ts - self.samples[0].step_s * S
+        before_first = max(0, began - low) // S
+        unsampled = 3600 - covered - before_first
+        return 1 - 0.5 * (lacking + unsampled) / 3600
+
+
+def level_of(sample: Sample, name: str) -> float | None:
+    """The value of a level at one quorum sample."""
+    if name == "elr":
+        return sample.ln_oi_index
+    if name == "funding":
+        return sample.funding_8h
+    if name == "funding_abs":
+        return None if sample.funding_8h is None else abs(sample.funding_8h)
+    if name == "premium":
+        if sample.price is None or sample.index is None:
+            return None
+        return sample.price / sample.index - 1
+    if name == "spread":
+        return sample.funding_spread
+    assert name == "spend"
+    return sample.funding_spend
+
+
+def log_return(start: Sample, end: Sample) -> float:
+    assert start.price is not None
+    assert end.price is not None
+    return math.log(end.price / start.price)
+
+
+def _averaged(mean: float | None, square: float, alpha: float) -> float:
+    return square if mean is None else (1 - alpha) * mean + alpha * square
+
+
+def rank(name: str, value: float, past: Past) -> float:
+    """(below + half of equal) / n; loose by half the weight of the older values that may share the value's bin."""
+
+    def below_and_half(values: list[float]) -> float:
+        below = bisect_left(values, value)
+        return below + 0.5 * (bisect_right(values, value) - below)
+
+    exact = (below_and_half(past.recent) + OLDER_WEIGHT * below_and_half(past.older)) / past.n
+    if not past.older:
+        return exact
+    if name in LINEAR_BINS:
+        near = sum(1 for other in past.older if abs(other - value) <= LINEAR_BIN)
+    else:
+        near = sum(1 for other in past.older if abs(_log(other) - _log(value)) <= LOG_BIN)
+    return Loose(exact, 0.5 * OLDER_WEIGHT * near / past.n)
+
+
+def _log(value: float) -> float:
+    return math.log(min(max(value, 1e-8), 10.0))
+
+
+def log_bin_centre(value: float) -> float:
+    """Geometric centre of the value's bin of 512 between 1e-8 and 10."""
+    i = min(max(math.floor((_log(value) - math.log(1e-8)) / LOG_BIN), 0), 511)
+    return float(math.exp(math.log(1e-8) + (i + 0.5) * LOG_BIN))

@@ -1,0 +1,65 @@
+"""The independent checker of the signal service: docs/signal.md once more, slow and plain, sharing no code with it.
+
+From the service come only the message types (``service.model``) and the shape of the settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from service.config import MarketSection
+from service.model import Denominator, Event, VenueRules
+
+from .consensus import Sample, take_sample
+from .history import History
+from .numbers import Either, Loose, compare
+from .streams import Market
+from .verdict import Verdict
+
+
+class Checker:
+    """Feed it what the engine is fed, in the same order; :meth:`tick` gives the bodies the engine must publish."""
+
+    def __init__(
+        self,
+        symbols: Sequence[str],
+        rules: Sequence[VenueRules],
+        settings: MarketSection,
+        denominators: Sequence[Denominator],
+    ) -> None:
+        self.symbols = list(symbols)
+        self.market = Market(symbols, rules, settings)
+        self.histories = {symbol: History() for symbol in symbols}
+        self.samples: dict[str, Sample | None] = dict.fromkeys(symbols)
+        by_symbol = {denominator.symbol: denominator for denominator in denominators}
+        exchanges = {rule.venue: rule.exchange for rule in rules}
+        self.verdicts = {symbol: Verdict(symbol, exchanges, by_symbol.get(symbol)) for symbol in symbols}
+        self.alerts: list[dict[str, Any]] = []  # of the last tick: symbol, ts, alert, state
+
+    def apply(self, event: Event) -> None:
+        """One event, in receive order."""
+        self.market.apply(event)
+
+    def sample(self, ts: int, step_s: int) -> None:
+        """Take the consensus of every symbol as of ``ts``, standing for ``step_s`` seconds."""
+        for symbol in self.symbols:
+            made = take_sample(self.market, symbol, ts, step_s, self.samples[symbol])
+            self.samples[symbol] = made
+            self.histories[symbol].observe(made)
+
+    def tick(self, ts: int, backfill: bool = False) -> dict[str, dict[str, Any]]:
+        """The body of every symbol's signal at ``ts``, after :meth:`sample` of the same ``ts``."""
+        bodies = {}
+        self.alerts = []
+        for symbol in self.symbols:
+            history = self.histories[symbol]
+            history.complete_minutes(ts)
+            history.update_scales(ts, backfill)
+            sample = history.current(ts)
+            bodies[symbol], alerts = self.verdicts[symbol].body(sample, history, ts, backfill)
+            self.alerts += alerts
+        return bodies
+
+
+__all__ = ["Checker", "Either", "Loose", "compare"]

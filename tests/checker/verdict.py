@@ -1,0 +1,318 @@
+"""Section 7 of docs/signal.md: the whole body of a signal message, one symbol."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from service.model import Denominator
+
+from .alerts import Alerts
+from .components import (
+    WINDOW_WEIGHTS,
+    Direction,
+    Strength,
+    agreement,
+    components_of,
+    gate,
+    kind_mean,
+    opposite_windows,
+    sign,
+    ten_digits,
+    weighted_mean,
+    window_score,
+)
+from .consensus import Sample
+from .history import HOUR, WINDOWS, History, Level, Window
+from .leverage import elr_entries, percentile_words
+from .numbers import Loose, slack_of
+
+MODES = {
+    "scalp": (30_000, {"1m": 0.6, "5m": 0.3, "1h": 0.1}),
+    "day": (60_000, {"1m": 0.2, "5m": 0.5, "1h": 0.3}),
+    "swing": (300_000, {"1m": 0.05, "5m": 0.25, "1h": 0.7}),
+}
+ABSTAIN_CONFIDENCE, ABSTAIN_FACTOR = 0.30, 0.5
+LEVELS = ("elr", "funding", "funding_abs", "premium", "spread", "volatility", "spend")
+
+
+class Verdict:
+    """One symbol's scorer: what it remembers from tick to tick is listed in ``__init__``."""
+
+    def __init__(self, symbol: str, exchanges: dict[str, str], denominator: Denominator | None) -> None:
+        self.symbol = symbol
+        self.exchanges = exchanges
+        self.denominator = denominator
+        self.alerts = Alerts(symbol)
+        self.strengths = {name: Strength() for name, _ in WINDOWS}
+        self.direction = Direction()
+        self.window_directions = {name: Direction() for name, _ in WINDOWS}
+        self.mode_directions = {name: Direction() for name in MODES}
+        self.modes: dict[str, dict[str, Any]] = {name: {"bias": None, "score": None, "as_of": None} for name in MODES}
+        self.last_direction: str | None = None
+        self.sizes: list[float] = []  # abs(composite) of the ticks in a row
+        self.conflict = False
+        self.flush: dict[str, float] | None = None  # peak, trough
+        self.reset: dict[str, float] | None = None  # level to regain, ended
+        self.pending: tuple[int, float, float] | None = None  # ts, price, score
+        self.hits = 0
+        self.outcomes = 0
+
+    def body(
+        self, sample: Sample, history: History, ts: int, backfill: bool
+    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        no_data = not sample.quorum
+        levels = {name: history.level(name, ts) for name in LEVELS}
+        if no_data:
+            windows = {name: blank_window(name, seconds) for name, seconds in WINDOWS}
+        else:
+            windows = {name: history.window(ts, name, seconds) for name, seconds in WINDOWS}
+        ready = [name for name, _ in WINDOWS if windows[name].ready]
+
+        g = gate(levels["elr"].z)
+        components = {name: components_of(windows[name], levels, sample) for name in windows}
+        trend = {name: kind_mean(components[name], "trend") for name in windows}
+        contra = {name: kind_mean(components[name], "contrarian") for name in windows}
+        scores = {name: window_score(trend[name], contra[name], g) for name in windows}
+        strengths = {name: self.strengths[name].of(ts, scores[name], backfill) for name in windows}
+        composite = weighted_mean(scores, WINDOW_WEIGHTS)
+
+        factors = {
+            "freshness": ten_digits(sample.freshness if sample.freshness is not None else 0.0),
+            "coverage": ten_digits(sample.coverage),
+            "warmup": ten_digits(sum(WINDOW_WEIGHTS[name] for name in ready)),
+            "agreement": ten_digits(agreement(scores)),
+            "continuity": ten_digits(history.continuity(ts)),
+        }
+        confidence = 1.0
+        for factor in factors.values():
+            confidence *= factor
+        abstain_reasons = why_abstain(confidence, factors, ready, composite)
+        abstain = len(abstain_reasons) > 0
+
+        if opposite_windows(scores, 0.15):
+            self.conflict = True
+        conflict_windows = opposite_windows(scores, 0.10) if self.conflict else []
+        self.conflict = len(conflict_windows) > 0
+
+        direction, transition = self._direction(composite, abstain, no_data)
+        momentum = self._momentum(composite)
+        flushing = self._flush(sample, windows, ts)
+        change_24h = history.change_24h(ts)
+        regime = self._regime(flushing, levels, change_24h)
+        fragility = fragility_of(levels)
+        shortest = min(levels[name].horizon_h for name in ("elr", "funding_abs", "volatility"))
+        p_hit = self._outcome(ts, sample.price, composite, direction, backfill)
+
+        warming = [] if no_data or windows["1h"].ready else ["warming:1h"]
+        warming += [] if no_data or history.statistics_ready(ts) else ["warming:statistics"]
+        if no_data:
+            status = "no_data"
+        elif warming:
+            status = "warming"
+        elif sample.coverage < 0.8 or sample.trouble:
+            status = "degraded"
+        else:
+            status = "ok"
+        tradeable = status == "ok" and not abstain and not self.conflict
+
+        window_bodies = {}
+        for name, window in windows.items():
+            side = self.window_directions[name].of(scores[name])
+            base = factors["freshness"] * factors["coverage"] * factors["continuity"]
+            window_bodies[name] = {
+                "ready": window.ready,
+                "score": scores[name],
+                "strength": strengths[name],
+                "confidence": base if window.ready else 0.0,
+                "direction": None if no_data else side,
+                "return": window.ret,
+                "oi_change": window.oi_change,
+                "components": components[name],
+                "trend": trend[name],
+                "contrarian": contra[name],
+            }
+        self._modes(ts, scores, no_data)
+        size = 0.0
+        if tradeable and direction in ("long", "short") and fragility is not None:
+            edge = max(0.0, 2 * p_hit - 1) * confidence
+            size = Loose(edge * (1 - 0.5 * fragility), edge * 0.5 * slack_of(fragility))
+        counted = sum(1 for score in scores.values() if score is not None)
+        stop = 1.0
+        if self.conflict or momentum == "decelerating":
+            stop = 1.5
+        elif factors["agreement"] == 1.0 and counted >= 2:
+            stop = 0.8
+
+        body = {
+            "symbol": self.symbol,
+            "ts": ts,
+            "as_of": sample.as_of,
+            "ttl_ms": 30_000,
+            "status": status,
+            "reasons": sample.trouble + abstain_reasons + warming + (["quorum"] if no_data else []),
+            "abstain": abstain,
+            "tradeable": tradeable,
+            "score": composite,
+            "strength": weighted_mean(dict(strengths), WINDOW_WEIGHTS),
+            "confidence": confidence,
+            "direction": direction,
+            "transition": transition,
+            "momentum": momentum,
+            "conflict": self.conflict,
+            "conflict_windows": conflict_windows,
+            "regime": regime,
+            "fragility": fragility,
+            "fragility_horizon_h": None if fragility is None else shortest,
+            "windows": window_bodies,
+            "elr": elr_entries(
+                self.symbol, self.denominator, self.exchanges, sample, levels, windows["1h"].oi_change, ts
+            ),
+            "market": market_of(sample),
+            "confidence_factors": factors,
+            "p_hit": p_hit,
+            "modes": {name: dict(mode) for name, mode in self.modes.items()},
+            "sizing": {"size_fraction": size, "stop_multiplier": stop},
+            "weights_version": "static-1",
+            "gate": g,
+            "p_hit_n": self.outcomes,
+            "excluded": [venue for venue in sample.last_oi if venue not in sample.fresh_oi],
+        }
+        alerts = self.alerts.of(ts, status, levels, flushing, regime, self.conflict, transition, emit=not backfill)
+        return body, alerts
+
+    def _direction(
+        self, composite: float | None, abstain: bool, no_data: bool
+    ) -> tuple[str | None, dict[str, str] | None]:
+        direction: str | None = self.direction.of(composite, neutral=abstain)
+        if no_data:
+            direction = None
+        before, self.last_direction = self.last_direction, direction
+        if before is None or direction is None or before == direction:
+            return direction, None
+        return direction, {"from": before, "to": direction}
+
+    def _momentum(self, composite: float | None) -> str:
+        if composite is None:
+            self.sizes = []
+            return "steady"
+        self.sizes = [*self.sizes[-3:], abs(composite)]
+        if len(self.sizes) < 4:
+            return "steady"
+        a, b, c, d = self.sizes
+        if a < b < c < d:
+            return "accelerating"
+        return "decelerating" if a > b > c > d else "steady"
+
+    def _flush(self, sample: Sample, windows: dict[str, Window], ts: int) -> bool:
+        fired = []
+        for name, fall in (("1h", math.log(0.975)), ("5m", math.log(0.98))):
+            window = windows[name]
+            if window.oi_change is None or window.slow_z_oi is None or window.slow_z_return is None:
+                continue
+            if window.oi_change <= fall and window.slow_z_oi <= -3 and abs(window.slow_z_return) >= 2:
+                fired.append(window.oi_change)
+        level = sample.ln_oi_index
+        if fired:
+            if self.flush is None:
+                self.flush = {"peak": max(level - change for change in fired), "trough": level}
+            self.flush["trough"] = min(self.flush["trough"], level)
+            self.reset = None
+            return True
+        if self.flush is not None:
+            self.reset = {"regain": (self.flush["peak"] + self.flush["trough"]) / 2, "ended": ts}
+            self.flush = None
+        if self.reset is not None and (level >= self.reset["regain"] or ts - self.reset["ended"] > 72 * HOUR):
+            self.reset = None
+        return False
+
+    def _regime(self, flushing: bool, levels: dict[str, Level], change_24h: float | None) -> str | None:
+        if flushing:
+            return "flush"
+        if self.reset is not None:
+            return "reset"
+        percentile, z = levels["elr"].percentile, levels["funding"].z
+        if percentile is None:
+            return None
+
+        def regime_at(share: float) -> str:
+            if share >= 0.8:
+                if z is not None and z >= 2:
+                    return "crowded_longs"
+                if z is not None and z <= -2:
+                    return "crowded_shorts"
+                return "loaded"
+            if change_24h is not None and math.exp(change_24h) - 1 >= 0.03:
+                return "building"
+            return "calm"
+
+        return percentile_words(percentile, regime_at)
+
+    def _outcome(
+        self, ts: int, price: float | None, composite: float | None, direction: str | None, backfill: bool
+    ) -> float:
+        if not backfill:
+            if self.pending is not None and price is not None and ts >= self.pending[0] + HOUR:
+                moved = sign(math.log(price / self.pending[1]))
+                if moved != 0:
+                    self.outcomes += 1
+                    self.hits += 1 if moved == sign(self.pending[2]) else 0
+                self.pending = None
+            if self.pending is None and direction in ("long", "short"):
+                assert price is not None
+                assert composite is not None
+                self.pending = (ts, price, composite)
+        if self.outcomes == 0:
+            return 0.5
+        return 0.5 + self.outcomes / (self.outcomes + 400) * (self.hits / self.outcomes - 0.5)
+
+    def _modes(self, ts: int, scores: dict[str, float | None], no_data: bool) -> None:
+        for name, (grid, weights) in MODES.items():
+            if ts % grid != 0:
+                continue
+            score = weighted_mean(scores, weights)
+            bias = self.mode_directions[name].of(score)
+            self.modes[name] = {"bias": None if no_data else bias, "score": score, "as_of": ts}
+
+
+def blank_window(name: str, seconds: int) -> Window:
+    return Window(name, seconds, False, None, None, None, None, None, None)
+
+
+def why_abstain(confidence: float, factors: dict[str, float], ready: list[str], composite: float | None) -> list[str]:
+    reasons = []
+    if confidence < ABSTAIN_CONFIDENCE:
+        reasons.append("low_confidence")
+    reasons += [f"low_{name}" for name in ("freshness", "coverage", "warmup") if factors[name] < ABSTAIN_FACTOR]
+    if not ready:
+        reasons.append("no_window_ready")
+    if composite is None:
+        reasons.append("no_score")
+    return reasons
+
+
+def fragility_of(levels: dict[str, Level]) -> float | None:
+    parts = [levels[name].percentile for name in ("elr", "funding_abs", "volatility")]
+    known = [part for part in parts if part is not None]
+    if len(known) < 3:
+        return None
+    return Loose(sum(known) / 3, sum(slack_of(part) for part in known) / 3)
+
+
+def market_of(sample: Sample) -> dict[str, Any]:
+    premium, oi_usd = None, None
+    if sample.price is not None and sample.index is not None:
+        premium = sample.price / sample.index - 1
+    if sample.price is not None and sample.oi_coins is not None:
+        oi_usd = sample.oi_coins * sample.price
+    return {
+        "price": sample.price,
+        "index": sample.index,
+        "premium": premium,
+        "funding_8h": sample.funding_8h,
+        "oi_coins": sample.oi_coins,
+        "oi_usd": oi_usd,
+        "oi_coverage": sample.coverage if sample.quorum else None,
+        "venues_fresh": len(sample.fresh_oi),
+        "venues_total": sample.venues_total,
+    }

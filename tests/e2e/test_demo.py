@@ -1,0 +1,219 @@
+"""A plain client against a running demo: the contract of the feed, byte-identical replay, graceful end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from tests.checker.recompute import Checker, compare
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from service.model import Denominator, Event, VenueRules
+from service.simulation import MarketModel, denominators, history
+from service.tapes import Header, read
+from service.venues import VENUES
+from service.venues.spec import Catalog
+from service.wiring.setup import rules_of
+from tests.e2e.conftest import SEED, SYMBOLS, Demo
+
+MESSAGE_S = 15.0
+
+
+async def receive(socket: Any) -> dict[str, Any]:
+    return json.loads(await asyncio.wait_for(socket.recv(), MESSAGE_S))
+
+
+async def follow(url: str, channels: list[str], ticks: int) -> list[dict[str, Any]]:
+    """Everything a client that subscribes to ``channels`` receives until ``ticks`` tick messages have come."""
+    messages = []
+    async with connect(url) as socket:
+        messages.append(await receive(socket))
+        await socket.send(json.dumps({"op": "subscribe", "id": 1, "channels": channels}))
+        while sum(message["type"] == "tick" for message in messages) < ticks:
+            messages.append(await receive(socket))
+    return messages
+
+
+def get(demo: Demo, path: str) -> Any:
+    with urllib.request.urlopen(demo.http + path, timeout=5) as answer:
+        return json.loads(answer.read())
+
+
+async def test_a_subscriber_gets_a_snapshot_then_one_signal_a_symbol_and_tick(demo: Demo) -> None:
+    messages = await follow(demo.feed, ["signal.*"], 3)
+    hello, ack = messages[0], messages[1]
+    assert (hello["type"], hello["source"], hello["tick_s"]) == ("hello", "simulated", 10)
+    assert hello["symbols"] == list(SYMBOLS)
+    assert set(ack["channels"]) == {f"signal.{symbol}" for symbol in SYMBOLS}
+    signals = [message for message in messages if message["type"] == "signal"]
+    assert [message["kind"] for message in signals[:3]] == ["snapshot"] * 3
+    assert all(message["kind"] == "update" for message in signals[3:])
+    for symbol in SYMBOLS:
+        of_symbol = [message for message in signals if message["symbol"] == symbol]
+        steps = {after["seq"] - before["seq"] for before, after in pairwise(of_symbol[1:])}
+        assert steps <= {1}
+        times = [message["ts"] for message in of_symbol[1:]]
+        assert times == sorted(set(times))
+        assert all(ts % 10_000 == 0 for ts in times)
+    for message in signals:
+        assert message["source"] == "simulated"
+        product = 1.0
+        for factor in message["confidence_factors"].values():
+            product *= factor
+        assert message["confidence"] == pytest.approx(product, rel=1e-9, abs=1e-12)
+        assert message["tradeable"] == (
+            message["status"] == "ok" and not message["abstain"] and not message["conflict"]
+        )
+
+
+async def test_the_demo_is_warm_from_the_first_tick(demo: Demo) -> None:
+    for line in demo.signals.read_text().splitlines()[: len(SYMBOLS)]:
+        body = json.loads(line)
+        assert all(window["ready"] for window in body["windows"].values()), body["symbol"]
+        assert body["score"] is not None
+        assert body["strength"] is not None
+        assert body["fragility"] is not None
+        assert {item["variant"] for item in body["elr"] if item["value"] is not None} == {
+            "oi_reserve",
+            "oi_mcap",
+            "funding_spend",
+        }
+
+
+def test_http_says_the_same_as_the_feed(demo: Demo) -> None:
+    everything = get(demo, "/v1/signals")
+    assert [body["symbol"] for body in everything["signals"]] == list(SYMBOLS)
+    assert get(demo, "/v1/signals/BTC")["symbol"] == "BTC"
+    venues = get(demo, "/v1/venues")
+    assert set(venues["venues"]) == {"binance_usdm", "bybit", "okx", "hyperliquid"}
+    symbols = get(demo, "/v1/symbols")
+    assert set(symbols["symbols"]) == set(SYMBOLS)
+
+
+async def test_market_and_status_channels(demo: Demo) -> None:
+    messages = await follow(demo.feed, ["market.BTC", "status", "signal.ETH"], 2)
+    market = [message for message in messages if message["type"] == "market"]
+    assert len(market) >= 8
+    assert market[-1]["market"]["venues_fresh"] >= 2
+    assert any(message["type"] == "status" for message in messages)
+
+
+async def drain(socket: Any, into: list[dict[str, Any]]) -> None:
+    while True:
+        into.append(await receive(socket))
+
+
+# -- after the end of the run: these stop the demo, so they stand last ------------------------------------------------
+
+
+async def test_sigterm_ends_with_a_notice_close_1001_and_status_0(demo: Demo) -> None:
+    async with connect(demo.feed) as socket:
+        await receive(socket)
+        await socket.send(json.dumps({"op": "subscribe", "id": 1, "channels": ["signal.BTC"]}))
+        while (await receive(socket))["type"] != "tick":
+            pass
+        status, seconds = await asyncio.to_thread(demo.stop)
+        rest: list[dict[str, Any]] = []
+        with pytest.raises(ConnectionClosed) as closed:
+            await drain(socket, rest)
+    assert status == 0, demo.log.read_text()
+    assert seconds < 5.0
+    assert any(message["type"] == "notice" and message["code"] == "shutdown" for message in rest)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1001
+    assert "Traceback" not in demo.log.read_text()
+
+
+@pytest.mark.parametrize("hash_seed", ["0", "4711"])
+def test_the_replay_is_byte_identical_in_any_hash_seed(demo: Demo, hash_seed: str) -> None:
+    assert demo.process.poll() == 0
+    done = subprocess.run(
+        [sys.executable, "-m", "service", "replay", str(demo.tape), "--signals", "-"],
+        capture_output=True,
+        timeout=120,
+        check=True,
+        cwd=demo.tape.parent,
+        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+    )
+    live = demo.signals.read_bytes()
+    assert len(live.splitlines()) >= 3 * len(SYMBOLS)
+    assert done.stdout == live
+
+
+def live_events(demo: Demo) -> Iterable[Event | int]:
+    """What the tape's frames say, decoded, and the published ticks, in order."""
+    catalogs = {name: Catalog() for name in VENUES}
+    decoders: dict[tuple[str, str], Any] = {}
+    for item in read(demo.tape, lambda text: None):
+        if isinstance(item, Header):
+            continue
+        if item.kind == "p":
+            yield item.ts
+        elif item.kind == "o":
+            decoders[item.venue, item.connection] = VENUES[item.venue].decoder(catalogs[item.venue])
+        elif item.kind == "f":
+            key = (item.venue, item.connection)
+            if key not in decoders:
+                decoders[key] = VENUES[item.venue].decoder(catalogs[item.venue])
+            for decoded in decoders[key].decode(item.raw, item.ts, item.context):
+                if isinstance(decoded, Event.__args__):  # type: ignore[attr-defined]
+                    yield decoded
+
+
+def test_the_signals_equal_an_independent_recomputation(demo: Demo) -> None:
+    """From the simulated past and the tape's frames, by a checker that was written from the documents alone."""
+    assert demo.process.poll() == 0
+    header = next(iter(read(demo.tape, lambda text: None)))
+    assert isinstance(header, Header)
+    assert header.state is not None
+    warm_ms = int(header.state["engine"]["sampled_ms"])
+    begin_ms, coarse_end_ms = demo.past()
+    config_symbols = SYMBOLS
+    from service.config import parse
+
+    config = parse(header.config)
+    rules: list[VenueRules] = rules_of(config)
+    bases: list[Denominator] = denominators(SEED, config_symbols, begin_ms)
+    checker = Checker(config_symbols, rules, config.market, bases)
+    model = MarketModel(SEED, config_symbols, begin_ms)
+    for ts, step_s, events in history(model, begin_ms, coarse_end_ms, warm_ms):
+        for event in events:
+            checker.apply(event)
+        checker.sample(ts, step_s)
+        if step_s == 60 or ts % 10_000 == 0:
+            checker.tick(ts, backfill=True)
+    published = [json.loads(line) for line in demo.signals.read_text().splitlines()]
+    by_tick = {body["ts"]: {} for body in published}
+    for body in published:
+        by_tick[body["ts"]][body["symbol"]] = body
+    sampled = warm_ms
+    compared = 0
+
+    def sample_to(until_ms: int) -> None:
+        nonlocal sampled, compared
+        while sampled + 1000 <= until_ms:
+            sampled += 1000
+            checker.sample(sampled, 1)
+            if sampled % 10_000 == 0:
+                expected = checker.tick(sampled)
+                for symbol, body in by_tick.get(sampled, {}).items():
+                    differences = compare(expected[symbol], body)
+                    assert not differences, (symbol, sampled, differences[:10])
+                    compared += 1
+
+    for item in live_events(demo):
+        if isinstance(item, int):
+            sample_to(item)
+        else:
+            sample_to(item.recv_ts - 1)
+            checker.apply(item)
+    assert compared == len(published)

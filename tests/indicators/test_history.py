@@ -1,0 +1,156 @@
+"""24 h exactly, 30 days in bins: every boundary, and 33 days against the full list."""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+
+import pytest
+
+from service.indicators.history import History, LinearBins, LogarithmicBins
+from tests.indicators.batch import log_bin
+from tests.indicators.build import DAY_MINUTES, through_json
+
+M0 = 29_395_300  # a minute divisible by ten
+MONTH = 30 * DAY_MINUTES
+
+
+def fed(history: History, values: dict[int, float], now: int) -> History:
+    for minute, value in values.items():
+        history.add(minute, value)
+    history.advance(now)
+    return history
+
+
+def test_33_days_equal_the_full_list() -> None:
+    draw = random.Random(2)
+    values: dict[int, float] = {}
+    magnitudes, linear = History(LogarithmicBins(), magnitude=True), History(LinearBins(0.005))
+    spread = History(LogarithmicBins())
+    x, now = 0.0, M0
+    for now in range(M0, M0 + 33 * DAY_MINUTES):
+        x += draw.gauss(0, 2e-4)
+        if draw.random() < 0.9:
+            values[now] = x
+            for history in (magnitudes, linear):
+                history.add(now, x)
+            spread.add(now, abs(x))
+        elif draw.random() < 0.1:
+            magnitudes, old = History(LogarithmicBins(), magnitude=True), magnitudes
+            magnitudes.load(through_json(old.dump()))
+    now += 1
+    for history in (magnitudes, linear, spread):
+        history.advance(now)
+    recent = [values[m] for m in values if m >= now - DAY_MINUTES]
+    older = [values[m] for m in values if now - MONTH <= m < now - DAY_MINUTES and m % 10 == 0]
+    first = values[min(m for m in values if m % 10 == 0)]
+    n = len(recent) + 10 * len(older)
+    assert magnitudes.n == linear.n == spread.n == n
+    assert magnitudes.horizon_h(now) == 720
+    for probe in (x, 0.0, -x, first, max(values.values())):
+        half = sum((v < probe) + 0.5 * (v == probe) for v in recent)
+        at = math.floor((probe - first) / 0.005 + 0.5)
+        bins = [math.floor((v - first) / 0.005 + 0.5) for v in older]
+        assert linear.percentile(probe) == pytest.approx(
+            (half + 10 * sum((b < at) + 0.5 * (b == at) for b in bins)) / n, rel=1e-9
+        )
+        half = sum((abs(v) < abs(probe)) + 0.5 * (abs(v) == abs(probe)) for v in recent)
+        bins = [log_bin(abs(v)) for v in older]
+        at = log_bin(abs(probe))
+        assert magnitudes.percentile(probe) == pytest.approx(
+            (half + 10 * sum((b < at) + 0.5 * (b == at) for b in bins)) / n, rel=1e-9
+        )
+    expanded = [abs(v) for v in recent]
+    for v in older:
+        expanded += [1e-8 * math.exp((log_bin(abs(v)) + 0.5) * math.log(1e9) / 512)] * 10
+    median = statistics.median(expanded)
+    assert spread.middle()[0] == pytest.approx(median, rel=1e-9)
+    assert spread.middle()[1] == pytest.approx(statistics.median([abs(v - median) for v in expanded]), rel=1e-9)
+
+
+def test_a_minute_counts_exactly_for_24_hours_then_every_tenth_for_30_days() -> None:
+    history = fed(History(LogarithmicBins()), {M0: 1.0, M0 + 1: 2.0}, M0 + DAY_MINUTES)
+    assert (len(history.recent), history.older.n) == (2, 0)
+    history.advance(M0 + DAY_MINUTES + 1)
+    assert (len(history.recent), history.older.n) == (1, 10)
+    history.advance(M0 + DAY_MINUTES + 2)
+    assert (len(history.recent), history.older.n) == (0, 10)
+    history.advance(M0 + MONTH)
+    assert history.n == 10
+    assert history.horizon_h(M0 + MONTH) == 720
+    history.advance(M0 + MONTH + 1)
+    assert history.n == 0
+    assert history.horizon_h(M0 + MONTH + 1) == 0
+
+
+def test_nothing_older_is_kept_without_bins() -> None:
+    history = fed(History(), {M0: 1.0}, M0 + DAY_MINUTES + 1)
+    assert history.n == 0
+
+
+def test_a_stop_of_more_than_30_days_leaves_nothing() -> None:
+    history = fed(History(LinearBins(0.005)), {M0 + m: 1.0 for m in range(3000)}, M0 + 3000)
+    assert history.n > 1000
+    history.advance(M0 + 3000 + MONTH)
+    assert history.n == 0
+    history.add(M0 + 3001 + MONTH, 5.0)
+    assert history.n == 1
+
+
+def test_percentile_needs_sixty_and_older_values_count_ten() -> None:
+    history = fed(History(LogarithmicBins()), {M0 + m: 1.0 for m in range(59)}, M0 + 59)
+    assert history.percentile(1.0) is None
+    history.add(M0 + 59, 1.0)
+    assert history.percentile(1.0) == 0.5
+    assert history.percentile(2.0) == 1.0
+    history.advance(M0 + DAY_MINUTES + 60)
+    assert (history.n, history.percentile(2.0)) == (60, 1.0)
+    assert history.recent_percentile(2.0) is None
+
+
+@pytest.mark.parametrize(("minutes", "hours"), [(1, 1), (60, 1), (61, 2), (DAY_MINUTES, 24)])
+def test_horizon_is_rounded_up_from_the_running_minute(minutes: int, hours: int) -> None:
+    assert fed(History(), {M0: 1.0}, M0 + 1).horizon_h(M0 + minutes) == hours
+
+
+def test_logarithmic_bins() -> None:
+    bins = LogarithmicBins()
+    assert [bins.index(x) for x in (0.0, 1e-9, 1e-8, 1.03e-8, 1.05e-8, 9.9, 10.0, 1e9)] == [
+        0,
+        0,
+        0,
+        0,
+        1,
+        511,
+        511,
+        511,
+    ]
+    for index in (0, 1, 200, 511):
+        assert bins.index(bins.centre(index)) == index
+        assert bins.index(bins.centre(index) * 1.019) == index
+        assert bins.index(bins.centre(index) * 1.022) == min(index + 1, 511)
+
+
+def test_linear_bins_begin_around_the_first_value_and_slide() -> None:
+    bins = LinearBins(0.005)
+    assert bins.reach(0.3) == 0
+    assert [bins.index(0.3 + d) for d in (0.0, 0.0024, 0.0026, -0.0024, -0.0026)] == [256, 256, 257, 256, 255]
+    assert bins.index(0.3 + 255 * 0.005) == 511
+    assert bins.reach(0.3 + 256 * 0.005) == 1
+    assert bins.index(0.3 + 256 * 0.005) == 511
+    assert bins.index(0.3) == 255
+    assert bins.reach(0.3 - 256 * 0.005) == -1
+    assert bins.centre(bins.index(0.3)) == pytest.approx(0.3)
+
+
+def test_values_beyond_the_bins_keep_their_order_when_they_slide() -> None:
+    """A year of growth must not end in one bin where every percentile is a half."""
+    history = History(LinearBins(0.005))
+    for m in range(2 * DAY_MINUTES):
+        history.add(M0 + m, m * 0.002)  # 5.76 in all: the bins span 2.56
+    history.advance(M0 + 3 * DAY_MINUTES)
+    assert len(history.recent) == 0
+    assert history.percentile(5.8) == 1.0
+    assert history.percentile(5.75 - 1.28) == pytest.approx(1 - 1.28 / 5.76, abs=0.005)
+    assert history.percentile(1.0) == 0.0  # older than the bins reach: only below is known

@@ -1,0 +1,145 @@
+"""The second-by-second ring at its exact boundaries; its numbers are checked against the batch in test_symbol."""
+
+from __future__ import annotations
+
+from service.indicators.window import SampleRing
+from tests.indicators.build import through_json
+
+T = 1_763_720_520
+
+
+def ring(seconds: dict[int, float | None], receipts: int = 1, full_set: bool = True) -> SampleRing:
+    """One-second samples at T + key with the price given; None: no quorum."""
+    made = SampleRing()
+    for offset, price in seconds.items():
+        made.update(T + offset, price, 0.0 if price is None else price / 10, 1, receipts, full_set)
+    return made
+
+
+def test_nine_tenths_of_the_window_are_enough() -> None:
+    dark = {-5 - k for k in range(6)}
+    assert ring({s: None if s in dark else 1.0 for s in range(-60, 1)}).covered(T, 60)
+    dark.add(-30)
+    assert not ring({s: None if s in dark else 1.0 for s in range(-60, 1)}).covered(T, 60)
+
+
+def test_the_sample_at_the_windows_start_is_not_inside_it() -> None:
+    seconds = dict.fromkeys(range(-60, -5), 1.0)
+    made = ring({**seconds, 0: 1.0})
+    assert made.covered(T, 60)  # 54 from -59 to -6, and T: 55
+    assert ring({**dict.fromkeys(range(-60, -6), 1.0), 0: 1.0}).covered(T, 60)  # 54
+    assert not ring({**dict.fromkeys(range(-60, -7), 1.0), 0: 1.0}).covered(T, 60)  # 53
+
+
+def test_a_sample_of_sixty_seconds_covers_a_minute() -> None:
+    made = SampleRing()
+    made.update(T - 60, 1.0, 0.0, 60, 0, True)
+    made.update(T, 2.0, 0.1, 60, 0, True)
+    assert made.covered(T, 60)
+    assert not made.covered(T, 300)
+    assert made.near(T - 60) == (1.0, 0.0)
+    assert made.last(T) == (2.0, 0.1)
+
+
+def test_nearest_within_two_seconds_and_the_earlier_of_two() -> None:
+    assert ring({-2: 5.0, 3: 7.0}).near(T) == (5.0, 0.5)
+    assert ring({-3: 5.0, 3: 7.0}).near(T) is None
+    assert ring({-3: 5.0, 2: 7.0}).near(T) == (7.0, 0.7)
+    assert ring({-1: 5.0, 1: 7.0}).near(T) == (5.0, 0.5)
+    assert ring({-2: 5.0, 1: 7.0}).near(T) == (7.0, 0.7)
+    assert ring({-2: 5.0, 2: 7.0}).near(T) == (5.0, 0.5)
+    assert ring({-2: 5.0, 0: None, 3: 7.0}).near(T) == (5.0, 0.5)
+
+
+def test_the_end_looks_only_back() -> None:
+    assert ring({-2: 5.0, 0: None}).last(T) == (5.0, 0.5)
+    assert ring({-3: 5.0, 0: None}).last(T) is None
+    assert ring({-2: 5.0, 0: None, 1: 6.0}).last(T) == (5.0, 0.5)
+
+
+def test_three_receipts_in_the_window() -> None:
+    made = SampleRing()
+    for offset, receipts in ((-60, 9), (-59, 1), (-1, 1), (0, 0)):
+        made.update(T + offset, None, 0.0, 1, receipts, True)
+    assert not made.received(T, 60)
+    made.update(T + 1, None, 0.0, 1, 2, True)
+    assert made.received(T + 1, 60)
+    assert ring({0: 1.0}, receipts=3).received(T, 60)
+
+
+def test_continuity_counts_what_was_there_since_the_first_sample() -> None:
+    made = ring({0: 1.0})
+    assert made.continuity(T) == 1.0
+    made.update(T + 10, 1.0, 0.0, 1, 0, True)  # nine seconds missed
+    assert made.continuity(T + 10) == 1.0 - 0.5 * 9 / 3600
+    made.update(T + 11, 1.0, 0.0, 1, 0, False)
+    assert made.continuity(T + 11) == 1.0 - 0.5 * 10 / 3600
+    assert ring(dict.fromkeys(range(3700), 1.0), full_set=False).continuity(T + 3699) == 0.5
+
+
+def test_continuity_of_samples_that_stand_for_a_minute() -> None:
+    made = SampleRing()
+    made.update(T, 1.0, 0.0, 60, 0, False)
+    assert made.continuity(T) == 1.0 - 0.5 * 60 / 3600
+    made.update(T + 180, 1.0, 0.0, 60, 0, True)
+    assert made.continuity(T + 180) == 1.0 - 0.5 * 180 / 3600
+    made.update(T + 190, 1.0, 0.0, 60, 0, False)  # ten seconds are new
+    assert made.continuity(T + 190) == 1.0 - 0.5 * 190 / 3600
+    made.update(T + 191 + 3600 - 20, 1.0, 0.0, 60, 0, True)
+    # the hour begins at T + 171: 9 full, 10 not, then nothing but the last minute
+    assert made.continuity(T + 191 + 3580) == 1.0 - 0.5 * (3600 - 9 - 60) / 3600
+
+
+def test_an_hour_of_continuous_samples_reaches_back_an_hour_and_two_seconds() -> None:
+    made = ring({s: float(s + 10_000) for s in range(-4000, 1)})
+    assert made.near(T - 3600) == (6400.0, 640.0)
+    assert made.near(T - 3602) is not None
+    assert made.covered(T, 3600)
+    assert made.continuity(T) == 1.0
+
+
+def test_a_gap_longer_than_the_ring_leaves_nothing_behind() -> None:
+    made = ring(dict.fromkeys(range(-4000, 1), 1.0), receipts=3)
+    made.update(T + 50_000, 2.0, 0.3, 1, 0, True)
+    for back in range(1, 3603):
+        assert made.last(T + 50_000 - back) is None
+    assert not made.covered(T + 50_000, 60)
+    assert not made.received(T + 50_000, 3600)
+    assert made.continuity(T + 50_000) == 1.0 - 0.5 * 3599 / 3600
+
+
+def test_a_sample_that_is_not_later_is_ignored() -> None:
+    made = ring({0: 1.0, 5: 2.0})
+    before = made.dump()
+    made.update(T + 5, 9.0, 9.0, 1, 9, False)
+    made.update(T + 3, 9.0, 9.0, 1, 9, False)
+    assert made.dump() == before
+
+
+def test_counts_may_wrap() -> None:
+    """70,000 seconds with three receipts each pass 2^16 several times over."""
+    made = SampleRing()
+    for second in range(T, T + 70_000):
+        made.update(second, 1.0, 0.0, 1, 3, False)
+        if second % 977 == 0 and second > T + 3600:
+            assert made.covered(second, 3600)
+            assert made.received(second, 60)
+            assert made.continuity(second) == 0.5
+    for second in range(T + 70_000, T + 70_060):
+        made.update(second, None, 0.0, 1, 0, True)
+    assert not made.received(T + 70_059, 60)
+    assert not made.covered(T + 70_059, 300)
+    assert made.covered(T + 70_059, 3600)
+
+
+def test_reanchor_and_reload() -> None:
+    made = ring({s: float(s + 100) for s in range(-70, 1)})
+    made.reanchor(-13)
+    other = SampleRing()
+    other.load(through_json(made.dump()))
+    for one in (made, other):
+        assert one.near(T - 13 - 60) == (40.0, 4.0)
+        assert one.covered(T - 13, 60)
+        one.update(T - 12, 1.0, 0.0, 1, 0, True)
+        assert one.last(T - 12) == (1.0, 0.0)
+    assert made.dump() == other.dump()

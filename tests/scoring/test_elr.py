@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from service.model import Denominator, Readings
+from service.scoring.elr import PERCENTILE_BANDS, SPEND_BANDS, Leverage, band
+from tests.scoring.factory import (
+    EXCHANGES,
+    HOUR_MS,
+    T0,
+    VENUES,
+    base,
+    consensus,
+    gone,
+    level,
+    no_data,
+    readings,
+    view,
+)
+
+KEYS = [
+    "variant", "value", "unit", "z", "percentile", "n", "horizon_h", "change_1h", "band", "band_source",
+    "formula_status", "as_of", "stale", "reason", "by_venue", "ma", "scope",
+]  # fmt: skip
+
+
+def said(now: Readings, denominator: Denominator | None, symbol: str = "BTC") -> dict[str, dict[str, Any]]:
+    values = Leverage(symbol, EXCHANGES, denominator).values(now)
+    assert [value["variant"] for value in values] == ["oi_reserve", "oi_mcap", "funding_spend"]
+    return {value["variant"]: value for value in values}
+
+
+def test_keys_in_order() -> None:
+    for value in said(readings(), base()).values():
+        assert list(value) == [*KEYS, "base"]
+
+
+def test_oi_reserve() -> None:
+    """Venues of alpha (400 + 200) and beta (300) over 2,500 coins; gamma has no reserve and stays out."""
+    assert said(readings(), base())["oi_reserve"] == {
+        "variant": "oi_reserve",
+        "value": 900 / 2500,
+        "unit": "ratio",
+        "z": 0.2,
+        "percentile": 0.41,
+        "n": 1500,
+        "horizon_h": 26,
+        "change_1h": readings().windows[2].oi_change,
+        "band": "low",
+        "band_source": "percentile",
+        "formula_status": "published",
+        "as_of": T0 - 7_000,
+        "stale": False,
+        "reason": None,
+        "by_venue": {"alpha_linear": 400 / 2000, "alpha_inverse": 200 / 2000, "beta": 300 / 500},
+        "ma": None,
+        "scope": {
+            "numerator": ["alpha_linear", "alpha_inverse", "beta"],
+            "denominator": ["alpha", "beta"],
+            "coverage": 1.0,
+            "match": True,
+        },
+        "base": {
+            "coins": 2500.0,
+            "as_of": T0 - HOUR_MS,
+            "age_h": 1.0,
+            "source": "attestation",
+            "licence": "own research",
+        },
+    }
+
+
+def test_oi_reserve_divides_by_the_whole_base_even_when_an_exchange_is_gone() -> None:
+    venues = (VENUES[0], VENUES[1], gone("beta", 300.0), VENUES[3])
+    value = said(readings(sample=consensus(venues=venues)), base())["oi_reserve"]
+    assert value["value"] == 600 / 2500
+    assert value["by_venue"] == {"alpha_linear": 400 / 2000, "alpha_inverse": 200 / 2000}
+    assert value["scope"] == {
+        "numerator": ["alpha_linear", "alpha_inverse"],
+        "denominator": ["alpha", "beta"],
+        "coverage": 600 / 900,
+        "match": False,
+    }
+
+
+def test_one_of_two_venues_of_an_exchange_keeps_the_match_but_not_the_coverage() -> None:
+    venues = (VENUES[0], gone("alpha_inverse", 200.0), VENUES[2], VENUES[3])
+    scope = said(readings(sample=consensus(venues=venues)), base())["oi_reserve"]["scope"]
+    assert (scope["match"], scope["coverage"]) == (True, 700 / 900)
+
+
+def test_oi_reserve_over_a_total_that_cannot_be_split() -> None:
+    value = said(readings(), base(reserves=(("all", 4_000.0),)))["oi_reserve"]
+    assert value["value"] == 1000 / 4000
+    assert value["by_venue"] == {}
+    assert value["scope"] == {
+        "numerator": ["alpha_linear", "alpha_inverse", "beta", "gamma"],
+        "denominator": ["all"],
+        "coverage": 1.0,
+        "match": False,
+    }
+
+
+def test_oi_reserve_with_no_venue_in_scope_is_undefined_not_zero() -> None:
+    value = said(readings(), base(reserves=(("delta", 700.0),)))["oi_reserve"]
+    assert (value["value"], value["reason"], value["scope"]["numerator"]) == (None, "no_venue_in_scope", [])
+    assert value["scope"]["coverage"] is None
+    assert value["scope"]["match"] is False
+
+
+def test_oi_mcap() -> None:
+    value = said(readings(), base())["oi_mcap"]
+    assert value["value"] == 100 * 1000 / 20_000
+    assert value["unit"] == "%"
+    assert value["by_venue"] == {"alpha_linear": 2.0, "alpha_inverse": 1.0, "beta": 1.5, "gamma": 0.5}
+    assert (value["z"], value["percentile"], value["n"], value["horizon_h"]) == (0.2, 0.41, 1500, 26)
+    assert value["change_1h"] == readings().windows[2].oi_change
+    assert value["scope"] == {"numerator": [v.venue for v in VENUES], "denominator": [], "coverage": 1.0, "match": None}
+    assert value["base"]["coins"] == 20_000.0
+
+
+def test_funding_spend() -> None:
+    value = said(readings(), base())["funding_spend"]
+    assert (value["value"], value["unit"]) == (0.17, "coins_per_8h")
+    assert (value["z"], value["percentile"], value["n"], value["horizon_h"]) == (0.36, 0.44, 1450, 27)
+    assert (value["formula_status"], value["change_1h"], value["base"]) == ("inferred", None, None)
+    assert value["by_venue"] == {
+        "alpha_linear": 400 * 0.0001,
+        "alpha_inverse": 200 * 0.0002,
+        "beta": 300 * 0.0004,
+        "gamma": 100 * -0.0003,
+    }
+
+
+def test_funding_spend_counts_only_venues_with_a_rate() -> None:
+    venues = (VENUES[0], replace(VENUES[1], rate_8h=None), VENUES[2], gone("gamma", 100.0))
+    scope = said(readings(sample=consensus(venues=venues)), None)["funding_spend"]["scope"]
+    assert (scope["numerator"], scope["coverage"]) == (["alpha_linear", "beta"], 0.7)
+
+
+def test_without_funding_the_spend_is_undefined() -> None:
+    sample = consensus(funding_spend=None, venues=tuple(replace(v, rate_8h=None) for v in VENUES))
+    value = said(readings(sample=sample, spend=level(None, z=None, percentile=None)), base())["funding_spend"]
+    assert (value["value"], value["reason"], value["band"]) == (None, "no_funding", None)
+
+
+@pytest.mark.parametrize("denominator", [None, base(supply=None, reserves=())])
+def test_without_a_base_the_ratios_are_null_but_the_index_keeps_its_rank(denominator: Denominator | None) -> None:
+    values = said(readings(), denominator)
+    for name in ("oi_reserve", "oi_mcap"):
+        assert (values[name]["value"], values[name]["reason"]) == (None, "no_denominator")
+        assert (values[name]["z"], values[name]["percentile"]) == (0.2, 0.41)
+        assert (values[name]["by_venue"], values[name]["base"], values[name]["stale"]) == ({}, None, False)
+    assert (values["funding_spend"]["value"], values["funding_spend"]["reason"]) == (0.17, None)
+
+
+def test_each_ratio_needs_only_its_own_base() -> None:
+    values = said(readings(), base(supply=None))
+    assert (values["oi_reserve"]["reason"], values["oi_mcap"]["reason"]) == (None, "no_denominator")
+    values = said(readings(), base(reserves=()))
+    assert (values["oi_reserve"]["reason"], values["oi_mcap"]["reason"]) == ("no_denominator", None)
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "reserves_stale", "supply_stale"),
+    [
+        (36 * HOUR_MS, False, False),
+        (36 * HOUR_MS + 1, True, False),
+        (48 * HOUR_MS, True, False),
+        (48 * HOUR_MS + 1, True, True),
+    ],
+)
+def test_a_stale_base_keeps_the_value_and_says_so(age_ms: int, reserves_stale: bool, supply_stale: bool) -> None:
+    values = said(readings(), base(as_of=T0 - age_ms))
+    for name, stale, number in (("oi_reserve", reserves_stale, 0.36), ("oi_mcap", supply_stale, 5.0)):
+        assert (values[name]["value"], values[name]["stale"]) == (number, stale)
+        assert values[name]["reason"] == ("stale_base" if stale else None)
+        assert values[name]["as_of"] == T0 - 7_000
+    assert values["funding_spend"]["stale"] is False
+
+
+def test_unranked_values_say_why() -> None:
+    now = readings(elr=level(z=None, percentile=None, n=59), spend=level(z=0.1, percentile=None, n=58))
+    values = said(now, base())
+    for name, n in (("oi_reserve", 59), ("oi_mcap", 59), ("funding_spend", 58)):
+        assert (values[name]["percentile"], values[name]["reason"], values[name]["n"]) == (None, "warming", n)
+        assert values[name]["value"] is not None
+    assert values["oi_reserve"]["band"] is None
+
+
+def test_change_1h_needs_the_ready_window() -> None:
+    assert said(readings(w1h={"ready": False}), base())["oi_mcap"]["change_1h"] is None
+
+
+def test_without_quorum_every_value_is_null() -> None:
+    for symbol in ("BTC", "ETH"):
+        for value in said(readings(sample=no_data()), base(as_of=T0 - 49 * HOUR_MS), symbol).values():
+            assert value["reason"] == "no_quorum"
+            for name in ("value", "z", "percentile", "change_1h", "band", "as_of"):
+                assert value[name] is None
+            assert value["by_venue"] == {}
+            assert (value["scope"]["numerator"], value["scope"]["coverage"]) == ([], None)
+            assert value["stale"] == (value["variant"] != "funding_spend")
+
+
+@pytest.mark.parametrize(
+    ("percentile", "expected"),
+    [
+        (0.0, "low"), (0.4999999999, "low"), (0.5, "moderate"), (0.7999999999, "moderate"),
+        (0.8, "high"), (0.9499999999, "high"), (0.95, "extreme"), (1.0, "extreme"),
+    ],
+)  # fmt: skip
+def test_percentile_bands(percentile: float, expected: str) -> None:
+    assert band(percentile, PERCENTILE_BANDS) == expected
+    assert said(readings(elr=level(percentile=percentile)), None)["oi_mcap"]["band"] == expected
+
+
+@pytest.mark.parametrize(
+    ("spend", "expected"),
+    [
+        (0.0, "low"), (0.99, "low"), (1.0, "low"), (9.99, "low"), (10.0, "moderate"), (-10.0, "moderate"),
+        (24.99, "moderate"), (25.0, "high"), (49.99, "high"), (50.0, "extreme"), (-5000.0, "extreme"),
+    ],
+)  # fmt: skip
+def test_spend_bands_of_btc(spend: float, expected: str) -> None:
+    assert band(abs(spend), SPEND_BANDS) == expected
+    now = readings(sample=consensus(funding_spend=spend), spend=level(percentile=None))
+    value = said(now, None)["funding_spend"]
+    assert (value["band"], value["band_source"]) == (expected, "cddstamp_inferred")
+
+
+def test_spend_of_others_is_banded_by_percentile() -> None:
+    now = readings(sample=consensus(funding_spend=9_999.0), spend=level(percentile=0.6))
+    value = said(now, None, "ETH")["funding_spend"]
+    assert (value["band"], value["band_source"]) == ("moderate", "percentile")
+
+
+def test_a_venue_that_is_not_fresh_does_not_count_whatever_it_carries() -> None:
+    venues = (*VENUES[:3], view("gamma", 100.0, fresh=False))
+    assert said(readings(sample=consensus(venues=venues)), base())["oi_mcap"]["value"] == 100 * 900 / 20_000

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+from math import exp, log
+from typing import Any
+
+import pytest
+
+from service.model import Readings
+from service.scoring.regime import Flush, falls, fragility, regime
+from tests.scoring.factory import HOUR_MS, T0, consensus, level, no_data, readings, ticks
+
+HIT_1H = {"oi_change": log(0.975), "slow_z_oi": -3.0, "slow_z_return": -2.0}
+HIT_5M = {"oi_change": log(0.98), "slow_z_oi": -3.0, "slow_z_return": 2.0}
+BARELY = 1 - 1e-12
+
+
+def at(ts: int, height: float, **changes: Any) -> Readings:
+    return readings(ts, consensus(ts, ln_oi_index=height), **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"w1h": HIT_1H}, [log(0.975)]),
+        ({"w5m": HIT_5M}, [log(0.98)]),
+        ({"w1h": HIT_1H, "w5m": HIT_5M}, [log(0.975), log(0.98)]),
+        ({"w1m": HIT_1H}, []),
+        ({"w1h": HIT_1H | {"slow_z_return": 2.0}}, [log(0.975)]),
+        ({"w1h": HIT_1H | {"oi_change": log(0.975) * BARELY}}, []),
+        ({"w1h": HIT_1H | {"slow_z_oi": -3.0 * BARELY}}, []),
+        ({"w1h": HIT_1H | {"slow_z_return": 2.0 * BARELY}}, []),
+        ({"w5m": HIT_5M | {"oi_change": log(0.98) * BARELY}}, []),
+        ({"w5m": HIT_5M | {"slow_z_oi": -3.0 * BARELY}}, []),
+        ({"w5m": HIT_5M | {"slow_z_return": -2.0 * BARELY}}, []),
+        ({"w1h": HIT_1H | {"ready": False}}, []),
+        ({"w1h": HIT_1H | {"oi_change": None}}, []),
+        ({"w1h": HIT_1H | {"slow_z_oi": None}}, []),
+        ({"w1h": HIT_1H | {"slow_z_return": None}}, []),
+    ],
+)
+def test_flush_condition(changes: dict[str, Any], expected: list[float]) -> None:
+    assert falls(readings(**changes)) == expected
+
+
+def test_without_quorum_nothing_flushes() -> None:
+    assert falls(readings(sample=no_data(), w1h=HIT_1H)) == []
+
+
+def test_flush_reset_calm() -> None:
+    """A fall from 1.0 by 0.05, to the trough at 0.93: half of it is regained at 0.965."""
+    flush = Flush()
+    hit = {"w1h": HIT_1H | {"oi_change": -0.05}}
+    walk: list[tuple[float, dict[str, Any], str]] = [
+        (1.0, {}, "calm"),
+        (0.95, hit, "flush"),
+        (0.93, hit, "flush"),
+        (0.94, hit, "flush"),
+        (0.92, {}, "reset"),
+        (0.9649, {}, "reset"),
+        (0.9651, {}, "calm"),
+        (0.93, {}, "calm"),
+    ]
+    for n, (height, changes, expected) in enumerate(walk):
+        now = at(ticks(n), height, **changes)
+        flush.update(now)
+        assert regime(now, flush) == expected, n
+
+
+def test_reset_ends_at_exactly_half() -> None:
+    flush = Flush()
+    flush.update(at(ticks(0), 0.5, w1h=HIT_1H | {"oi_change": -0.5}))
+    flush.update(at(ticks(1), 0.75 * BARELY))
+    assert flush.resetting
+    flush.update(at(ticks(2), 0.75))
+    assert not flush.resetting
+
+
+def test_a_flush_that_ends_regained_has_no_reset() -> None:
+    flush = Flush()
+    flush.update(at(ticks(0), 0.5, w1h=HIT_1H | {"oi_change": -0.5}))
+    flush.update(at(ticks(1), 0.76))
+    assert (flush.flushing, flush.resetting) == (False, False)
+
+
+def test_the_higher_peak_of_both_windows_counts() -> None:
+    """Peaks 1.0 (5m) and 0.8 (1h), trough 0.5: half is 0.75."""
+    flush = Flush()
+    flush.update(at(ticks(0), 0.5, w1h=HIT_1H | {"oi_change": -0.3}, w5m=HIT_5M | {"oi_change": -0.5}))
+    flush.update(at(ticks(1), 0.74))
+    assert flush.resetting
+
+
+def test_reset_lasts_at_most_72_hours() -> None:
+    flush = Flush()
+    flush.update(at(T0, 0.5, w1h=HIT_1H | {"oi_change": -0.5}))
+    end = ticks(1)
+    flush.update(at(end, 0.5))
+    flush.update(at(end + 72 * HOUR_MS, 0.5))
+    assert flush.resetting
+    flush.update(at(end + 72 * HOUR_MS + 10_000, 0.5))
+    assert not flush.resetting
+
+
+def test_reanchor_keeps_the_age_of_a_reset() -> None:
+    flush = Flush()
+    flush.update(at(T0, 0.5, w1h=HIT_1H | {"oi_change": -0.5}))
+    flush.update(at(ticks(1), 0.5))
+    flush.reanchor(-HOUR_MS)
+    flush.update(at(ticks(1) + 72 * HOUR_MS - HOUR_MS, 0.5))
+    assert flush.resetting
+    flush.update(at(ticks(2) + 72 * HOUR_MS - HOUR_MS, 0.5))
+    assert not flush.resetting
+
+
+def test_a_new_flush_replaces_the_reset() -> None:
+    flush = Flush()
+    flush.update(at(ticks(0), 0.5, w1h=HIT_1H | {"oi_change": -0.5}))
+    flush.update(at(ticks(1), 0.5))
+    flush.update(at(ticks(2), 0.4, w5m=HIT_5M | {"oi_change": -0.1}))
+    assert (flush.flushing, flush.resetting) == (True, False)
+    flush.update(at(ticks(3), 0.44))
+    assert flush.resetting
+    flush.update(at(ticks(4), 0.46))
+    assert not flush.resetting
+
+
+LOADED = {"elr": level(percentile=0.8)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (LOADED | {"funding": level(z=2.0)}, "crowded_longs"),
+        (LOADED | {"funding": level(z=2.0 * BARELY)}, "loaded"),
+        (LOADED | {"funding": level(z=-2.0)}, "crowded_shorts"),
+        (LOADED | {"funding": level(z=-2.0 * BARELY)}, "loaded"),
+        (LOADED | {"funding": level(z=None)}, "loaded"),
+        ({"elr": level(percentile=0.8 * BARELY), "funding": level(z=9.0)}, "calm"),
+        (LOADED | {"change_24h": 1.0}, "loaded"),
+        ({"change_24h": log(1.03)}, "building"),
+        ({"change_24h": log(1.03) * BARELY}, "calm"),
+        ({"change_24h": -1.0}, "calm"),
+        ({"change_24h": None}, "calm"),
+        ({"elr": level(percentile=None), "change_24h": 1.0}, None),
+    ],
+)
+def test_regimes(changes: dict[str, Any], expected: str | None) -> None:
+    assert regime(readings(**changes), Flush()) == expected
+
+
+def test_building_is_three_per_cent() -> None:
+    assert exp(log(1.03)) - 1 == pytest.approx(0.03, rel=1e-14)
+
+
+def test_flush_and_reset_need_no_percentile() -> None:
+    flush = Flush()
+    unranked = level(percentile=None)
+    now = at(T0, 0.5, elr=unranked, w1h=HIT_1H | {"oi_change": -0.5})
+    flush.update(now)
+    assert regime(now, flush) == "flush"
+    now = at(ticks(1), 0.5, elr=unranked)
+    flush.update(now)
+    assert regime(now, flush) == "reset"
+
+
+def test_no_regime_without_quorum() -> None:
+    flush = Flush()
+    flush.update(at(T0, 0.5, w1h=HIT_1H | {"oi_change": -0.5}))
+    now = readings(ticks(1), no_data(ticks(1), ln_oi_index=0.5))
+    flush.update(now)
+    assert regime(now, flush) is None
+
+
+def test_fragility() -> None:
+    assert fragility(readings()) == (pytest.approx((0.41 + 0.42 + 0.43) / 3, rel=1e-15), 24)
+    for name in ("elr", "funding_abs", "volatility"):
+        assert fragility(readings(**{name: level(percentile=None)})) == (None, None)
+    zero = level(percentile=0.0)
+    assert fragility(readings(elr=zero, funding_abs=zero, volatility=zero))[0] == 0.0
+    assert fragility(readings(sample=no_data())) == (None, None)

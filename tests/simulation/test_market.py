@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from math import log
+from pathlib import Path
+
+import pytest
+
+from service.config import DEFAULT_SYMBOLS
+from service.simulation.market import HOUR_MS, MarketModel
+from tests.simulation.build import START_MS, SYMBOLS
+
+DIGEST = """
+import hashlib
+from service.simulation.market import MarketModel
+model = MarketModel(9, {symbols!r}, {start})
+model.stage({start} + 3_600_000)
+seen = hashlib.sha256()
+minutes = range({start} + 60_000, {start} + 3_600_000, 60_000)
+seconds = range({start} + 3_601_000, {start} + 3_660_000, 1000)
+for ts in [*minutes, *seconds]:
+    model.step(ts)
+    for q in model.quotes():
+        seen.update(repr((q.instrument.name, q.mark, q.index, q.rate, q.next_ts, q.contracts)).encode())
+print(seen.hexdigest())
+"""
+
+
+def run(seed: int, symbols: tuple[str, ...], hours: float, step_ms: int = 60_000) -> Iterator[MarketModel]:
+    model = MarketModel(seed, symbols, START_MS)
+    for ts in range(START_MS + step_ms, START_MS + int(hours * HOUR_MS) + 1, step_ms):
+        model.step(ts)
+        yield model
+
+
+def digest(seed: int, symbols: tuple[str, ...] = SYMBOLS) -> str:
+    seen = hashlib.sha256()
+    for model in run(seed, symbols, 1):
+        seen.update(repr([(q.mark, q.index, q.rate, q.contracts) for q in model.quotes()]).encode())
+    return seen.hexdigest()
+
+
+def test_the_same_seed_gives_the_same_market_and_another_does_not() -> None:
+    assert digest(9) == digest(9) != digest(10)
+
+
+def test_the_hash_seed_does_not_matter(repository: Path) -> None:
+    code = DIGEST.format(symbols=SYMBOLS, start=START_MS)
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, cwd=repository,
+            capture_output=True, text=True, check=True,
+        ).stdout
+        for seed in ("0", "1", "random")
+    ]  # fmt: skip
+    assert len(outputs[0]) == 65
+    assert outputs[0] == outputs[1] == outputs[2]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_day_stays_within_what_real_markets_do(seed: int) -> None:
+    model = MarketModel(seed, DEFAULT_SYMBOLS, START_MS)
+    start = {state.symbol: state.levels.price for state in model.states}
+    before = [quote.contracts for quote in model.quotes()]
+    met: set[str] = set()
+    rates = []
+    for minute in range(1, 26 * 60 + 1):
+        phases = {symbol: model.phase(symbol).phase.name for symbol in DEFAULT_SYMBOLS}
+        met.update(phases.values())
+        model.step(START_MS + minute * 60_000)
+        for index, quote in enumerate(model.quotes()):
+            item = quote.instrument
+            change = abs(quote.contracts / before[index] - 1)
+            assert change < (0.12 if phases[item.symbol] in ("flush", "cascade") else 0.05), item
+            before[index] = quote.contracts
+            assert abs(quote.price / start[item.symbol] - 1) < 0.45
+            assert abs(quote.rate) <= item.cap
+            assert 0 <= quote.next_ts - model.now_ms <= item.interval_h * HOUR_MS
+            rates.append(quote.rate * 8 / item.interval_h)
+        for state in model.states:
+            prices = [quote.price for quote in state.quotes]
+            assert max(prices) / min(prices) - 1 < 0.004  # a few bps apart, far under the 2 % of the quarantine
+            indices = [quote.index / quote.instrument.multiplier for quote in state.quotes]
+            assert max(indices) / min(indices) - 1 < 0.0005
+    assert met == {"calm", "build_up", "crowding", "cascade", "flush", "reset"}
+    assert min(rates) < -0.0002
+    assert max(rates) > 0.0003
+
+
+def test_crowding_drives_premium_and_funding() -> None:
+    model = MarketModel(4, ("BTC", "ETH"), START_MS)
+    live = START_MS + 6 * HOUR_MS
+    model.stage(live)
+    model.step(live - 180 * 60_000)
+    calm = {quote.instrument.name: quote.rate for quote in model.quotes("binance_usdm")}
+    model.step(live - 60_000)
+    crowded = {quote.instrument.name: quote for quote in model.quotes("binance_usdm")}
+    assert model.state("BTC").crowd > 0.7
+    assert model.state("ETH").crowd < -0.7
+    assert crowded["BTCUSDT"].mark > crowded["BTCUSDT"].index
+    assert crowded["ETHUSDT"].mark < crowded["ETHUSDT"].index
+    assert crowded["BTCUSDT"].rate > calm["BTCUSDT"] + 3e-5
+    assert crowded["ETHUSDT"].rate < calm["ETHUSDT"] - 1e-4
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_soon_after_a_staged_start_the_first_symbol_flushes(seed: int) -> None:
+    model = MarketModel(seed, ("BTC", "ETH", "SOL"), START_MS)
+    live = START_MS + 4 * HOUR_MS
+    model.stage(live)
+    model.step(live + 120_000)
+    price = model.quotes("okx")[0].mark
+    coins = sum(quote.coins for quote in model.state("BTC").quotes)
+    worst = 0.0
+    for second in range(1, 241):
+        before = [quote.contracts for quote in model.quotes()]
+        model.step(live + 120_000 + second * 1000)
+        worst = max(worst, *(abs(q.contracts / b - 1) for q, b in zip(model.quotes(), before, strict=True)))
+    assert log(sum(quote.coins for quote in model.state("BTC").quotes) / coins) < -0.05
+    assert log(model.quotes("okx")[0].mark / price) < -0.012
+    assert worst < 0.01
+    assert model.phase("BTC").phase.name == "reset"
+
+
+def test_volatility_is_clustered() -> None:
+    squares = []
+    price = 0.0
+    for model in run(3, ("BTC", "ETH"), 40):
+        now = model.state("ETH").log_price
+        if price != 0.0:
+            squares.append((now - price) ** 2)
+        price = now
+    mean = sum(squares) / len(squares)
+    spread = sum((x - mean) ** 2 for x in squares)
+    lagged = sum((a - mean) * (b - mean) for a, b in zip(squares, squares[5:], strict=False))
+    assert lagged / spread > 0.05  # zero for constant volatility; standard error 0.02
+
+
+def test_a_step_back_is_refused_and_a_long_one_is_walked_in_minutes() -> None:
+    one, many = MarketModel(3, SYMBOLS, START_MS), MarketModel(3, SYMBOLS, START_MS)
+    one.step(START_MS + 30 * 60_000)
+    for minute in range(1, 31):
+        many.step(START_MS + minute * 60_000)
+    assert [quote.mark for quote in one.quotes()] == [quote.mark for quote in many.quotes()]
+    with pytest.raises(ValueError, match="past"):
+        one.step(START_MS)
+
+
+def test_odd_steps_do_not_grow_memory() -> None:
+    model = MarketModel(3, ("BTC",), START_MS)
+    for extra in range(1, 200):
+        model.step(model.now_ms + 1000 + extra)
+    assert len(model._coefficients) <= 64
+
+
+def test_hyperliquids_oracle_and_mark_move_every_three_seconds() -> None:
+    model = MarketModel(3, ("BTC",), START_MS)
+    moved = []
+    for second in range(1, 31):
+        [quote] = model.quotes("hyperliquid")
+        before = (quote.mark, quote.index)
+        model.step(START_MS + second * 1000)
+        moved.append(before != (quote.mark, quote.index))
+    assert [index + 1 for index, each in enumerate(moved) if each and (index + 1) % 3 != 0] == []
+    assert sum(moved) >= 8
+
+
+def test_binances_settlement_second_still_carries_the_old_time() -> None:
+    settlement = -(-START_MS // (8 * HOUR_MS)) * 8 * HOUR_MS
+    model = MarketModel(3, ("BTC",), settlement - 60_000)
+    binance, okx = model.quotes("binance_usdm")[0], model.quotes("okx")[0]
+    model.step(settlement)
+    assert (binance.next_ts, okx.next_ts) == (settlement, settlement + 8 * HOUR_MS)
+    model.step(settlement + 1000)
+    assert binance.next_ts == settlement + 8 * HOUR_MS
+
+
+def test_inverse_contracts_are_counted_in_dollars() -> None:
+    model = MarketModel(3, ("BTC",), START_MS)
+    [inverse] = [quote for quote in model.quotes("okx") if quote.instrument.inverse]
+    assert inverse.contract_coins == 100.0 / inverse.mark
+    assert inverse.coins == pytest.approx(inverse.contracts * 100.0 / inverse.mark, rel=1e-12)
+
+
+def test_an_unknown_symbol_is_a_key_error() -> None:
+    with pytest.raises(KeyError):
+        MarketModel(3, ("BTC",), START_MS).state("ETH")

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import connect
+
+from service.simulation.protocol import Hangup
+from tests.simulation.build import START_MS, beat, ends, get, market, protocol_of, receive, say, serving, session_of
+
+LINEAR = "/v5/public/linear"
+INVERSE = "/v5/public/inverse"
+
+
+def subscribe(*symbols: str) -> dict[str, Any]:
+    return {"req_id": "r1", "op": "subscribe", "args": [f"tickers.{symbol}" for symbol in symbols]}
+
+
+async def test_a_client_gets_ack_snapshot_deltas_and_pong() -> None:
+    async with serving("bybit") as (server, endpoints, clock), connect(endpoints.ws["linear"]) as socket:
+        await socket.send('{"req_id":"r1","op":"subscribe","args":["tickers.BTCUSDT"]}')
+        messages = [await receive(socket), await receive(socket)]
+        [ack] = [item for item in messages if "success" in item]
+        [snapshot] = [item for item in messages if "topic" in item]
+        assert list(ack) == ["success", "ret_msg", "conn_id", "req_id", "op"]
+        assert (ack["success"], ack["req_id"], ack["op"]) == (True, "r1", "subscribe")
+        assert (snapshot["topic"], snapshot["type"], snapshot["ts"]) == ("tickers.BTCUSDT", "snapshot", START_MS)
+        state = dict(snapshot["data"])
+        cs = snapshot["cs"]
+        for _ in range(6):
+            await beat(server, clock, 0.5)
+            delta = await receive(socket)
+            assert (delta["type"], delta["ts"]) == ("delta", clock.ms)
+            assert delta["cs"] > cs
+            cs = delta["cs"]
+            changed = {key: value for key, value in delta["data"].items() if key != "symbol"}
+            assert changed
+            assert all(state[key] != value for key, value in changed.items())
+            state.update(changed)
+        [quote] = [item for item in server.protocol.quotes if item.instrument.name == "BTCUSDT"]
+        assert float(state["markPrice"]) == quote.mark
+        assert float(state["singleOpenInterest"]) == quote.contracts
+        assert float(state["openInterest"]) == pytest.approx(2 * quote.contracts)
+        await socket.send('{"op":"ping"}')
+        pong = await receive(socket)
+        assert (pong["success"], pong["ret_msg"], pong["op"]) == (True, "pong", "ping")
+
+
+async def test_the_sockets_of_linear_and_inverse_are_separate() -> None:
+    async with serving("bybit") as (_, endpoints, _clock), connect(endpoints.ws["inverse"]) as socket:
+        await socket.send('{"op":"subscribe","args":["tickers.BTCUSDT"]}')
+        refused = await receive(socket)
+        assert refused["success"] is False
+        assert refused["ret_msg"] == "error:handler not found,topic:tickers.BTCUSDT"
+        await socket.send('{"op":"subscribe","args":["tickers.BTCUSD"]}')
+        messages = [await receive(socket), await receive(socket)]
+        [snapshot] = [item for item in messages if "topic" in item]
+        assert snapshot["data"]["singleOpenInterest"].isdigit()
+
+
+def test_the_snapshot_has_every_documented_field() -> None:
+    protocol = protocol_of("bybit")
+    replies = say(protocol, session_of(protocol, LINEAR), subscribe("SUIUSDT"))
+    [snapshot] = [reply for reply in replies if "topic" in reply]
+    assert list(snapshot["data"]) == [
+        "symbol", "tickDirection", "price24hPcnt", "lastPrice", "prevPrice24h", "highPrice24h", "lowPrice24h",
+        "prevPrice1h", "markPrice", "indexPrice", "openInterest", "openInterestValue", "turnover24h", "volume24h",
+        "fundingIntervalHour", "fundingCap", "singleOpenInterest", "singleOpenInterestValue", "nextFundingTime",
+        "fundingRate", "bid1Price", "bid1Size", "ask1Price", "ask1Size", "preOpenPrice", "preQty", "curPreListingPhase",
+    ]  # fmt: skip
+    assert snapshot["data"]["fundingIntervalHour"] == "4"
+    assert float(snapshot["data"]["lowPrice24h"]) <= float(snapshot["data"]["markPrice"])
+
+
+def test_one_bad_topic_fails_the_whole_request() -> None:
+    protocol = protocol_of("bybit")
+    session = session_of(protocol, LINEAR)
+    [reply] = say(protocol, session, subscribe("BTCUSDT", "NOPEUSDT"))
+    assert (reply["success"], reply["req_id"]) == (False, "r1")
+    assert session.topics == {}
+
+
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        "{",
+        "[]",
+        '{"op":"dance"}',
+        '{"op":"subscribe"}',
+        '{"op":"subscribe","args":[]}',
+        '{"op":"subscribe","args":[1]}',
+    ],
+)
+def test_bad_requests_are_refused_and_the_socket_stays(request_text: str) -> None:
+    protocol = protocol_of("bybit")
+    session = session_of(protocol, LINEAR)
+    [reply] = say(protocol, session, request_text)
+    assert reply["success"] is False
+    assert reply["ret_msg"].startswith("error:")
+    assert not ends(say(protocol, session, {"op": "ping"}))
+
+
+def test_too_many_characters_of_topics_are_refused() -> None:
+    protocol = protocol_of("bybit")
+    [reply] = say(protocol, session_of(protocol, LINEAR), {"op": "subscribe", "args": ["tickers." + "X" * 21_000]})
+    assert "21000" in reply["ret_msg"]
+
+
+def test_data_can_arrive_before_the_ack() -> None:
+    protocol = protocol_of("bybit")
+    first = {"topic" in say(protocol, session_of(protocol, LINEAR), subscribe("ETHUSDT"))[0] for _ in range(40)}
+    assert first == {True, False}
+
+
+def test_a_second_subscriber_gets_the_state_that_the_next_delta_continues() -> None:
+    """A snapshot taken between a market step and the push must not swallow the change for those already subscribed."""
+    model = market()
+    protocol = protocol_of("bybit", model)
+    one, two = session_of(protocol, LINEAR), session_of(protocol, LINEAR)
+    [before] = [reply for reply in say(protocol, one, subscribe("BTCUSDT")) if "topic" in reply]
+    model.step(START_MS + 1000)
+    [snapshot] = [reply for reply in say(protocol, two, subscribe("BTCUSDT"), START_MS + 1000) if "topic" in reply]
+    assert snapshot["data"]["markPrice"] == before["data"]["markPrice"]
+    [delta] = protocol.pushes({"tickers.BTCUSDT": None}, START_MS + 1000)
+    assert '"markPrice"' in delta.text
+
+
+def test_a_topic_left_alone_starts_with_a_fresh_snapshot() -> None:
+    model = market()
+    protocol = protocol_of("bybit", model)
+    session = session_of(protocol, LINEAR)
+    say(protocol, session, subscribe("BTCUSDT"))
+    say(protocol, session, {"op": "unsubscribe", "args": ["tickers.BTCUSDT"]})
+    assert list(protocol.pushes({}, START_MS + 500)) == []
+    model.step(START_MS + 60_000)
+    [snapshot] = [r for r in say(protocol, session, subscribe("BTCUSDT"), START_MS + 60_000) if "topic" in r]
+    [quote] = [item for item in protocol.quotes if item.instrument.name == "BTCUSDT"]
+    assert float(snapshot["data"]["markPrice"]) == quote.mark
+
+
+def test_an_idle_client_is_closed_after_ten_minutes() -> None:
+    protocol = protocol_of("bybit")
+    session = session_of(protocol, LINEAR)
+    assert protocol.watch(session, START_MS + 599_999) == []
+    assert isinstance(protocol.watch(session, START_MS + 600_000)[0], Hangup)
+    say(protocol, session, {"op": "ping"}, START_MS + 600_000)
+    assert protocol.watch(session, START_MS + 600_500) == []
+
+
+def test_instruments_are_listed_by_pages() -> None:
+    protocol = protocol_of("bybit")
+    names: list[str] = []
+    cursor = ""
+    while True:
+        _, page = get(protocol, "/v5/market/instruments-info", category="linear", limit="3", cursor=cursor)
+        names += [row["symbol"] for row in page["result"]["list"]]
+        cursor = page["result"]["nextPageCursor"]
+        if cursor == "":
+            break
+    assert names == [
+        "BTCUSDT", "BTCPERP", "ETHUSDT", "ETHPERP", "SUIUSDT", "TONUSDT", "HYPEUSDT", "1000PEPEUSDT",
+        "BTC-26MAR27", "SIMNEWUSDT",
+    ]  # fmt: skip
+    _, whole = get(protocol, "/v5/market/instruments-info", category="inverse")
+    rows = {row["symbol"]: row for row in whole["result"]["list"]}
+    assert list(rows) == ["BTCUSD", "ETHUSD", "BTC-26MAR27"]
+    assert (rows["BTCUSD"]["contractType"], rows["BTCUSD"]["fundingInterval"]) == ("InversePerpetual", 480)
+    assert rows["BTC-26MAR27"]["contractType"] == "InverseFutures"
+
+
+def test_other_http_answers_and_errors() -> None:
+    protocol = protocol_of("bybit")
+    _, tickers = get(protocol, "/v5/market/tickers", category="linear")
+    assert len(tickers["result"]["list"]) == 8
+    _, one = get(protocol, "/v5/market/tickers", category="linear", symbol="BTCUSDT")
+    assert [row["symbol"] for row in one["result"]["list"]] == ["BTCUSDT"]
+    _, interest = get(protocol, "/v5/market/open-interest", category="linear", symbol="BTCUSDT", intervalTime="5min")
+    row = interest["result"]["list"][0]
+    assert float(row["openInterest"]) == pytest.approx(2 * float(row["singleOpenInterest"]))
+    assert get(protocol, "/v5/market/time")[1]["time"] == START_MS
+    assert get(protocol, "/v5/market/tickers", category="spot")[1]["retCode"] == 10001
+    assert get(protocol, "/v5/market/tickers", category="linear", symbol="NOPE")[1]["retCode"] == 10001
+    assert get(protocol, "/v5/market/open-interest", category="linear")[1]["retCode"] == 10001
+    assert get(protocol, "/v5/market/instruments-info", category="linear", limit="-1")[1]["retCode"] == 10001
+    assert get(protocol, "/v5/nothing")[0] == 404
+    assert protocol.answer("POST", "/v5/market/time", {}, "", START_MS).status == 405

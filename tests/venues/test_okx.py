@@ -1,0 +1,291 @@
+"""OKX: which funding time is the next, contract sizes, index to instruments."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.model import Bad, Control, Funding, Listing, Mark, OpenInterest, Skipped
+from service.venues.okx import Okx
+from service.venues.spec import Catalog, Decoder
+from tests.venues.frames import T0, check_mutations, decode, fixtures, fresh, load, reasons
+
+VENUE = Okx()
+NAME = "okx"
+TS = 1763719201077
+
+
+def interest(instrument: str, oi: str, coins: str | None = None) -> dict[str, Any]:
+    row = {"instId": instrument, "instType": "SWAP", "oi": oi, "ts": str(TS)}
+    if coins is not None:
+        row["oiCcy"] = coins
+    return {"arg": {"channel": "open-interest", "instId": instrument}, "data": [row]}
+
+
+def mark(instrument: str, value: str) -> dict[str, Any]:
+    row = {"instId": instrument, "instType": "SWAP", "markPx": value, "ts": str(TS)}
+    return {"arg": {"channel": "mark-price", "instId": instrument}, "data": [row]}
+
+
+def with_metadata(catalog: Catalog | None = None) -> Decoder:
+    decoder = fresh(NAME, catalog)
+    assert len(decode(decoder, load(NAME, "http_get_instruments"), context="instruments")) == 4
+    return decoder
+
+
+def test_mark_price() -> None:
+    expected = [Mark(NAME, "SOL-USDT-SWAP", "SOL", 140.75, None, 1763719201011, T0)]
+    assert decode(fresh(NAME), load(NAME, "ws_mark_price")) == expected
+
+
+def test_index_without_metadata_prices_the_swap_of_its_name() -> None:
+    expected = [Mark(NAME, "SOL-USDT-SWAP", "SOL", None, 140.9, 1763719201022, T0)]
+    assert decode(fresh(NAME), load(NAME, "ws_index_tickers")) == expected
+
+
+def test_index_prices_every_swap_that_names_it() -> None:
+    catalog = Catalog()
+    answer = json.loads(load(NAME, "http_get_instruments"))
+    answer["data"][2]["uly"] = "BTC-USD"  # a USDC swap on the dollar index
+    decoder = fresh(NAME, catalog)
+    decode(decoder, answer)
+    frame = {
+        "arg": {"channel": "index-tickers", "instId": "BTC-USD"},
+        "data": [{"instId": "BTC-USD", "idxPx": "80000", "ts": str(TS)}],
+    }
+    assert decode(decoder, frame) == [
+        Mark(NAME, "BTC-USDC-SWAP", "BTC", None, 80000.0, TS, T0),
+        Mark(NAME, "BTC-USD-SWAP", "BTC", None, 80000.0, TS, T0),
+    ]
+    decode(decoder, load(NAME, "http_get_instruments"))  # and moved to an index of its own
+    assert [item.instrument for item in decode(decoder, frame) if isinstance(item, Mark)] == ["BTC-USD-SWAP"]
+
+
+def test_funding_settles_at_funding_time() -> None:
+    assert decode(fresh(NAME), load(NAME, "ws_funding_rate")) == [
+        Funding(NAME, "SOL-USDT-SWAP", "SOL", 0.00017, 4.0, 0.00034, 1763726400000, False, 1763719140033, T0),
+    ]
+
+
+@pytest.mark.parametrize("following", ["", "1763726400000", "1763730000001", "1763740800001", "1763712000000"])
+def test_interval_that_is_no_interval_is_unknown(following: str) -> None:
+    frame = json.loads(load(NAME, "ws_funding_rate"))
+    frame["data"][0]["nextFundingTime"] = following
+    (found,) = decode(fresh(NAME), frame)
+    assert isinstance(found, Funding)
+    assert (found.rate, found.interval_h, found.rate_8h) == (0.00017, None, None)
+
+
+def test_old_funding_message_without_times() -> None:
+    frame = json.loads(load(NAME, "ws_funding_rate"))
+    for key in ("nextFundingTime", "ts"):
+        del frame["data"][0][key]
+    (found,) = decode(fresh(NAME), frame)
+    assert isinstance(found, Funding)
+    assert (found.interval_h, found.next_ts, found.venue_ts) == (None, 1763726400000, None)
+
+
+def test_empty_funding_rate_is_no_rate() -> None:
+    frame = json.loads(load(NAME, "ws_funding_rate"))
+    frame["data"][0]["fundingRate"] = ""
+    assert decode(fresh(NAME), frame) == []
+
+
+def test_open_interest_with_coins_needs_no_metadata() -> None:
+    expected = OpenInterest(NAME, "SOL-USDT-SWAP", "SOL", 5250000.5, 1.0, 5250000.5, False, 1763719198044, T0)
+    assert decode(fresh(NAME), load(NAME, "ws_open_interest")) == [expected]
+    assert decode(with_metadata(), load(NAME, "ws_open_interest")) == [expected]
+
+
+def test_unknown_contract_size_is_skipped_never_guessed() -> None:
+    for coins in (None, ""):
+        found = decode(fresh(NAME), interest("SOL-USDT-SWAP", "12", coins))
+        assert found == [Skipped(NAME, "SOL-USDT-SWAP", "unknown_contract_size")]
+
+
+def test_contract_size_from_metadata() -> None:
+    assert decode(with_metadata(), interest("PEPE-USDT-SWAP", "3")) == [
+        OpenInterest(NAME, "PEPE-USDT-SWAP", "1000PEPE", 3.0, 10000.0, 30000.0, False, TS, T0)
+    ]
+
+
+def test_unprefixed_token_is_scaled() -> None:
+    decoder = fresh(NAME)
+    (price,) = decode(decoder, mark("PEPE-USDT-SWAP", "0.00000475"))
+    assert price == Mark(NAME, "PEPE-USDT-SWAP", "1000PEPE", 0.00475, None, TS, T0)
+    (amount,) = decode(decoder, interest("PEPE-USDT-SWAP", "250000", "2500000000000"))
+    assert isinstance(amount, OpenInterest)
+    assert (amount.coins, amount.contract_coins) == (2.5e9, 10000.0)
+
+
+def test_coins_and_contracts_must_agree() -> None:
+    decoder = with_metadata()
+    assert reasons(decode(decoder, interest("SOL-USDT-SWAP", "1000", "994.9"))) == ["size_mismatch"]
+    assert reasons(decode(decoder, interest("SOL-USDT-SWAP", "1000", "1005.1"))) == ["size_mismatch"]
+    (found,) = decode(decoder, interest("SOL-USDT-SWAP", "1000", "1004.9"))
+    assert isinstance(found, OpenInterest)
+    assert (found.coins, found.contract_coins) == (1004.9, 1.0)
+
+
+def test_inverse_takes_the_venues_coins_or_converts_by_its_mark() -> None:
+    decoder = with_metadata()
+    stated, _ = decode(decoder, load(NAME, "http_get_open_interest"))
+    assert stated == OpenInterest(NAME, "BTC-USD-SWAP", "BTC", 4e6, 5000.5 / 4e6, 5000.5, False, 1763719199066, T0)
+    assert decode(decoder, interest("BTC-USD-SWAP", "4000000")) == [Skipped(NAME, "BTC-USD-SWAP", "no_mark")]
+    decode(decoder, mark("BTC-USD-SWAP", "80000"))
+    assert decode(decoder, interest("BTC-USD-SWAP", "4000000")) == [
+        OpenInterest(NAME, "BTC-USD-SWAP", "BTC", 4e6, 0.00125, 5000.0, True, TS, T0)
+    ]
+
+
+def test_no_contracts_are_a_value() -> None:
+    for decoder in (fresh(NAME), with_metadata()):
+        (found,) = decode(decoder, interest("SOL-USDT-SWAP", "0", "0"))
+        assert isinstance(found, OpenInterest)
+        assert found.coins == 0.0
+
+
+@pytest.mark.parametrize(
+    ("instrument", "kind"),
+    [
+        ("FIL-USDT-260327", "FUTURES"),
+        ("BTC-USD_UM_XPERP-310404", "FUTURES"),
+        ("BTC-USDT", "SPOT"),
+        ("BTC-USD-260327-90000-C", "OPTION"),
+        ("ETH-BTC-SWAP", "SWAP"),
+        ("BTC-USDT-SWAP", "FUTURES"),
+    ],
+)
+def test_foreign_products_are_silent(instrument: str, kind: str) -> None:
+    frame = mark(instrument, "1.5")
+    frame["data"][0]["instType"] = kind
+    assert decode(fresh(NAME), frame) == []
+
+
+def test_foreign_index_is_silent() -> None:
+    frame = json.loads(load(NAME, "ws_index_tickers").replace("SOL-USDT", "ETH-BTC"))
+    assert decode(fresh(NAME), frame) == []
+
+
+def test_control_frames() -> None:
+    decoder = fresh(NAME)
+    assert decode(decoder, "pong") == decode(decoder, b"pong") == [Control("pong", None, "pong")]
+    assert decode(decoder, "ping") == []
+    assert decode(decoder, load(NAME, "ws_subscribed")) == [Control("ack", "mark-price:SOL-USDT-SWAP", "subscribe")]
+    (refused,) = decode(decoder, load(NAME, "ws_error"))
+    assert isinstance(refused, Control)
+    assert refused.kind == "refused"
+    assert refused.text.startswith("60018 Wrong URL or channel")
+    (closing,) = decode(decoder, load(NAME, "ws_notice"))
+    assert isinstance(closing, Control)
+    assert closing.kind == "closing"
+    (info,) = decode(decoder, {"event": "channel-conn-count", "channel": "orders", "connCount": "2", "connId": "a"})
+    assert isinstance(info, Control)
+    assert info.kind == "info"
+    assert decode(decoder, {"op": "subscribe", "args": []}) == []
+    assert decode(decoder, load(NAME, "ws_trades")) == []
+    assert decode(decoder, {"code": "50011", "msg": "Too Many Requests", "data": []}) == [
+        Control("refused", None, "50011 Too Many Requests")
+    ]
+
+
+@pytest.mark.parametrize("frame", [{"foo": 1}, 42, "x", [], {}, None])
+def test_unknown_shapes(frame: object) -> None:
+    assert reasons(fresh(NAME).decode(json.dumps(frame), T0)) == ["unknown_shape"]
+
+
+@pytest.mark.parametrize("frame", ["Pong", "pongpong", "{", "[1,"])
+def test_bad_json(frame: str) -> None:
+    assert reasons(fresh(NAME).decode(frame, T0)) == ["bad_json"]
+
+
+def test_bad_row_costs_its_row_only() -> None:
+    frame = mark("SOL-USDT-SWAP", "140")
+    frame["data"] = [None, {"instId": "SOL-USDT-SWAP"}, {**frame["data"][0], "markPx": "-1"}, frame["data"][0]]
+    found = decode(fresh(NAME), frame)
+    assert reasons(found) == ["wrong_type", "missing_field", "out_of_bounds"]
+    assert isinstance(found[-1], Mark)
+
+
+def test_instruments() -> None:
+    catalog = Catalog()
+    decoder = fresh(NAME, catalog)
+    assert decode(decoder, load(NAME, "http_get_instruments"), context="instruments") == [
+        Listing(NAME, "SOL-USDT-SWAP", "SOL", False, 1.0, 1.0, None, True, T0),
+        Listing(NAME, "PEPE-USDT-SWAP", "1000PEPE", False, 10000.0, 0.001, None, True, T0),
+        Listing(NAME, "BTC-USDC-SWAP", "BTC", False, 0.0001, 1.0, None, False, T0),
+        Listing(NAME, "BTC-USD-SWAP", "BTC", True, 100.0, 1.0, None, True, T0),
+    ]
+    assert catalog.foreign == {"BTC-USD-260327"}
+
+
+@pytest.mark.parametrize(("key", "value"), [("ctVal", ""), ("ctValCcy", "USDT")])
+def test_a_size_that_is_not_stated_in_coins_is_unknown(key: str, value: str) -> None:
+    catalog = Catalog()
+    answer = json.loads(load(NAME, "http_get_instruments"))
+    answer["data"][0][key] = value
+    decode(fresh(NAME, catalog), answer)
+    assert catalog.listings["SOL-USDT-SWAP"].contract_size is None
+
+
+def test_contract_multiplier_counts() -> None:
+    catalog = Catalog()
+    answer = json.loads(load(NAME, "http_get_instruments"))
+    answer["data"][0]["ctMult"] = "10"
+    decode(fresh(NAME, catalog), answer)
+    assert catalog.listings["SOL-USDT-SWAP"].contract_size == 10.0
+
+
+def test_instruments_channel_and_delisting() -> None:
+    catalog = Catalog()
+    decoder = with_metadata(catalog)
+    rows = json.loads(load(NAME, "http_get_instruments"))["data"]
+    push = {"arg": {"channel": "instruments", "instType": "SWAP"}, "data": [{**rows[0], "state": "suspend"}]}
+    decode(decoder, push)
+    assert not catalog.listings["SOL-USDT-SWAP"].trading
+    assert catalog.listings["PEPE-USDT-SWAP"].trading  # a push names only what changed
+    decode(decoder, {"code": "0", "msg": "", "data": rows[:1]}, context="instruments")
+    assert not catalog.listings["PEPE-USDT-SWAP"].trading
+
+
+def test_settled_history_is_the_realised_rate() -> None:
+    assert decode(fresh(NAME), load(NAME, "http_get_funding_rate_history")) == [
+        Funding(NAME, "SOL-USDT-SWAP", "SOL", 0.0002, 4.0, 0.0004, None, True, 1763712000000, T0),
+        Funding(NAME, "SOL-USDT-SWAP", "SOL", 0.0003, 4.0, 0.0006, None, True, 1763697600000, T0),
+    ]
+
+
+def test_connections_within_limits() -> None:
+    listings = [Listing(NAME, f"C{n}-USDT-SWAP", f"C{n}", False, 1.0, 1.0, None, True, T0) for n in range(70)]
+    plans = VENUE.connections(VENUE.endpoints, listings)
+    args = [[arg for frame in plan.frames for arg in json.loads(frame)["args"]] for plan in plans]
+    assert [len(part) for part in args] == [240, 40] == [plan.acks for plan in plans]
+    assert {"channel": "index-tickers", "instId": "C0-USDT"} in args[0]
+    assert all(len(frame) < 65_536 for plan in plans for frame in plan.frames)
+    assert sum(len(plan.expects) for plan in plans) == 210
+    assert plans[0].keepalive is not None
+    assert plans[0].keepalive.text == "ping"
+    assert VENUE.polls(VENUE.endpoints, listings, 10.0) == []
+    assert VENUE.rules_for(99.0) == VENUE.rules
+
+
+def test_swaps_of_one_index_subscribe_it_once() -> None:
+    both = [Listing(NAME, name, "BTC", False, 1.0, 1.0, None, True, T0) for name in ("BTC-USD-SWAP", "BTC-USD-SWAP")]
+    (plan,) = VENUE.connections(VENUE.endpoints, both)
+    assert sum("index-tickers" in json.dumps(arg) for arg in json.loads(plan.frames[0])["args"]) == 1
+
+
+def test_intact_fixtures_are_not_bad() -> None:
+    decoder = fresh(NAME)
+    for document in fixtures(NAME):
+        assert not any(isinstance(item, Bad) for item in decode(decoder, document))
+
+
+@settings(max_examples=200)
+@given(st.integers(0, 2**32))
+def test_no_mutation_escapes(seed: int) -> None:
+    check_mutations(NAME, seed, 60)

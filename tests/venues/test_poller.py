@@ -1,0 +1,349 @@
+"""The poller against real HTTP servers on loopback, in virtual time: spread, budget, bounds, patience."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import random
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.client_reqrep import ConnectionKey
+
+from service.config import NetworkSection
+from service.venues.budget import VenueBudget
+from service.venues.health import VenueHealth
+from service.venues.poller import Poller, rest_reason
+from service.venues.spec import Limits, Poll, Request
+from tests.fakes.venue_server import LIMITS, LoopClock, Sink, ToyVenue
+
+pytestmark = pytest.mark.looptime(idle_step=0.05, idle_timeout=10)
+
+Handler = Callable[[web.Request, int], Awaitable[web.StreamResponse]]
+NAMES = ("BTC", "ETH", "SOL", "XRP", "ADA")
+RICH = replace(LIMITS, rest_weight=1000.0)
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def answer(request: web.Request, number: int) -> web.StreamResponse:
+    return web.Response(text=f"oi {request.query['name']} 12.5")
+
+
+class Site:
+    """An HTTP server; ``requests`` holds ``(time, name)`` of each."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+        self.requests: list[tuple[float, str]] = []
+        self.bodies: list[str] = []
+        self.url = ""
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append((now(), request.query.get("name", "")))
+        self.bodies.append(await request.text())
+        return await self.handler(request, len(self.requests))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Site]:
+        app = web.Application()
+        app.router.add_route("*", "/{tail:.*}", self._handle)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        try:
+            yield self
+        finally:
+            await runner.cleanup()
+
+    def polls(self, every_s: float = 10.0, names: tuple[str, ...] = NAMES) -> list[Poll]:
+        return [
+            Poll(Request("GET", f"{self.url}/oi?name={name}", context=f"oi {name}"), every_s, ((name, "oi"),))
+            for name in names
+        ]
+
+    def times(self, name: str) -> list[float]:
+        return [at for at, asked in self.requests if asked == name]
+
+
+class Run:
+    def __init__(self, limits: Limits = RICH, network: NetworkSection | None = None, sink: Sink | None = None) -> None:
+        self.sink = sink or Sink()
+        self.health = VenueHealth("toy")
+        venue = ToyVenue(limits=limits)
+        self.poller = Poller(
+            venue,
+            self.sink,
+            LoopClock(),
+            random.Random(3),
+            VenueBudget(limits),
+            network or NetworkSection(),
+            self.health,
+        )
+
+    @asynccontextmanager
+    async def polling(self, polls: list[Poll]) -> AsyncIterator[Run]:
+        task = asyncio.create_task(self.poller.run(polls))
+        try:
+            yield self
+        finally:
+            assert not task.done(), "the poller never ends by itself"
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+
+async def test_polls_are_spread_evenly_and_delivered() -> None:
+    site, run = Site(answer), Run()
+    async with site.running(), run.polling(site.polls()):
+        await asyncio.sleep(100)
+    for name in NAMES:
+        times = site.times(name)
+        assert 9 <= len(times) <= 11
+        assert all(b - a == pytest.approx(10, abs=0.3) for a, b in zip(times, times[1:], strict=False))
+    starts = [at for at, _ in site.requests]
+    assert all(b - a == pytest.approx(2, abs=0.3) for a, b in zip(starts, starts[1:], strict=False))
+    assert run.sink.seen[0][1:3] == ("frame", "rest")
+    assert run.sink.contexts[:5] == ["oi BTC", "oi ETH", "oi SOL", "oi XRP", "oi ADA"]
+    assert run.sink.of("frame")[0][2] == b"oi BTC 12.5"
+    assert run.health.rest.ok is True
+    assert run.health.rest.answered == len(site.requests)
+    assert run.health.last_frame_ms is not None
+
+
+async def test_the_weight_budget_is_never_exceeded() -> None:
+    site, run = Site(answer), Run(limits=replace(LIMITS, rest_weight=6.0, rest_period_s=10.0))
+    polls = [replace(poll, request=replace(poll.request, weight=2.0)) for poll in site.polls(every_s=2.0)]
+    async with site.running():
+        polls = [
+            replace(poll, request=replace(poll.request, weight=2.0)) for poll in site.polls(every_s=2.0)
+        ]
+        async with run.polling(polls):
+            await asyncio.sleep(100)
+    times = [at for at, _ in site.requests]
+    assert len(times) >= 27
+    assert all(sum(start <= at < start + 9.9 for at in times) <= 3 for start in times)
+    assert {name for _, name in site.requests} == set(NAMES)
+
+
+@pytest.mark.parametrize("status", [403, 418, 429])
+async def test_throttling_slows_every_request_of_the_venue(status: int) -> None:
+    async def throttle(request: web.Request, number: int) -> web.StreamResponse:
+        if number == 3:
+            return web.Response(status=status, headers={"Retry-After": "90"})
+        return await answer(request, number)
+
+    site, run = Site(throttle), Run()
+    async with site.running(), run.polling(site.polls()):
+        await asyncio.sleep(150)
+    third, fourth = site.requests[2][0], site.requests[3][0]
+    assert 90 <= fourth - third <= 93
+    later = [at for at, _ in site.requests[3:]]
+    assert all(b - a == pytest.approx(2, abs=0.3) for a, b in zip(later, later[1:], strict=False))  # no burst
+    assert run.health.rest.failures == {f"http_{status}": 1}
+
+
+async def test_metadata_is_fetched_once_in_order() -> None:
+    async def meta(request: web.Request, number: int) -> web.StreamResponse:
+        return web.Response(text="x" * (5 << 20) if number == 2 else "info")
+
+    site, run = Site(meta), Run()
+    async with site.running():
+        requests = [
+            Request("GET", f"{site.url}/a", context="a"),
+            Request("POST", f"{site.url}/b", body='{"type":"meta"}', context="b"),
+        ]
+        assert await run.poller.fetch_metadata(requests) is True
+    assert run.sink.contexts == ["a", "b"]
+    assert site.bodies == ["", '{"type":"meta"}']
+    assert len(run.sink.of("frame")[1][2]) == 5 << 20  # lists may be larger than a poll's answer
+
+
+async def test_metadata_stops_at_the_first_failure() -> None:
+    async def meta(request: web.Request, number: int) -> web.StreamResponse:
+        return web.Response(status=503)
+
+    site, run = Site(meta), Run()
+    async with site.running():
+        assert await run.poller.fetch_metadata([Request("GET", site.url), Request("GET", site.url)]) is False
+    assert len(site.requests) == 1
+    assert run.sink.seen == []
+    assert run.health.rest.failures == {"http_503": 1}
+    assert await run.poller.fetch_metadata([]) is True
+
+
+async def _bomb(request: web.Request, number: int) -> web.StreamResponse:
+    return web.Response(body=gzip.compress(b"x" * (64 << 20)), headers={"Content-Encoding": "gzip"})
+
+
+async def _endless(request: web.Request, number: int) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    for _ in range(100):
+        await response.write(b"y" * 100_000)
+    return response
+
+
+@pytest.mark.parametrize("handler", [_bomb, _endless])
+async def test_bodies_are_bounded(handler: Handler) -> None:
+    site, run = Site(handler), Run()
+    async with site.running(), run.polling(site.polls(names=("BTC",))):
+        await asyncio.sleep(12)
+    assert run.sink.of("frame") == []
+    assert run.sink.of("rejected")[0][1:] == ("rest", "oversized")
+    assert run.health.rest.failures["oversized"] >= 1
+
+
+async def test_redirects_are_refused() -> None:
+    other = Site(answer)
+
+    async def away(request: web.Request, number: int) -> web.StreamResponse:
+        return web.Response(status=302, headers={"Location": other.url})
+
+    site, run = Site(away), Run()
+    async with other.running(), site.running(), run.polling(site.polls()):
+        await asyncio.sleep(15)
+    assert other.requests == []
+    assert set(run.health.rest.failures) == {"redirect"}
+
+
+async def test_one_bad_instrument_does_not_slow_the_others() -> None:
+    async def handler(request: web.Request, number: int) -> web.StreamResponse:
+        if request.query["name"] == "ETH":
+            return web.Response(status=400, text='{"code":-1121}')
+        if request.query["name"] == "SOL":
+            return web.Response(text="info nothing")
+        return await answer(request, number)
+
+    site, run = Site(handler), Run()
+    async with site.running(), run.polling(site.polls()):
+        await asyncio.sleep(600)
+    assert len(site.times("BTC")) == pytest.approx(60, abs=1)
+    assert len(site.times("ETH")) < 30
+    assert run.health.rest.failures["http_400"] == len(site.times("ETH"))
+    assert run.health.rest.failures["no_data"] == len(site.times("SOL")) < 30
+    assert run.health.rest.ok is True
+
+
+async def test_an_outage_is_asked_ever_more_rarely_and_healing_is_noticed() -> None:
+    healed = asyncio.Event()
+
+    async def handler(request: web.Request, number: int) -> web.StreamResponse:
+        return await answer(request, number) if healed.is_set() else web.Response(status=502)
+
+    site, run = Site(handler), Run()
+    async with site.running(), run.polling(site.polls()):
+        await asyncio.sleep(300)
+        assert len(site.requests) < 40  # of 150
+        assert run.health.rest.ok is False
+        assert not run.health.up
+        healed.set()
+        before = len(site.requests)
+        await asyncio.sleep(75)
+        assert run.health.rest.ok is True
+        assert len(site.requests) > before
+        before = len(site.requests)
+        await asyncio.sleep(100)
+        assert len(site.requests) - before == pytest.approx(50, abs=2)  # the full pace again
+
+
+async def test_a_stalled_answer_times_out() -> None:
+    async def stall(request: web.Request, number: int) -> web.StreamResponse:
+        if number <= 2:
+            await asyncio.sleep(1000)
+        return await answer(request, number)
+
+    site, run = Site(stall), Run(network=NetworkSection(open_timeout_s=5.0))
+    async with site.running(), run.polling(site.polls(names=("BTC",))):
+        await asyncio.sleep(60)
+    assert run.health.rest.failures == {"timeout": 2}
+    assert run.health.rest.ok is True
+
+
+async def test_connection_trouble_and_reset(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def cut(request: web.Request, number: int) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    site, run = Site(cut), Run()
+    async with site.running():
+        assert await run.poller.fetch_metadata([Request("GET", site.url)]) is False
+    assert await run.poller.fetch_metadata([Request("GET", site.url)]) is False  # the server is gone
+    assert await run.poller.fetch_metadata([Request("GET", "http://")]) is False
+
+    async def unknown(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", unknown)
+    assert await run.poller.fetch_metadata([Request("GET", "http://venue.invalid/")]) is False
+    assert run.health.rest.failures == {"reset": 1, "refused_connection": 1, "bad_address": 1, "dns": 1}
+
+
+async def test_a_defect_in_the_sink_costs_that_answer_only(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Sink):
+        def frame(self, venue: str, connection: str, raw: str | bytes, context: str = "") -> Any:
+            if context == "oi ETH":
+                raise RuntimeError("a decoder with a defect")
+            return super().frame(venue, connection, raw, context)
+
+    site, run = Site(answer), Run(sink=Broken())
+    async with site.running(), run.polling(site.polls()):
+        await asyncio.sleep(60)
+    assert run.health.rest.failures["bug"] >= 1
+    assert len(run.sink.of("frame")) >= 10
+    assert "a decoder with a defect" in caplog.text
+
+
+async def test_cancellation_in_mid_request_leaves_nothing_behind() -> None:
+    async def stall(request: web.Request, number: int) -> web.StreamResponse:
+        await asyncio.sleep(1000)
+        return web.Response()
+
+    site, run = Site(stall), Run()
+    async with site.running():
+        before = asyncio.all_tasks()
+        task = asyncio.create_task(run.poller.run(site.polls()))
+        await asyncio.sleep(3)
+        assert site.requests
+        task.cancel()
+        started = now()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert now() - started <= 1.0
+        await asyncio.sleep(0.1)
+        assert not [item for item in asyncio.all_tasks() - before if "toy" in item.get_name()]
+
+
+KEY = ConnectionKey("venue.invalid", 443, True, True, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (TimeoutError(), "timeout"),
+        (aiohttp.ServerTimeoutError(), "timeout"),
+        (aiohttp.ClientConnectorDNSError(KEY, OSError(-2, "unknown")), "dns"),
+        (aiohttp.ClientConnectorError(KEY, ConnectionRefusedError(111, "refused")), "refused_connection"),
+        (aiohttp.ClientConnectorError(KEY, OSError(101, "unreachable")), "unreachable"),
+        (aiohttp.ClientConnectorSSLError(KEY, OSError(1, "handshake")), "tls"),
+        (aiohttp.ClientProxyConnectionError(KEY, OSError(111, "refused")), "proxy"),
+        (aiohttp.ServerDisconnectedError(), "reset"),
+        (aiohttp.ClientPayloadError("cut"), "reset"),
+        (ConnectionResetError(104, "reset"), "reset"),
+        (aiohttp.InvalidURL("http://"), "bad_address"),
+        (aiohttp.ClientError("odd"), "protocol"),
+    ],
+)
+def test_rest_reasons(error: Exception, reason: str) -> None:
+    assert rest_reason(error).reason == reason

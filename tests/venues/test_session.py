@@ -1,0 +1,490 @@
+"""The session table, every pair of it, and what a session does at each deadline. No loop, no socket, no clock."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from service.errors import OurBug
+from service.venues.patience import Key, Patience
+from service.venues.session import REASONS, SERVING, TABLE, Happening, Session, State
+from service.venues.spec import ConnectionPlan, KeepAlive, Limits
+from tests.fakes.venue_server import FUNDING_AGE_S, LIMITS, MARK_AGE_S, RULES, decode
+
+BTC: Key = ("BTC", "mark")
+ETH: Key = ("ETH", "mark")
+BTC_OI: Key = ("BTC", "oi")
+PLAN = ConnectionPlan("public", "ws://toy", ("sub BTC", "sub ETH"), (BTC, ETH), acks=2)
+CAP_MS, HEALTHY_MS, FIRST_MS = 60_000, 60_000, 30_000
+FAST = replace(LIMITS, sends_per_s=1000.0)
+
+
+def session(
+    plan: ConnectionPlan = PLAN, limits: Limits = FAST, patience: Patience | None = None, jitter: float = 0.0
+) -> Session:
+    return Session(plan, limits, RULES, patience or Patience(CAP_MS), HEALTHY_MS, jitter)
+
+
+def opened(made: Session, now_ms: int = 0) -> list[str]:
+    """Open it and send everything; leaves it at the time of the last text."""
+    made.attempt()
+    made.opened(now_ms)
+    return sent(made, now_ms)
+
+
+def sent(made: Session, now_ms: int) -> list[str]:
+    texts = []
+    for at in range(now_ms, now_ms + 50):
+        while (text := made.poll(at)) is not None:
+            texts.append(text)
+    return texts
+
+
+def hear(made: Session, now_ms: int, *lines: str) -> bool:
+    return made.received(now_ms, [item for line in lines for item in decode(line, now_ms)])
+
+
+def run_to(made: Session, now_ms: int, end_ms: int, lines: Sequence[str], every_ms: int = 1000) -> None:
+    """Hear ``lines`` regularly and poll at every deadline until ``end_ms``."""
+    for at in range(now_ms, end_ms + 1, every_ms):
+        hear(made, at, *lines)
+        made.poll(at)
+
+
+# -- the table -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", list(State))
+@pytest.mark.parametrize("happening", list(Happening))
+def test_every_pair(state: State, happening: Happening) -> None:
+    """A pair of the table leads where it says; any other raises and leaves the state as it was."""
+    made = session()
+    made.state = state
+    expected = TABLE.get((state, happening))
+    if expected is None:
+        with pytest.raises(OurBug, match=f"{happening.value} in state {state.value}"):
+            made._go(happening)
+        assert made.state is state
+    else:
+        made._go(happening)
+        assert made.state is expected
+
+
+def test_the_table_has_a_way_out_of_every_state_and_none_out_of_closed() -> None:
+    assert not [pair for pair in TABLE if pair[0] is State.CLOSED]
+    for state in State:
+        if state is not State.CLOSED:
+            reached = {state}
+            for _ in State:
+                reached |= {to for (at, _), to in TABLE.items() if at in reached}
+            assert State.CLOSED in reached
+    for state in SERVING:
+        assert {(state, Happening.STOP), (state, Happening.LOST)} <= TABLE.keys()
+
+
+def test_reasons_are_a_closed_list() -> None:
+    assert len(set(REASONS)) == len(REASONS)
+
+
+# -- opening ---------------------------------------------------------------------------------------------------
+
+
+def test_texts_are_paced() -> None:
+    """Ten a second: in no second more than ten, and all in order."""
+    plan = replace(PLAN, frames=tuple(f"sub {number}" for number in range(25)))
+    made = session(plan, LIMITS)
+    made.attempt()
+    made.opened(500)
+    times, texts, now = [], [], 500
+    while len(texts) < 25:
+        text = made.poll(now)
+        if text is None:
+            deadline = made.deadline_ms()
+            assert deadline is not None
+            assert deadline > now
+            now = deadline
+        else:
+            times.append(now)
+            texts.append(text)
+    assert texts == list(plan.frames)
+    assert times == [500 + 100 * number for number in range(25)]
+
+
+def test_live_when_every_stream_has_spoken() -> None:
+    made = session()
+    assert opened(made) == ["sub BTC", "sub ETH"]
+    hear(made, 100, "mark BTC 1.5")
+    assert made.state is State.SUBSCRIBING
+    assert hear(made, 200, "mark ETH 2.5") is True
+    assert made.state is State.LIVE  # acknowledged or not: data is what counts
+    assert made.live_since_ms == 200
+    assert made.live(200) == [BTC, ETH]
+
+
+def test_an_index_alone_does_not_vouch_for_the_mark_a_confirm_does() -> None:
+    made = session()
+    opened(made)
+    hear(made, 100, "mark BTC -", "mark ETH 2.5", "mark XRP 0.5")
+    assert made.state is State.SUBSCRIBING
+    hear(made, 200, "confirm BTC mark oi")
+    assert made.state is State.LIVE
+
+
+def test_a_plan_that_expects_nothing_lives_by_its_acknowledgements() -> None:
+    made = session(replace(PLAN, expects=()))
+    opened(made)
+    hear(made, 10, "ack")
+    assert made.state is State.SUBSCRIBING
+    assert hear(made, 20, "ack") is True
+    assert made.state is State.LIVE
+    silent = session(replace(PLAN, expects=()))
+    opened(silent)
+    silent.poll(10_001)
+    assert (silent.state, silent.reason) == (State.CLOSING, "no_ack")
+
+
+def test_never_acknowledged_and_nothing_heard() -> None:
+    made = session()
+    opened(made)
+    hear(made, 50, "ack")
+    assert made.deadline_ms() == 10_001
+    assert made.poll(10_000) is None
+    assert made.state is State.SUBSCRIBING
+    made.poll(10_001)
+    assert (made.state, made.reason) == (State.CLOSING, "no_ack")
+    assert made.deadline_ms() is None
+
+
+def test_missing_acknowledgements_do_not_matter_while_streams_speak() -> None:
+    made = session()
+    opened(made)
+    run_to(made, 100, 50_000, ["mark BTC 1.5", "mark ETH 2.5"])
+    assert made.state is State.LIVE
+
+
+def test_refused_and_nothing_heard() -> None:
+    made = session()
+    opened(made)
+    assert hear(made, 100, "refused BTC") is True
+    assert made.deadline_ms() == 5_100
+    made.poll(5_099)
+    assert made.state is State.SUBSCRIBING
+    made.poll(5_100)
+    assert (made.state, made.reason) == (State.CLOSING, "refused")
+
+
+def test_one_refused_of_two_keeps_serving_the_other() -> None:
+    made = session()
+    opened(made)
+    hear(made, 100, "refused ETH")
+    run_to(made, 200, FIRST_MS, ["mark BTC 1.5"])
+    assert made.state is State.SUBSCRIBING
+    run_to(made, FIRST_MS + 1, FIRST_MS + 1, ["mark BTC 1.5"])
+    assert (made.state, made.reason) == (State.RENEWING, "refused")
+
+
+@pytest.mark.parametrize("acks", [0, 2])
+def test_first_message_deadline_with_nothing_heard(acks: int) -> None:
+    made = session(replace(PLAN, acks=acks))
+    opened(made)
+    hear(made, 100, *["ack"] * acks)
+    assert made.deadline_ms() == FIRST_MS + 1
+    made.poll(FIRST_MS)
+    assert made.state is State.SUBSCRIBING
+    made.poll(FIRST_MS + 1)
+    assert (made.state, made.reason) == (State.CLOSING, "first_message")
+
+
+# -- keep-alive ------------------------------------------------------------------------------------------------
+
+
+def test_keepalive_and_its_answer() -> None:
+    plan = replace(PLAN, frames=(), acks=0, expects=(("BTC", "funding"),), keepalive=KeepAlive("ping", 20.0))
+    made = session(plan)
+    opened(made)
+    hear(made, 10, "funding BTC 0.0001")
+    assert made.poll(19_999) is None
+    assert made.poll(20_000) == "ping"
+    hear(made, 20_500, "pong")
+    made.poll(30_000)
+    assert made.state is State.LIVE
+    assert made.poll(40_000) == "ping"
+    made.poll(49_999)
+    assert made.state in SERVING
+    made.poll(50_000)
+    assert (made.state, made.reason) == (State.CLOSING, "no_pong")
+
+
+def test_keepalive_only_when_idle() -> None:
+    made = session(replace(PLAN, frames=(), acks=0, keepalive=KeepAlive("ping", 20.0, only_when_idle=True)))
+    opened(made)
+    hear(made, 15_000, "mark BTC 1.5", "mark ETH 2.5")
+    assert made.poll(20_000) is None
+    assert made.poll(34_999) is None
+    hear(made, 34_999, "mark BTC 1.5", "mark ETH 2.5")
+    assert made.poll(54_998) is None
+    assert made.poll(54_999) == "ping"
+
+
+def test_keepalives_go_between_paced_subscriptions() -> None:
+    plan = replace(PLAN, frames=tuple("abcdefgh"), keepalive=KeepAlive("ping", 3.0))
+    made = session(plan, replace(LIMITS, sends_per_s=1.0))
+    made.attempt()
+    made.opened(0)
+    texts = [made.poll(at * 1000) for at in range(8)]
+    assert texts == ["a", "b", "c", "ping", "d", "e", "ping", "f"]
+
+
+# -- silence ---------------------------------------------------------------------------------------------------
+
+
+def test_one_silent_stream_asks_for_a_successor_at_twice_its_age() -> None:
+    made = session()
+    opened(made)
+    run_to(made, 0, 40_000, ["mark BTC 1.5", "mark ETH 2.5"])
+    run_to(made, 41_000, 60_000, ["mark BTC 1.5"])
+    assert made.state is State.LIVE  # exactly 2 x max_age after the last
+    assert made.deadline_ms() == 60_001
+    made.poll(60_001)
+    assert (made.state, made.reason) == (State.RENEWING, "stream_silent")
+    assert made.live(60_001) == [BTC]
+
+
+def test_all_silent_closes_at_once() -> None:
+    made = session()
+    opened(made)
+    run_to(made, 0, 40_000, ["mark BTC 1.5", "mark ETH 2.5"])
+    made.poll(60_000)
+    assert made.state is State.LIVE
+    made.poll(60_001)
+    assert (made.state, made.reason) == (State.CLOSING, "stream_silent")
+
+
+def test_confirms_keep_a_stream_alive() -> None:
+    made = session()
+    opened(made)
+    run_to(made, 0, 5_000, ["mark BTC 1.5", "mark ETH 2.5"])
+    run_to(made, 6_000, 300_000, ["mark BTC 1.5", "confirm ETH mark"])
+    assert made.state is State.LIVE
+
+
+def test_each_stream_has_its_own_age() -> None:
+    """Funding may be silent for minutes where the mark may not."""
+    funding: Key = ("BTC", "funding")
+    made = session(replace(PLAN, expects=(BTC, funding), acks=0))
+    opened(made)
+    hear(made, 10, "funding BTC 0.0001")
+    run_to(made, 1000, 2 * FUNDING_AGE_S * 1000, ["mark BTC 1.5"])
+    assert made.state is State.LIVE
+    run_to(made, 241_000, 241_000, ["mark BTC 1.5"])
+    assert made.state is State.RENEWING
+
+
+def test_a_stream_that_speaks_again_ends_the_wish_for_a_successor() -> None:
+    made = session()
+    opened(made)
+    run_to(made, 0, 40_000, ["mark BTC 1.5", "mark ETH 2.5"])
+    run_to(made, 41_000, 61_000, ["mark BTC 1.5"])
+    assert made.state is State.RENEWING
+    hear(made, 62_000, "mark ETH 2.5")
+    made.poll(62_000)
+    assert (made.state, made.reason) == (State.LIVE, None)
+
+
+def lone_failures(patience: Patience, tries: int) -> list[int]:
+    """Times at which successors are wanted for an ETH that never speaks, each opened when the last wish came."""
+    wishes, now = [], 0
+    made = session(patience=patience)
+    opened(made, now)
+    while len(wishes) < tries:
+        now += 1000
+        hear(made, now, "mark BTC 1.5")
+        made.poll(now)
+        if made.state is State.RENEWING:
+            wishes.append(now)
+            successor = session(patience=patience)
+            opened(successor, now)
+            hear(successor, now, "mark BTC 1.5")
+            assert successor.covers(made, now)
+            made = successor
+    return wishes
+
+
+def test_a_delisted_instrument_is_given_up_after_one_more_connection() -> None:
+    patience = Patience(CAP_MS)
+    first, second, third = lone_failures(patience, 3)
+    assert first == 31_000  # its first connection
+    assert patience.given_up(ETH)
+    assert second - first >= CAP_MS
+    assert third - second >= CAP_MS
+
+
+def test_its_later_tries_grow_rare() -> None:
+    wishes = lone_failures(Patience(CAP_MS), 14)
+    gaps = [b - a for a, b in zip(wishes, wishes[1:], strict=False)]
+    assert min(gaps) >= CAP_MS
+    assert gaps[-1] >= 3_600_000
+
+
+def test_given_up_streams_do_not_hold_up_live_but_are_named() -> None:
+    patience = Patience(CAP_MS)
+    for _ in range(2):
+        patience.failed(ETH, 0, 30_000, like_are_well=True)
+    patience.renewed(30_000)
+    made = session(patience=patience)
+    opened(made, 31_000)
+    hear(made, 31_100, "mark BTC 1.5")
+    assert made.state is State.LIVE
+    assert made.given_up == ()
+    run_to(made, 32_000, 62_000, ["mark BTC 1.5"])
+    assert made.given_up == (ETH,)
+    hear(made, 62_500, "mark ETH 2.5")
+    assert made.given_up == ()
+    run_to(made, 63_000, 123_000, ["mark BTC 1.5", "mark ETH 2.5"])
+    assert patience.failures(ETH) == 0  # a healthy while of speaking
+
+
+def test_a_stream_that_only_answers_subscriptions_counts_as_failing() -> None:
+    """Cause: a snapshot on subscribing, then silence, would renew the connection every 2 x max_age for ever."""
+    patience = Patience(CAP_MS)
+    made, now, wishes = session(patience=patience), 0, []
+    opened(made)
+    hear(made, 0, "mark ETH 2.5")
+    while now < 20 * 60_000:
+        now += 1000
+        hear(made, now, "mark BTC 1.5")
+        made.poll(now)
+        if made.state is State.RENEWING:
+            wishes.append(now)
+            made = session(patience=patience)
+            opened(made, now)
+            hear(made, now, "mark ETH 2.5", "mark BTC 1.5")
+    assert 3 <= len(wishes) <= 12
+    assert all(b - a >= CAP_MS for a, b in zip(wishes, wishes[1:], strict=False))
+
+
+# -- make before break -----------------------------------------------------------------------------------------
+
+
+def test_a_notice_asks_for_a_successor_and_keeps_serving() -> None:
+    made = session()
+    opened(made)
+    hear(made, 100, "mark BTC 1.5", "mark ETH 2.5")
+    assert hear(made, 200, "closing") is True
+    assert (made.state, made.reason) == (State.RENEWING, "closing_notice")
+    run_to(made, 300, 100_000, ["mark BTC 1.5", "mark ETH 2.5"])
+    assert made.state is State.RENEWING
+
+
+@pytest.mark.parametrize(("jitter", "share"), [(0.0, 23 / 24), (1.0, 23 / 24 - 1 / 48)])
+def test_planned_renewal_before_the_lifetime(jitter: float, share: float) -> None:
+    made = session(limits=replace(FAST, lifetime_s=86_400.0), jitter=jitter)
+    opened(made, 1000)
+    due = 1000 + round(86_400_000 * share)
+    for at in range(1000, due, 5000):
+        hear(made, at, "mark BTC 1.5", "mark ETH 2.5")
+        made.poll(at)
+    hear(made, due - 1, "mark BTC 1.5", "mark ETH 2.5")
+    assert made.deadline_ms() == due
+    made.poll(due - 1)
+    assert made.state is State.LIVE
+    made.poll(due)
+    assert (made.state, made.reason) == (State.RENEWING, "lifetime")
+
+
+def test_a_successor_covers_when_it_has_heard_what_the_older_still_hears() -> None:
+    old, new = session(), session()
+    opened(old)
+    run_to(old, 0, 1000, ["mark BTC 1.5", "mark ETH 2.5"])
+    hear(old, 1000, "closing")
+    assert not new.covers(old, 1000)
+    opened(new, 1000)
+    assert not new.covers(old, 1500)
+    hear(new, 1500, "mark BTC 1.5")
+    assert not new.covers(old, 1500)
+    hear(new, 1600, "mark ETH 2.5")
+    assert new.covers(old, 1600)
+    new.stop("stopped")
+    assert not new.covers(old, 1600)
+
+
+def test_a_worse_successor_replaces_only_what_the_venue_will_cut() -> None:
+    for notice, replaces in (("closing", True), (None, False)):
+        old, new = session(), session()
+        opened(old)
+        opened(new)
+        for at in range(0, 31_000, 1000):
+            hear(old, at, "mark BTC 1.5", "mark ETH 2.5")
+            hear(new, at, "mark BTC 1.5")
+        if notice is not None:
+            hear(old, 31_000, notice)
+        assert not new.covers(old, 29_000)
+        assert new.covers(old, 31_000) is replaces
+
+
+# -- ending ----------------------------------------------------------------------------------------------------
+
+
+def test_our_own_reason_survives_the_loss() -> None:
+    made = session()
+    opened(made)
+    made.stop("lifetime")
+    made.stop("stopped")
+    made.lost("closed")
+    assert (made.state, made.reason) == (State.CLOSED, "lifetime")
+    assert made.poll(1) is None
+    assert made.received(1, decode("mark BTC 1.5")) is False
+    with pytest.raises(OurBug):
+        made.lost("closed")
+    assert made.reason == "lifetime"
+
+
+def test_a_loss_gives_its_reason() -> None:
+    for before in (lambda made: made.attempt(), opened):
+        made = session()
+        before(made)
+        made.lost("reset")
+        assert (made.state, made.reason) == (State.CLOSED, "reset")
+
+
+def test_random_histories_never_spin_and_never_break() -> None:
+    """700 random lives: after poll() returned None the deadline lies ahead; only legal states and known reasons."""
+    for seed in range(700):
+        rng = random.Random(seed)
+        limits = replace(LIMITS, sends_per_s=rng.choice([1.0, 10.0, 33.3]), lifetime_s=rng.choice([None, 240.0]))
+        keepalive = rng.choice([None, KeepAlive("ping", 20.0), KeepAlive("ping", 15.0, only_when_idle=True)])
+        plan = replace(PLAN, expects=rng.choice([(), (BTC,), (BTC, ETH), (BTC, ETH, BTC_OI)]), keepalive=keepalive)
+        patience = Patience(CAP_MS)
+        now = rng.randrange(0, 1_000_000)
+        for _ in range(3):
+            made = session(plan, limits, patience, rng.random())
+            made.attempt()
+            made.opened(now)
+            lines = ["mark BTC 1.5", "mark ETH 2.5", "oi BTC 3.5", "ack", "refused", "closing", "pong", "info", "?"]
+            weights = [9, rng.choice([0, 9]), rng.choice([0, 3]), 1, rng.choice([0, 1]), rng.choice([0, 1]), 1, 1, 1]
+            pace = rng.choice([200, 3000, 15_000])
+            for _ in range(60):
+                while made.poll(now) is not None:
+                    pass
+                if made.state not in SERVING:
+                    break
+                deadline = made.deadline_ms()
+                assert deadline is None or deadline > now, f"seed {seed}"
+                heard = now + rng.randrange(1, pace)
+                if deadline is not None and deadline <= heard:
+                    now = deadline
+                else:
+                    now = heard
+                    hear(made, now, *rng.choices(lines, weights))
+            if made.state in SERVING:
+                made.stop("stopped")
+            assert made.reason in REASONS, f"seed {seed}"
+            made.lost("closed")
+
+
+def test_mark_age_constant() -> None:
+    """The tests above speak of 20 s: two times the mark's age."""
+    assert 2 * MARK_AGE_S == 20
