@@ -64,7 +64,7 @@ _ALL = (
     Family("elr_feed_clients", "gauge", (), "Connected feed clients.", False),
     Family("elr_feed_messages_total", "counter", (), "Channel messages handed to clients' sockets.", False),
     Family("elr_feed_closed_total", "counter", ("code",), "Feed connections ended, by close code.", False),
-    Family("elr_feed_refused_total", "counter", ("status",), "Requests refused before a feed opened.", False),
+    Family("elr_feed_refused_total", "counter", ("status",), "HTTP requests and upgrades refused, by status.", False),
     Family("elr_feed_delivery_seconds", "histogram", (), "Time to hand one tick to the sockets of all clients.", False),
     Family("elr_build_info", "gauge", ("version", "source"), "1; source is live, replay or simulated.", False),
 )
@@ -168,7 +168,8 @@ class WindowNumbers:
 
 @dataclass(frozen=True, slots=True)
 class ElrNumbers:
-    """One variant of the ratio. ``stale``: its values are not to be shown as current."""
+    """One variant of the ratio. ``stale``: its base is too old to show ``value`` as current; the statistics, which
+    follow open interest alone, still are."""
 
     variant: str
     unit: str

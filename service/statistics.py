@@ -115,10 +115,22 @@ class SortedWindow(Stateful):
         value = self._values[(minute - self._shift) % self.span]
         return value if value == value else None
 
+    def below(self, x: float) -> int:
+        """How many values are below ``x``."""
+        return bisect_left(self._order, x, key=self._values.__getitem__)
+
+    def upto(self, x: float) -> int:
+        """How many values are ``x`` or below."""
+        return bisect_right(self._order, x, key=self._values.__getitem__)
+
+    def nth(self, position: int) -> float:
+        """The value at this position in order of size, from 0."""
+        return self._values[self._order[position]]
+
     def rank(self, x: float) -> tuple[int, int]:
         """How many values are below ``x``, and how many equal it."""
-        below = bisect_left(self._order, x, key=self._values.__getitem__)
-        return below, bisect_right(self._order, x, below, key=self._values.__getitem__) - below
+        below = self.below(x)
+        return below, self.upto(x) - below
 
     def rank_magnitude(self, x: float) -> tuple[int, int]:
         """The same for the magnitudes of all, ``x`` included."""
@@ -134,9 +146,6 @@ class SortedWindow(Stateful):
             median = self._median()
             self._middle = median, self._mad(median)
         return self._middle
-
-    def sorted_values(self) -> list[float]:
-        return list(map(self._values.__getitem__, self._order))
 
     def reanchor(self, minutes: int) -> None:
         self._oldest += minutes

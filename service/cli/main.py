@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -76,8 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     replay = command(
         "replay",
         "run a tape through the same code",
-        "Signals from a tape, byte-identical to those of the run that recorded it. Without --port they go to\n--signals, "
-        "or to standard output; with --port they are also served as a feed labelled source=replay.",
+        "Signals from a tape, byte-identical to those of the run that recorded it. Without --port they go to\n"
+        "--signals, or to standard output; with --port they are also served as a feed labelled source=replay.",
     )
     replay.add_argument("tape", metavar="TAPE", type=Path, help="a file written by --record or `elr record`")
     replay.add_argument(
@@ -115,10 +116,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _leave(number: int, frame: object) -> None:
+    sys.exit(DONE)
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; returns its exit status. Errors of ours are one line with what to do, never a traceback."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    signal.signal(signal.SIGTERM, _leave)  # until a command's event loop takes over
     handler: Callable[[argparse.Namespace], int] = import_module(f"service.cli.{options.command}").run
     try:
         return handler(options)

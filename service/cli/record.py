@@ -18,7 +18,7 @@ from service.venues.health import VenueHealth
 from service.wiring.denominators import to_plain
 from service.wiring.intake import Intake
 from service.wiring.setup import denominators_of, endpoints_of, venues_of
-from service.wiring.venue_runner import VenueRunner
+from service.wiring.venue_runner import runners
 
 log = logging.getLogger(__name__)
 
@@ -58,15 +58,9 @@ def run(options: argparse.Namespace) -> int:
             )
         )
         async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(
-                    VenueRunner(
-                        venue, endpoints[name], config.service.symbols, config.venues.of(name).oi_poll_s,
-                        intake.catalogs[name], intake, clock, random.Random(rng.random()), config.network, VenueHealth(name),
-                    ).run()
-                )
-                for name, venue in venues.items()
-            ]  # fmt: skip
+            health = {name: VenueHealth(name) for name in venues}
+            started = runners(config, venues, endpoints, intake, clock, rng, health)
+            tasks = [group.create_task(runner.run(), name=f"venue:{name}") for name, runner in started.items()]
             while not stop.is_set():
                 try:
                     await asyncio.wait_for(stop.wait(), PROGRESS_S)

@@ -42,11 +42,14 @@ def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]
     factory = _fast_loop()
     log.info("event loop=%s", "asyncio" if factory is None else "uvloop")
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(guarded())
+        try:
+            runner.run(guarded())
+        except BaseExceptionGroup as group:
+            raise _first(group) from group
 
 
-def unwrap(group: BaseExceptionGroup[Any]) -> BaseException:
-    """The first leaf of an exception group: a task group's errors are told one at a time."""
+def _first(group: BaseExceptionGroup[Any]) -> BaseException:
+    """The first leaf of an exception group: what stopped the task group."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

@@ -72,7 +72,7 @@ class History(Stateful):
 
     ``recent`` holds the completed minutes m >= now - 1,440; a minute divisible by ten (of the UTC epoch) that leaves
     it goes into ``older`` with weight ten and stays until it is 30 days old. Without ``bins`` nothing older is
-    kept. ``magnitude``: ``older`` and :meth:`rank` are about absolute values (``recent`` stays signed).
+    kept. ``magnitude``: ``older`` and :meth:`percentile` are about absolute values (``recent`` stays signed).
     """
 
     STATE = ("bins", "older", "recent")
@@ -148,7 +148,7 @@ class History(Stateful):
         if self.older.n == 0 or self.bins is None:
             return self.recent.middle()
         if self._middle is None:
-            self._middle = weighted_middle(self.recent.sorted_values(), *self._binned())
+            self._middle = weighted_middle(self.recent, *self._binned())
         return self._middle
 
     def horizon_h(self, now: int) -> int:

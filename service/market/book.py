@@ -33,7 +33,7 @@ class Book(Stateful):
         self.shelves = {rule.venue: Shelf(rule, self._trust) for rule in rules}
         self.ln_oi_index = 0.0
         self.oi_receipts = 0  # accepted since the last sample
-        self._low, self._high = inf, -inf  # around every LIVE mark, perhaps wider: see _near_others
+        self._low, self._high = inf, -inf  # around every mark heard, perhaps wider: see _near_others
 
     def make(self, name: str, key: str) -> Stateful | None:
         return Shelf(self._rules[key], self._trust)
@@ -74,10 +74,9 @@ class Book(Stateful):
         refused = track.refusal(event.venue_ts, event.recv_ts)
         if refused is not None:
             return refused
-        if not track.take(event, mark, self._near_others(shelf, mark, event.recv_ts)):
-            return QUARANTINED_MARK
+        agrees = self._near_others(shelf, track.is_live(event.recv_ts), mark, event.recv_ts)
         self._span(mark)
-        return None
+        return None if track.take(event, mark, agrees) else QUARANTINED_MARK
 
     def _take_oi(self, instrument: Instrument, event: OpenInterest) -> str | None:
         instrument.sent_oi = True
@@ -110,16 +109,25 @@ class Book(Stateful):
 
     # -- the marks of other venues -----------------------------------------------------------------------------
 
-    def _near_others(self, shelf: Shelf, mark: float, at: int) -> bool:
-        """Whether ``mark`` is within the quarantine fraction of the median of the other venues' LIVE marks.
+    def _near_others(self, shelf: Shelf, believed: bool, mark: float, at: int) -> bool:
+        """Whether ``mark`` is within the quarantine fraction of what the other venues say.
 
-        A mark near both the lowest and the highest that may be LIVE is near any median of them, so that the
-        usual mark costs two comparisons. True if there is no other to compare with.
+        A LIVE track is judged by the others' LIVE marks. One that is not yet (or no more) believed is judged by all
+        that the others said last, quarantined or not, and from two others on by the median including itself:
+        otherwise a wrong venue that speaks first after a start would lock out every honest one for good.
+        A mark near both the lowest and the highest is near any median of them, so that the usual mark costs two
+        comparisons. True if there is no other to compare with.
         """
         limit = self._trust.mark_fraction
         if self._low > self._high or (near(mark, self._low, limit) and near(mark, self._high, limit)):
             return True
-        others = [mark for other in self.shelves.values() if other is not shelf for mark in other.live_marks(at)]
+        apart = [other for other in self.shelves.values() if other is not shelf]
+        if believed:
+            others = [live for other in apart for live in other.live_marks(at)]
+        else:
+            others = [heard for other in apart for heard in other.heard_marks(at)]
+            if len(others) > 1:
+                others.append(mark)
         return not others or near(mark, consensus.median(others), limit)
 
     def _span(self, mark: float) -> None:
@@ -127,8 +135,8 @@ class Book(Stateful):
         self._high = max(self._high, mark)
 
     def _span_track(self, track: MarkTrack) -> None:
-        if track.state == LIVE and track.mark is not None:
-            self._span(track.mark)
+        if track.heard is not None:
+            self._span(track.heard)
 
     def _span_marks(self) -> None:
         self._low, self._high = inf, -inf

@@ -190,6 +190,14 @@ class Shelf(Stateful):
             if item.trading and item.mark.is_live(at) and item.mark.mark is not None
         ]
 
+    def heard_marks(self, at: int) -> list[float]:
+        """The latest marks of its trading instruments, believed or quarantined."""
+        return [
+            mark
+            for item in self.instruments.values()
+            if item.trading and (mark := item.mark.heard_mark(at)) is not None
+        ]
+
     def tally(self, venue: str, at: int) -> Tally | None:
         """The venue's part of the sample at ``at``, remembering it for the next chain link. None: no instrument."""
         result: Tally | None = None

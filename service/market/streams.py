@@ -190,6 +190,8 @@ class MarkTrack(Track):
     """Mark price, and the index that may come with it or on its own."""
 
     __slots__ = (
+        "heard",
+        "heard_at",
         "index",
         "index_at",
         "index_max_age_ms",
@@ -200,13 +202,15 @@ class MarkTrack(Track):
         "stuck",
     )
     STATE = (
-        *Track.STATE, "mark", "stuck", "others_then", "index", "index_at", "index_venue_ts", "index_with_mark",
+        *Track.STATE, "mark", "heard", "heard_at", "stuck", "others_then", "index", "index_at", "index_venue_ts", "index_with_mark",
     )  # fmt: skip
 
     def __init__(self, rule: StreamRule, index_max_age_ms: int, trust: Trust) -> None:
         super().__init__(rule, trust)
         self.index_max_age_ms = index_max_age_ms
         self.mark: float | None = None
+        self.heard: float | None = None  # the latest unrefused mark, believed or not: what others are compared with
+        self.heard_at: int | None = None
         self.stuck = False  # the others moved while it stood still; outlasts STALE and QUARANTINED
         self.others_then: float | None = None  # the others' median at the first sample since the mark changed
         self.index: float | None = None
@@ -216,6 +220,7 @@ class MarkTrack(Track):
 
     def take(self, event: Mark, mark: float, agrees: bool) -> bool:
         """An unrefused observation of the mark (and perhaps the index). False: quarantined, nothing is held."""
+        self.heard, self.heard_at = mark, event.recv_ts
         changed = mark != self.mark
         if not self.judge(agrees, changed, event.recv_ts):
             return False
@@ -233,6 +238,8 @@ class MarkTrack(Track):
         """A Confirm vouches for the whole stream: also for the index, unless that comes apart from the mark."""
         refused = super().vouch(venue_ts, recv_ts)
         self._refreeze()
+        if refused is None and self.heard is not None:
+            self.heard_at = recv_ts
         vouched = refused is None and self.state not in (NEVER, QUARANTINED)
         if vouched and self.index_with_mark:
             self.index_at = recv_ts
@@ -265,6 +272,10 @@ class MarkTrack(Track):
             return None
         return self.index
 
+    def heard_mark(self, at: int) -> float | None:
+        """The latest mark if it was heard within max_age, even one in quarantine."""
+        return None if self.heard_at is None or at - self.heard_at > self.max_age_ms else self.heard
+
     def watch(self, at: int, others: float | None) -> None:
         """At a sample: freeze a mark that stood still while the median of the other venues' marks moved."""
         if self.stuck or others is None or self.changed_at is None:
@@ -282,6 +293,8 @@ class MarkTrack(Track):
 
     def reanchor(self, delta_ms: int) -> None:
         super().reanchor(delta_ms)
+        if self.heard_at is not None:
+            self.heard_at += delta_ms
         if self.index_at is not None:
             self.index_at += delta_ms
 

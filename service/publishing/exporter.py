@@ -49,11 +49,10 @@ class ScrapeCollector(Collector):
             if symbol not in self._symbols or signal.no_data or self._state.now_ms > signal.ts + signal.ttl_ms:
                 continue
             for item in signal.elr:
-                if not item.stale:
-                    labels = (symbol, item.variant, item.unit)
-                    self._add("elr_ratio", labels, item.value)
-                    self._add("elr_zscore", labels, item.z)
-                    self._add("elr_percentile", labels, item.percentile)
+                labels = (symbol, item.variant, item.unit)
+                self._add("elr_ratio", labels, None if item.stale else item.value)
+                self._add("elr_zscore", labels, item.z)
+                self._add("elr_percentile", labels, item.percentile)
             for window in signal.windows:
                 self._add("elr_score", (symbol, window.window), window.score)
                 self._add("elr_strength", (symbol, window.window), window.strength)

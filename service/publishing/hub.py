@@ -206,7 +206,8 @@ class Hub:
             if not client.channels and now_s - client.idle_since_s >= self._settings.idle_s:
                 client.outbox.close(codes.IDLE, "nothing subscribed")
             elif now_s >= client.heartbeat_due_s:
-                client.heartbeat_due_s = max(client.heartbeat_due_s, now_s - HEARTBEAT_S) + HEARTBEAT_S
+                due_s = client.heartbeat_due_s + HEARTBEAT_S
+                client.heartbeat_due_s = due_s if due_s > now_s else now_s + HEARTBEAT_S
                 behind = client.outbox.behind()
                 frame = shared.get(client.key) if not behind else None
                 if frame is None:

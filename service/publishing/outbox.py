@@ -3,7 +3,8 @@
 While little is waiting in the client's buffer, messages are written as they come. Above half of the limit they wait
 here, and of each channel only the newest value does; the next one written says how many were ``skipped``. Alerts and
 resumed messages are events, not values: each of them waits. Bytes passed over count against the limit like unsent ones,
-bytes taken from what waits count in favour: who keeps up with half of the stream stays, who does not is closed as slow.
+bytes written count in favour, and an empty buffer settles it: who takes half of the stream stays, who takes much less
+is closed as slow.
 """
 
 from __future__ import annotations
@@ -103,13 +104,11 @@ class Outbox:
         if not self._waiting:
             buffered = self._outlet.buffered()
             if buffered <= self._soft and buffered + len(joined) <= self._limit:
-                self._outlet.write(joined)
-                self._sent(len(batch))
+                self._write(joined, len(batch))
                 return
         for update in batch:
             if not self._waiting and self._outlet.buffered() <= self._soft:
-                self._outlet.write(update.frame)
-                self._sent(1)
+                self._write(update.frame, 1)
             else:
                 self._wait(update)
         self._judge()
@@ -130,12 +129,9 @@ class Outbox:
                 for key, item in self._waiting.items()
                 if item.message is None or item.message.channel not in gone
             }
-            if not self._waiting:
-                self._overdue = 0
 
     def flush(self) -> None:
         """Write what waits, oldest first, as far as the buffer takes it."""
-        count = 0
         while self._waiting and not self.closed and self._outlet.buffered() <= self._soft:
             key = next(iter(self._waiting))
             item = self._waiting.pop(key)
@@ -143,13 +139,7 @@ class Outbox:
             if item.message is not None and (frame is None or item.skipped != 0 or item.kind == "snapshot"):
                 frame = self._render(item.message, item.kind, item.skipped)
             if frame is not None:
-                self._outlet.write(frame)
-                self._overdue = max(0, self._overdue - len(frame))
-                count += 1
-        if count > 0:
-            self._sent(count)
-        if not self._waiting:
-            self._overdue = 0
+                self._write(frame, 1)
 
     def behind(self) -> dict[str, int | None]:
         """Channels with something waiting: the last sequence number written of each, None if nothing was."""
@@ -159,6 +149,11 @@ class Outbox:
             if message is not None and message.channel not in last:
                 last[message.channel] = None if item.kind == "snapshot" else message.seq - 1 - item.skipped
         return last
+
+    def _write(self, frame: bytes, count: int) -> None:
+        self._overdue = 0 if self._outlet.buffered() == 0 else max(0, self._overdue - len(frame))
+        self._outlet.write(frame)
+        self._sent(count)
 
     def _wait(self, update: Update) -> None:
         kind: Kind = "update"

@@ -82,7 +82,7 @@ class _Connection(ServerConnection):
                 refused = failure(
                     HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "use GET", ("Allow", "GET, HEAD")
                 )
-                self.transport.write(_response(refused, True).serialize())
+                self.transport.write(_response(refused, head=False).serialize())
                 self.transport.close()
                 return
         super().data_received(data)
@@ -348,7 +348,7 @@ class Feed:
             reply = routes.not_allowed(ask) or Reply(HTTPStatus.OK, await self._metrics_text(), exporter.CONTENT_TYPE)
         else:
             reply = self._routes.answer(ask, zipped)
-        if reply.status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
+        if 400 <= reply.status < 500:
             self.metrics.feed_refused(str(int(reply.status)))
         if zipped and len(reply.body) > COMPRESS_ABOVE:
             body = await asyncio.to_thread(gzip.compress, reply.body, 1)

@@ -92,15 +92,15 @@ def regime(readings: Readings, flush: Flush) -> str | None:
     return "building" if change is not None and change >= BUILDING_CHANGE else "calm"
 
 
-def fragility(readings: Readings) -> tuple[float | None, int | None]:
-    """Mean percentile of leverage, abs(funding) and volatility in [0, 1], and the shortest of their histories in hours.
+def fragility(readings: Readings) -> float | None:
+    """Mean percentile of leverage, abs(funding) and volatility, in [0, 1].
 
     It ranks the chance of a flush within a day; it is no forecast of volatility. None unless all three are known.
     """
     if not readings.consensus.quorum:
-        return None, None
+        return None
     levels: tuple[LevelReading, ...] = (readings.elr, readings.funding_abs, readings.volatility)
     ranks = [level.percentile for level in levels if level.percentile is not None]
     if len(ranks) < len(levels):
-        return None, None
-    return sum(ranks) / len(ranks), min(level.horizon_h for level in levels)
+        return None
+    return sum(ranks) / len(ranks)

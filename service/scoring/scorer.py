@@ -19,6 +19,8 @@ from service.scoring.strength import Strength
 from service.state import Stateful
 
 TTL_MS = 30_000
+TICK_S = 10
+FRAGILITY_HORIZON_H = 24  # fragility ranks the chance of a flush within a day
 WEIGHTS_VERSION = "static-1"
 
 
@@ -57,8 +59,8 @@ class Scorer(Stateful):
     def score(self, readings: Readings, backfill: bool = False) -> tuple[SignalBody, list[dict[str, Any]]]:
         """The signal body of this tick, keys in the order of the feed's contract, and the alerts it raises or clears.
 
-        Without quorum nothing is claimed. ``backfill``: a minute of the past; it counts six ticks in the ranks,
-        takes no outcome and raises no alert.
+        Without quorum nothing is claimed. ``backfill``: the past; it takes no outcome and raises no alert.
+        A back-filled minute counts six ticks in the ranks.
         """
         sample, ts = readings.consensus, readings.ts
         quorum = sample.quorum
@@ -68,7 +70,7 @@ class Scorer(Stateful):
         windows = [score_window(window, readings, g) for window in readings.windows]
         scores = [(scored.window.name, scored.score) for scored in windows]
         strengths = [
-            (scored.window.name, ranks.update(scored.score, ts, backfill))
+            (scored.window.name, ranks.update(scored.score, ts, sample.step_s > TICK_S))
             for scored, ranks in zip(windows, self._strengths, strict=True)
         ]
         sides = [
@@ -92,7 +94,7 @@ class Scorer(Stateful):
         momentum = self._momentum.update(composite)
         self._flush.update(readings)
         named = regime(readings, self._flush)
-        fragile, fragile_horizon_h = fragility(readings)
+        fragile = fragility(readings)
         modes = self._modes.update(scores, quorum, ts)
         if not backfill:
             self._record.mature(price, ts)
@@ -119,7 +121,7 @@ class Scorer(Stateful):
             "conflict_windows": list(conflict_windows),
             "regime": named,
             "fragility": fragile,
-            "fragility_horizon_h": fragile_horizon_h,
+            "fragility_horizon_h": FRAGILITY_HORIZON_H,
             "windows": {
                 scored.window.name: body.window(scored, strength, factors.of_window, window_side)
                 for scored, (_, strength), window_side in zip(windows, strengths, sides, strict=True)

@@ -19,12 +19,12 @@ class Strength(Stateful):
     def __init__(self) -> None:
         self._ranks = RankWindow(HORIZON_MS)
 
-    def update(self, score: float | None, ts: int, backfill: bool) -> float | None:
+    def update(self, score: float | None, ts: int, minute: bool) -> float | None:
         """Rank in [0, 1] of ``score`` among the ticks before ``ts``, None under 360 of them; then enter it."""
         if score is None:
             return None
         rank, count = self._ranks.rank(score, ts)
-        self._ranks.add(ts, score, BACKFILL_WEIGHT if backfill else 1)
+        self._ranks.add(ts, score, BACKFILL_WEIGHT if minute else 1)
         return rank if count >= LEAST_TICKS else None
 
     def reanchor(self, delta_ms: int) -> None:

@@ -226,8 +226,12 @@ class Session:
 
     @property
     def given_up(self) -> tuple[Key, ...]:
-        """Streams that stay silent here and did so before."""
-        return tuple(key for key in self._failed if self._patience.given_up(key))
+        """Streams that were silent on earlier connections and have not spoken here, or fell silent again."""
+        return tuple(
+            key
+            for key in self._first_heard
+            if self._patience.given_up(key) and (key in self._failed or key not in self._last_heard)
+        )
 
     def live(self, now_ms: int) -> list[Key]:
         """Streams that have spoken here and are not silent."""

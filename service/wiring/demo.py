@@ -32,7 +32,7 @@ def drive_past(engine: Engine, model: MarketModel, begin: int, clock: Clock, pro
     coarse_end = (now - FINE_MS) // MINUTE_MS * MINUTE_MS
     share_of_coarse = 0.35
     end = now // 1000 * 1000
-    log.info("simulated past begin_ms=%d coarse_end_ms=%d", begin, coarse_end)
+    log.info("simulated past begin_ms=%d coarse_end_ms=%d end_ms=%d", begin, coarse_end, end)
     for ts, step_s, events in history(model, begin, coarse_end, end):
         _take(engine, ts, step_s, events)
         if ts % MINUTE_MS == 0:
@@ -43,6 +43,7 @@ def drive_past(engine: Engine, model: MarketModel, begin: int, clock: Clock, pro
     # Driving took a while: catch up at 1 Hz until less than a second and a half is missing.
     while (now := clock.now_ms()) - end > CAUGHT_UP_MS:
         target = now // 1000 * 1000
+        log.info("catching up to_ms=%d", target)
         for ts, step_s, events in history(model, end, end, target):
             _take(engine, ts, step_s, events)
         end = target

@@ -22,7 +22,7 @@ from service.venues.spec import Venue
 from service.wiring.denominators import to_plain
 from service.wiring.engine import TICK_MS, Engine
 from service.wiring.intake import Intake
-from service.wiring.venue_runner import VenueRunner
+from service.wiring.venue_runner import runners
 from service.wiring.views import LiveViews
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 STEP_TOLERANCE_MS = 250  # a wall clock this far from ours has stepped (slewing moves both)
 STEP_SECONDS = 3  # ... when it stays so this long
 STATUS_EVERY_MS = 10_000
+RESTART_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +61,6 @@ class Service:
         self._clock = clock
         self._rng = rng
         self._engine = engine
-        self._venues = venues
-        self._endpoints = endpoints
-        self._outputs = outputs
         self._writer = TapeWriter(outputs.tape) if outputs.tape is not None else None
         self._signals = open(outputs.signals, "ab") if outputs.signals is not None else None  # noqa: SIM115
         self.health = {name: VenueHealth(name) for name in venues}
@@ -86,6 +84,7 @@ class Service:
             self.metrics,
             self.views,
         )
+        self._runners = runners(config, venues, endpoints, self.intake, clock, rng, self.health)
         self._published_ms = 0
         self._stepped_s = 0
         created_ms = clock.now_ms()
@@ -105,11 +104,11 @@ class Service:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Open the feed, run every task until ``stop``, then drain: not ready, notice, close 1001, exit within 5 s."""
-        port = await self.feed.start()
-        log.info("feed on http://%s:%d ws://%s:%d/v1/stream", *[self.config.feed.host, port] * 2)
         try:
+            port = await self.feed.start()
+            log.info("feed on http://%s:%d ws://%s:%d/v1/stream", *[self.config.feed.host, port] * 2)
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._runner(name).run(), name=f"venue:{name}") for name in self._venues]
+                tasks = [group.create_task(self._keep(name), name=f"venue:{name}") for name in self._runners]
                 tasks.append(group.create_task(self._beat(), name="beat"))
                 await stop.wait()
                 self.feed.set_ready(False)
@@ -119,6 +118,15 @@ class Service:
             await self.feed.drain()
             self.close()
 
+    async def _keep(self, name: str) -> None:
+        """A defect of ours in one venue's tasks costs that venue a pause, never the others or the process."""
+        while True:
+            try:
+                await self._runners[name].run()
+            except Exception:
+                log.exception("venue=%s failed, a defect of ours; it starts again in %.0f s", name, RESTART_S)
+            await asyncio.sleep(RESTART_S)
+
     def close(self) -> None:
         """Write what is queued and close the files."""
         if self._writer is not None:
@@ -126,20 +134,6 @@ class Service:
             self._writer.close()
         if self._signals is not None:
             self._signals.close()
-
-    def _runner(self, name: str) -> VenueRunner:
-        return VenueRunner(
-            self._venues[name],
-            self._endpoints[name],
-            self.config.service.symbols,
-            self.config.venues.of(name).oi_poll_s,
-            self.intake.catalogs[name],
-            self.intake,
-            self._clock,
-            random.Random(self._rng.random()),
-            self.config.network,
-            self.health[name],
-        )
 
     # -- once a second -----------------------------------------------------------------------------------------
 

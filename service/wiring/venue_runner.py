@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from service.clock import Clock
-from service.config import NetworkSection
+from service.config import Config, NetworkSection
 from service.model import Endpoints, Listing
 from service.venues.backoff import Backoff
-from service.venues.budget import VenueBudget
+from service.venues.budget import VenueBudget, Window
 from service.venues.health import VenueHealth
 from service.venues.link import Link
 from service.venues.poller import Poller
 from service.venues.spec import Catalog, FrameSink, Venue
+from service.wiring.intake import Intake
 
 log = logging.getLogger(__name__)
 
+PROCESS_CONNECTS = (3, 1.0)  # attempts and seconds, over all venues: all dropped at once come back without a burst
 LISTING_REFRESH_S = (
     3600.0  # funding intervals and listings change at run time (venue pages); hourly is what they advise
 )
@@ -39,6 +41,7 @@ class VenueRunner:
         rng: random.Random,
         network: NetworkSection,
         health: VenueHealth,
+        process_connects: Window,
     ) -> None:
         self._venue = venue
         self._endpoints = endpoints
@@ -50,7 +53,7 @@ class VenueRunner:
         self._rng = rng
         self._network = network
         self._health = health
-        self._budget = VenueBudget(venue.limits)
+        self._budget = VenueBudget(venue.limits, process_connects)
         self._poller = Poller(venue, sink, clock, rng, self._budget, network, health)
 
     async def run(self) -> None:
@@ -115,3 +118,32 @@ class VenueRunner:
                 if wanted and [listing.instrument for listing in wanted] != known:
                     log.info("venue=%s listing changed: links are renewed", self._venue.name)
                     return wanted
+
+
+def runners(
+    config: Config,
+    venues: Mapping[str, Venue],
+    endpoints: Mapping[str, Endpoints],
+    intake: Intake,
+    clock: Clock,
+    rng: random.Random,
+    health: Mapping[str, VenueHealth],
+) -> dict[str, VenueRunner]:
+    """One runner a venue; all share the process-wide budget of connection attempts."""
+    process_connects = Window(*PROCESS_CONNECTS)
+    return {
+        name: VenueRunner(
+            venue,
+            endpoints[name],
+            config.service.symbols,
+            config.venues.of(name).oi_poll_s,
+            intake.catalogs[name],
+            intake,
+            clock,
+            random.Random(rng.random()),
+            config.network,
+            health[name],
+            process_connects,
+        )
+        for name, venue in venues.items()
+    }

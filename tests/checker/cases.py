@@ -81,13 +81,29 @@ STAMPS = Scenario(
     faults=(
         Fault("bad_stamps", -3_600, 9_999, "binance_usdm", amount=0.2),
         Fault("bad_stamps", 0, 9_999, "bybit", amount=0.3),
-        Fault("bad_stamps", 0, 9_999, "okx", amount=0.1),
+        Fault("bad_stamps", 0, 500, "okx", amount=0.1),
+        Fault("coarse_stamps", 500, 9_999, "okx"),
         Fault("no_index", 100, 300),
         Fault("no_index", 400, 9_999, "okx"),
         Fault("unknown_interval", 200, 9_999, "binance_usdm"),
     ),
     hold=((333, 351), (600, 627), (700, 702)),
     must=("future", "too_old", "out_of_order"),
+)
+WRONG = Scenario(
+    "a wrong venue from the start, and two that differ with nobody to tell who is right",
+    11,
+    BTC_ETH,
+    120,
+    800,
+    faults=(
+        Fault("mark_off", -99_999, 150, "bybit", "BTC", 0.05),
+        Fault("mark_off", -99_999, 100, "binance_usdm", "ETH", -0.03),
+        Fault("silent", 400, 700, "okx"),
+        Fault("silent", 400, 700, "hyperliquid"),
+        Fault("mark_off", 500, 560, "bybit", amount=0.03),
+    ),
+    must=("quarantined:bybit", "quarantined:binance_usdm", "status:no_data"),
 )
 LOST = Scenario(
     "below quorum, none at all, and back; the only exchange with a reserve goes away",
@@ -123,7 +139,8 @@ LISTS = Scenario(
     120,
     600,
     faults=(
-        Fault("resized", 100, 9_999, "okx", amount=10.0),
+        Fault("resized", 100, 9_999, "okx", "ETH", amount=10.0),
+        Fault("resized", 101, 9_999, "okx", "BTC", amount=10.0),  # the next oi comes in the same second
         Fault("delisted", 200, 300, "bybit", name="BTCUSDT"),
         Fault("delisted", 250, 9_999, "binance_usdm", symbol="ETH"),
         Fault("silent", 251, 9_999, "binance_usdm", symbol="ETH"),
@@ -133,7 +150,7 @@ LISTS = Scenario(
 YOUNG = Scenario(
     "just started: no statistic is ready", 9, ("BTC", "1000PEPE"), 0, 600, must=("status:warming", "no_score")
 )
-SHORT = (NORMAL, AWAY, STEPS, MARKS, STAMPS, LOST, FLAT, LISTS, YOUNG)
+SHORT = (NORMAL, AWAY, STEPS, MARKS, STAMPS, WRONG, LOST, FLAT, LISTS, YOUNG)
 
 LONG = Scenario(
     "26 h of history and an hour live: flush, reset, crowding, spike, outcomes",

@@ -247,7 +247,9 @@ class History:
                 floor = 1e-5 * sample.oi_coins
             else:
                 floor = LEVEL_FLOORS[name]
-            z = (value - past.median) / (1.4826 * max(past.deviation, floor))
+            scale = 1.4826 * max(past.deviation, floor)
+            if scale > 0 or value == past.median:  # the floor of spend is 0 where there is no open interest
+                z = (value - past.median) / scale if scale > 0 else 0.0
             percentile = rank(name, value, past)
         return Level(value, z, percentile, past.n, past.horizon_h)
 

@@ -133,7 +133,7 @@ def _oi_reserve(denominator: Denominator | None, exchanges: dict[str, str], samp
     scope = {
         "numerator": numerator,
         "denominator": list(reserves),
-        "coverage": oi / last if numerator else None,
+        "coverage": oi / last if numerator and last > 0 else None,
         "match": sorted({exchanges[venue] for venue in numerator}) == sorted(reserves),
     }
     return found | {"value": value, "by_venue": by_venue, "scope": scope}
@@ -172,5 +172,5 @@ def _whole_scope(sample: Sample, venues: list[str]) -> dict[str, Any]:
     """Of a variant over all venues: those that entered, and their share of the last OI of all that were seen."""
     numerator = venues if sample.quorum else []
     oi, last = sum(sample.fresh_oi[venue] for venue in numerator), sum(sample.last_oi.values())
-    coverage = oi / last if numerator else None
+    coverage = oi / last if numerator and last > 0 else None
     return {"numerator": numerator, "denominator": [], "coverage": coverage, "match": None}

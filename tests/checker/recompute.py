@@ -49,14 +49,17 @@ class Checker:
             self.histories[symbol].observe(made)
 
     def tick(self, ts: int, backfill: bool = False) -> dict[str, dict[str, Any]]:
-        """The body of every symbol's signal at ``ts``, after :meth:`sample` of the same ``ts``."""
+        """The body of every symbol's signal at ``ts``, after :meth:`sample` of the same ``ts``.
+
+        ``backfill``: a tick of the past (by the minute or at 1 Hz): no outcome is taken, no alert raised.
+        """
         bodies = {}
         self.alerts = []
         for symbol in self.symbols:
             history = self.histories[symbol]
             history.complete_minutes(ts)
-            history.update_scales(ts, backfill)
             sample = history.current(ts)
+            history.update_scales(ts, sample.step_s == 60)
             bodies[symbol], alerts = self.verdicts[symbol].body(sample, history, ts, backfill)
             self.alerts += alerts
         return bodies

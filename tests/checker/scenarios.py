@@ -316,6 +316,8 @@ class World:
         if "bad_stamps" in faults and rng.random() < faults["bad_stamps"]:
             rule = RULE_OF[contract.venue].oi if stream == "oi" else RULE_OF[contract.venue].mark
             return recv_ts + rng.choice((2000, 2001, 9000, -3000, -rule.max_age_ms, -rule.max_age_ms - 1))
+        if "coarse_stamps" in faults:
+            return recv_ts - recv_ts % 4000  # several observations share one
         return recv_ts - 40 - 10 * (recv_ts // 1000 % 3)
 
     def listings(self, recv_ts: int) -> list[Event]:

@@ -29,6 +29,9 @@ class Line:
         self.first_contracts = 0.0  # oi: the value the quarantined observations must agree with
         self.agreeing: list[int] = []  # receipts of the consecutive agreeing observations
 
+        self.heard: float | None = None  # mark: the latest unrefused one, believed or not
+        self.heard_at: int | None = None
+
     def accept(self, value: Mark | Funding | OpenInterest) -> None:
         self.value = value
         self.confirmed_at = value.recv_ts
@@ -136,6 +139,17 @@ class Market:
         marks = [book.mark() for book in others if book.state("mark", at) == "LIVE"]
         return statistics.median(marks) if marks else None
 
+    def others_heard(self, symbol: str, venue: str, at: int) -> list[float]:
+        """The latest marks of the other venues' trading instruments heard within max_age, believed or quarantined."""
+        heard = []
+        for book in self.of(symbol):
+            line = book.lines["mark"]
+            if book.venue == venue or not book.trading or line.heard is None or line.heard_at is None:
+                continue
+            if at - line.heard_at <= book.rules.mark.max_age_ms:
+                heard.append(line.heard)
+        return heard
+
     def apply(self, event: Event) -> str | None:
         code = self._apply(event)
         if code is not None:
@@ -180,7 +194,14 @@ class Market:
         assert event.mark is not None
         if event.index is not None:
             book.index, book.index_at = event.index, event.recv_ts
-        median = self.others_median(event.symbol, event.venue, event.recv_ts)
+        if book.state("mark", event.recv_ts) == "LIVE":
+            median = self.others_median(event.symbol, event.venue, event.recv_ts)
+        else:
+            heard = self.others_heard(event.symbol, event.venue, event.recv_ts)
+            if len(heard) > 1:
+                heard.append(event.mark)
+            median = statistics.median(heard) if heard else None
+        line.heard, line.heard_at = event.mark, event.recv_ts
         agrees = median is None or abs(event.mark / median - 1) <= self.settings.quarantine_mark
         if not agrees:
             line.quarantined, line.agreeing = True, []
@@ -288,7 +309,7 @@ def _confirm(book: Book, event: Confirm) -> str | None:
     worst = None
     for stream in event.streams:
         line = book.lines[stream]
-        if line.value is None:
+        if line.value is None and not line.quarantined:
             continue
         code = refusal(event.venue_ts, event.recv_ts, book.rule(stream), line.last_venue_ts)
         if code is not None:
@@ -296,6 +317,8 @@ def _confirm(book: Book, event: Confirm) -> str | None:
             continue
         if event.venue_ts is not None:
             line.last_venue_ts = event.venue_ts
+        if line.heard is not None:
+            line.heard_at = event.recv_ts
         if not line.quarantined and not line.distrusted:
             line.confirmed_at = event.recv_ts
         if stream == "mark" and book.index is not None:

@@ -87,24 +87,59 @@ def test_an_index_alone_vouches_for_nothing_else() -> None:
 # quarantine
 
 
+def say(to: Market, at: int, **marks: float) -> list[str | None]:
+    """A mark of each named venue, ``at`` seconds after T0."""
+    return feed(to, *(mark(venue, value, T0 + at * S) for venue, value in marks.items()))
+
+
 def test_a_mark_far_from_the_others_is_held_until_three_agree_over_sixty_seconds() -> None:
-    made = two_live()
-    # 103 against 100 is 3 % off; back at 101 from +10 s: agreeing at 10, 40 and 69 (59 s) do not do, 70 (60 s) does
-    codes = feed(made, mark("a", 103.0, T0 + 5 * S))
+    made = market("a", "b", "c")
+    say(made, 0, b=100.0, c=100.0, a=100.0)
+    # median of 100, 100 and 103 is 100: 3 % off. Back at 101 from 10 s on: 10, 40 and 69 (59 s) do not do, 70 does
+    codes = say(made, 5, a=103.0)
     for at in (10, 40, 69, 70):
-        codes += feed(made, mark("b", 100.0, T0 + at * S), mark("a", 101.0, T0 + at * S))
+        codes += say(made, at, b=100.0, c=100.0, a=101.0)
     held = "quarantined_mark"
-    assert codes == [held, None, held, None, held, None, held, None, None]
+    assert codes == [held, *[None, None, held] * 3, None, None, None]
     assert state(made, "a", "mark", T0 + 70 * S) == "LIVE"
 
 
 def test_a_disagreeing_mark_restarts_the_count() -> None:
-    made = two_live()
+    made = market("a", "b", "c")
+    say(made, 0, b=100.0, c=100.0, a=100.0)
     for at, value in ((5, 103.0), (10, 101.0), (40, 101.0), (50, 97.0), (60, 101.0), (80, 101.0), (119, 101.0)):
-        feed(made, mark("b", 100.0, T0 + at * S), mark("a", value, T0 + at * S))
+        say(made, at, b=100.0, c=100.0, a=value)
     assert state(made, "a", "mark", T0 + 119 * S) == "QUARANTINED"
-    feed(made, mark("b", 100.0, T0 + 120 * S), mark("a", 101.0, T0 + 120 * S))
+    say(made, 120, b=100.0, c=100.0, a=101.0)
     assert state(made, "a", "mark", T0 + 120 * S) == "LIVE"
+
+
+def test_a_live_mark_is_judged_by_live_ones_and_another_by_all_that_are_heard() -> None:
+    made = market("a", "b")
+    held = "quarantined_mark"
+    assert say(made, 0, a=100.0, b=103.0) == [None, held]
+    assert say(made, 1, a=100.0) == [None]  # live, and b is not believed
+    assert say(made, 16, b=103.0) == [held]  # a was heard 15 s ago
+    assert say(made, 17, a=100.0) == [held]  # a has gone stale, so now b counts too
+    assert say(made, 40, a=100.0) == [held]  # nobody heard for 15 s: agrees, the first of three
+
+
+def test_a_wrong_venue_that_speaks_first_locks_nobody_out() -> None:
+    made = market("a", "b", "c")
+    # b against a alone is held; c sits on the median of 103, 100 and 100: believed; then a is the one that is off
+    held = "quarantined_mark"
+    assert say(made, 0, a=103.0, b=100.0, c=100.0) == [None, held, None]
+    assert say(made, 1, a=103.0) == [held]
+    codes = [say(made, at, b=100.0, c=100.0, a=103.0) for at in (10, 20, 30, 40, 50, 60, 70)]
+    assert codes == [[held, None, held]] * 6 + [[None, None, held]]
+
+
+def test_a_confirm_keeps_a_mark_heard() -> None:
+    made = market("a", "b")
+    say(made, 0, a=100.0, b=103.0)
+    feed(made, confirm("b", ("mark",), T0 + 10 * S))
+    assert state(made, "b", "mark", T0 + 10 * S) == "QUARANTINED"
+    assert say(made, 25, a=100.0) == ["quarantined_mark"]
 
 
 def test_a_mark_without_others_is_not_checked() -> None:

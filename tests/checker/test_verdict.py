@@ -133,7 +133,7 @@ def test_composite_is_renormalised() -> None:
 
 
 def test_opposite_windows() -> None:
-    scores = {"1m": 0.2, "5m": 0.01, "1h": -0.16}
+    scores: dict[str, float | None] = {"1m": 0.2, "5m": 0.01, "1h": -0.16}
     assert opposite_windows(scores, 0.15) == ["1m", "1h"]
     assert opposite_windows({"1m": 0.2, "5m": None, "1h": -0.12}, 0.15) == []
     assert opposite_windows({"1m": 0.2, "5m": 0.3, "1h": 0.9}, 0.10) == []
@@ -186,7 +186,7 @@ def test_flush_and_reset() -> None:
     calm = {"1h": blank_window("1h", 3600), "5m": blank_window("5m", 300)}
     at = [T0 + i * 10 * S for i in range(10)]
     assert not made._flush(sample(at[0], ln_oi_index=0.0), flush_window(math.log(0.976)), at[0])
-    assert not made._flush(sample(at[0], ln_oi_index=0.0), flush_window(math.log(0.979), "5m"), at[0])
+    assert not made._flush(sample(at[0], ln_oi_index=0.0), flush_window(math.log(0.981), "5m"), at[0])
     # peak = -0.03 + 0.05 = 0.02; the trough -0.06; half is -0.02
     assert made._flush(sample(at[1], ln_oi_index=-0.03), flush_window(-0.05), at[1])
     assert made._flush(sample(at[2], ln_oi_index=-0.06), flush_window(-0.08), at[2])

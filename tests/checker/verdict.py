@@ -74,7 +74,7 @@ class Verdict:
         trend = {name: kind_mean(components[name], "trend") for name in windows}
         contra = {name: kind_mean(components[name], "contrarian") for name in windows}
         scores = {name: window_score(trend[name], contra[name], g) for name in windows}
-        strengths = {name: self.strengths[name].of(ts, scores[name], backfill) for name in windows}
+        strengths = {name: self.strengths[name].of(ts, scores[name], sample.step_s == 60) for name in windows}
         composite = weighted_mean(scores, WINDOW_WEIGHTS)
 
         factors = {
@@ -101,7 +101,6 @@ class Verdict:
         change_24h = history.change_24h(ts)
         regime = self._regime(flushing, levels, change_24h)
         fragility = fragility_of(levels)
-        shortest = min(levels[name].horizon_h for name in ("elr", "funding_abs", "volatility"))
         p_hit = self._outcome(ts, sample.price, composite, direction, backfill)
 
         warming = [] if no_data or windows["1h"].ready else ["warming:1h"]
@@ -163,7 +162,7 @@ class Verdict:
             "conflict_windows": conflict_windows,
             "regime": regime,
             "fragility": fragility,
-            "fragility_horizon_h": None if fragility is None else shortest,
+            "fragility_horizon_h": 24,
             "windows": window_bodies,
             "elr": elr_entries(
                 self.symbol, self.denominator, self.exchanges, sample, levels, windows["1h"].oi_change, ts

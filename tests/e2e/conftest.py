@@ -46,11 +46,15 @@ class Demo:
     def feed(self) -> str:
         return f"ws://127.0.0.1:{self.port}/v1/stream"
 
-    def past(self) -> tuple[int, int]:
-        """(first minute, end of the one-minute steps) of the simulated past, UTC ms."""
-        found = re.search(r"simulated past begin_ms=(\d+) coarse_end_ms=(\d+)", self.log.read_text())
+    def past(self) -> list[tuple[int, int, int]]:
+        """The arguments of each ``history`` call of the warm start: (start, end of the minute steps, end), UTC ms."""
+        text = self.log.read_text()
+        found = re.search(r"simulated past begin_ms=(\d+) coarse_end_ms=(\d+) end_ms=(\d+)", text)
         assert found is not None
-        return int(found[1]), int(found[2])
+        calls = [(int(found[1]), int(found[2]), int(found[3]))]
+        for target in re.findall(r"catching up to_ms=(\d+)", text):
+            calls.append((calls[-1][2], calls[-1][2], int(target)))
+        return calls
 
     def stop(self) -> tuple[int, float]:
         """SIGTERM; returns (exit status, seconds it took)."""

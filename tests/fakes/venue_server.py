@@ -7,6 +7,7 @@ Wire format: ``mark BTC 50000.5``, ``oi BTC 12.5``, ``funding BTC 0.0001``, ``co
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -47,7 +48,7 @@ def decode(line: str, recv_ts: int = 0) -> list[Decoded]:
             return [Funding("toy", name, name, float(rate), 8.0, float(rate), None, False, None, recv_ts)]
         case "confirm", [name, *streams]:
             return [Confirm("toy", name, name, tuple(streams), None, recv_ts)]  # type: ignore[arg-type]
-        case ("ack" | "pong" | "refused" | "closing" | "info"), _:
+        case (("ack" | "pong" | "refused" | "closing" | "info"), _):
             return [Control(kind, rest[0] if rest else None, line)]  # type: ignore[arg-type]
     return [Bad("bad_text", line[:40])]
 
@@ -124,7 +125,7 @@ class Sink:
         """The longest silence of frames beginning with ``prefix`` between two times."""
         times = [start_s, *(at for at, _, raw in self.of("frame") if str(raw).startswith(prefix)), end_s]
         times = sorted(at for at in times if start_s <= at <= end_s)
-        return max(b - a for a, b in zip(times, times[1:], strict=False))
+        return max(b - a for a, b in itertools.pairwise(times))
 
 
 Script = Callable[["Peer"], Awaitable[None]]
@@ -189,7 +190,7 @@ class ToyServer:
         self.peers.append(peer)
         try:
             await self.script(peer)
-        except ConnectionClosed:
+        except* ConnectionClosed:  # alone or from the tasks of a script's group
             pass
 
     def _request(self, connection: ServerConnection, request: Any) -> Any:

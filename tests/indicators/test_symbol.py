@@ -247,7 +247,7 @@ def deep_size(value: Any, seen: set[int]) -> int:
 
 
 def test_memory_of_a_symbol_is_bounded() -> None:
-    """Measured: 232 kB after two days, 280 kB after 31 days (CPython 3.11), which fills every horizon; then no more."""
+    """Measured: 228 kB after two days, 275 kB after 31 days (CPython 3.11), which fills every horizon; then no more."""
     indicators = SymbolIndicators("BTC")
     walk = Walk(8)
     run(indicators, walk.phase("minutes", 60))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import orjson
 from prometheus_client import CollectorRegistry
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosedError
 
 from service.config import FeedSection
 from service.metrics import Metrics, ScrapeState
@@ -303,8 +305,9 @@ async def ask(socket: ClientConnection, **request: Any) -> dict[str, Any]:
 async def closed_with(socket: ClientConnection, within_s: float = 5.0) -> tuple[int | None, str | None]:
     """Read until the connection ends; its close code and reason."""
     async with asyncio.timeout(within_s):
-        async for _ in socket:
-            pass
+        with suppress(ConnectionClosedError):
+            async for _ in socket:
+                pass
     return socket.close_code, socket.close_reason
 
 

@@ -76,7 +76,10 @@ def test_elr_spike_at_most_once_in_six_hours() -> None:
 
 def test_flush_follows_the_flush() -> None:
     alerts = Alerts("BTC")
-    assert said(alerts, readings(), flushing=True) == [("flush", "raised")]
+    (body,) = update(alerts, readings(), flushing=True)
+    assert (body["alert"], body["state"], body["severity"]) == ("flush", "raised", "critical")
+    changes = {window.name: window.oi_change for window in readings().windows}
+    assert body["values"] == {"oi_change_5m": changes["5m"], "oi_change_1h": changes["1h"]}
     assert said(alerts, readings(ticks(1)), flushing=True) == []
     assert said(alerts, readings(ticks(2))) == [("flush", "cleared")]
 

@@ -8,7 +8,7 @@ from math import isfinite
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.model import Readings
@@ -135,7 +135,7 @@ def test_no_data_body() -> None:
     signal = body(of, now)
     check(signal)
     nulls = (
-        "as_of", "score", "strength", "direction", "transition", "regime", "fragility", "fragility_horizon_h",
+        "as_of", "score", "strength", "direction", "transition", "regime", "fragility",
     )  # fmt: skip
     assert [signal[name] for name in nulls] == [None] * len(nulls)
     assert (signal["status"], signal["abstain"], signal["tradeable"], signal["confidence"]) == (
@@ -263,7 +263,8 @@ def test_back_filled_minutes_warm_the_ranks_and_the_states_but_take_no_outcome_a
     of = scorer()
     loud: dict[str, Any] = {"elr": level(z=4.0, percentile=0.99), "spread": level(z=4.0)}
     for n in range(60):
-        signal, alerts = of.score(level_score(T0 - (60 - n) * 60_000, 0.3, **loud), backfill=True)
+        ts = T0 - (60 - n) * 60_000
+        signal, alerts = of.score(level_score(ts, 0.3, sample=consensus(ts, step_s=60), **loud), backfill=True)
         check(signal)
         assert alerts == []
         assert signal["direction"] == "long"
@@ -379,6 +380,7 @@ def any_readings(draw: st.DrawFn, ts: int) -> Readings:
     return replace(made, windows=windows)
 
 
+@settings(max_examples=60)
 @given(st.data())
 def test_any_market_keeps_every_promise(data: st.DataObject) -> None:
     of = scorer()
@@ -390,6 +392,7 @@ def test_any_market_keeps_every_promise(data: st.DataObject) -> None:
             assert alerts == []
 
 
+@settings(max_examples=60)
 @given(st.data(), st.integers(0, 5))
 def test_dump_and_load_at_any_point_change_nothing(data: st.DataObject, point: int) -> None:
     """Also through JSON text, and the first scorer keeps going unharmed."""

@@ -199,7 +199,6 @@ async def test_a_client_that_does_not_read_is_cut_and_holds_nobody_up() -> None:
         await receive(reader)
         await receive(reader)
         [client] = server._clients
-        client.transport.pause_reading()
         big = json.dumps({"pad": "x" * 200_000})
         server.on_send = lambda topic, text: big if topic.startswith("mark-price") else text
         reader.transport.pause_reading()

@@ -141,7 +141,14 @@ def test_retry_after(header: str | None, seconds: float | None) -> None:
 
 @pytest.mark.parametrize(
     ("status", "reason"),
-    [(302, "redirect"), (403, "http_403"), (418, "http_418"), (429, "http_429"), (503, "http_503"), (599, "http_other")],
+    [
+        (302, "redirect"),
+        (403, "http_403"),
+        (418, "http_418"),
+        (429, "http_429"),
+        (503, "http_503"),
+        (599, "http_other"),
+    ],
 )
 def test_http_reasons_are_bounded(status: int, reason: str) -> None:
     assert http_reason(status) == reason

@@ -204,7 +204,8 @@ async def test_backoff_grows_while_unhealthy_and_starts_anew_after_a_healthy_whi
 
 
 @pytest.mark.parametrize(
-    ("status", "reason"), [(403, "http_403"), (429, "http_429"), (503, "http_503"), (302, "redirect"), (410, "http_other")]
+    ("status", "reason"),
+    [(403, "http_403"), (429, "http_429"), (503, "http_503"), (302, "redirect"), (410, "http_other")],
 )
 async def test_refused_upgrades(status: int, reason: str) -> None:
     other = ToyServer(flow)
@@ -355,9 +356,7 @@ async def test_acknowledged_but_silent() -> None:
         assert took == pytest.approx(30.5, abs=1.5)
 
 
-@pytest.mark.parametrize(
-    ("answer", "reason", "after_s"), [("refused BTC", "refused", 5.0), (None, "no_ack", 10.0)]
-)
+@pytest.mark.parametrize(("answer", "reason", "after_s"), [("refused BTC", "refused", 5.0), (None, "no_ack", 10.0)])
 async def test_subscription_refused_or_never_acknowledged(answer: str | None, reason: str, after_s: float) -> None:
     async def script(peer: Peer) -> None:
         if peer.number <= 2:
@@ -589,7 +588,7 @@ async def test_eleven_venues_dropped_at_once_stay_inside_their_budgets() -> None
     dropped = asyncio.Event()
 
     async def script(peer: Peer) -> None:
-        asyncio.get_running_loop().create_task(_cut(peer))  # noqa: RUF006 - ends with the drop
+        asyncio.get_running_loop().create_task(_cut(peer))
         await flow(peer)
 
     async def _cut(peer: Peer) -> None:
@@ -675,7 +674,10 @@ def _with_cause(error: Exception, cause: Exception) -> Exception:
         (socket.gaierror(-2, "Name or service not known"), "dns"),
         (ssl.SSLCertVerificationError("self-signed certificate"), "tls"),
         (ConnectionRefusedError(111, "refused"), "refused_connection"),
-        (OSError("Multiple exceptions: [Errno 111] Connect call failed ('::1'), [Errno 111] ..."), "refused_connection"),
+        (
+            OSError("Multiple exceptions: [Errno 111] Connect call failed ('::1'), [Errno 111] ..."),
+            "refused_connection",
+        ),
         (ConnectionResetError(104, "reset"), "reset"),
         (OSError(101, "Network is unreachable"), "unreachable"),
         (ProxyError("no"), "proxy"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import itertools
 import random
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -110,9 +111,9 @@ async def test_polls_are_spread_evenly_and_delivered() -> None:
     for name in NAMES:
         times = site.times(name)
         assert 9 <= len(times) <= 11
-        assert all(b - a == pytest.approx(10, abs=0.3) for a, b in zip(times, times[1:], strict=False))
+        assert all(b - a == pytest.approx(10, abs=0.3) for a, b in itertools.pairwise(times))
     starts = [at for at, _ in site.requests]
-    assert all(b - a == pytest.approx(2, abs=0.3) for a, b in zip(starts, starts[1:], strict=False))
+    assert all(b - a == pytest.approx(2, abs=0.3) for a, b in itertools.pairwise(starts))
     assert run.sink.seen[0][1:3] == ("frame", "rest")
     assert run.sink.contexts[:5] == ["oi BTC", "oi ETH", "oi SOL", "oi XRP", "oi ADA"]
     assert run.sink.of("frame")[0][2] == b"oi BTC 12.5"
@@ -123,11 +124,8 @@ async def test_polls_are_spread_evenly_and_delivered() -> None:
 
 async def test_the_weight_budget_is_never_exceeded() -> None:
     site, run = Site(answer), Run(limits=replace(LIMITS, rest_weight=6.0, rest_period_s=10.0))
-    polls = [replace(poll, request=replace(poll.request, weight=2.0)) for poll in site.polls(every_s=2.0)]
     async with site.running():
-        polls = [
-            replace(poll, request=replace(poll.request, weight=2.0)) for poll in site.polls(every_s=2.0)
-        ]
+        polls = [replace(poll, request=replace(poll.request, weight=2.0)) for poll in site.polls(every_s=2.0)]
         async with run.polling(polls):
             await asyncio.sleep(100)
     times = [at for at, _ in site.requests]
@@ -149,7 +147,7 @@ async def test_throttling_slows_every_request_of_the_venue(status: int) -> None:
     third, fourth = site.requests[2][0], site.requests[3][0]
     assert 90 <= fourth - third <= 93
     later = [at for at, _ in site.requests[3:]]
-    assert all(b - a == pytest.approx(2, abs=0.3) for a, b in zip(later, later[1:], strict=False))  # no burst
+    assert all(b - a == pytest.approx(2, abs=0.3) for a, b in itertools.pairwise(later))  # no burst
     assert run.health.rest.failures == {f"http_{status}": 1}
 
 

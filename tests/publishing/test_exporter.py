@@ -1,0 +1,160 @@
+"""What a scrape shows: fresh numbers of configured names, and nothing else."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import subprocess
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.metrics import FAMILIES, Metrics, ScrapeState, numbers_of
+from service.publishing.exporter import render
+from tests.publishing.factories import SYMBOLS, TS, VENUES, sample, signal_body, view
+
+
+def state(*bodies: dict[str, Any], **changes: Any) -> ScrapeState:
+    made = ScrapeState(
+        now_ms=TS + 4,
+        symbols=SYMBOLS,
+        venues=(("bybit", True), ("okx", False)),
+        samples=(sample(),),
+        reconnects=(("okx", "reset", 3), ("bybit", "dns", 0)),
+        signals=tuple(numbers_of(body) for body in bodies),
+    )
+    return replace(made, **changes)
+
+
+def scrape(made: ScrapeState) -> dict[tuple[str, ...], float]:
+    """(name, label values in name order...) -> value, as Prometheus would read it."""
+    registry = CollectorRegistry()
+    Metrics(VENUES, "live", "0.1.0", registry)
+    found: dict[tuple[str, ...], float] = {}
+    for family in text_string_to_metric_families(render(registry, made).decode()):
+        for item in family.samples:
+            key = (item.name, *(f"{name}={value}" for name, value in sorted(item.labels.items())))
+            assert key not in found, key
+            found[key] = item.value
+    return found
+
+
+def names(found: dict[tuple[str, ...], float], prefix: str) -> set[tuple[str, ...]]:
+    return {key for key in found if key[0].startswith(prefix)}
+
+
+def test_signal_numbers() -> None:
+    found = scrape(state(signal_body()))
+    reserve = ("symbol=BTC", "unit=ratio", "variant=oi_reserve")
+    assert found["elr_ratio", *reserve] == 0.2134
+    assert found["elr_zscore", *reserve] == 1.9
+    assert found["elr_percentile", *reserve] == 0.96
+    assert ("elr_ratio", "symbol=BTC", "unit=%", "variant=oi_mcap") not in found  # null
+    assert found["elr_zscore", "symbol=BTC", "unit=%", "variant=oi_mcap"] == 1.8
+    scores = {key[2]: value for key, value in found.items() if key[0] == "elr_score"}
+    assert scores == {"window=composite": -0.31, "window=1m": -0.12, "window=5m": -0.22, "window=1h": -0.33}
+    assert found["elr_strength", "symbol=BTC", "window=1h"] == 0.6
+    assert found["elr_confidence", "symbol=BTC", "window=composite"] == 0.69471
+    assert found["elr_conflict", "symbol=BTC"] == 0
+    assert found["elr_abstain", "symbol=BTC"] == 0
+    assert found["elr_fragility", "symbol=BTC"] == 0.81
+    assert names(found, "elr_regime") == {("elr_regime", "regime=crowded_longs", "symbol=BTC")}
+    assert found["elr_build_info", "source=live", "version=0.1.0"] == 1
+
+
+def test_inputs() -> None:
+    found = scrape(state())
+    assert found["elr_mark_price_usd", "symbol=BTC", "venue=bybit"] == 83024.7
+    assert found["elr_funding_rate_8h", "symbol=BTC", "venue=bybit"] == 0.0001
+    assert found["elr_open_interest_coins", "symbol=BTC", "venue=bybit"] == 51234.5
+    assert not any("venue=okx" in key for key in found if key[0] == "elr_mark_price_usd")
+    stamps = {key[1:]: value for key, value in found.items() if key[0] == "elr_input_timestamp_seconds"}
+    assert stamps == {
+        ("stream=mark", "symbol=BTC", "venue=bybit"): (TS - 120) / 1000,
+        ("stream=funding", "symbol=BTC", "venue=bybit"): (TS - 2300) / 1000,
+        ("stream=oi", "symbol=BTC", "venue=bybit"): (TS - 4500) / 1000,
+        ("stream=mark", "symbol=BTC", "venue=okx"): (TS - 61_000) / 1000,
+        ("stream=oi", "symbol=BTC", "venue=okx"): (TS - 70_000) / 1000,
+    }
+    assert found["elr_venue_up", "venue=bybit"] == 1
+    assert found["elr_venue_up", "venue=okx"] == 0
+    assert found["elr_venue_reconnects_total", "reason=reset", "venue=okx"] == 3
+    assert found["elr_venue_reconnects_total", "reason=dns", "venue=bybit"] == 0
+
+
+def test_zero_is_a_value() -> None:
+    found = scrape(state(signal_body(score=0.0, fragility=0.0), samples=(sample(venues=(view(rate_8h=0.0),)),)))
+    assert found["elr_score", "symbol=BTC", "window=composite"] == 0
+    assert found["elr_fragility", "symbol=BTC"] == 0
+    assert found["elr_funding_rate_8h", "symbol=BTC", "venue=bybit"] == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "gone"),
+    [
+        ({"score": None}, ("elr_score", "symbol=BTC", "window=composite")),
+        ({"strength": None}, ("elr_strength", "symbol=BTC", "window=composite")),
+        ({"fragility": None}, ("elr_fragility", "symbol=BTC")),
+        ({"score": math.nan}, ("elr_score", "symbol=BTC", "window=composite")),
+        ({"regime": None}, ("elr_regime", "regime=crowded_longs", "symbol=BTC")),
+    ],
+)
+def test_a_value_that_is_gone_has_no_series_at_the_next_scrape(changes: dict[str, Any], gone: tuple[str, ...]) -> None:
+    before, after = scrape(state(signal_body())), scrape(state(signal_body(**changes)))
+    assert gone in before
+    assert set(before) - set(after) == {gone}
+
+
+def test_no_data_expired_stale_and_unconfigured_show_nothing() -> None:
+    bare = names(scrape(state()), "elr_")
+    assert names(scrape(state(signal_body(status="no_data", score=None, confidence=0.0))), "elr_") == bare
+    assert names(scrape(state(signal_body("SOL"))), "elr_") == bare
+    assert names(scrape(state(signal_body(), now_ms=TS + 30_000)), "elr_score") != set()
+    assert names(scrape(state(signal_body(), now_ms=TS + 30_001)), "elr_score") == set()
+    assert names(scrape(state(now_ms=TS + 30_001)), "elr_mark") == set()
+    stale = signal_body()
+    stale["elr"] = [{**item, "stale": True} for item in stale["elr"]]
+    found = scrape(state(stale))
+    assert names(found, "elr_ratio") == set()  # its base is too old; the statistics do not depend on it
+    assert len(names(found, "elr_zscore")) == 2
+
+
+def test_labels_come_from_the_configuration_only() -> None:
+    strange = (sample(venues=(view("nowhere"), view("bybit"))), sample("SOL"))
+    found = scrape(state(samples=strange))
+    assert {key[2] for key in names(found, "elr_mark_price_usd")} == {"venue=bybit"}
+    assert {key[1] for key in names(found, "elr_mark_price_usd")} == {"symbol=BTC"}
+
+
+def test_per_venue_series_stop_at_the_configured_number_of_symbols() -> None:
+    samples = (sample("BTC"), sample("ETH"), sample("1000PEPE"))
+    found = scrape(state(signal_body("1000PEPE"), samples=samples, max_venue_symbols=2))
+    assert {key[1] for key in names(found, "elr_mark_price_usd")} == {"symbol=BTC", "symbol=ETH"}
+    assert {key[2] for key in names(found, "elr_input_timestamp_seconds")} == {"symbol=BTC", "symbol=ETH"}
+    assert ("elr_score", "symbol=1000PEPE", "window=1m") in found
+    assert names(scrape(state(max_venue_symbols=0)), "elr_mark_price_usd") == set()
+
+
+def test_families_are_exactly_those_of_the_table() -> None:
+    registry = CollectorRegistry()
+    Metrics(VENUES, "live", "0.1.0", registry)
+    shown = {}
+    for family in text_string_to_metric_families(render(registry, state(signal_body())).decode()):
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        shown[name] = (family.type, family.documentation)
+        for item in family.samples:
+            assert set(item.labels) - {"le"} == set(FAMILIES[name].labels), item
+    assert shown == {name: (family.kind, family.help) for name, family in FAMILIES.items()}
+
+
+@pytest.mark.needs_prometheus
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed (Debian package prometheus)")
+def test_promtool_finds_nothing_to_object_to() -> None:
+    registry = CollectorRegistry()
+    Metrics(VENUES, "live", "0.1.0", registry)
+    text = render(registry, state(signal_body()))
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
