@@ -40,6 +40,7 @@ class Engine(Stateful):
         denominators: Sequence[Denominator],
     ) -> None:
         self.symbols = tuple(symbols)
+        self.market_settings = settings
         self._exchanges = {rule.venue: rule.exchange for rule in rules}
         self._denominators = {item.symbol: item for item in denominators}
         self.market = Market(self.symbols, rules, settings)

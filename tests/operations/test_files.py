@@ -56,9 +56,9 @@ def test_every_alert_has_its_runbook_and_its_test(repository: Path) -> None:
 
 def test_rules_and_dashboards_use_only_metrics_that_exist(repository: Path) -> None:
     documented = set(re.findall(r"elr_[a-z0-9_]+", (repository / "docs" / "metrics.md").read_text()))
-    used = "".join(rule["expr"] for rule in rules(repository))
+    used = " ".join(rule["expr"] for rule in rules(repository))
     dashboard = json.loads((repository / "config" / "grafana" / "dashboards" / "overview.json").read_text())
-    used += "".join(target["expr"] for panel in dashboard["panels"] for target in panel["targets"])
+    used += " " + " ".join(target["expr"] for panel in dashboard["panels"] for target in panel["targets"])
     for name in set(re.findall(r"elr_[a-z0-9_]+", used)):
         assert name in documented or name.removesuffix("_bucket") in documented, name
 
