@@ -202,7 +202,8 @@ class MarkTrack(Track):
         "stuck",
     )
     STATE = (
-        *Track.STATE, "mark", "heard", "heard_at", "stuck", "others_then", "index", "index_at", "index_venue_ts", "index_with_mark",
+        *Track.STATE, "mark", "heard", "heard_at", "stuck", "others_then",
+        "index", "index_at", "index_venue_ts", "index_with_mark",
     )  # fmt: skip
 
     def __init__(self, rule: StreamRule, index_max_age_ms: int, trust: Trust) -> None:

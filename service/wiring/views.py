@@ -11,8 +11,11 @@ from service.metrics import ScrapeState
 from service.model import Consensus, VenueView
 from service.publishing import status_body
 from service.venues.health import VenueHealth
+from service.venues.session import REASONS
 from service.wiring.engine import Engine
 from service.wiring.intake import Intake
+
+_NO_RECONNECTS = {reason: 0 for reason in REASONS if reason != "stopped"}  # from 0, so that the first one shows
 
 
 class LiveViews:
@@ -77,7 +80,7 @@ class LiveViews:
             reconnects=tuple(
                 (name, reason, count)
                 for name, health in self._health.items()
-                for reason, count in health.reconnects.items()
+                for reason, count in (_NO_RECONNECTS | health.reconnects).items()
             ),
             max_venue_symbols=self._config.metrics.max_venue_symbols,
         )

@@ -102,6 +102,8 @@ WRONG = Scenario(
         Fault("silent", 400, 700, "okx"),
         Fault("silent", 400, 700, "hyperliquid"),
         Fault("mark_off", 500, 560, "bybit", amount=0.03),
+        Fault("silent_mark", 525, 560, "bybit"),  # only confirms keep its last mark heard
+        Fault("silent_mark", 530, 549, "binance_usdm"),
     ),
     must=("quarantined:bybit", "quarantined:binance_usdm", "status:no_data"),
 )
@@ -127,21 +129,27 @@ FLAT = Scenario(
     ("BTC", "ETH"),
     180,
     900,
-    faults=(Fault("rate_8h", -99_999, 9_999, None, "ETH", 0.0), Fault("rate_8h", -99_999, 9_999, None, "BTC", 0.0001)),
+    faults=(
+        Fault("rate_8h", -99_999, 9_999, None, "ETH", 0.0),
+        Fault("rate_8h", -99_999, 9_999, None, "BTC", 0.0001),
+        Fault("mark_off", 470, 545, None, "BTC", 0.00003),  # a premium of three times its floor
+    ),
     drifts=(Drift(200, 400, "ETH", price=-0.05, oi=-1.6), Drift(300, 600, "BTC", price=0.003, oi=0.02)),
     quiet=("BTC", "ETH"),
     must=("status:ok", "direction:short"),
 )
 LISTS = Scenario(
-    "a contract size changes, an instrument is delisted and comes back",
+    "a contract size changes, an instrument is delisted and comes back, for a second where a window starts",
     8,
-    BTC_ETH,
+    ("BTC", "ETH", "1000PEPE"),
     120,
     600,
     faults=(
         Fault("resized", 100, 9_999, "okx", "ETH", amount=10.0),
         Fault("resized", 101, 9_999, "okx", "BTC", amount=10.0),  # the next oi comes in the same second
         Fault("delisted", 200, 300, "bybit", name="BTCUSDT"),
+        Fault("delisted", 300, 301, "hyperliquid", "1000PEPE"),
+        Fault("delisted", 410, 411, "hyperliquid", "1000PEPE"),
         Fault("delisted", 250, 9_999, "binance_usdm", symbol="ETH"),
         Fault("silent", 251, 9_999, "binance_usdm", symbol="ETH"),
     ),

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
+import time
+import urllib.parse
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.checker.recompute import Checker, compare
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
@@ -24,23 +28,24 @@ from service.tapes import Header, read
 from service.venues import VENUES
 from service.venues.spec import Catalog
 from service.wiring.setup import rules_of
+from tests.checker.recompute import Checker, compare
 from tests.e2e.conftest import SEED, SYMBOLS, Demo
 
 MESSAGE_S = 15.0
 
 
-async def receive(socket: Any) -> dict[str, Any]:
-    return json.loads(await asyncio.wait_for(socket.recv(), MESSAGE_S))
+async def receive(feed: Any) -> dict[str, Any]:
+    return json.loads(await asyncio.wait_for(feed.recv(), MESSAGE_S))
 
 
 async def follow(url: str, channels: list[str], ticks: int) -> list[dict[str, Any]]:
     """Everything a client that subscribes to ``channels`` receives until ``ticks`` tick messages have come."""
     messages = []
-    async with connect(url) as socket:
-        messages.append(await receive(socket))
-        await socket.send(json.dumps({"op": "subscribe", "id": 1, "channels": channels}))
+    async with connect(url) as feed:
+        messages.append(await receive(feed))
+        await feed.send(json.dumps({"op": "subscribe", "id": 1, "channels": channels}))
         while sum(message["type"] == "tick" for message in messages) < ticks:
-            messages.append(await receive(socket))
+            messages.append(await receive(feed))
     return messages
 
 
@@ -108,24 +113,82 @@ async def test_market_and_status_channels(demo: Demo) -> None:
     assert any(message["type"] == "status" for message in messages)
 
 
-async def drain(socket: Any, into: list[dict[str, Any]]) -> None:
+async def drain(feed: Any, into: list[dict[str, Any]]) -> None:
     while True:
-        into.append(await receive(socket))
+        into.append(await receive(feed))
+
+
+# -- a real Prometheus ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def prometheus(demo: Demo, tmp_path: Path) -> Iterator[str]:
+    """A real Prometheus that scrapes the demo each second with the project's own rules."""
+    rules = Path(__file__).resolve().parents[2] / "config" / "alerts.yml"
+    config = tmp_path / "prometheus.yml"
+    config.write_text(
+        f"global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: ['{rules}']\n"
+        f"scrape_configs: [{{job_name: elr, static_configs: [{{targets: ['127.0.0.1:{demo.port}']}}]}}]\n"
+    )
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={tmp_path / 'data'}"]
+    command += [f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.wait(10)
+
+
+def query(base: str, expression: str) -> list[Any]:
+    address = f"{base}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
+    with urllib.request.urlopen(address, timeout=5) as answer:
+        return list(json.loads(answer.read())["data"]["result"])
+
+
+@pytest.mark.needs_prometheus
+@pytest.mark.skipif(
+    shutil.which("prometheus") is None, reason="prometheus is not installed (Debian package prometheus)"
+)
+async def test_every_dashboard_expression_has_data_in_a_real_prometheus(demo: Demo, prometheus: str) -> None:
+    folder = Path(__file__).resolve().parents[2] / "config" / "grafana" / "dashboards"
+    expressions = [
+        target["expr"].replace("$symbol", ".*")
+        for file in sorted(folder.glob("*.json"))
+        for panel in json.loads(file.read_text())["panels"]
+        for target in panel["targets"]
+    ]
+    assert len(expressions) >= 20
+    empty = expressions
+    deadline = time.monotonic() + 40.0  # two ticks, so that rates and quantiles have something to say
+    while empty and time.monotonic() < deadline:
+        await asyncio.sleep(1.0)
+        try:
+            empty = [
+                expression for expression in expressions if not await asyncio.to_thread(query, prometheus, expression)
+            ]
+        except OSError:
+            continue  # still starting
+    assert empty == []
+    assert query(prometheus, 'max(elr_build_info{source="simulated"})')
+    assert query(prometheus, 'ALERTS{alertname="ElrServiceDown"}') == []
 
 
 # -- after the end of the run: these stop the demo, so they stand last ------------------------------------------------
 
 
 async def test_sigterm_ends_with_a_notice_close_1001_and_status_0(demo: Demo) -> None:
-    async with connect(demo.feed) as socket:
-        await receive(socket)
-        await socket.send(json.dumps({"op": "subscribe", "id": 1, "channels": ["signal.BTC"]}))
-        while (await receive(socket))["type"] != "tick":
+    async with connect(demo.feed) as feed:
+        await receive(feed)
+        await feed.send(json.dumps({"op": "subscribe", "id": 1, "channels": ["signal.BTC"]}))
+        while (await receive(feed))["type"] != "tick":
             pass
         status, seconds = await asyncio.to_thread(demo.stop)
         rest: list[dict[str, Any]] = []
         with pytest.raises(ConnectionClosed) as closed:
-            await drain(socket, rest)
+            await drain(feed, rest)
     assert status == 0, demo.log.read_text()
     assert seconds < 5.0
     assert any(message["type"] == "notice" and message["code"] == "shutdown" for message in rest)

@@ -1,0 +1,70 @@
+"""Documents that repeat the code are compared with it. `python -m tests.test_docs` writes docs/states.md anew."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from service.cli.main import _parser
+from service.market import freshness
+from service.venues import session
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def states_page() -> str:
+    """docs/states.md: the two state tables, row by row, as the code has them."""
+    lines = [
+        "# State tables",
+        "",
+        "Written from the code (`python -m tests.test_docs`). A pair without an entry is a defect and raises `OurBug`.",
+        "",
+        "## A stream of an instrument (service/market/freshness.py)",
+        "",
+        "| state | " + " | ".join(freshness.EVENTS) + " |",
+        "|---" * (len(freshness.EVENTS) + 1) + "|",
+    ]
+    for state in freshness.STATES:
+        row = [freshness.TABLE[state].get(event, "") for event in freshness.EVENTS]
+        lines.append(f"| {state} | " + " | ".join(row) + " |")
+    happenings = list(session.Happening)
+    lines += [
+        "",
+        "## A venue connection (service/venues/session.py)",
+        "",
+        "| state | " + " | ".join(item.value for item in happenings) + " |",
+        "|---" * (len(happenings) + 1) + "|",
+    ]
+    for link_state in session.State:
+        following = [session.TABLE.get((link_state, item)) for item in happenings]
+        lines.append(f"| {link_state.value} | " + " | ".join(item.value if item else "" for item in following) + " |")
+    lines += ["", "Reasons a connection ends with: " + ", ".join(f"`{reason}`" for reason in session.REASONS) + ".", ""]
+    return "\n".join(lines)
+
+
+def test_the_state_tables_are_those_of_the_code() -> None:
+    assert (ROOT / "docs" / "states.md").read_text() == states_page()
+
+
+def test_paths_named_in_the_documents_exist() -> None:
+    for document in [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for path in re.findall(r"`((?:service|tests|config|docs|bench)/[\w./-]+)`", document.read_text()):
+            assert (ROOT / path).exists(), f"{document.name}: {path}"
+
+
+def test_commands_named_in_the_readme_exist() -> None:
+    known = set(_parser()._subparsers._group_actions[0].choices)  # type: ignore[union-attr,arg-type]
+    used = set(re.findall(r"(?:^|`)elr ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
+    assert used, "the README shows no command"
+    assert used <= known
+
+
+def test_make_targets_named_in_the_documents_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for document in [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        used = set(re.findall(r"`make ([a-z]+)`", document.read_text()))
+        assert used <= targets, f"{document.name}: {used - targets}"
+
+
+if __name__ == "__main__":
+    (ROOT / "docs" / "states.md").write_text(states_page())
