@@ -160,6 +160,8 @@ async def _follow(board: Board, changed: asyncio.Event, on_signal: Any) -> None:
                     if message.get("type") == "signal":
                         on_signal(message)
                     changed.set()
+        except BrokenPipeError:  # the reader of our lines went away; a lost feed says ConnectionClosed
+            raise
         except InvalidURI:
             raise ConfigError([f"{board.url}: not a WebSocket address, e.g. ws://127.0.0.1:8080/v1/stream"]) from None
         except (OSError, TimeoutError, WebSocketException, InvalidHandshake) as error:

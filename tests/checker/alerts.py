@@ -21,6 +21,7 @@ class Alerts:
         self.conflict_since: int | None = None
         self.no_data_since: int | None = None
         self.last_spike: int | None = None
+        self.crowd: str | None = None  # the regime for which crowding is up
         self.undecided: list[int] = []  # ticks at which a spike depends on how the percentile was binned
 
     def of(
@@ -65,6 +66,9 @@ class Alerts:
                 follow("elr_spike", False, z < 2 or percentile < 0.90)
             follow("flush", flushing, not flushing)
             crowded = regime in ("crowded_longs", "crowded_shorts")
+            if crowded and self.crowd is not None and self.crowd != regime:
+                follow("crowding", False, True)  # the other side is a new alert
+            self.crowd = regime if crowded else None
             follow("crowding", crowded, not crowded)
             lasting = self.conflict_since is not None and ts - self.conflict_since >= CONFLICT_MS
             follow("conflict", lasting, not conflict)

@@ -6,6 +6,10 @@ from typing import Any
 
 RELATIVE = 1e-9
 ABSOLUTE = 1e-12
+# A small change is the difference of two sums of logs, good to 1e-16, over a scale that may be 1e-6: what is made of
+# z (dimensionless, of order 1) is compared to 1e-10.
+ABSOLUTE_OF_Z = 1e-10
+MADE_OF_Z = (".z", "score", "trend", "contrarian", "gate", "agreement", "confidence")
 
 
 class Loose(float):
@@ -38,8 +42,9 @@ def slack_of(value: float | None) -> float:
 def compare(expected: Any, actual: Any, path: str = "") -> list[str]:
     """Every path at which ``actual`` differs from ``expected``, one line each; empty when they agree.
 
-    Numbers: relative 1e-9, absolute 1e-12; :class:`Loose` and :class:`Either` as they say. Everything else, the
-    order of keys included, must be equal; True is not 1, None is not 0.
+    Numbers: relative 1e-9, absolute 1e-12 (1e-10 for z and what is made of z); :class:`Loose` and
+    :class:`Either` as they say. Everything else, the order of keys included, must be equal; True is not 1,
+    None is not 0.
     """
     if isinstance(expected, dict):
         if not isinstance(actual, dict):
@@ -62,7 +67,8 @@ def compare(expected: Any, actual: Any, path: str = "") -> list[str]:
     elif isinstance(expected, Either):
         agrees = actual in expected.allowed
     elif _is_number(expected) and _is_number(actual):
-        near = max(RELATIVE * max(abs(expected), abs(actual)), ABSOLUTE)
+        absolute = ABSOLUTE_OF_Z if any(word in path for word in MADE_OF_Z) else ABSOLUTE
+        near = max(RELATIVE * max(abs(expected), abs(actual)), absolute)
         agrees = abs(expected - actual) <= near + slack_of(expected)
     else:
         agrees = type(expected) is type(actual) and expected == actual

@@ -320,7 +320,8 @@ def test_alerts() -> None:
         return [f"{alert['alert']}:{alert['state']}" for alert in made]
 
     assert say(0, conflict=True, regime="crowded_longs") == ["crowding:raised"]
-    assert say(290, conflict=True, regime="crowded_shorts") == []
+    assert say(280, conflict=True, regime="crowded_longs") == []
+    assert say(290, conflict=True, regime="crowded_shorts") == ["crowding:cleared", "crowding:raised"]
     assert say(300, "warming", conflict=True, regime="calm") == []
     assert say(310, conflict=True) == ["crowding:cleared", "conflict:raised"]
     assert say(320) == ["conflict:cleared"]
