@@ -40,13 +40,11 @@ def published(value: float) -> float:
 def agreement(windows: Sequence[WindowScore]) -> float:
     """abs(sum a s) / sum a abs(s) over windows with a score; 1 for one of them, none, or all 0."""
     signed = unsigned = 0.0
-    count = 0
     for (_, weight), window in zip(WEIGHTS, windows, strict=True):
         if window.score is not None:
             signed += weight * window.score
             unsigned += weight * abs(window.score)
-            count += 1
-    return 1.0 if count < 2 or unsigned == 0 else abs(signed) / unsigned
+    return 1.0 if unsigned == 0 else abs(signed) / unsigned
 
 
 def warmup(windows: Sequence[WindowScore]) -> float:

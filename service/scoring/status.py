@@ -24,4 +24,6 @@ def judge(readings: Readings) -> tuple[Status, list[str]]:
         warming.append("warming:statistics")
     if warming:
         return "warming", warming + trouble
-    return ("degraded" if trouble or sample.coverage < LEAST_COVERAGE else "ok"), trouble
+    if sample.coverage < LEAST_COVERAGE:
+        trouble = ["coverage", *trouble]
+    return ("degraded" if trouble else "ok"), trouble

@@ -1,7 +1,7 @@
 """Binance COIN-M futures: inverse perpetuals. Mark and funding from `<symbol>@markPrice@1s`, open interest by polling.
 
 As on USD-M (see ``binance_usdm.py``), except: the index comes on its own stream, by pair; open interest is counted,
-one-sided, in contracts of a fixed number of dollars; `sumOpenInterestValue` is in coins; `contractStatus`, not `status`.
+one-sided, in contracts of a fixed number of dollars; `sumOpenInterestValue` is in coins; status is `contractStatus`.
 """
 
 from __future__ import annotations

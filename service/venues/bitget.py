@@ -8,7 +8,6 @@ keep-alive is the text `ping`; over 50 channels a connection the venue drops mes
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -23,11 +22,11 @@ from service.venues.symbols import USD_QUOTES, base_of, canonical
 PRODUCTS = ("USDT-FUTURES", "COIN-FUTURES", "USDC-FUTURES")
 QUOTES = {"USDT-FUTURES": ("USDT",), "COIN-FUTURES": ("USD",), "USDC-FUTURES": ("PERP", "USDC")}  # name endings
 INTERVALS_H = (1, 2, 4, 8)
-LATE_FUNDING_MS = 600_000  # a next funding this long past: the schedule is broken
+SLACK_MS = 600_000  # a next funding this long past, or this much beyond its interval: the schedule is broken
 SUCCESS = "00000"
-NONE_GIVEN = ("", "0", "-1", 0, None)  # times that mean there is none
-DELIVERY = "2"  # symbolType of tickers; text live, an integer in the documents
-UNUSED = ("tradeId", "longShortRatio", "longShortAccountRatio", "longShortPositionRatio", "buyVolume", "amount")
+NO_TIME = ("", "0", "-1")
+PERPETUAL, DELIVERY = "1", "2"  # symbolType of tickers: text live, an integer in the documents
+UNUSED = ("tradeId", "longShortRatio", "longShortAccountRatio", "longShortPositionRatio", "buyVolume")
 
 
 class Bitget:
@@ -160,11 +159,10 @@ class BitgetDecoder(FrameReader):
         listing = None if _delivers(fields) else self._listing(name)
         if listing is None:
             return
-        venue_ts = timestamp_ms(fields["ts"] if "ts" in fields else sent)
-        next_ts = fields.get("nextFundingTime", "missing")  # no time of ours: refused as no number
+        venue_ts = timestamp_ms(fields.get("ts", sent))  # v3 stamps the frame only
         amount = "openInterest" if modern else "holdingAmount"
         guarded(out, self._add_mark, listing, fields, venue_ts, recv_ts, out)
-        guarded(out, self._add_funding, listing, fields, next_ts, venue_ts, recv_ts, out)
+        guarded(out, self._add_funding, listing, fields, "nextFundingTime", venue_ts, recv_ts, out)
         guarded(out, self._add_interest, listing, fields, amount, venue_ts, recv_ts, out)
 
     def _add_mark(self, listing: Listing, row: dict[str, Any], venue_ts: int, recv_ts: int, out: list[Decoded]) -> None:
@@ -172,13 +170,13 @@ class BitgetDecoder(FrameReader):
         out.append(self._mark(listing, value, None if index == "" else price(index), venue_ts, recv_ts))
 
     def _add_funding(
-        self, listing: Listing, row: dict[str, Any], next_raw: Any, venue_ts: int, recv_ts: int, out: list[Decoded]
+        self, listing: Listing, row: dict[str, Any], next_time: str, venue_ts: int, recv_ts: int, out: list[Decoded]
     ) -> None:
-        running = need(row, "fundingRate")
-        if running == "" or (type(next_raw) is not bool and next_raw in NONE_GIVEN):
+        running, next_raw = need(row, "fundingRate"), need(row, next_time)
+        if running == "" or next_raw in NO_TIME:
             return  # no funding on this contract now: not a rate of 0
         value, next_ts = rate(running), timestamp_ms(next_raw)
-        if venue_ts - next_ts > LATE_FUNDING_MS:
+        if venue_ts - next_ts > SLACK_MS:
             raise BadPayload("out_of_bounds", f"next funding {venue_ts - next_ts} ms ago")
         interval_h = self._interval_at(listing.instrument, next_ts, venue_ts)
         out.append(self._funding(listing, value, interval_h, next_ts, venue_ts, recv_ts))
@@ -200,7 +198,7 @@ class BitgetDecoder(FrameReader):
                 elif venue_ts < before:
                     catalog.measured_h[name] = None
         interval_h = catalog.measured_h.get(name, catalog.intervals_h.get(name))
-        if interval_h is not None and next_ts - venue_ts > interval_h * HOUR_MS + LATE_FUNDING_MS:
+        if interval_h is not None and next_ts - venue_ts > interval_h * HOUR_MS + SLACK_MS:
             return None
         return interval_h
 
@@ -263,9 +261,9 @@ class BitgetDecoder(FrameReader):
 
     def _rate_row(self, listing: Listing, row: dict[str, Any], venue_ts: int, recv_ts: int, out: list[Decoded]) -> None:
         """A running rate over HTTP; the rows of `tickers` do not name the next funding."""
-        next_raw = row.get("nextUpdate", row.get("nextFundingTime"))
-        if next_raw is not None:
-            self._add_funding(listing, row, next_raw, venue_ts, recv_ts, out)
+        next_time = next((key for key in ("nextUpdate", "nextFundingTime") if key in row), None)
+        if next_time is not None:
+            self._add_funding(listing, row, next_time, venue_ts, recv_ts, out)
         elif row["fundingRate"] != "":
             interval_h = self._metadata_interval(listing, False)
             out.append(self._funding(listing, rate(row["fundingRate"]), interval_h, None, venue_ts, recv_ts))
@@ -311,9 +309,6 @@ class BitgetDecoder(FrameReader):
         catalog.intervals_h[name] = interval_h
         if interval_h != before or catalog.measured_h.get(name, interval_h) is None:
             catalog.measured_h.pop(name, None)
-        known = catalog.listings.get(name)
-        if known is not None and known.interval_h != interval_h:
-            catalog.listings[name] = replace(known, interval_h=interval_h)
         return interval_h
 
     def _delist_absent_of(self, product: str, out: list[Decoded], recv_ts: int) -> None:
@@ -328,7 +323,7 @@ class BitgetDecoder(FrameReader):
 
 def _delivers(row: dict[str, Any]) -> bool:
     """Whether a ticker is of a dated contract."""
-    kind = row.get("symbolType", "1")
-    if type(kind) is bool or str(kind) not in ("1", DELIVERY):
-        raise BadPayload("unknown_shape", f"symbolType {kind!r}"[:80])
-    return str(kind) == DELIVERY or row.get("deliveryTime", "") not in NONE_GIVEN
+    kind, at = echo(row.get("symbolType", PERPETUAL)), row.get("deliveryTime", "")
+    if kind not in (PERPETUAL, DELIVERY):
+        raise BadPayload("unknown_shape", f"symbolType {kind}"[:80])
+    return kind == DELIVERY or (at not in NO_TIME and timestamp_ms(at) > 0)

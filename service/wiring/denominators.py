@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from service.config import problems_of, read_toml
 from service.errors import ConfigError
@@ -27,6 +27,12 @@ class _Entry(BaseModel):
     as_of: datetime
     source: str = Field(min_length=1, max_length=200)
     licence: str = Field(min_length=1, max_length=200)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> _Entry:
+        if "all" in self.reserves and len(self.reserves) > 1:
+            raise ValueError("reserves: either `all` or named exchanges; both would count the same coins twice")
+        return self
 
 
 def load(path: str | Path, symbols: Sequence[str]) -> list[Denominator]:

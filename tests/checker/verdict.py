@@ -111,6 +111,7 @@ class Verdict:
             status = "warming"
         elif sample.coverage < 0.8 or sample.trouble:
             status = "degraded"
+            warming += ["coverage"] if sample.coverage < 0.8 else []  # a reason code, not a warm-up
         else:
             status = "ok"
         tradeable = status == "ok" and not abstain and not self.conflict

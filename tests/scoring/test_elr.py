@@ -241,3 +241,22 @@ def test_spend_of_others_is_banded_by_percentile() -> None:
 def test_a_venue_that_is_not_fresh_does_not_count_whatever_it_carries() -> None:
     venues = (*VENUES[:3], view("gamma", 100.0, fresh=False))
     assert said(readings(sample=consensus(venues=venues)), base())["oi_mcap"]["value"] == 100 * 900 / 20_000
+
+
+def test_zero_open_interest_is_a_value() -> None:
+    values = said(readings(sample=consensus(venues=(view("beta", 0.0),))), base())
+    for name in ("oi_reserve", "oi_mcap"):
+        assert (values[name]["value"], values[name]["reason"]) == (0.0, None)
+        assert (values[name]["by_venue"], values[name]["scope"]["coverage"]) == ({"beta": 0.0}, None)
+
+
+def test_coverage_is_at_most_one() -> None:
+    venues = (view("beta", 300.0, oi_coins_last=299.9999),)
+    assert said(readings(sample=consensus(venues=venues)), base())["oi_reserve"]["scope"]["coverage"] == 1.0
+
+
+def test_a_base_of_nothing_is_no_base_but_a_small_one_is() -> None:
+    values = said(readings(), base(supply=0.0, reserves=(("alpha", 0.0),)))
+    assert [values[name]["reason"] for name in ("oi_reserve", "oi_mcap")] == ["no_denominator", "no_denominator"]
+    values = said(readings(), base(supply=0.5, reserves=(("beta", 0.5),)))
+    assert [values[name]["value"] for name in ("oi_reserve", "oi_mcap")] == [600.0, 200_000.0]

@@ -15,7 +15,7 @@ TROUBLE = ("stale:beta",)
         (readings(), "ok", []),
         (readings(w1m={"ready": False}, w5m={"ready": False}), "ok", []),
         (readings(sample=consensus(coverage=0.8)), "ok", []),
-        (readings(sample=consensus(coverage=0.8 - 1e-12)), "degraded", []),
+        (readings(sample=consensus(coverage=0.8 - 1e-12)), "degraded", ["coverage"]),
         (readings(sample=consensus(trouble=TROUBLE)), "degraded", ["stale:beta"]),
         (readings(w1h={"ready": False}), "warming", ["warming:1h"]),
         (readings(statistics_ready=False), "warming", ["warming:statistics"]),

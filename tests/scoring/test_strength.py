@@ -31,10 +31,13 @@ def test_a_missing_score_neither_ranks_nor_counts() -> None:
 
 
 def test_a_day_later_all_is_forgotten() -> None:
-    strength = Strength()
-    for n in range(400):
+    """Exactly 24 h old is forgotten, one tick less is not."""
+    strength, longer = Strength(), Strength()
+    for n in range(800):
         strength.update(0.1, ticks(n), False)
-    assert strength.update(0.3, ticks(399) + HORIZON_MS, False) is None
+        longer.update(0.1, ticks(n), False)
+    assert strength.update(0.3, ticks(439) + HORIZON_MS, False) == 1.0
+    assert longer.update(0.3, ticks(440) + HORIZON_MS, False) is None
 
 
 def test_reanchor_moves_the_past() -> None:
