@@ -53,8 +53,8 @@ def decode_table(console: Console, repeat: int) -> None:
 
 def tick_table(console: Console, sizes: list[int], ticks: int) -> None:
     table = Table(
-        "symbols", "sample ms", "score ms", "encode ms", "tick in all ms", "us a symbol", "events us each", "orjson floor ms",
-        "ratio to floor",
+        "symbols", "sample ms", "score ms", "encode ms", "tick in all ms", "us a symbol", "events us each",
+        "orjson floor ms", "ratio to floor",
         title="one tick x 4 venues x 3 windows; floor: orjson.dumps of the finished bodies",
     )  # fmt: skip
     venues = Config().venues.enabled()

@@ -323,7 +323,7 @@ class BitgetDecoder(FrameReader):
 
 def _delivers(row: dict[str, Any]) -> bool:
     """Whether a ticker is of a dated contract."""
-    kind, at = echo(row.get("symbolType", PERPETUAL)), row.get("deliveryTime", "")
+    kind, at = echo(row.get("symbolType", PERPETUAL)), row.get("deliveryTime")
     if kind not in (PERPETUAL, DELIVERY):
         raise BadPayload("unknown_shape", f"symbolType {kind}"[:80])
-    return kind == DELIVERY or (at not in NO_TIME and timestamp_ms(at) > 0)
+    return kind == DELIVERY or (at is not None and at not in NO_TIME and timestamp_ms(at) > 0)

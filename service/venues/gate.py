@@ -23,7 +23,7 @@ TICKERS = "futures.tickers"
 INTERVALS_H = (1, 2, 4, 8)
 SETTLES = ("usdt", "btc")
 HEADERS = {"X-Gate-Size-Decimal": "1"}
-INVERSE = "BTC_USD"  # the only contract worth 1 USD; the other _USD ones are quanto, of no fixed number of coins
+INVERSE = "BTC_USD"  # 1 USD each, known without metadata; other _USD names are or were quanto: no number of coins
 CRYPTO = ("", "crypto")  # contract_type of what is no stock, metal, index or currency
 LATE_FUNDING_MS = 600_000  # this long after the announced settlement the schedule is broken
 HISTORY = "funding_rate:"  # context of a funding history: its rows do not name the contract
@@ -281,9 +281,11 @@ class GateDecoder(FrameReader):
         fields = mapping(row, "row")
         if "quanto_multiplier" in fields:
             self._instrument(fields, recv_ts, out)
+        elif any(key in fields for key in UNUSED_FIELDS):
+            return
         elif "contract" in fields and ("total_size" in fields or "mark_price" in fields):
             self._ticker(fields, None, recv_ts, out)
-        elif not any(key in fields for key in UNUSED_FIELDS):
+        else:
             raise BadPayload("unknown_shape", ",".join(list(fields)[:5])[:80])
 
     def _settlements(self, rows: list[Any], recv_ts: int, context: str, out: list[Decoded]) -> None:
@@ -317,11 +319,9 @@ class GateDecoder(FrameReader):
             return
         size = number(row["quanto_multiplier"], 0.0, 1e15)
         inverse = size == 0.0
-        if inverse is not by_name.inverse:
-            if not inverse:
-                raise BadPayload("out_of_bounds", f"quanto_multiplier {size:g} of {name}"[:80])
+        if inverse and not name.endswith("_USD"):
             raise BadPayload("out_of_bounds", f"quanto_multiplier 0 of {name}"[:80])
-        if not inverse and name.endswith("_USD"):
+        if name.endswith("_USD") and not inverse:
             self._refuse(name, recv_ts, out)  # quanto: settled in BTC at a fixed rate
             return
         seconds = row.get("funding_interval", 0)

@@ -76,11 +76,19 @@ def decode(text: str, venue: str = "hyperliquid") -> tuple[int, list[dict[str, A
 
 
 def test_decode_reads_lines_and_exits_3_on_a_broken_one() -> None:
-    good = json.dumps(
-        {"channel": "activeAssetCtx", "data": {"coin": "kPEPE", "ctx": {
-            "funding": "0.00002", "openInterest": "7000.5", "oraclePx": "0.0051", "markPx": "0.0052",
-            "midPx": "0.00515", "premium": "0.001", "prevDayPx": "0.004", "dayNtlVlm": "11", "impactPxs": None, "dayBaseVlm": "12"}}}
-    )  # fmt: skip
+    context = {
+        "funding": "0.00002",
+        "openInterest": "7000.5",
+        "oraclePx": "0.0051",
+        "markPx": "0.0052",
+        "midPx": "0.00515",
+        "premium": "0.001",
+        "prevDayPx": "0.004",
+        "dayNtlVlm": "11",
+        "impactPxs": None,
+        "dayBaseVlm": "12",
+    }
+    good = json.dumps({"channel": "activeAssetCtx", "data": {"coin": "kPEPE", "ctx": context}})
     status, lines = decode(f"{good}\n\n{good[:-9]}\n")
     assert status == 3
     assert [line.get("stream", line.get("error")) for line in lines] == ["mark", "funding", "oi", "bad_payload"]
@@ -147,11 +155,23 @@ def test_serve_without_a_network_stays_up_says_why_and_publishes_no_data(tmp_pat
 def signal_message(symbol: str, ts: int, **changes: Any) -> dict[str, Any]:
     window = {"score": 0.25}
     message: dict[str, Any] = {
-        "type": "signal", "symbol": symbol, "ts": ts, "ttl_ms": 30_000, "status": "ok", "score": -0.5,
-        "confidence": 0.75, "fragility": 0.5, "regime": "crowded_longs", "windows": {"1m": window, "5m": window, "1h": {"score": None}},
-        "elr": [{"percentile": None}, {"percentile": 0.97}], "market": {"price": 91234.5, "funding_8h": 0.0001},
-        "abstain": False, "conflict": True, "transition": {"from": "neutral", "to": "short"}, "direction": "short",
-    }  # fmt: skip
+        "type": "signal",
+        "symbol": symbol,
+        "ts": ts,
+        "ttl_ms": 30_000,
+        "status": "ok",
+        "score": -0.5,
+        "confidence": 0.75,
+        "fragility": 0.5,
+        "regime": "crowded_longs",
+        "windows": {"1m": window, "5m": window, "1h": {"score": None}},
+        "elr": [{"percentile": None}, {"percentile": 0.97}],
+        "market": {"price": 91234.5, "funding_8h": 0.0001},
+        "abstain": False,
+        "conflict": True,
+        "transition": {"from": "neutral", "to": "short"},
+        "direction": "short",
+    }
     return message | changes
 
 

@@ -40,7 +40,9 @@ def test_a_good_file(tmp_path: Path) -> None:
 def test_every_problem_is_listed(tmp_path: Path) -> None:
     path = tmp_path / "d.toml"
     path.write_text(
-        '[BTC]\ncirculating_supply = 0\nsource = ""\nlicence = "x"\n[ETH]\nsource="a"\nlicence="b"\nas_of=2026-01-01T00:00:00Z\nreserves={all=1, okx=1}\n[BCT]\nas_of = 1\n'
+        '[BTC]\ncirculating_supply = 0\nsource = ""\nlicence = "x"\n'
+        '[ETH]\nsource="a"\nlicence="b"\nas_of=2026-01-01T00:00:00Z\nreserves={all=1, okx=1}\n'
+        "[BCT]\nas_of = 1\n"
     )
     with pytest.raises(ConfigError) as caught:
         load(path, ["BTC", "ETH"])

@@ -1,0 +1,92 @@
+"""Real recorded frames of Binance COIN-M against values worked out by hand, for every capture file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from service.model import Control
+from service.venues import VENUES
+from service.venues.binance_coinm import BinanceCoinm
+from service.venues.spec import Catalog
+from tests.venues import test_conformance as common
+from tests.venues.test_conformance import CAPTURES, Row, catalog_of, funding, interest, mark, read, same
+
+NAME = "binance_coinm"
+VENUE = BinanceCoinm()
+
+pytestmark = common.pytestmark
+
+
+@pytest.fixture(scope="module", autouse=True)
+def known() -> Iterator[None]:
+    """The decoding engine looks venues up by name."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(VENUES, NAME, VENUE)
+        yield
+
+
+BTC = ("BTCUSD_PERP", "BTC")
+EXPECTED: dict[str, list[Row]] = {
+    "rest_exchange_info_recent.json": [],
+    "rest_funding_rate_btcusd_perp_2020.json": [
+        funding(*BTC, 0.0001, 8.0, None, 1605513600010, settled=True),
+        funding(*BTC, 0.00025141, 8.0, None, 1605542400000, settled=True),
+        funding(*BTC, 0.0001, 8.0, None, 1605571200000, settled=True),
+        funding(*BTC, 0.0001, 8.0, None, 1605600000000, settled=True),
+        funding(*BTC, 0.0001, 8.0, None, 1605628800008, settled=True),
+    ],
+    "rest_global_long_short_account_ratio_btcusd_2020.json": [],
+    "rest_open_interest_2023.json": [("skipped", "no_mark", "BTCUSD_PERP")],
+    "rest_open_interest_hist_quarter_btcusd_2020.json": [],
+    "rest_premium_index_btcusd_perp_2023.json": [
+        mark(*BTC, 26780.2, 26792.39505234, 1687244113000),
+        funding(*BTC, 0.00006292, None, 1687248000000, 1687244113000),
+    ],
+    "rest_premium_index_pair_btcusd_2020.json": [
+        mark(*BTC, 11354.19919373, 11353.95875, 1602829101010),
+        funding(*BTC, 0.0001, None, 1602835200000, 1602829101010),
+    ],
+    "rest_taker_buy_sell_vol_all_btcusd_2020.json": [],
+    "rest_top_long_short_account_ratio_btcusd_2020.json": [],
+    "ws_ack_2020.json": [],
+    "ws_agg_trade_2021.jsonl": [],
+    "ws_force_order_2020.json": [],
+    "ws_mark_and_index_price_2020.jsonl": [mark(*BTC, None, 9429.39675, 1592265601001)],
+    "ws_mark_price_btcusd_perp_2021.json": [
+        mark(*BTC, 59012.56007222, None, 1617309477000),
+        funding(*BTC, 0.00073689, None, 1617321600000, 1617309477000),
+    ],
+    "ws_trade_2020.json": [],
+}
+
+
+def test_every_capture_file_is_accounted_for() -> None:
+    assert sorted(EXPECTED) == sorted(path.name for path in (CAPTURES / NAME).iterdir())
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_capture(name: str) -> None:
+    same(read(NAME, name), EXPECTED[name])
+
+
+def test_open_interest_with_a_mark() -> None:
+    """6,784,657 contracts of 100 dollars are 678,465,700 dollars, whatever the mark."""
+    _, _, found = read(NAME, "rest_premium_index_btcusd_perp_2023.json", "rest_open_interest_2023.json")
+    same([found], [interest(*BTC, 678_465_700 / 26780.2, 6784657.0, 100 / 26780.2, 1702244982986, derived=True)])
+    assert found["coins"] * 26780.2 == pytest.approx(678_465_700, rel=1e-12)
+
+
+def test_metadata() -> None:
+    catalog = catalog_of(NAME, "rest_exchange_info_recent.json", "exchangeInfo")
+    assert len(catalog.listings) == 24
+    assert catalog.foreign == {"GALAUSD_PERP"}  # PERPETUAL DELIVERING
+    assert all(listing.inverse and listing.trading for listing in catalog.listings.values())
+    sizes = {listing.contract_size for name, listing in catalog.listings.items() if name != "BTCUSD_PERP"}
+    assert (catalog.listings["BTCUSD_PERP"].contract_size, sizes) == (100.0, {10.0})
+
+
+def test_control_frames() -> None:
+    found = VENUE.decoder(Catalog()).decode((CAPTURES / NAME / "ws_ack_2020.json").read_bytes(), 0)
+    assert found == [Control("ack", "1000", "")]
