@@ -8,8 +8,18 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from service.errors import ConfigError
 
@@ -17,16 +27,56 @@ DEFAULT_SYMBOLS = (
     "BTC", "ETH", "SOL", "XRP", "BNB", "DOGE", "ADA", "AVAX", "LINK", "DOT", "LTC",
     "BCH", "TRX", "SUI", "APT", "ARB", "OP", "NEAR", "TON", "HYPE", "1000PEPE",
 )  # fmt: skip
-VENUE_NAMES = ("binance_usdm", "bybit", "okx", "hyperliquid")
+VENUE_NAMES = (
+    "binance_usdm", "binance_coinm", "bybit", "okx", "bitget", "gate", "deribit", "kraken_futures", "bitmex",
+    "hyperliquid", "dydx",
+)  # fmt: skip
+SOCKET_KINDS: dict[str, tuple[str, ...]] = {  # of each venue; a test compares them with the venues' own endpoints
+    "binance_usdm": ("market",),
+    "binance_coinm": ("market",),
+    "bybit": ("linear", "inverse"),
+    "okx": ("public",),
+    "bitget": ("public",),
+    "gate": ("usdt", "btc"),
+    "deribit": ("public",),
+    "kraken_futures": ("public",),
+    "bitmex": ("realtime",),
+    "hyperliquid": ("main",),
+    "dydx": ("indexer",),
+}
 
 Symbol = Annotated[str, Field(pattern=r"^[A-Z0-9]{1,20}$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
+def _address_problem(value: str, *schemes: str) -> str | None:
+    """Why ``value`` is no address of one of the schemes with a host, or None."""
+    wanted = " or ".join(f"{scheme}://" for scheme in schemes)
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname, parts.port  # a port that is none raises
+    except ValueError:
+        return f"is no {wanted} address: its host or port is wrong"
+    if parts.scheme not in schemes or any(letter.isspace() for letter in value):
+        return f"is no {wanted} address"
+    return None if host else f"has no host; expected a {wanted} address"
+
+
+def _http_address(value: str) -> str:
+    problem = _address_problem(value, "http", "https")
+    if problem is not None:
+        shown = value.rpartition("@")[2]  # a proxy's password stays out of logs
+        raise PydanticCustomError("judgement", "{text}", {"text": problem, "shown": shown})
+    return value
+
+
+HttpAddress = Annotated[str, AfterValidator(_http_address)]
+
+
 class Section(BaseModel):
     """A table of the file: unknown keys are refused, values are not coerced, nothing changes after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False)
 
 
 class ServiceSection(Section):
@@ -68,6 +118,13 @@ class FeedSection(Section):
     )
     ping_s: float = Field(20.0, gt=0, strict=False, description="Ping interval and pong deadline of a client, seconds.")
 
+    @field_validator("host")
+    @classmethod
+    def _some_host(cls, value: str) -> str:
+        if value == "" or any(letter.isspace() for letter in value):
+            raise ValueError("an address or host name is needed; 127.0.0.1 for this machine only")
+        return value
+
 
 class MarketSection(Section):
     """When an input counts."""
@@ -98,6 +155,11 @@ class MarketSection(Section):
     )
 
 
+def _problem(where: tuple[str, ...], text: str, value: object) -> InitErrorDetails:
+    """A problem at a place below the value that is judged."""
+    return InitErrorDetails(type=PydanticCustomError("judgement", "{text}", {"text": text}), loc=where, input=value)
+
+
 class VenueSection(Section):
     """One venue."""
 
@@ -106,7 +168,7 @@ class VenueSection(Section):
         default_factory=dict,
         description="WebSocket base addresses that replace the venue's own, by socket kind.",
     )
-    rest: str | None = Field(None, description="HTTP base address that replaces the venue's own.")
+    rest: HttpAddress | None = Field(None, description="HTTP base address that replaces the venue's own.")
     oi_poll_s: float = Field(
         10.0,
         ge=1,
@@ -115,23 +177,42 @@ class VenueSection(Section):
         description="Cadence of open interest where only HTTP offers it, if the budget allows.",
     )
 
-    @model_validator(mode="after")
-    def _addresses(self) -> VenueSection:
-        for kind, url in self.ws.items():
-            if not url.startswith(("ws://", "wss://")):
-                raise ValueError(f"ws.{kind}: {url!r} is not a ws:// or wss:// address")
-        if self.rest is not None and not self.rest.startswith(("http://", "https://")):
-            raise ValueError(f"rest: {self.rest!r} is not an http:// or https:// address")
-        return self
+
+def _off() -> VenueSection:
+    """Decoded and tested against recorded frames, but not yet simulated and fault-tested: on only where asked for."""
+    return VenueSection(enabled=False)
 
 
 class VenuesSection(Section):
     """The venues, in the fixed order in which they are summed."""
 
     binance_usdm: VenueSection = Field(default_factory=VenueSection, description="Binance USD-M futures.")
+    binance_coinm: VenueSection = Field(default_factory=_off, description="Binance COIN-M futures.")
     bybit: VenueSection = Field(default_factory=VenueSection, description="Bybit V5 linear and inverse perpetuals.")
     okx: VenueSection = Field(default_factory=VenueSection, description="OKX v5 perpetual swaps.")
+    bitget: VenueSection = Field(default_factory=_off, description="Bitget USDT, USDC and coin futures.")
+    gate: VenueSection = Field(default_factory=_off, description="Gate USDT and BTC settled futures.")
+    deribit: VenueSection = Field(default_factory=_off, description="Deribit perpetuals.")
+    kraken_futures: VenueSection = Field(default_factory=_off, description="Kraken Futures perpetuals.")
+    bitmex: VenueSection = Field(default_factory=_off, description="BitMEX perpetuals.")
     hyperliquid: VenueSection = Field(default_factory=VenueSection, description="Hyperliquid main dex.")
+    dydx: VenueSection = Field(default_factory=_off, description="dYdX v4 perpetuals.")
+
+    @field_validator("*")
+    @classmethod
+    def _sockets(cls, value: VenueSection, info: ValidationInfo) -> VenueSection:
+        """A misspelt kind would be ignored, and its data would come from the venue's own address instead."""
+        assert info.field_name is not None
+        kinds = SOCKET_KINDS[info.field_name]
+        problems = []
+        for kind, url in value.ws.items():
+            if kind not in kinds:
+                problems.append(_problem(("ws", kind), f"no socket of this venue; it has {', '.join(kinds)}", url))
+            elif (problem := _address_problem(url, "ws", "wss")) is not None:
+                problems.append(_problem(("ws", kind), problem, url))
+        if problems:
+            raise ValidationError.from_exception_data(cls.__name__, problems)
+        return value
 
     def enabled(self) -> tuple[str, ...]:
         return tuple(name for name in VENUE_NAMES if self.of(name).enabled)
@@ -145,7 +226,7 @@ class VenuesSection(Section):
 class NetworkSection(Section):
     """How links behave towards every venue."""
 
-    proxy: str | None = Field(None, description="HTTP proxy for all venue traffic, e.g. http://proxy:3128.")
+    proxy: HttpAddress | None = Field(None, description="HTTP proxy for all venue traffic, e.g. http://proxy:3128.")
     open_timeout_s: float = Field(10.0, gt=0, le=120, strict=False, description="Deadline of a connection attempt.")
     backoff_cap_s: float = Field(60.0, ge=1, le=600, strict=False, description="Longest pause between attempts.")
     healthy_s: float = Field(
@@ -158,7 +239,9 @@ class DenominatorsSection(Section):
 
     file: str | None = Field(
         None,
-        description="Operator file with circulating supply and exchange reserves (docs/denominators.md).",
+        min_length=1,
+        description="Operator file with circulating supply and exchange reserves (docs/denominators.md); "
+        "a relative path starts at this file's folder.",
     )
 
 
@@ -179,20 +262,29 @@ class Config(Section):
     denominators: DenominatorsSection = Field(default_factory=DenominatorsSection)
     metrics: MetricsSection = Field(default_factory=MetricsSection)
 
-    @model_validator(mode="after")
-    def _some_venue(self) -> Config:
-        if not self.venues.enabled():
-            raise ValueError("venues: at least one venue must be enabled")
-        return self
+    @field_validator("venues")
+    @classmethod
+    def _enough_venues(cls, venues: VenuesSection, info: ValidationInfo) -> VenuesSection:
+        """A field's validator, not the model's: that would say nothing as long as another section has a problem."""
+        count = len(venues.enabled())
+        if count == 0:
+            raise ValueError("at least one venue must be enabled")
+        market = info.data.get("market")  # absent when it has problems of its own
+        if market is not None and market.min_venues > count:
+            text = f"more than the {count} enabled venue{'s' if count > 1 else ''}: no symbol would ever have data"
+            context = {"text": text, "path": "market.min_venues", "shown": market.min_venues}
+            raise PydanticCustomError("judgement", "{text}", context)
+        return venues
 
 
 def problems_of(error: ValidationError) -> list[str]:
     """One ``path: what is wrong (value)`` line per problem."""
     lines = []
     for item in error.errors(include_url=False):
-        path = ".".join(str(part) for part in item["loc"]) or "(file)"
+        context = item.get("ctx", {})
+        path = context.get("path") or ".".join(str(part) for part in item["loc"]) or "(file)"
         message = item["msg"].removeprefix("Value error, ")
-        shown = item.get("input")
+        shown = context.get("shown", item.get("input"))
         suffix = "" if isinstance(shown, dict | BaseModel | list | tuple) else f" (got {shown!r})"[:80]
         lines.append(f"{path}: {message}{suffix}")
     return lines
@@ -219,8 +311,17 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 
 
 def load(path: str | Path | None) -> Config:
-    """The configuration from a file, or the defaults when ``path`` is None."""
-    return Config() if path is None else parse(read_toml(path))
+    """The configuration from a file, or the defaults when ``path`` is None.
+
+    A relative ``denominators.file`` becomes absolute, from the file's folder: it means the same wherever we start.
+    """
+    if path is None:
+        return Config()
+    config = parse(read_toml(path))
+    if config.denominators.file is None:
+        return config
+    file = Path(path).absolute().parent / config.denominators.file
+    return config.model_copy(update={"denominators": config.denominators.model_copy(update={"file": str(file)})})
 
 
 def render(section: BaseModel | None = None, path: str = "") -> str:

@@ -60,7 +60,7 @@ class SortedWindow(Stateful):
     """
 
     STATE = ("_oldest", "_order", "_shift", "_values")
-    __slots__ = ("_middle", "_oldest", "_order", "_shift", "_values", "span")
+    __slots__ = ("_from_left", "_middle", "_oldest", "_order", "_shift", "_values", "span")
 
     def __init__(self, span: int = DAY_MINUTES) -> None:
         if not 1 <= span <= 65_535:
@@ -71,6 +71,7 @@ class SortedWindow(Stateful):
         self._oldest = 0  # minute of the oldest value, if there is any
         self._shift = 0
         self._middle: tuple[float, float] | None = None  # median and MAD, until the values change
+        self._from_left = 0  # where the last search of the MAD ended: where the next one begins
 
     def __len__(self) -> int:
         return len(self._order)
@@ -130,6 +131,8 @@ class SortedWindow(Stateful):
     def rank(self, x: float) -> tuple[int, int]:
         """How many values are below ``x``, and how many equal it."""
         below = self.below(x)
+        if below == len(self._order) or self.nth(below) != x:
+            return below, 0  # most values occur once: no second search
         return below, self.upto(x) - below
 
     def rank_magnitude(self, x: float) -> tuple[int, int]:
@@ -162,18 +165,25 @@ class SortedWindow(Stateful):
 
     def _mad(self, median: float) -> float:
         # Deviations rise from the middle to both sides: two sorted runs. The k smallest of both take some i from
-        # the left one; i is found by bisection, and the k-th and the next stand at its edge.
+        # the left one; i is found by bisection, and the k-th and the next stand at its edge. From one minute to the next
+        # i hardly moves: the first steps go out from the last one, doubling.
         values, order, count = self._values, self._order, len(self._order)
         middle = count // 2
         k = (count + 1) // 2
         low, high = max(0, k - (count - middle)), min(k, middle)
+        i, reach = self._from_left, 1
         while low < high:
-            i = (low + high) // 2
+            if not low <= i < high:
+                i = (low + high) // 2
             right = values[order[middle + k - i - 1]] - median if k - i > 0 else -1.0
             if right > median - values[order[middle - 1 - i]]:
                 low = i + 1
+                i = low + reach
             else:
                 high = i
+                i = high - 1 - reach
+            reach *= 2
+        self._from_left = low
         left_last = median - values[order[middle - low]] if low > 0 else -1.0
         right_last = values[order[middle + k - low - 1]] - median if k - low > 0 else -1.0
         kth = max(left_last, right_last)

@@ -8,6 +8,7 @@ from collections import Counter
 
 import aiohttp
 
+from service.clock import ServiceClock
 from service.config import Config, load
 from service.model import Endpoints
 from service.venues.spec import Venue
@@ -18,7 +19,7 @@ TIMEOUT_S = 10.0
 
 def run(options: argparse.Namespace) -> int:
     config = load(options.file)
-    denominators = denominators_of(config)
+    denominators = denominators_of(config, ServiceClock().now_ms())
     print(f"configuration: ok ({options.file if options.file is not None else 'defaults'})")
     print(f"symbols: {len(config.service.symbols)}, venues: {', '.join(config.venues.enabled())}")
     print(

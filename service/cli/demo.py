@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import logging
 import random
+import socket
 import sys
 
 from rich.console import Console
@@ -14,19 +15,24 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from service.cli.running import run_until_stopped
 from service.clock import ServiceClock
 from service.config import Config, load
-from service.errors import ConfigError
+from service.errors import ConfigError, PublishError
 from service.simulation import MarketModel, SimulatedVenues, denominators
 from service.wiring.demo import drive_past, start_of_past
 from service.wiring.engine import Engine
-from service.wiring.service import Outputs, Service, new_epoch
+from service.wiring.outputs import open_outputs
+from service.wiring.service import Service, new_epoch
 from service.wiring.setup import rules_of, venues_of
 
 log = logging.getLogger(__name__)
+
+SIMULATED = ("binance_usdm", "bybit", "okx", "hyperliquid")
 
 
 def run(options: argparse.Namespace) -> int:
     config = _config(options)
     logging.getLogger().setLevel(config.service.log_level.upper())
+    outputs = open_outputs(options.record, options.signals)
+    _probe(config)
     rng = random.Random(options.seed)
     clock = ServiceClock()
     begin = start_of_past(clock.now_ms())
@@ -50,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
                 clock=clock,
                 rng=rng,
                 epoch=new_epoch(clock.now_ms(), rng),
-                outputs=Outputs(options.record, options.signals),
+                outputs=outputs,
             )
             await service.run(stop)
         finally:
@@ -62,11 +68,29 @@ def run(options: argparse.Namespace) -> int:
 
 def _config(options: argparse.Namespace) -> Config:
     config = load(options.config)
+    real = {name: config.venues.of(name).model_copy(update={"enabled": False}) for name in config.venues.enabled()}
+    simulated = {name: part.model_copy(update={"enabled": True}) for name, part in real.items() if name in SIMULATED}
+    if not simulated:
+        raise ConfigError([f"venues: none of the simulated ones is enabled; these are {', '.join(SIMULATED)}"])
+    config = config.model_copy(update={"venues": config.venues.model_copy(update={**real, **simulated})})
     if options.port is None:
         return config
     if not 0 <= options.port <= 65535:
         raise ConfigError([f"--port {options.port}: between 0 and 65535"])
     return config.model_copy(update={"feed": config.feed.model_copy(update={"port": options.port})})
+
+
+def _probe(config: Config) -> None:
+    """A taken port is worth saying before half a minute of warming up."""
+    host, port = config.feed.host, config.feed.port
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise PublishError(
+                f"cannot listen on {host}:{port}: {error.strerror}; stop what runs there, or choose another with --port"
+            ) from None
 
 
 def _drive(engine: Engine, model: MarketModel, begin: int, clock: ServiceClock) -> None:

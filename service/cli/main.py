@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
         "One frame a line (or one JSON document) in, one observation a line out, in coins and fractions per 8 h.\n"
         "Exit status 3 when a frame was broken.",
     )
-    decode.add_argument("venue", metavar="VENUE", help="binance_usdm, bybit, okx or hyperliquid")
+    decode.add_argument("venue", metavar="VENUE", help="binance_usdm, bybit, okx, ...: `elr venues` lists them")
     decode.add_argument(
         "file", metavar="FILE", nargs="?", default="-", help="file to read; - or nothing is standard input"
     )
@@ -143,3 +143,6 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         sys.stderr.close()
         return DONE
+    except OSError as error:
+        print(f"elr: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+        return FAILED

@@ -15,10 +15,11 @@ from service.metrics import Metrics
 from service.model import Event
 from service.tapes import Header, Record, TapeWriter
 from service.venues.health import VenueHealth
+from service.wiring.clock_watch import ClockWatch
 from service.wiring.denominators import to_plain
 from service.wiring.intake import Intake
 from service.wiring.setup import denominators_of, endpoints_of, venues_of
-from service.wiring.venue_runner import runners
+from service.wiring.venue_runner import keep, runners
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,8 @@ PROGRESS_S = 10.0
 
 def run(options: argparse.Namespace) -> int:
     config = load(options.config)
-    denominators = denominators_of(config)
+    logging.getLogger().setLevel(config.service.log_level.upper())
+    denominators = denominators_of(config, ServiceClock().now_ms())
     clock = ServiceClock()
     writer = TapeWriter(options.out)
     rng = random.Random()
@@ -60,7 +62,8 @@ def run(options: argparse.Namespace) -> int:
         async with asyncio.TaskGroup() as group:
             health = {name: VenueHealth(name) for name in venues}
             started = runners(config, venues, endpoints, intake, clock, rng, health)
-            tasks = [group.create_task(runner.run(), name=f"venue:{name}") for name, runner in started.items()]
+            tasks = [group.create_task(keep(name, runner), name=f"venue:{name}") for name, runner in started.items()]
+            tasks.append(group.create_task(_watch(clock, writer), name="clock"))
             while not stop.is_set():
                 try:
                     await asyncio.wait_for(stop.wait(), PROGRESS_S)
@@ -81,3 +84,15 @@ def run(options: argparse.Namespace) -> int:
         return 1
     log.info("recorded frames=%d to %s", frames, options.out)
     return 0
+
+
+async def _watch(clock: ServiceClock, writer: TapeWriter) -> None:
+    """A stepped wall clock goes on the tape, as in a live run."""
+    watch = ClockWatch(clock)
+    while True:
+        await asyncio.sleep(1.0)
+        shift = watch.second()
+        if shift is not None:
+            log.warning("wall clock stepped by %+d ms: re-anchored", shift)
+            now = clock.now_ms()
+            writer.record(Record("r", now, shift_ms=shift, sampled_ms=now - shift))

@@ -14,18 +14,22 @@ from service.cli.running import run_until_stopped
 from service.errors import ConfigError
 from service.model import Tick
 from service.publishing import Feed
-from service.tapes import Record
+from service.wiring.engine import TICK_MS
+from service.wiring.outputs import write_signals
 from service.wiring.replay import Run, replay
-from service.wiring.service import new_epoch, write_signals
+from service.wiring.service import STATUS_EVERY_MS, new_epoch
 from service.wiring.views import LiveViews
 
 log = logging.getLogger(__name__)
 
 PROGRESS_EVERY_TICKS = 360
+TURN_S = 0.01  # the event loop gets a turn after this much replaying
 
 
 def run(options: argparse.Namespace) -> int:
     speed = _speed(options.speed)
+    if options.port is not None and not 0 <= options.port <= 65535:
+        raise ConfigError([f"--port {options.port}: between 0 and 65535"])
     if not options.tape.exists():
         raise ConfigError([f"{options.tape}: no such tape"])
     target = options.signals if options.signals is not None else (None if options.port is not None else "-")
@@ -35,6 +39,8 @@ def run(options: argparse.Namespace) -> int:
             _straight(options.tape, out)
         else:
             run_until_stopped(lambda stop: _paced(options.tape, out, speed, options.port, stop))
+        if out is not None:
+            out.flush()
     finally:
         if out is not None and out is not sys.stdout.buffer:
             out.close()
@@ -82,61 +88,73 @@ def _straight(tape: Path, out: IO[bytes] | None) -> None:
 
 
 async def _paced(tape: Path, out: IO[bytes] | None, speed: float | None, port: int | None, stop: asyncio.Event) -> None:
+    """The tape at ``speed``, with or without a feed; the event loop gets its turn whatever the speed."""
     loop = asyncio.get_running_loop()
-    feed: Feed | None = None
-    started_s = loop.time()
-    first_ms: int | None = None
+    served: _Served | None = None
+    started_s = turn_s = loop.time()
+    first_ms = 0
     current: Run | None = None
     try:
         for run, record, published in replay(tape, _told):
-            if stop.is_set():
-                return
             if run is not current:
                 current, first_ms, started_s = run, record.ts, loop.time()
                 if port is not None:
-                    if feed is not None:
-                        await feed.drain()
-                    feed = await _feed(run, port)
-            if speed is not None and first_ms is not None:
+                    if served is not None:
+                        await served.feed.drain()
+                    served = await _Served.start(run, port)
+            if speed is not None:
                 due_s = started_s + (record.ts - first_ms) / 1000 / speed
                 while (wait := due_s - loop.time()) > 0 and not stop.is_set():  # noqa: ASYNC110 - paced by a clock
                     await asyncio.sleep(min(wait, 0.2))
-            elif record.kind == "p":
+            if loop.time() - turn_s > TURN_S:
                 await asyncio.sleep(0)
-            _emit(published, out, feed, run, record)
+                turn_s = loop.time()
+            if stop.is_set():
+                return
+            for tick in published:
+                if out is not None:
+                    write_signals(out, tick.signals)
+            if served is not None:
+                served.show(published)
         log.info("end of tape")
-        if feed is not None:
-            log.info("the feed stays up with the last state; stop it with Ctrl-C")
-            await stop.wait()
+        if served is not None and current is not None:
+            log.info("the feed stays up, not ready, while its last values expire; stop it with Ctrl-C")
+            served.feed.set_ready(False)
+            while not stop.is_set():
+                await asyncio.sleep(1.0)
+                current.clock.now += 1000
     finally:
-        if feed is not None:
-            await feed.drain()
+        if served is not None:
+            await served.feed.drain()
 
 
-async def _feed(run: Run, port: int) -> Feed:
-    config = run.config.model_copy(update={"feed": run.config.feed.model_copy(update={"port": port})})
-    views = LiveViews(config, "replay", run.engine, run.intake, {}, run.clock)
-    rng = random.Random()
-    feed = Feed(
-        config.feed,
-        "replay",
-        config.service.symbols,
-        new_epoch(run.header.created_ms, rng),
-        "elr/replay",
-        run.clock,
-        run.metrics,
-        views,
-    )
-    bound = await feed.start()
-    log.info("replay on ws://%s:%d/v1/stream", config.feed.host, bound)
-    return feed
+class _Served:
+    """A replayed run as a feed: what the live run published, with the same samples and announcements in between."""
 
+    def __init__(self, run: Run, feed: Feed, views: LiveViews) -> None:
+        self.feed = feed
+        self._run = run
+        self._views = views
+        self._published_ms = 0
+        self._status_ms = 0
 
-def _emit(published: list[Tick], out: IO[bytes] | None, feed: Feed | None, run: Run, record: Record) -> None:
-    for tick in published:
-        if out is not None:
-            write_signals(out, tick.signals)
-        if feed is not None:
-            feed.publish_tick(tick, 0)
-            feed.publish_market(run.engine.samples)
-            feed.set_ready(True)
+    @classmethod
+    async def start(cls, run: Run, port: int) -> _Served:
+        config = run.config.model_copy(update={"feed": run.config.feed.model_copy(update={"port": port})})
+        views = LiveViews(config, "replay", run.engine, run.intake, {}, run.clock)
+        epoch = new_epoch(run.header.created_ms, random.Random())
+        feed = Feed(config.feed, "replay", config.service.symbols, epoch, "elr/replay", run.clock, run.metrics, views)
+        bound = await feed.start()
+        log.info("replay on ws://%s:%d/v1/stream", config.feed.host, bound)
+        return cls(run, feed, views)
+
+    def show(self, published: list[Tick]) -> None:
+        for tick in published:
+            missed = 0 if self._published_ms == 0 else max(0, (tick.ts - self._published_ms) // TICK_MS - 1)
+            self._published_ms = tick.ts
+            self.feed.publish_tick(tick, missed)
+            self.feed.set_ready(True)
+        self.feed.publish_market(self._run.engine.samples)
+        if self._run.clock.now - self._status_ms >= STATUS_EVERY_MS:
+            self._status_ms = self._run.clock.now
+            self.feed.publish_status(self._views.status())

@@ -11,7 +11,8 @@ from service.cli.running import run_until_stopped
 from service.clock import ServiceClock
 from service.config import load
 from service.wiring.engine import Engine
-from service.wiring.service import Outputs, Service, new_epoch
+from service.wiring.outputs import open_outputs
+from service.wiring.service import Service, new_epoch
 from service.wiring.setup import denominators_of, endpoints_of, rules_of, venues_of
 
 log = logging.getLogger(__name__)
@@ -20,11 +21,12 @@ log = logging.getLogger(__name__)
 def run(options: argparse.Namespace) -> int:
     config = load(options.config)
     logging.getLogger().setLevel(config.service.log_level.upper())
-    denominators = denominators_of(config)
+    denominators = denominators_of(config, ServiceClock().now_ms())
     if not denominators:
         log.warning(
             "no denominators file: oi_reserve and oi_mcap stay null; set denominators.file, see docs/denominators.md"
         )
+    outputs = open_outputs(options.record, options.signals)
     rng = random.Random()
     clock = ServiceClock()
     engine = Engine(config.service.symbols, rules_of(config), config.market, denominators)
@@ -40,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
             clock=clock,
             rng=rng,
             epoch=new_epoch(clock.now_ms(), rng),
-            outputs=Outputs(options.record, options.signals),
+            outputs=outputs,
         )
         await service.run(stop)
 

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from rich.console import Console
 from rich.table import Table
 
 from service.config import load
-from service.wiring.setup import endpoints_of, rules_of, venues_of
+from service.venues import VENUES
+
+PIPED_WIDTH = 140
 
 
 def run(options: argparse.Namespace) -> int:
     config = load(None)
-    endpoints = endpoints_of(config)
-    rules = {item.venue: item for item in rules_of(config)}
-    grid = Table("venue", "exchange", "addresses", "max age: mark / funding / oi", "limits")
-    for name, venue in venues_of(config).items():
-        rule, limits = rules[name], venue.limits
+    grid = Table("venue", "exchange", "on by default", "addresses", "max age: mark / funding / oi", "limits")
+    for name, venue in VENUES.items():
+        section = config.venues.of(name)
+        rule, limits = venue.rules_for(section.oi_poll_s), venue.limits
         ages = " / ".join(f"{item.max_age_ms / 1000:g} s" for item in (rule.mark, rule.funding, rule.oi))
         grid.add_row(
             name,
             rule.exchange,
-            "\n".join([*endpoints[name].ws.values(), endpoints[name].rest]),
+            "yes" if section.enabled else "no",
+            "\n".join([*venue.endpoints.ws.values(), venue.endpoints.rest]),
             ages,
-            f"{limits.connects} connects / {limits.connect_period_s:g} s\n{limits.max_topics} topics a socket\n"
-            f"{limits.rest_weight:g} weight / {limits.rest_period_s:g} s",
+            f"{limits.connects} connects / {limits.connect_period_s:g} s, {limits.max_topics} topics a socket,\n"
+            f"HTTP weight {limits.rest_weight:g} / {limits.rest_period_s:g} s",
         )
-    Console(soft_wrap=False).print(grid)
+    Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(grid)
     return 0

@@ -6,6 +6,8 @@ import argparse
 import asyncio
 import sys
 import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
@@ -13,57 +15,117 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
-from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidHandshake, InvalidURI, WebSocketException
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidMessage, InvalidStatus, InvalidURI, WebSocketException
 
 from service.errors import ConfigError
 
+VERSION = 1
 RETRY_S = 3.0
+HELLO_S = 5.0  # the feed speaks first, at once
 QUIET_S = 25.0  # heartbeats come every 10 s: this long without any message is a dead connection
 
 
+class NotAFeed(Exception):
+    """The peer does not speak the feed's protocol; its text says how that showed."""
+
+
 class Board:
-    """The latest signal of every symbol and how the connection stands. Times in epoch ms."""
+    """The latest signal of every symbol and how the connection stands. Times in epoch ms.
+
+    ``unknown``: names asked for that the feed does not have. ``feed_ms``: the latest time the feed said it has.
+    """
 
     def __init__(self, url: str, symbols: list[str] | None) -> None:
         self.url = url
         self.symbols = symbols
+        self.unknown: list[str] = []
         self.signals: dict[str, dict[str, Any]] = {}
-        self.source = "?"
+        self.greeted = False
+        self.connected = False
         self.connection = "connecting"
-        self.tick_ms = 0
+        self.source = "?"
+        self.feed_ms = 0
+        self._epoch: object = None
 
     def take(self, message: dict[str, Any]) -> list[str] | None:
-        """Apply one message; a hello answers with the channels to subscribe to."""
+        """Apply one message; a hello answers with the channels to subscribe to. Raises :exc:`NotAFeed`."""
         kind = message.get("type")
         if kind == "hello":
-            self.source = str(message.get("source"))
-            known = [str(symbol) for symbol in message.get("symbols", [])]
-            if self.symbols is None:
-                wanted = known
-            else:
-                wanted = [symbol for symbol in self.symbols if symbol in known]
-                if not wanted:
-                    raise ConfigError([f"--symbols: the feed has none of these; it has {' '.join(known)}"])
-            self.connection = "connected"
-            return [f"signal.{symbol}" for symbol in wanted]
+            return self._greet(message)
         if kind == "signal":
+            try:
+                row(message)  # a table or a line that cannot be made must not be met while drawing
+                self.line(message, 0)
+                self.feed_ms = max(self.feed_ms, int(message["ts"]), int(message["sent_ts"]))
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise NotAFeed(f"a signal message of another shape ({type(error).__name__}: {error})") from None
             self.signals[str(message["symbol"])] = message
-        elif kind == "tick":
-            self.tick_ms = int(message["ts"])
+        elif kind in ("tick", "heartbeat"):
+            ts = message.get("ts")
+            if type(ts) is not int:
+                raise NotAFeed(f"a {kind} without a time")
+            self.feed_ms = max(self.feed_ms, ts)
         elif kind == "notice":
             self.connection = f"the service says: {message.get('code')}"
         return None
 
-    def fresh(self, signal: dict[str, Any], now_ms: float) -> bool:
-        return bool(now_ms <= signal["ts"] + signal["ttl_ms"])
+    def _greet(self, hello: dict[str, Any]) -> list[str]:
+        symbols, source = hello.get("symbols"), hello.get("source")
+        if hello.get("v") != VERSION or type(symbols) is not list or type(source) is not str:
+            raise NotAFeed(f"its hello is not one of version {VERSION}")
+        known = [str(symbol) for symbol in symbols]
+        asked = list(dict.fromkeys(self.symbols or ()))
+        self.unknown = [symbol for symbol in asked if symbol not in known]
+        if asked and len(self.unknown) == len(asked):
+            raise ConfigError([f"--symbols: the feed has none of these; it has {' '.join(known)}"])
+        if hello.get("epoch") != self._epoch:  # another run: its clock may be another too
+            self._epoch = hello.get("epoch")
+            self.signals.clear()
+            self.feed_ms = 0
+        self.source = source
+        self.greeted = self.connected = True
+        self.connection = "connected"
+        if self.symbols is None:
+            return ["signal.*"]
+        return [f"signal.{symbol}" for symbol in asked if symbol in known]
+
+    def lost(self, why: str) -> None:
+        self.connected = False
+        self.connection = f"not connected ({why}); trying again. Is the service running? (elr demo)"
+
+    def fresh(self, signal: dict[str, Any], wall_ms: float) -> bool:
+        """Within its time to live: by the wall clock when live; else by the feed's clock, which stops with the feed."""
+        end_ms: float = signal["ts"] + signal["ttl_ms"]
+        if self.source == "live":
+            return wall_ms <= end_ms
+        return self.connected and self.feed_ms <= end_ms
+
+    def line(self, signal: dict[str, Any], wall_ms: float) -> str:
+        """One plain line for pipes: space-separated key=value, values as in JSON."""
+        shown = {
+            name: signal[name]
+            for name in ("symbol", "ts", "status", "score", "confidence", "fragility", "regime", "direction")
+        }
+        shown["source"] = self.source
+        shown["tradeable"] = signal["tradeable"]
+        shown["stale"] = not self.fresh(signal, wall_ms)
+        return " ".join(f"{key}={_word(value)}" for key, value in shown.items())
 
 
-def table(board: Board, width: int, now_ms: float) -> Table:
+def _word(value: object) -> str:
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def table(board: Board, width: int, wall_ms: float) -> Table:
     """The board as a table; narrow terminals drop the columns at the right."""
     title = Text(f"ELR signals  {board.url}  ", style="bold")
     title.append(f" {board.source.upper()} ", style="black on yellow" if board.source != "live" else "black on green")
     title.append(f"  {board.connection}", style="dim" if board.connection == "connected" else "bold red")
+    if board.unknown:
+        title.append(f"  not in the feed: {' '.join(board.unknown)}", style="bold red")
     grid = Table(title=title, title_justify="left", expand=False, pad_edge=False)
     names = [
         "symbol",
@@ -88,7 +150,7 @@ def table(board: Board, width: int, now_ms: float) -> Table:
     for symbol in sorted(board.signals, key=lambda name: list(board.signals).index(name)):
         signal = board.signals[symbol]
         cells = row(signal)
-        if not board.fresh(signal, now_ms):
+        if not board.fresh(signal, wall_ms):
             grid.add_row(*[Text(symbol), Text("STALE", style="bold red"), *[Text("-", style="dim")] * (count - 2)])
         else:
             grid.add_row(*cells[:count])
@@ -139,38 +201,83 @@ def _regime_style(regime: str | None) -> str:
     }.get(regime or "", "")
 
 
-def line(signal: dict[str, Any]) -> str:
-    """One plain line for pipes: space-separated key=value."""
-    shown = {
-        name: signal[name]
-        for name in ("symbol", "ts", "status", "score", "confidence", "fragility", "regime", "direction")
-    }
-    return " ".join(f"{key}={'null' if value is None else value}" for key, value in shown.items())
-
-
-async def _follow(board: Board, changed: asyncio.Event, on_signal: Any) -> None:
+async def _follow(board: Board, changed: asyncio.Event, on_signal: Callable[[dict[str, Any]], None]) -> None:
+    """Keep the board up to date for ever. :exc:`ConfigError` when there has never been a feed at the address."""
     while True:
         try:
-            async with connect(board.url, max_size=1 << 20, open_timeout=5, proxy=None) as socket:
-                while True:
-                    message = orjson.loads(await asyncio.wait_for(socket.recv(), QUIET_S))
-                    channels = board.take(message)
-                    if channels is not None:
-                        await socket.send(orjson.dumps({"op": "subscribe", "id": 1, "channels": channels}).decode())
-                    if message.get("type") == "signal":
-                        on_signal(message)
-                    changed.set()
+            await _connection(board, changed, on_signal)
         except BrokenPipeError:  # the reader of our lines went away; a lost feed says ConnectionClosed
             raise
         except InvalidURI:
             raise ConfigError([f"{board.url}: not a WebSocket address, e.g. ws://127.0.0.1:8080/v1/stream"]) from None
-        except (OSError, TimeoutError, WebSocketException, InvalidHandshake) as error:
-            why = "no answer" if isinstance(error, TimeoutError) else (str(error) or type(error).__name__)
-            board.connection = f"not connected ({why}); trying again. Is the service running? (elr demo)"
-            changed.set()
-            if not sys.stdout.isatty():
-                print(f"elr watch: {board.connection}", file=sys.stderr)
+        except NotAFeed as error:
+            if not board.greeted:
+                raise ConfigError([f"not an ELR feed: {board.url}: {error}"]) from None
+            board.lost(str(error))  # it was one before: a proxy's page while the service restarts
+        except TimeoutError:
+            board.lost("no answer")
+        except (OSError, WebSocketException) as error:
+            board.lost(str(error) or type(error).__name__)
+        changed.set()
+        _warn(board.connection)
         await asyncio.sleep(RETRY_S)
+
+
+async def _connection(board: Board, changed: asyncio.Event, on_signal: Callable[[dict[str, Any]], None]) -> None:
+    """One connection, until it is lost or shows not to be a feed."""
+    loop = asyncio.get_running_loop()
+    async with _connect(board.url) as socket:
+        hello_until_s: float | None = loop.time() + HELLO_S
+        while True:
+            try:
+                wait_s = QUIET_S if hello_until_s is None else hello_until_s - loop.time()
+                message = _object(await asyncio.wait_for(socket.recv(), wait_s))
+            except TimeoutError:
+                if hello_until_s is not None:
+                    raise NotAFeed(f"no hello within {HELLO_S:g} s") from None
+                raise
+            channels = board.take(message)
+            if channels is not None:
+                hello_until_s = None
+                if board.unknown:
+                    _warn(f"--symbols: not in the feed: {' '.join(board.unknown)}")
+                await socket.send(orjson.dumps({"op": "subscribe", "id": 1, "channels": channels}).decode())
+            if message.get("type") == "signal":
+                on_signal(message)
+            changed.set()
+
+
+@asynccontextmanager
+async def _connect(url: str) -> AsyncIterator[ClientConnection]:
+    """An open socket. :exc:`NotAFeed` when the peer refuses the upgrade for good or does not speak HTTP."""
+    try:
+        socket = await connect(url, max_size=1 << 20, open_timeout=5, close_timeout=1, proxy=None)
+    except InvalidStatus as error:
+        if error.response.status_code < 500:
+            raise NotAFeed(f"HTTP {error.response.status_code}") from None
+        raise
+    except InvalidMessage as error:
+        if isinstance(error.__cause__, EOFError):  # hung up without a word: a service that is stopping does
+            raise
+        raise NotAFeed("it does not speak HTTP") from None
+    async with socket:
+        yield socket
+
+
+def _object(text: str | bytes) -> dict[str, Any]:
+    try:
+        message = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        message = None
+    if not isinstance(message, dict):
+        raise NotAFeed(f"it sends {text[:40]!r}, which is no JSON object")
+    return message
+
+
+def _warn(text: str) -> None:
+    """Beside piped lines; the table says it in its title."""
+    if not sys.stdout.isatty():
+        print(f"elr watch: {text}", file=sys.stderr)
 
 
 async def _table(board: Board) -> None:
@@ -187,10 +294,14 @@ async def _table(board: Board) -> None:
     await task
 
 
+def _print(board: Board, message: dict[str, Any]) -> None:
+    print(board.line(message, time.time() * 1000), flush=True)
+
+
 def run(options: argparse.Namespace) -> int:
     board = Board(options.url, options.symbols)
     if sys.stdout.isatty():
         asyncio.run(_table(board))
     else:
-        asyncio.run(_follow(board, asyncio.Event(), lambda message: print(line(message), flush=True)))
+        asyncio.run(_follow(board, asyncio.Event(), lambda message: _print(board, message)))
     return 0

@@ -20,6 +20,9 @@ from service.state import Stateful
 from service.statistics import robust_z
 
 
+UNREAD = LevelReading(None, None, None, 0, 0)
+
+
 class Level(Stateful):
     """Base of the level indicators. A subclass names itself, its MAD floor and what it reads of a sample."""
 
@@ -64,14 +67,15 @@ class Level(Stateful):
 
     def read(self, now: int, sample: Consensus) -> LevelReading:
         """The reading of the newest sample, in the running minute ``now``."""
+        x, history = self.value(sample), self.history
+        if x is None:
+            return LevelReading(None, None, None, history.n, history.horizon_h(now))
+        return LevelReading(x, self.z(x, sample), history.percentile(x), history.n, history.horizon_h(now))
+
+    def read_z(self, sample: Consensus) -> LevelReading:
+        """The reading without its rank."""
         x = self.value(sample)
-        return LevelReading(
-            x,
-            None if x is None else self.z(x, sample),
-            None if x is None else self.history.percentile(x),
-            self.history.n,
-            self.history.horizon_h(now),
-        )
+        return UNREAD if x is None else LevelReading(x, self.z(x, sample), None, 0, 0)
 
     def reanchor(self, minutes: int) -> None:
         self.history.reanchor(minutes)

@@ -8,6 +8,7 @@ from typing import Literal
 import orjson
 
 from service.errors import OurBug
+from service.indicators.contract import UNREAD
 from service.indicators.minute import MINUTE_MS, MinuteBook
 from service.indicators.registry import Levels
 from service.indicators.scale import STEP_S, Scales
@@ -50,26 +51,46 @@ class SymbolIndicators(Stateful):
         self._book.update(consensus)
         self._sample = consensus
 
-    def read(self, ts: int) -> Readings:
+    def read(self, ts: int, ranks: bool = True) -> Readings:
         """Everything as of ``ts``, the time of the newest sample; raises OurBug at any other time.
 
-        The first reading of a tick updates the scales; another at the same ``ts`` gives the same.
+        The first reading of a tick updates the scales; another at the same ``ts`` gives the same. Without ``ranks``
+        percentiles and whatever no score is made of are missing: enough for ``Scorer.follow``.
         """
         sample, now = self._sample, self._book.minute
         if sample is None or now is None or sample.ts != ts:
             raise OurBug(f"{self.symbol}: read at {ts}, newest sample {None if sample is None else sample.ts}")
         second = ts // SECOND_MS
-        self._update_scales(second, sample.step_s)
+        end = self._ring.last(second)
+        self._update_scales(second, sample.step_s, end)
+        windows = (
+            self._window("1m", ONE_MINUTE, second, end),
+            self._window("5m", FIVE_MINUTES, second, end),
+            self._window("1h", ONE_HOUR, second, end),
+        )
         levels = self._levels
+        if not ranks:
+            return Readings(
+                symbol=self.symbol,
+                ts=ts,
+                consensus=sample,
+                windows=windows,
+                elr=levels.elr.read_z(sample),
+                funding=levels.funding.read_z(sample),
+                funding_abs=UNREAD,
+                premium=levels.premium.read_z(sample),
+                spread=levels.spread.read_z(sample),
+                volatility=UNREAD,
+                spend=UNREAD,
+                change_24h=None,
+                continuity=self._ring.continuity(second),
+                statistics_ready=False,
+            )
         return Readings(
             symbol=self.symbol,
             ts=ts,
             consensus=sample,
-            windows=(
-                self._window("1m", ONE_MINUTE, second),
-                self._window("5m", FIVE_MINUTES, second),
-                self._window("1h", ONE_HOUR, second),
-            ),
+            windows=windows,
             elr=levels.elr.read(now, sample),
             funding=levels.funding.read(now, sample),
             funding_abs=levels.funding.read_magnitude(now, sample),
@@ -102,18 +123,20 @@ class SymbolIndicators(Stateful):
         super().load({name: value for name, value in plain.items() if name != "sample"})
         self._sample = None if plain["sample"] is None else _consensus(plain["sample"])
 
-    def _update_scales(self, second: int, step_s: int) -> None:
+    def _update_scales(self, second: int, step_s: int, end: tuple[float, float] | None) -> None:
         if self._scaled_second is not None and second <= self._scaled_second:
             return
         self._scaled_second = second
         span_s = max(step_s // STEP_S, 1) * STEP_S
-        end, start = self._ring.last(second), self._ring.near(second - span_s)
+        start = self._ring.near(second - span_s)
         if end is not None and start is not None:
             self._scales.update(second, math.log(end[0] / start[0]), end[1] - start[1], span_s)
 
-    def _window(self, name: Literal["1m", "5m", "1h"], seconds: int, second: int) -> WindowReading:
+    def _window(
+        self, name: Literal["1m", "5m", "1h"], seconds: int, second: int, end: tuple[float, float] | None
+    ) -> WindowReading:
         ring = self._ring
-        end, start = ring.last(second), ring.near(second - seconds)
+        start = ring.near(second - seconds)
         if end is None or start is None or not ring.covered(second, seconds):
             return WindowReading(name, seconds, False, None, None, None, None, None, None)
         ret = math.log(end[0] / start[0])

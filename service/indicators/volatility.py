@@ -8,9 +8,11 @@ from array import array
 from service.indicators.contract import Level
 from service.indicators.history import LEAST_VALUES, History, LogarithmicBins
 from service.model import Consensus
+from service.state import Plain
 from service.statistics import DAY_MINUTES
 
 _RETURNS = DAY_MINUTES - 1  # between the 1,440 minutes that end with the measured one
+_UNITS = 1 << 1074  # of the smallest positive float in 1
 
 
 class Volatility(Level):
@@ -18,19 +20,21 @@ class Volatility(Level):
 
     Minutes are fed with their last price. Every minute since the first has a volatility, with or without a price of
     its own. The level now is that of the last completed minute, which is therefore kept out of its own
-    statistics until the next one is complete. The sum is taken anew each minute (:func:`math.fsum`): nothing drifts.
+    statistics until the next one is complete. The sum is kept as a whole number (every float is a multiple of 2^-1074):
+    it is exact, nothing drifts.
     """
 
     NAME = "volatility"
     FLOOR = 1e-9
     STATE = ("_count", "_counted", "_minute", "_now", "_price", "_price_minute", "_shift", "_squares", "history")
-    __slots__ = ("_count", "_counted", "_minute", "_now", "_price", "_price_minute", "_shift", "_squares")
+    __slots__ = ("_count", "_counted", "_minute", "_now", "_price", "_price_minute", "_shift", "_squares", "_sum")
 
     def __init__(self) -> None:
         super().__init__(History(LogarithmicBins()))
         self._squares = array("d", bytes(8 * _RETURNS))  # by (minute - shift) % size; 0 where there is no return
         self._counted = array("B", bytes(_RETURNS))  # 1 where there is one
         self._count = 0  # of returns
+        self._sum = 0  # of the squares, in units of 2^-1074
         self._shift = 0
         self._minute: int | None = None  # the last completed minute
         self._now: float | None = None  # its volatility
@@ -50,6 +54,10 @@ class Volatility(Level):
     def update(self, t: int, x: float | None) -> None:
         self.advance(t)
         self._complete(t, x)
+
+    def load(self, plain: Plain) -> None:
+        super().load(plain)
+        self._sum = sum([_exactly(square) for square in self._squares])
 
     def advance(self, now: int) -> None:
         if self._minute is not None and self._minute < now - 1:
@@ -71,14 +79,22 @@ class Volatility(Level):
             self.history.add(self._minute, self._now)
         slot = (minute - self._shift) % _RETURNS
         self._count -= self._counted[slot]
+        self._sum -= _exactly(self._squares[slot])
         self._squares[slot], self._counted[slot] = 0.0, 0
         if price is not None:
             if self._price is not None and self._price_minute == minute - 1:
                 self._squares[slot], self._counted[slot] = math.log(price / self._price) ** 2, 1
+                self._sum += _exactly(self._squares[slot])
                 self._count += 1
             self._price, self._price_minute = price, minute
         self._minute = minute
         if self._count >= LEAST_VALUES:
-            self._now = math.sqrt(math.fsum(self._squares) * DAY_MINUTES / self._count)
+            self._now = math.sqrt(self._sum / _UNITS * DAY_MINUTES / self._count)
         else:
             self._now = None
+
+
+def _exactly(square: float) -> int:
+    """``square`` in units of 2^-1074."""
+    numerator, denominator = square.as_integer_ratio()
+    return numerator * (_UNITS // denominator)

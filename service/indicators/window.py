@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from typing import Any
 
 from service.state import Stateful
 
@@ -16,6 +17,7 @@ LEAST_RECEIPTS = 3
 _SIZE = LONGEST_S + TOLERANCE_S + 2
 _WRAP = 0xFFFF
 _NEAREST = (0, -1, 1, -2, 2)  # at equal distance the earlier
+_NO_PRICE = array("d", [math.nan]) * _SIZE
 
 
 class SampleRing(Stateful):
@@ -49,12 +51,18 @@ class SampleRing(Stateful):
         before = (self._newest - self._shift) % _SIZE
         quorum, received, lost = self._quorum[before], self._receipts[before], self._lost[before]
         missing = max(gap - step_s, 0)
-        for passed in range(max(gap - _SIZE, 0) + 1, gap):
-            slot = (before + passed) % _SIZE
-            self._price[slot] = math.nan
-            self._quorum[slot] = quorum
-            self._receipts[slot] = received
-            self._lost[slot] = (lost + (min(passed, missing) if full_set else passed)) & _WRAP
+        if gap > 1:
+            skipped = range(max(gap - _SIZE, 0) + 1, gap)
+            self._fill(self._price, before, skipped, _NO_PRICE)
+            self._fill(self._quorum, before, skipped, array("H", [quorum]) * len(skipped))
+            self._fill(self._receipts, before, skipped, array("H", [received]) * len(skipped))
+            if full_set and missing == 0:
+                losses = array("H", [lost]) * len(skipped)
+            else:
+                losses = array(
+                    "H", [(lost + (min(passed, missing) if full_set else passed)) & _WRAP for passed in skipped]
+                )
+            self._fill(self._lost, before, skipped, losses)
         slot = (before + gap) % _SIZE
         self._price[slot] = math.nan if price is None else price
         self._ln_oi[slot] = ln_oi
@@ -95,6 +103,14 @@ class SampleRing(Stateful):
         self._shift += seconds
         if self._newest is not None:
             self._newest += seconds
+
+    @staticmethod
+    def _fill(ring: array[Any], before: int, skipped: range, values: array[Any]) -> None:
+        """Write ``values`` to the slots that ``skipped`` (less than a round) lie after slot ``before``."""
+        start, count = (before + skipped.start) % _SIZE, len(skipped)
+        to_end = min(count, _SIZE - start)
+        ring[start : start + to_end] = values[:to_end]
+        ring[: count - to_end] = values[to_end:count]
 
     def _at(self, second: int) -> tuple[float, float] | None:
         if self._newest is None or not self._newest - _SIZE < second <= self._newest:

@@ -19,12 +19,13 @@ __all__ = ["Market"]
 class Market(Stateful):
     """The market state of all symbols. Memory is bounded by symbols x venues x 16 instruments."""
 
-    STATE = ("books",)
+    STATE = ("books", "heard")
 
     def __init__(self, symbols: Sequence[str], rules: Sequence[VenueRules], settings: MarketSection) -> None:
         self._rules = tuple(rules)
         self._settings = settings
         self.books = {symbol: Book(symbol, rules, settings) for symbol in symbols}
+        self.heard = {rule.venue: False for rule in rules}  # anything at all, of any symbol, since the start
 
     def apply(self, event: Event) -> str | None:
         """Take one event. None: accepted, or of a symbol or venue that is not configured.
@@ -32,6 +33,8 @@ class Market(Stateful):
         Else why it does not count (a metric label): ``future``, ``too_old``, ``out_of_order`` (refused),
         ``quarantined_mark``, ``quarantined_oi``, ``quarantined_funding`` or ``too_many_instruments``.
         """
+        if event.venue in self.heard:
+            self.heard[event.venue] = True
         book = self.books.get(event.symbol)
         return None if book is None else book.apply(event)
 
@@ -40,7 +43,8 @@ class Market(Stateful):
 
         ``step_s``: seconds since the sample before, 1 live and 60 back-filled. Samples are taken in time order.
         """
-        return [book.sample(ts, step_s) for book in self.books.values()]
+        unheard = tuple(venue for venue, heard in self.heard.items() if not heard)
+        return [book.sample(ts, step_s, unheard) for book in self.books.values()]
 
     def reanchor(self, delta_ms: int) -> None:
         """The service clock moved by ``delta_ms``: shift every receipt, so that no age changes.
@@ -64,6 +68,8 @@ class Market(Stateful):
         )
 
     def make(self, name: str, key: str) -> Stateful | None:
+        if name == "heard":
+            return None
         return Book(key, self._rules, self._settings)
 
     def load(self, plain: Plain) -> None:

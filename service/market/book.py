@@ -53,7 +53,9 @@ class Book(Stateful):
         shelf = self.shelves.get(event.venue)
         if shelf is None:
             return None
-        instrument = shelf.find(event.instrument, event.recv_ts)
+        instrument = shelf.instruments.get(event.instrument)
+        if instrument is None:
+            instrument = shelf.find(event.instrument, event.recv_ts)
         if instrument is None:
             return TOO_MANY_INSTRUMENTS
         if isinstance(event, Mark):
@@ -74,7 +76,7 @@ class Book(Stateful):
         refused = track.refusal(event.venue_ts, event.recv_ts)
         if refused is not None:
             return refused
-        agrees = self._near_others(shelf, track.is_live(event.recv_ts), mark, event.recv_ts)
+        agrees = self._near_others(shelf, track, mark, event.recv_ts)
         self._span(mark)
         return None if track.take(event, mark, agrees) else QUARANTINED_MARK
 
@@ -109,7 +111,7 @@ class Book(Stateful):
 
     # -- the marks of other venues -----------------------------------------------------------------------------
 
-    def _near_others(self, shelf: Shelf, believed: bool, mark: float, at: int) -> bool:
+    def _near_others(self, shelf: Shelf, track: MarkTrack, mark: float, at: int) -> bool:
         """Whether ``mark`` is within the quarantine fraction of what the other venues say.
 
         A LIVE track is judged by the others' LIVE marks. One that is not yet (or no more) believed is judged by all
@@ -122,7 +124,7 @@ class Book(Stateful):
         if self._low > self._high or (near(mark, self._low, limit) and near(mark, self._high, limit)):
             return True
         apart = [other for other in self.shelves.values() if other is not shelf]
-        if believed:
+        if track.is_live(at):
             others = [live for other in apart for live in other.live_marks(at)]
         else:
             others = [heard for other in apart for heard in other.heard_marks(at)]
@@ -131,41 +133,55 @@ class Book(Stateful):
         return not others or near(mark, consensus.median(others), limit)
 
     def _span(self, mark: float) -> None:
-        self._low = min(self._low, mark)
-        self._high = max(self._high, mark)
+        if mark < self._low:
+            self._low = mark
+        if mark > self._high:
+            self._high = mark
 
     def _span_track(self, track: MarkTrack) -> None:
         if track.heard is not None:
             self._span(track.heard)
 
     def _span_marks(self) -> None:
+        heard = [
+            mark
+            for shelf in self.shelves.values()
+            for instrument in shelf.instruments.values()
+            if (mark := instrument.mark.heard) is not None
+        ]
         self._low, self._high = inf, -inf
-        for shelf in self.shelves.values():
-            for instrument in shelf.instruments.values():
-                self._span_track(instrument.mark)
+        if heard:
+            self._span(min(heard))
+            self._span(max(heard))
 
     # -- samples -----------------------------------------------------------------------------------------------
 
-    def sample(self, ts: int, step_s: int) -> Consensus:
-        """The consensus at ``ts``, one step after the sample before."""
+    def sample(self, ts: int, step_s: int, unheard: tuple[str, ...] = ()) -> Consensus:
+        """The consensus at ``ts``, one step after the sample before.
+
+        ``unheard``: venues that have not said anything since the start. What they list is not known, so they count as
+        listing the symbol: a lone reachable venue must not pass for the only one there is.
+        """
         self._grow_old(ts)
         self._watch_marks(ts)
-        tallies = [
-            tally
-            for venue, shelf in self.shelves.items()
-            if shelf.instruments and (tally := shelf.tally(venue, ts)) is not None
-        ]
-        listing = sum(shelf.lists() for shelf in self.shelves.values() if shelf.instruments)
+        tallies = []
+        listing = len(unheard)
+        for venue, shelf in self.shelves.items():
+            if shelf.instruments:
+                listing += shelf.lists()
+                tally = shelf.tally(venue, ts)
+                if tally is not None:
+                    tallies.append(tally)
         needed = consensus.needed_venues(listing, self._min_venues)
         linked = [tally for tally in tallies if tally.linked]
         self.ln_oi_index += consensus.link(
-            sum(tally.link_now for tally in linked),
-            sum(tally.link_before for tally in linked),
+            sum([tally.link_now for tally in linked]),
+            sum([tally.link_before for tally in linked]),
             len(linked),
             needed,
         )
         receipts, self.oi_receipts = self.oi_receipts, 0
-        return self._consensus(ts, step_s, tallies, needed, listing, receipts)
+        return self._consensus(ts, step_s, tallies, needed, listing, receipts, unheard)
 
     def _grow_old(self, ts: int) -> None:
         for shelf in self.shelves.values():
@@ -173,32 +189,42 @@ class Book(Stateful):
                 instrument.grow_old(ts)
 
     def _watch_marks(self, ts: int) -> None:
-        """Look for frozen marks: all against the LIVE marks as they stand before any of them is frozen."""
+        """Look for frozen marks: all against the LIVE marks (just grown old) before any of them is frozen."""
         marks: list[tuple[float, int]] = []
+        watched: list[tuple[int, MarkTrack]] = []
         for number, shelf in enumerate(self.shelves.values()):
-            if shelf.instruments:
-                marks += [(mark, number) for mark in shelf.live_marks(ts)]
+            for item in shelf.instruments.values():
+                track = item.mark
+                if track.state == LIVE and item.trading and track.mark is not None:
+                    marks.append((track.mark, number))
+                if track.to_watch(ts):
+                    watched.append((number, track))
         marks.sort()
         ordered = [mark for mark, _ in marks]
-        own: list[list[int]] = [[] for _ in self.shelves]
-        for position, (_, number) in enumerate(marks):
-            own[number].append(position)
-        for number, shelf in enumerate(self.shelves.values()):
-            if shelf.instruments:
-                others = consensus.median_without(ordered, own[number])
-                for instrument in shelf.instruments.values():
-                    instrument.mark.watch(ts, others)
+        shown, others = -1, None
+        for number, track in watched:
+            if number != shown:
+                own = [position for position, (_, of) in enumerate(marks) if of == number]
+                shown, others = number, consensus.median_without(ordered, own)
+            track.watch(ts, others)
         self._span_marks()
 
     def _consensus(
-        self, ts: int, step_s: int, tallies: list[Tally], needed: int, listing: int, receipts: int
+        self,
+        ts: int,
+        step_s: int,
+        tallies: list[Tally],
+        needed: int,
+        listing: int,
+        receipts: int,
+        unheard: tuple[str, ...],
     ) -> Consensus:
         inside = [tally for tally in tallies if tally.oi is not None]
         absent = [tally for tally in tallies if tally.oi is None and tally.seen]
         quorum = len(inside) >= needed
         coins = [tally.oi for tally in inside if tally.oi is not None]
         oi_coins = sum(coins)
-        last = sum(tally.last for tally in tallies)
+        last = sum([tally.last for tally in tallies])
         funded = [
             (tally, amount, rate)
             for tally, amount in zip(inside, coins, strict=True)
@@ -223,14 +249,17 @@ class Book(Stateful):
             oi_coins=oi_coins if quorum else None,
             ln_oi_index=self.ln_oi_index,
             oi_receipts=receipts,
-            full_set=not absent,
+            full_set=not absent and not unheard,
             coverage=consensus.coverage(oi_coins, last),
             freshness=consensus.freshness(coins, _worn(inside, ts)) if quorum else None,
             as_of=_as_of(inside, [tally for tally, _, _ in funded]) if quorum else None,
-            trouble=tuple(tally.trouble() for tally in absent if consensus.troubling(tally.last, last)),
-            excluded=tuple(tally.venue for tally in absent),
+            trouble=(
+                *(tally.trouble() for tally in absent if consensus.troubling(tally.last, last)),
+                *(f"unheard:{venue}" for venue in unheard),
+            ),
+            excluded=tuple([tally.venue for tally in absent]),
             venues_total=listing,
-            venues=tuple(tally.view(ts) for tally in tallies),
+            venues=tuple([tally.view(ts) for tally in tallies]),
         )
 
     def reanchor(self, delta_ms: int) -> None:

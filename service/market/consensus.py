@@ -22,9 +22,15 @@ def median(values: Iterable[float]) -> float:
     >>> median([3.0, 1.0, 2.0]), median([4.0, 1.0, 2.0, 3.0])
     (2.0, 2.5)
     """
-    result = median_without(sorted(values), ())
-    assert result is not None
-    return result
+    return _middle(sorted(values))
+
+
+def _middle(ordered: Sequence[float]) -> float:
+    upper = len(ordered) // 2
+    if len(ordered) % 2 == 1:
+        return ordered[upper]
+    # Halved before the sum, so that no pair of finite numbers overflows.
+    return ordered[upper - 1] / 2.0 + ordered[upper] / 2.0
 
 
 def median_without(ordered: Sequence[float], left_out: Sequence[int]) -> float | None:
@@ -57,7 +63,7 @@ def weighted_mean(weights: Sequence[float], values: Sequence[float]) -> float | 
     total = sum(weights)
     if total <= 0.0:
         return None
-    return sum(weight * value for weight, value in zip(weights, values, strict=True)) / total
+    return sum([weight * value for weight, value in zip(weights, values, strict=True)]) / total
 
 
 def clip_to_median(rates: Sequence[float]) -> list[float]:
@@ -68,9 +74,15 @@ def clip_to_median(rates: Sequence[float]) -> list[float]:
     """
     if len(rates) < CLIP_FROM:
         return list(rates)
-    middle = median(rates)
+    return _clipped(rates, median(rates))
+
+
+def _clipped(rates: Sequence[float], middle: float) -> list[float]:
+    if len(rates) < CLIP_FROM:
+        return list(rates)
     reach = CLIP_MADS * max(median([abs(rate - middle) for rate in rates]), MAD_FLOOR)
-    return [min(max(rate, middle - reach), middle + reach) for rate in rates]
+    low, high = middle - reach, middle + reach
+    return [low if rate < low else high if rate > high else rate for rate in rates]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +99,18 @@ def funding_consensus(coins: Sequence[float], rates_8h: Sequence[float]) -> Fund
     """OI-weighted clipped mean, coins paid per 8 h (unclipped), spread, and which side its outlier is on."""
     if not rates_8h:
         return FundingConsensus(None, None, None, 0)
-    spend = sum(amount * rate for amount, rate in zip(coins, rates_8h, strict=True))
-    mean = weighted_mean(coins, clip_to_median(rates_8h))
+    ordered = sorted(rates_8h)
+    middle = _middle(ordered)
+    spend = sum([amount * rate for amount, rate in zip(coins, rates_8h, strict=True)])
+    mean = weighted_mean(coins, _clipped(rates_8h, middle))
     if len(rates_8h) == 1:
         return FundingConsensus(mean, spend, None, 0)
-    middle = median(rates_8h)
-    reach = max(abs(rate - middle) for rate in rates_8h) * (1.0 - TIE)
-    furthest = next(rate for rate in rates_8h if abs(rate - middle) >= reach)  # the first, in venue order
+    distances = [abs(rate - middle) for rate in rates_8h]
+    reach = max(distances) * (1.0 - TIE)
+    # The first in venue order that is as far off as any.
+    furthest = next(rate for rate, distance in zip(rates_8h, distances, strict=True) if distance >= reach)
     sign = (furthest > middle) - (furthest < middle)
-    return FundingConsensus(mean, spend, max(rates_8h) - min(rates_8h), sign)
+    return FundingConsensus(mean, spend, ordered[-1] - ordered[0], sign)
 
 
 def link(now: float, before: float, venues: int, needed: int) -> float:
@@ -118,7 +133,7 @@ def freshness(coins: Sequence[float], worn: Sequence[Sequence[float]]) -> float:
     """
     total = sum(coins)
     weights = [amount / total for amount in coins] if total > 0.0 else [1.0 / len(coins)] * len(coins)
-    return exp(-max(sum(w * x for w, x in zip(weights, stream, strict=True)) for stream in worn))
+    return exp(-max([sum([w * x for w, x in zip(weights, stream, strict=True)]) for stream in worn]))
 
 
 def troubling(last_coins: float, all_last_coins: float) -> bool:

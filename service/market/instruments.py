@@ -76,17 +76,9 @@ class Instrument(Stateful):
     def counts_as_listed(self) -> bool:
         return self.trading and (self.listed or self.sent_oi)
 
-    def counts(self) -> bool:
-        """Whether it is part of the sums: its mark and oi are LIVE. Exact after :meth:`grow_old`."""
-        return self.trading and self.mark.state == LIVE and self.oi.state == LIVE
-
     def seen(self, at: int) -> bool:
         """Whether its oi was confirmed in the 24 h before ``at``."""
         return self.oi.confirmed_at is not None and at - self.oi.confirmed_at <= DAY_MS
-
-    def last_coins(self) -> float:
-        """Last accepted oi in coins; -1 without one, so that an instrument with oi 0 ranks before it."""
-        return -1.0 if self.oi.coins is None else self.oi.coins
 
     def grow_old(self, at: int) -> None:
         self.mark.grow_old(at)
@@ -180,7 +172,10 @@ class Shelf(Stateful):
         return False
 
     def lists(self) -> bool:
-        return any(item.counts_as_listed for item in self.instruments.values())
+        for item in self.instruments.values():
+            if item.counts_as_listed:
+                return True
+        return False
 
     def live_marks(self, at: int) -> list[float]:
         """The LIVE marks of its trading instruments."""
@@ -199,7 +194,10 @@ class Shelf(Stateful):
         ]
 
     def tally(self, venue: str, at: int) -> Tally | None:
-        """The venue's part of the sample at ``at``, remembering it for the next chain link. None: no instrument."""
+        """The venue's part of the sample at ``at``, remembering it for the next chain link. None: no instrument.
+
+        An instrument counts (is part of the sums) while its mark and oi are LIVE: exact after :meth:`Instrument.grow_old`.
+        """
         result: Tally | None = None
         most = (-1, -2.0)  # whether it counts, then how much: a counting instrument ranks before all others
         for item in self.instruments.values():
@@ -209,8 +207,9 @@ class Shelf(Stateful):
             if result is None:
                 result = Tally(venue, item)
             oi = item.oi
-            counts = item.counts()
-            coins = item.last_coins()
+            counts = item.mark.state == LIVE and oi.state == LIVE
+            # Without any it is -1, so that an instrument with oi 0 ranks before it.
+            coins = -1.0 if oi.coins is None else oi.coins
             seen = item.seen(at)
             if seen:
                 result.seen = True

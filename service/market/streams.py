@@ -174,7 +174,8 @@ class Track(Stateful):
         """Age as a share of max_age, at most 1; 1 when not LIVE."""
         if self.state != LIVE or self.confirmed_at is None:
             return 1.0
-        return min((at - self.confirmed_at) / self.max_age_ms, 1.0)
+        share = (at - self.confirmed_at) / self.max_age_ms
+        return share if share < 1.0 else 1.0
 
     def reanchor(self, delta_ms: int) -> None:
         """Shift the receipts. ``venue_ts`` stays: it is only ever compared with the same venue's own clock."""
@@ -277,9 +278,15 @@ class MarkTrack(Track):
         """The latest mark if it was heard within max_age, even one in quarantine."""
         return None if self.heard_at is None or at - self.heard_at > self.max_age_ms else self.heard
 
+    def to_watch(self, at: int) -> bool:
+        """Whether :meth:`watch` has anything to do at ``at``: note where the others are, or judge a mark at rest."""
+        if self.stuck or self.changed_at is None:
+            return False
+        return self.others_then is None or at - self.changed_at >= self.trust.frozen_ms
+
     def watch(self, at: int, others: float | None) -> None:
         """At a sample: freeze a mark that stood still while the median of the other venues' marks moved."""
-        if self.stuck or others is None or self.changed_at is None:
+        if others is None or self.changed_at is None or not self.to_watch(at):
             return
         if self.others_then is None:
             self.others_then = others
@@ -329,8 +336,8 @@ class FundingTrack(Track):
 class OiTrack(Track):
     """Open interest. ``coins`` outlives a reset, because coverage still asks what the venue last held."""
 
-    __slots__ = ("coins", "contract_coins", "contracts", "first_outlying")
-    STATE = (*Track.STATE, "coins", "contract_coins", "contracts", "first_outlying")
+    __slots__ = ("agreeing_old", "coins", "contract_coins", "contracts", "first_outlying")
+    STATE = (*Track.STATE, "agreeing_old", "coins", "contract_coins", "contracts", "first_outlying")
 
     def __init__(self, rule: StreamRule, trust: Trust) -> None:
         super().__init__(rule, trust)
@@ -338,10 +345,13 @@ class OiTrack(Track):
         self.contract_coins: float | None = None
         self.coins: float | None = None
         self.first_outlying: float | None = None  # contracts that began the quarantine, or its present count
+        self.agreeing_old = False  # the present count agrees with the last accepted value, not the first outlying one
 
     def take(self, event: OpenInterest) -> bool:
         """An unrefused observation; False: quarantined."""
         agrees = self._agrees(event.contracts, event.recv_ts)
+        if agrees and self.state == QUARANTINED:
+            self._take_side(event.contracts)
         changed = self.state == NEVER or event.contracts != self.contracts
         if not self.judge(agrees, changed, event.recv_ts):
             if not agrees:
@@ -364,6 +374,15 @@ class OiTrack(Track):
         if self.state == QUARANTINED:
             return self.first_outlying is not None and near(contracts, self.first_outlying, self.trust.oi_fraction)
         return age_ms >= STEP_TRUST_MS
+
+    def _take_side(self, contracts: float) -> None:
+        """A value that flaps between the old level and the new agrees with neither: changing sides counts anew."""
+        near_old = self.contracts is not None and near(contracts, self.contracts, self.trust.oi_fraction)
+        near_new = self.first_outlying is not None and near(contracts, self.first_outlying, self.trust.oi_fraction)
+        if self.agreeing > 0 and (near_old if self.agreeing_old else near_new):
+            return
+        self.agreeing = 0
+        self.agreeing_old = near_old
 
     def _unit_error(self, contracts: float) -> bool:
         """Beyond the factor, up or down. An accepted 0 tells no unit, so nothing can be wrong by a factor of it."""

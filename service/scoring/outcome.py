@@ -5,6 +5,7 @@ from __future__ import annotations
 from service.state import Stateful
 
 HORIZON_MS = 3_600_000
+LATE_MS = 60_000  # a price later than this is not the outcome at one hour: it is dropped, not counted
 SHRINKAGE = 400  # outcomes it takes for the record to count as much as "no edge" does
 
 
@@ -29,11 +30,17 @@ class Record(Stateful):
         return 0.5 + self.n / (self.n + SHRINKAGE) * (self.hits / self.n - 0.5)
 
     def mature(self, price: float | None, ts: int) -> None:
-        """Close the pending outcome if it is due and there is a price; a return of zero is not counted."""
-        if price is None or self._taken is None or ts < self._taken + HORIZON_MS:
+        """Close the pending outcome if it is due and there is a price.
+
+        A return of zero is not counted, nor one over more than an hour and a minute (no data when it was due).
+        """
+        if self._taken is None or ts < self._taken + HORIZON_MS:
+            return
+        late = ts > self._taken + HORIZON_MS + LATE_MS
+        if price is None and not late:
             return
         self._taken = None
-        if price != self._price:
+        if price is not None and not late and price != self._price:
             self.n += 1
             self.hits += (price > self._price) == (self._sign > 0)
 

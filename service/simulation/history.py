@@ -35,14 +35,15 @@ def history(
         raise ValueError(f"the market is at {model.now_ms}, after {start_ms}")
     if model.staged_ms is None:
         model.stage(end_ms)
+    sources = [_Source(quote) for quote in model.quotes()]
     first = True
     for ts, step_s in _grid(start_ms, coarse_end_ms, end_ms):
         model.step(ts)
         events: list[Event] = listings(model, ts) if first else []
         second = ts // SECOND_MS
-        for quote in model.quotes():
-            whole = first or step_s == 60
-            _observe(events, quote, ts, second, whole)
+        whole = first or step_s == 60
+        for source in sources:
+            source.observe(events, ts, second, whole)
         first = False
         yield ts, step_s, events
 
@@ -76,18 +77,31 @@ def _grid(start_ms: int, coarse_end_ms: int, end_ms: int) -> Iterator[tuple[int,
         ts += SECOND_MS
 
 
-def _observe(events: list[Event], quote: Quote, ts: int, second: int, whole: bool) -> None:
-    item = quote.instrument
-    venue, name, symbol = item.venue, item.name, item.symbol
-    stamp = ts if venue in _STAMPED else None
-    scale = round(1 / item.multiplier)  # exact: native prices times 1, or 1000
-    mark, index = quote.mark * scale, quote.index * scale
-    events.append(Mark(venue, name, symbol, mark, index, stamp, ts))
-    if whole or second % FUNDING_EVERY_S == 0:
-        rate, interval_h = quote.rate, float(item.interval_h)
-        rate_8h = rate * 8 / interval_h
-        events.append(Funding(venue, name, symbol, rate, interval_h, rate_8h, quote.next_ts, False, stamp, ts))
-    if whole or second % OI_EVERY_S[venue] == 0:
-        coins_each = quote.contract_coins
-        coins, derived = quote.contracts * coins_each, item.inverse and venue in _OI_BY_PRICE
-        events.append(OpenInterest(venue, name, symbol, quote.contracts, coins_each, coins, derived, stamp, ts))
+class _Source:
+    """One instrument as its venue tells of it."""
+
+    def __init__(self, quote: Quote) -> None:
+        item = quote.instrument
+        self._quote = quote
+        self._names = item.venue, item.name, item.symbol
+        self._stamped = item.venue in _STAMPED
+        self._scale = round(1 / item.multiplier)  # exact: native prices times 1, or 1000
+        self._interval_h = float(item.interval_h)
+        self._oi_every_s = OI_EVERY_S[item.venue]
+        self._derived = item.inverse and item.venue in _OI_BY_PRICE
+
+    def observe(self, events: list[Event], ts: int, second: int, whole: bool) -> None:
+        """Add what it says at ``ts``: a mark each second, the rest at the venue's pace, or the ``whole`` of it."""
+        quote, scale = self._quote, self._scale
+        venue, name, symbol = self._names
+        stamp = ts if self._stamped else None
+        events.append(Mark(venue, name, symbol, quote.mark * scale, quote.index * scale, stamp, ts))
+        if whole or second % FUNDING_EVERY_S == 0:
+            rate, interval_h = quote.rate, self._interval_h
+            rate_8h = rate * 8 / interval_h
+            events.append(Funding(venue, name, symbol, rate, interval_h, rate_8h, quote.next_ts, False, stamp, ts))
+        if whole or second % self._oi_every_s == 0:
+            contracts, each = quote.contracts, quote.contract_coins
+            events.append(
+                OpenInterest(venue, name, symbol, contracts, each, contracts * each, self._derived, stamp, ts)
+            )

@@ -34,12 +34,12 @@ class Quote:
     """One instrument now, in the venue's native units; read-only for everybody but the model.
 
     ``mark``, ``index``: USD per native coin. ``rate``: per funding interval. ``next_ts``: next settlement.
-    ``contracts``: one-sided. ``premium``: mark against index before rounding. ``settled_rate``: of the last settlement.
+    ``contracts``: one-sided. (Both are worked out when asked for: they are told less often than the market moves.) ``premium``: mark against index before rounding. ``settled_rate``: of the last settlement.
     """
 
     __slots__ = (
-        "average_premium", "contracts", "index", "index_offset", "instrument", "loading", "mark", "next_ts", "noise",
-        "premium", "rate", "settled_rate",
+        "average_premium", "index", "index_offset", "instrument", "level", "loading", "mark", "next_ts", "noise",
+        "premium", "settled_rate",
     )  # fmt: skip
 
     def __init__(self, instrument: Instrument, rng: random.Random) -> None:
@@ -49,8 +49,20 @@ class Quote:
         self.premium = BASE_PREMIUM + rng.gauss(0.0, 0.0001)
         self.average_premium = self.premium
         self.noise = rng.gauss(0.0, 0.01)
-        self.mark = self.index = self.rate = self.settled_rate = self.contracts = 0.0
+        self.level = 0.0  # of the symbol's open interest
+        self.mark = self.index = self.settled_rate = 0.0
         self.next_ts = 0
+
+    @property
+    def rate(self) -> float:
+        mean, item = self.average_premium, self.instrument
+        damped = mean + min(max(INTEREST_8H - mean, -DAMPENER_8H), DAMPENER_8H)
+        return round(min(max(damped * item.interval_h / 8, -item.cap), item.cap), 8)
+
+    @property
+    def contracts(self) -> float:
+        item = self.instrument
+        return round(item.oi_contracts * exp(self.level * self.loading + self.noise), item.oi_digits)
 
     @property
     def price(self) -> float:
@@ -232,31 +244,30 @@ class MarketModel:
         premium_aim = BASE_PREMIUM + crowd * (LONG_PREMIUM if crowd > 0 else SHORT_PREMIUM)
         if state.symbol in ("BTC", "ETH"):
             premium_aim = BASE_PREMIUM + (premium_aim - BASE_PREMIUM) * 0.85
+        oracle_moves = to_ms // ORACLE_MS != from_ms // ORACLE_MS
         for quote in state.quotes:
             item = quote.instrument
             hyperliquid = item.interval_h == 1
+            interval_ms = item.interval_h * HOUR_MS
+            if item.venue == "binance_usdm":
+                next_ts = -(-to_ms // interval_ms) * interval_ms  # the message of the settlement itself has the old T
+            else:
+                next_ts = (to_ms // interval_ms + 1) * interval_ms
+            settles = next_ts != quote.next_ts
+            if settles and quote.next_ts != 0:
+                quote.settled_rate = quote.rate
             if k is not None:
                 premium = quote.premium - premium_aim
                 quote.premium = premium_aim + premium * k.premium + k.premium_kick * gauss(0.0, 1.0)
                 average = k.average_fast if hyperliquid else k.average_slow
                 quote.average_premium += (quote.premium - quote.average_premium) * average
                 quote.noise = quote.noise * k.noise + k.noise_kick * gauss(0.0, 1.0)
-            quote.contracts = round(item.oi_contracts * exp(state.level * quote.loading + quote.noise), item.oi_digits)
-            if not hyperliquid or to_ms // ORACLE_MS != from_ms // ORACLE_MS:
+            quote.level = state.level
+            if oracle_moves or not hyperliquid:
                 native = price * item.multiplier * (1 + quote.index_offset)
                 quote.index = round(native, item.price_digits)
                 quote.mark = round(native * (1 + quote.premium), item.price_digits)
-            mean = quote.average_premium
-            damped = mean + min(max(INTEREST_8H - mean, -DAMPENER_8H), DAMPENER_8H)
-            rate = min(max(damped * item.interval_h / 8, -item.cap), item.cap)
-            interval_ms = item.interval_h * HOUR_MS
-            if item.venue == "binance_usdm":
-                next_ts = (
-                    -(-to_ms // interval_ms) * interval_ms
-                )  # the message of the settlement itself carries the old T
-            else:
-                next_ts = (to_ms // interval_ms + 1) * interval_ms
-            if next_ts != quote.next_ts:
-                quote.settled_rate = quote.rate if quote.next_ts != 0 else round(rate, 8)
+            if settles:
+                if quote.next_ts == 0:
+                    quote.settled_rate = quote.rate
                 quote.next_ts = next_ts
-            quote.rate = round(rate, 8)

@@ -10,7 +10,7 @@ each run begins with its own header. Records (``ts`` = receive time by the servi
 ``["x", ts, venue, connection, base64, context]`` the same, not UTF-8
 ``["b", ts, venue, connection, reason]``  a frame the transport refused
 ``["c", ts, venue, connection, reason]``  a connection ended
-``["r", ts, shift_ms]``                the clock was re-anchored
+``["r", ts, shift_ms, sampled_ms]``    the clock was re-anchored; last sample before it
 ``["p", ts]``                          the signals of tick ``ts`` were published
 ``["e", ts]``                          the run ended in order
 ====================================== =================================================================
@@ -72,6 +72,7 @@ class Record:
     context: str = ""
     reason: str = ""
     shift_ms: int = 0
+    sampled_ms: int = 0
 
 
 def record_line(record: Record) -> bytes:
@@ -96,7 +97,7 @@ def record_line(record: Record) -> bytes:
     if kind in ("b", "c"):
         return orjson.dumps([kind, record.ts, record.venue, record.connection, record.reason])
     if kind == "r":
-        return orjson.dumps(["r", record.ts, record.shift_ms])
+        return orjson.dumps(["r", record.ts, record.shift_ms, record.sampled_ms])
     return orjson.dumps([kind, record.ts])
 
 
@@ -115,7 +116,7 @@ def parse_line(line: bytes) -> Header | Record:
         if kind in ("b", "c"):
             return Record(kind, int(parts[1]), parts[2], parts[3], reason=parts[4])
         if kind == "r":
-            return Record("r", int(parts[1]), shift_ms=int(parts[2]))
+            return Record("r", int(parts[1]), shift_ms=int(parts[2]), sampled_ms=int(parts[3]))
         if kind in ("p", "e"):
             return Record(kind, int(parts[1]))
     except (ValueError, TypeError, IndexError, KeyError) as error:

@@ -15,7 +15,7 @@ import orjson
 from service.errors import BadPayload
 from service.model import Control, Decoded, Endpoints, Listing, Skipped, StreamRule, VenueRules
 from service.venues.numbers import coins, price, rate, text, timestamp_ms
-from service.venues.reading import PONG, FrameReader, echo, guarded, items, label, mapping, need
+from service.venues.reading import PONG, FrameReader, echo, guarded, label, mapping, need
 from service.venues.spec import Catalog, ConnectionPlan, KeepAlive, Limits, Poll, Request
 from service.venues.symbols import USD_QUOTES, canonical
 
@@ -126,15 +126,14 @@ class DeribitDecoder(FrameReader):
     def _notified(self, channel: str, data: Any, recv_ts: int, out: list[Decoded]) -> None:
         kind, _, rest = channel.partition(".")
         if kind in ("ticker", "incremental_ticker"):
-            fields = mapping(data, "data")
-            name = text(need(fields, "instrument_name"))
-            if rest.split(".")[0] != name:
-                raise BadPayload("bad_name", f"data of {name} on {channel}"[:80])
+            fields, name = mapping(data, "data"), text(rest.split(".")[0])
+            if fields.get("instrument_name", name) != name:
+                raise BadPayload("bad_name", f"data of {echo(fields['instrument_name'])} on {channel}"[:80])
             self._ticker(name, fields, recv_ts, out)
         elif kind == "deribit_price_index":
             self._index(mapping(data, "data"), recv_ts, out)
         elif kind == "platform_state":
-            out.append(Control("info", channel, echo(orjson.dumps(data).decode())))
+            out.append(Control("info", channel, echo(",".join(mapping(data, "data")))))
         # trades, books, quotes, funding interest: not used
 
     def _answer(self, result: Any, frame: dict[str, Any], recv_ts: int, context: str, out: list[Decoded]) -> None:
@@ -227,9 +226,7 @@ class DeribitDecoder(FrameReader):
                 out.append(Skipped(self.venue, listing.instrument, "no_mark"))
                 return
             size = 1 / mark
-        out.append(
-            self._open_interest(listing, contracts, size, contracts * size, listing.inverse, venue_ts, recv_ts)
-        )
+        out.append(self._open_interest(listing, contracts, size, contracts * size, listing.inverse, venue_ts, recv_ts))
 
     def _index(self, fields: dict[str, Any], recv_ts: int, out: list[Decoded]) -> None:
         """An index on its own channel: `btc_usd` prices BTC-PERPETUAL, `sol_usdc` SOL_USDC-PERPETUAL."""
@@ -269,9 +266,7 @@ class DeribitDecoder(FrameReader):
         # contract_size (10 USD, 0.001 coins) is the trading step; open interest is an amount in USD or coins
         size = 1.0 if inverse else by_name.multiplier
         self._list(
-            Listing(
-                self.venue, name, by_name.symbol, inverse, size, by_name.multiplier, INTERVAL_H, active, recv_ts
-            ),
+            Listing(self.venue, name, by_name.symbol, inverse, size, by_name.multiplier, INTERVAL_H, active, recv_ts),
             out,
         )
 

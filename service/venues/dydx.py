@@ -11,7 +11,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from service.errors import BadPayload
-from service.model import Bad, Confirm, Control, Decoded, Endpoints, Listing, Stream, StreamRule, VenueRules
+from service.model import (
+    STREAMS,
+    Bad,
+    Confirm,
+    Control,
+    Decoded,
+    Endpoints,
+    Listing,
+    Stream,
+    StreamRule,
+    VenueRules,
+)
 from service.venues.iso_time import iso_ms
 from service.venues.numbers import coins, price, rate, text
 from service.venues.reading import HOUR_MS, PONG, FrameReader, echo, guarded, items, label, mapping, need
@@ -115,6 +126,7 @@ class DydxDecoder(FrameReader):
     def __init__(self, catalog: Catalog) -> None:
         super().__init__(catalog)
         self._markets: dict[str, dict[Stream, float]] = {}  # readable values in force on this connection
+        self._untold: dict[str, None] = {}  # markets whose values have come while they were not active
 
     def _read(self, parsed: Any, recv_ts: int, context: str, out: list[Decoded]) -> None:
         if type(parsed) is not dict:
@@ -127,7 +139,8 @@ class DydxDecoder(FrameReader):
             for row in items(parsed["historicalFunding"], "historicalFunding"):
                 guarded(out, self._settlement, row, recv_ts, out)
         elif "errors" in parsed:
-            out.append(Control("refused", None, str(parsed["errors"])[:200]))
+            first = next(iter(items(parsed["errors"], "errors")), None)
+            out.append(Control("refused", None, echo(first.get("msg")) if type(first) is dict else ""))
         elif "result" in parsed and "status" in parsed:
             self._read(parsed["result"], recv_ts, context, out)  # recordings wrap HTTP answers
         elif not any(key in parsed for key in UNUSED_ANSWERS):
@@ -158,7 +171,7 @@ class DydxDecoder(FrameReader):
     # -- markets -----------------------------------------------------------------------------------------------
 
     def _snapshot(self, contents: Any, recv_ts: int, out: list[Decoded]) -> None:
-        self._markets = {}
+        self._markets, self._untold = {}, {}
         said = _Said()
         for name, row in mapping(need(mapping(contents, "contents"), "markets"), "markets").items():
             guarded(out, self._market, name, row, None, said, recv_ts, out)
@@ -185,20 +198,18 @@ class DydxDecoder(FrameReader):
             at = iso_ms(need(fields, "effectiveAt"))
             need(fields, "oraclePrice")
         except BadPayload:
-            self._forget(name, said)
+            self._forget(name, ("mark",), said)
             raise
         said.prices_at = at if said.prices_at is None else max(said.prices_at, at)
         self._market(name, {"oraclePrice": fields["oraclePrice"]}, at, said, recv_ts, out)
 
-    def _forget(self, name: str, said: _Said) -> None:
-        """A refused row may have changed anything: what it changed must not be confirmed."""
-        self._markets.pop(name, None)
-        for stream, _ in FIELDS.values():
+    def _forget(self, name: str, streams: tuple[Stream, ...], said: _Said) -> None:
+        """What a refused row may have changed must not be confirmed."""
+        for stream in streams:
+            self._markets.get(name, {}).pop(stream, None)
             said.touched[name, stream] = None
 
-    def _market(
-        self, name: str, row: Any, venue_ts: int | None, said: _Said, recv_ts: int, out: list[Decoded]
-    ) -> None:
+    def _market(self, name: str, row: Any, venue_ts: int | None, said: _Said, recv_ts: int, out: list[Decoded]) -> None:
         """Fields of one market, all or some: held, and told if the market is active."""
         known = self._listing(name)
         if known is None:
@@ -210,11 +221,15 @@ class DydxDecoder(FrameReader):
             if "status" in fields:
                 self._instrument(known, fields, recv_ts, out)
         except BadPayload:
-            self._forget(name, said)
+            self._forget(name, STREAMS, said)
             raise
         listing = self._catalog.listings.get(name, known)
         values = self._markets.setdefault(name, {})
-        revived = listing.trading and not known.trading  # what changed meanwhile was not told
+        revived = listing.trading and name in self._untold
+        if listing.trading:
+            self._untold.pop(name, None)
+        else:
+            self._untold[name] = None
         for key, (stream, parse) in FIELDS.items():
             if key in fields:
                 said.touched[name, stream] = None
@@ -249,7 +264,7 @@ class DydxDecoder(FrameReader):
         """
         for name, values in self._markets.items():
             listing = self._listing(name)
-            if listing is None or not listing.trading:
+            if listing is None or not listing.trading or name in self._untold:
                 continue
             held = [stream for stream in values if (name, stream) not in said.touched]
             if said.prices_at is not None and "mark" in held:

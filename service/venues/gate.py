@@ -321,6 +321,8 @@ class GateDecoder(FrameReader):
         inverse = size == 0.0
         if inverse and not name.endswith("_USD"):
             raise BadPayload("out_of_bounds", f"quanto_multiplier 0 of {name}"[:80])
+        if not inverse:
+            number(size, 1e-12, 1e15)
         if name.endswith("_USD") and not inverse:
             self._refuse(name, recv_ts, out)  # quanto: settled in BTC at a fixed rate
             return

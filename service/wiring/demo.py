@@ -54,6 +54,6 @@ def _take(engine: Engine, ts: int, step_s: int, events: Iterable[Event]) -> None
     for event in events:
         engine.apply(event)
     if step_s == 60:
-        engine.backfill(ts)
+        engine.backfill(ts, silent=True)
     else:
-        engine.advance(ts, live=False)
+        engine.advance(ts, live=False, silent=True)

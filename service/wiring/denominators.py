@@ -16,11 +16,13 @@ from service.config import problems_of, read_toml
 from service.errors import ConfigError
 from service.model import Denominator
 
+AHEAD_MS = 24 * 3_600_000  # as_of may lie this far ahead: a date written in another time zone
+
 Coins = Annotated[float, Field(gt=0, le=1e18, strict=False)]
 
 
 class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     circulating_supply: Coins | None = None
     reserves: dict[str, Coins] = Field(default_factory=dict)
@@ -35,11 +37,12 @@ class _Entry(BaseModel):
         return self
 
 
-def load(path: str | Path, symbols: Sequence[str]) -> list[Denominator]:
+def load(path: str | Path, symbols: Sequence[str], now_ms: int) -> list[Denominator]:
     """The denominators of the configured symbols, in their order. Raises :exc:`ConfigError` with every problem.
 
     ``as_of`` is a TOML date-time; one without an offset is read as UTC. Symbols that are not configured are a problem:
-    a misspelt name would otherwise leave its ELR silently undefined.
+    a misspelt name would otherwise leave its ELR silently undefined. So is an ``as_of`` more than a day after
+    ``now_ms`` (UTC epoch ms): figures from the future would never count as stale.
     """
     document = read_toml(path)
     problems: list[str] = []
@@ -49,21 +52,27 @@ def load(path: str | Path, symbols: Sequence[str]) -> list[Denominator]:
             problems.append(f"{path}: {symbol}: not a configured symbol")
             continue
         try:
-            entries[symbol] = _Entry.model_validate(table)
+            entry = entries[symbol] = _Entry.model_validate(table)
         except ValidationError as error:
             problems.extend(f"{path}: {symbol}.{line}" for line in problems_of(error))
+            continue
+        if _epoch_ms(entry.as_of) > now_ms + AHEAD_MS:
+            problems.append(f"{path}: {symbol}.as_of: {entry.as_of.isoformat()} lies in the future")
     if problems:
         raise ConfigError(problems)
     return [_denominator(symbol, entries[symbol]) for symbol in symbols if symbol in entries]
 
 
+def _epoch_ms(as_of: datetime) -> int:
+    return int((as_of if as_of.tzinfo is not None else as_of.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
 def _denominator(symbol: str, entry: _Entry) -> Denominator:
-    as_of = entry.as_of if entry.as_of.tzinfo is not None else entry.as_of.replace(tzinfo=UTC)
     return Denominator(
         symbol=symbol,
         supply=entry.circulating_supply,
         reserves=tuple(sorted(entry.reserves.items())),
-        as_of=int(as_of.timestamp() * 1000),
+        as_of=_epoch_ms(entry.as_of),
         source=entry.source,
         licence=entry.licence,
     )

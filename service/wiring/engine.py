@@ -20,6 +20,8 @@ from service.state import Stateful
 SAMPLE_MS = 1_000
 TICK_MS = 10_000
 MINUTE_MS = 60_000
+HELD_UP_MS = 600_000
+STALE_BY_MS = 310_000  # funding is fresh for five minutes, everything else for less
 STATE_VERSION = 1
 
 
@@ -71,10 +73,11 @@ class Engine(Stateful):
             self._sample_to(event.recv_ts - 1)
         self._take(event)
 
-    def advance(self, now_ms: int, live: bool = True) -> list[Tick]:
+    def advance(self, now_ms: int, live: bool = True, silent: bool = False) -> list[Tick]:
         """Take all samples and ticks up to and including ``now_ms``; return the ticks not yet returned, oldest first.
 
-        ``live`` False: the past is being driven at full resolution (warm start): no outcomes, no alerts.
+        ``live`` False: the past is being driven at full resolution (warm start): no outcomes, no alerts. ``silent``: nor
+        are its ticks wanted: the state afterwards is the same, but nothing is put into words.
         """
         if self._cold:
             self._cold = False
@@ -86,7 +89,7 @@ class Engine(Stateful):
             for event in held:
                 self.apply(event)
         self._live = live
-        self._sample_to(now_ms)
+        self._sample_to(now_ms, silent)
         ticks, self._ticks = self._ticks, []
         return ticks
 
@@ -96,11 +99,18 @@ class Engine(Stateful):
             key = (event.venue, code)
             self.refused[key] = self.refused.get(key, 0) + 1
 
-    def _sample_to(self, until_ms: int) -> None:
+    def _sample_to(self, until_ms: int, silent: bool = False) -> None:
+        if until_ms - self.sampled_ms > HELD_UP_MS:
+            # The process stood still (a sleeping laptop): nothing was received, so all of it is no data. Its first
+            # part is sampled until everything has gone stale, and its last; an hour must not block the loop.
+            self._sample_to(self.sampled_ms + STALE_BY_MS, silent)
+            self.sampled_ms = (until_ms - MINUTE_MS) // SAMPLE_MS * SAMPLE_MS
         ts = self.sampled_ms + SAMPLE_MS
         while ts <= until_ms:
             self._sample(ts, 1)
-            if ts % TICK_MS == 0:
+            if ts % TICK_MS == 0 and silent and not self._live:
+                self._follow(ts)
+            elif ts % TICK_MS == 0:
                 self._ticks.append(self._score(ts, backfill=not self._live))
             ts += SAMPLE_MS
 
@@ -119,10 +129,17 @@ class Engine(Stateful):
             alerts.extend(raised)
         return Tick(ts, tuple(bodies), tuple(alerts))
 
+    def _follow(self, ts: int) -> None:
+        for symbol in self.symbols:
+            self.scorers[symbol].follow(self.indicators[symbol].read(ts, ranks=False))
+
     # -- warm start --------------------------------------------------------------------------------------------
 
-    def backfill(self, ts: int) -> Tick:
-        """Take the back-filled sample and tick of UTC minute ``ts`` from the events applied since the last one."""
+    def backfill(self, ts: int, silent: bool = False) -> Tick:
+        """Take the back-filled sample and tick of UTC minute ``ts`` from the events applied since the last one.
+
+        ``silent``: as for :meth:`advance`; the tick says nothing.
+        """
         if not self._cold:
             raise ValueError("back-filling comes before the first advance()")
         if ts % MINUTE_MS != 0 or ts <= self.sampled_ms:
@@ -132,6 +149,9 @@ class Engine(Stateful):
         for event in due:
             self._take(event)
         self._sample(ts, 60)
+        if silent:
+            self._follow(ts)
+            return Tick(ts, (), ())
         return self._score(ts, backfill=True)
 
     # -- clock and state ---------------------------------------------------------------------------------------

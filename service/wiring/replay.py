@@ -52,7 +52,11 @@ class Run:
         """Apply one record; returns the ticks the live run published at it."""
         self.clock.now = record.ts
         if record.kind == "r":
+            due = self.engine.advance(record.sampled_ms)  # what the live run had sampled before the shift
             self.engine.reanchor(record.shift_ms)
+            if not self.header.ticks:
+                return due
+            self._pending.extend(due)
             return []
         if record.kind == "p":
             self._pending.extend(self.engine.advance(record.ts))

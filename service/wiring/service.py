@@ -6,39 +6,27 @@ import asyncio
 import logging
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from service import __version__
 from service.clock import ServiceClock, perf_seconds
 from service.config import Config
 from service.metrics import Metrics
-from service.model import Denominator, Endpoints, SignalBody, Tick
-from service.publishing import Feed, body_bytes
-from service.tapes import Header, Record, TapeWriter
+from service.model import Denominator, Endpoints, Tick
+from service.publishing import Feed
+from service.tapes import Header, Record
 from service.venues.health import VenueHealth
 from service.venues.spec import Venue
+from service.wiring.clock_watch import ClockWatch
 from service.wiring.denominators import to_plain
 from service.wiring.engine import TICK_MS, Engine
 from service.wiring.intake import Intake
-from service.wiring.venue_runner import runners
+from service.wiring.outputs import Outputs
+from service.wiring.venue_runner import keep, runners
 from service.wiring.views import LiveViews
 
 log = logging.getLogger(__name__)
 
-STEP_TOLERANCE_MS = 250  # a wall clock this far from ours has stepped (slewing moves both)
-STEP_SECONDS = 3  # ... when it stays so this long
 STATUS_EVERY_MS = 10_000
-RESTART_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Outputs:
-    """Where else a run goes: ``tape`` raw frames, ``signals`` one signal body a line."""
-
-    tape: Path | None = None
-    signals: Path | None = None
 
 
 class Service:
@@ -61,8 +49,9 @@ class Service:
         self._clock = clock
         self._rng = rng
         self._engine = engine
-        self._writer = TapeWriter(outputs.tape) if outputs.tape is not None else None
-        self._signals = open(outputs.signals, "ab") if outputs.signals is not None else None  # noqa: SIM115
+        self._outputs = outputs
+        self._writer = outputs.tape
+        self._watch = ClockWatch(clock)
         self.health = {name: VenueHealth(name) for name in venues}
         self.metrics = Metrics(tuple(venues), source, __version__)
         self.intake = Intake(
@@ -86,7 +75,6 @@ class Service:
         )
         self._runners = runners(config, venues, endpoints, self.intake, clock, rng, self.health)
         self._published_ms = 0
-        self._stepped_s = 0
         created_ms = clock.now_ms()
         if self._writer is not None:
             self._writer.header(
@@ -108,7 +96,9 @@ class Service:
             port = await self.feed.start()
             log.info("feed on http://%s:%d ws://%s:%d/v1/stream", *[self.config.feed.host, port] * 2)
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._keep(name), name=f"venue:{name}") for name in self._runners]
+                tasks = [
+                    group.create_task(keep(name, self._runners[name]), name=f"venue:{name}") for name in self._runners
+                ]
                 tasks.append(group.create_task(self._beat(), name="beat"))
                 await stop.wait()
                 self.feed.set_ready(False)
@@ -118,22 +108,11 @@ class Service:
             await self.feed.drain()
             self.close()
 
-    async def _keep(self, name: str) -> None:
-        """A defect of ours in one venue's tasks costs that venue a pause, never the others or the process."""
-        while True:
-            try:
-                await self._runners[name].run()
-            except Exception:
-                log.exception("venue=%s failed, a defect of ours; it starts again in %.0f s", name, RESTART_S)
-            await asyncio.sleep(RESTART_S)
-
     def close(self) -> None:
         """Write what is queued and close the files."""
         if self._writer is not None:
             self._writer.record(Record("e", self._clock.now_ms()))
-            self._writer.close()
-        if self._signals is not None:
-            self._signals.close()
+        self._outputs.close()
 
     # -- once a second -----------------------------------------------------------------------------------------
 
@@ -159,43 +138,36 @@ class Service:
             self.feed.publish_status(self.views.status())
 
     def _publish(self, ticks: list[Tick]) -> None:
-        newest = ticks[-1]
-        missed = len(ticks) - 1
-        if missed > 0:
-            self.metrics.ticks_missed(missed)
-            log.warning("held up: ticks missed=%d newest=%d", missed, newest.ts)
-        if newest.ts <= self._published_ms:  # a small backward re-anchor: this tick is already out
+        newest = ticks[-1].ts
+        if newest <= self._published_ms:  # a small backward re-anchor: this tick is already out
             self.metrics.ticks_missed(1)
             return
-        self._published_ms = newest.ts
+        # Held up, or the clock jumped forward: what lies between on the grid is announced, never bunched.
+        missed = 0 if self._published_ms == 0 else (newest - self._published_ms) // TICK_MS - 1
+        if missed > 0:
+            self.metrics.ticks_missed(missed)
+            log.warning("ticks missed=%d newest=%d", missed, newest)
+        self._published_ms = newest
         if self._writer is not None:
-            self._writer.record(Record("p", newest.ts))
-        if self._signals is not None:
-            write_signals(self._signals, newest.signals)
-        self.feed.publish_tick(newest, missed)
+            self._writer.record(Record("p", newest))
+        if self._outputs.signals is not None:
+            self._outputs.signals.write(ticks[-1].signals)
+        self.feed.publish_tick(ticks[-1], missed)
         self.feed.set_ready(True)
 
     def _watch_clock(self) -> None:
-        offset = self._clock.offset_ms()
-        self._stepped_s = self._stepped_s + 1 if abs(offset) > STEP_TOLERANCE_MS else 0
-        if self._stepped_s < STEP_SECONDS:
+        shift = self._watch.second()
+        if shift is None:
             return
-        self._stepped_s = 0
-        shift = self._clock.reanchor()
         log.warning("wall clock stepped by %+d ms: re-anchored; ages are unchanged", shift)
         if self._writer is not None:
-            self._writer.record(Record("r", self._clock.now_ms(), shift_ms=shift))
+            sampled_ms = self._engine.sampled_ms  # a replay must have sampled as far before the shift
+            self._writer.record(Record("r", self._clock.now_ms(), shift_ms=shift, sampled_ms=sampled_ms))
         self._engine.reanchor(shift)
         if self._engine.sampled_ms + TICK_MS < self._published_ms:
             # Ticks of times already published are coming: clients must not take them for repeats.
             self._published_ms = 0
             self.feed.new_epoch(new_epoch(self._clock.now_ms(), self._rng))
-
-
-def write_signals(file: Any, signals: tuple[SignalBody, ...]) -> None:
-    """One signal body a line: what replay compares byte for byte."""
-    file.write(b"".join(body_bytes(body) + b"\n" for body in signals))
-    file.flush()
 
 
 def new_epoch(now_ms: int, rng: random.Random) -> str:

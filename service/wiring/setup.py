@@ -32,8 +32,8 @@ def endpoints_of(config: Config) -> dict[str, Endpoints]:
     return result
 
 
-def denominators_of(config: Config) -> list[Denominator]:
-    """The operator's file, or none."""
+def denominators_of(config: Config, now_ms: int) -> list[Denominator]:
+    """The operator's file, or none. ``now_ms``: UTC epoch ms; figures from the future are refused."""
     if config.denominators.file is None:
         return []
-    return load(config.denominators.file, config.service.symbols)
+    return load(config.denominators.file, config.service.symbols, now_ms)

@@ -21,6 +21,7 @@ from service.wiring.intake import Intake
 log = logging.getLogger(__name__)
 
 PROCESS_CONNECTS = (3, 1.0)  # attempts and seconds, over all venues: all dropped at once come back without a burst
+RESTART_S = 10.0
 LISTING_REFRESH_S = (
     3600.0  # funding intervals and listings change at run time (venue pages); hourly is what they advise
 )
@@ -118,6 +119,16 @@ class VenueRunner:
                 if wanted and [listing.instrument for listing in wanted] != known:
                     log.info("venue=%s listing changed: links are renewed", self._venue.name)
                     return wanted
+
+
+async def keep(name: str, runner: VenueRunner) -> None:
+    """Run for ever: a defect of ours in one venue's tasks costs that venue a pause, never the others or the process."""
+    while True:
+        try:
+            await runner.run()
+        except Exception:
+            log.exception("venue=%s failed, a defect of ours; it starts again in %.0f s", name, RESTART_S)
+        await asyncio.sleep(RESTART_S)
 
 
 def runners(

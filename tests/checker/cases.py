@@ -158,7 +158,21 @@ LISTS = Scenario(
 YOUNG = Scenario(
     "just started: no statistic is ready", 9, ("BTC", "1000PEPE"), 0, 600, must=("status:warming", "no_score")
 )
-SHORT = (NORMAL, AWAY, STEPS, MARKS, STAMPS, WRONG, LOST, FLAT, LISTS, YOUNG)
+DISAGREE = Scenario(
+    "an hour up, its last minutes down, on falling OI: the windows disagree for more than five minutes, then agree",
+    12,
+    ("BTC",),
+    120,
+    4_300,
+    drifts=(
+        Drift(0, 3_500, "BTC", price=0.05, oi=-0.05),
+        Drift(3_550, 4_000, "BTC", price=-0.02, oi=-0.02),
+        Drift(4_000, 4_300, "BTC", price=0.01, oi=-0.01),
+    ),
+    quiet=("BTC",),
+    must=("alert:conflict:raised", "alert:conflict:cleared", "stop:1.5"),
+)
+SHORT = (NORMAL, AWAY, STEPS, MARKS, STAMPS, WRONG, LOST, FLAT, LISTS, YOUNG, DISAGREE)
 
 LONG = Scenario(
     "26 h of history and an hour live: flush, reset, crowding, spike, outcomes",
@@ -173,14 +187,19 @@ LONG = Scenario(
     drifts=(
         Drift(-5_100, -4_800, "BTC", price=-0.04, oi=-0.07),
         Drift(-600, 1_500, "BTC", price=0.01, oi=0.06),
-        Drift(1_000, 1_200, "ETH", price=-0.04, oi=-0.08),
+        # building for as long as the minute a day ago is before the step
+        Drift(-85_800, -85_740, "ETH", oi=0.10),
+        Drift(-20_000, -10_000, "ETH", oi=-0.12),
+        Drift(1_131, 1_133, "ETH", price=-0.019, oi=-0.08),  # both windows fire at the same first tick
         Drift(-4_000, 2_000, "SOL", price=0.02, oi=0.01, funding=0.002),
         Drift(900, 904, "SOL", price=0.002, oi=0.07),
         Drift(2_000, 2_004, "SOL", price=-0.005, oi=-0.09),
+        Drift(3_000, 3_004, "SOL", price=0.002, oi=0.15),  # a second spike within six hours
     ),
     must=(
         "regime:flush",
         "regime:reset",
+        "regime:building",
         "regime:crowded_longs",
         "p_hit",
         "alert:flush:raised",

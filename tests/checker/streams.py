@@ -27,6 +27,7 @@ class Line:
         self.quarantined = False
         self.distrusted = False  # oi: the contract size has changed since; the next observation is a first value
         self.first_contracts = 0.0  # oi: the value the quarantined observations must agree with
+        self.side = ""  # oi: whether they agree with the "old" level or with the "new"
         self.agreeing: list[int] = []  # receipts of the consecutive agreeing observations
 
         self.heard: float | None = None  # mark: the latest unrefused one, believed or not
@@ -128,6 +129,7 @@ class Market:
             symbol: {rule.venue: {} for rule in rules} for symbol in symbols
         }
         self.oi_receipts: dict[str, int] = dict.fromkeys(symbols, 0)  # accepted since the last sample
+        self.unheard = [rule.venue for rule in rules]  # venues that have not said anything yet, of any symbol
         self.codes: dict[str, int] = {}  # refusals and quarantines, counted: tests ask whether a case occurred
 
     def of(self, symbol: str) -> list[Book]:
@@ -151,6 +153,8 @@ class Market:
         return heard
 
     def apply(self, event: Event) -> str | None:
+        if event.venue in self.unheard:
+            self.unheard.remove(event.venue)
         code = self._apply(event)
         if code is not None:
             self.codes[code] = self.codes.get(code, 0) + 1
@@ -244,6 +248,9 @@ class Market:
             if not near_last and not near_first:
                 line.first_contracts, line.agreeing = contracts, []
                 return "quarantined_oi"
+            stays = near_last if line.side == "old" else near_first
+            if line.agreeing == [] or not stays:
+                line.agreeing, line.side = [], "old" if near_last else "new"
             if not self._released(line, event.recv_ts):
                 return "quarantined_oi"
         line.accept(event)
@@ -256,7 +263,7 @@ class Market:
         for instruments in self.books[symbol].values():
             if any(book.trading and (book.listed or book.sent_oi) for book in instruments.values()):
                 count += 1
-        return count
+        return count + len(self.unheard)
 
     def freeze(self, symbol: str, at: int) -> None:
         """At a sample: note the others' median after a change, and find marks that stood still while others moved."""

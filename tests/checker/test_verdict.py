@@ -199,6 +199,13 @@ def test_flush_and_reset() -> None:
     assert made._regime(False, levels(), None) is None
 
 
+def test_the_peak_is_the_larger_of_the_windows_that_fired() -> None:
+    made = verdict()
+    both = flush_window(-0.05) | {"5m": flush_window(-0.08, "5m")["5m"]}
+    assert made._flush(sample(T0, ln_oi_index=-0.10), both, T0)
+    assert made.flush == {"peak": pytest.approx(-0.02), "trough": -0.10}
+
+
 def test_a_reset_ends_after_seventy_two_hours() -> None:
     made = verdict()
     calm = {"1h": blank_window("1h", 3600), "5m": blank_window("5m", 300)}

@@ -252,6 +252,8 @@ class Verdict:
         self, ts: int, price: float | None, composite: float | None, direction: str | None, backfill: bool
     ) -> float:
         if not backfill:
+            if self.pending is not None and ts > self.pending[0] + HOUR + 60_000:
+                self.pending = None  # no price when it was due
             if self.pending is not None and price is not None and ts >= self.pending[0] + HOUR:
                 moved = sign(math.log(price / self.pending[1]))
                 if moved != 0:

@@ -1,8 +1,7 @@
-"""The command line: exit statuses, one-line errors, decode's lines, and what the terminal table shows."""
+"""The command line: exit statuses, one-line errors and decode's lines."""
 
 from __future__ import annotations
 
-import io
 import json
 import signal
 import socket
@@ -13,11 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
-from service.cli import watch
 from service.cli.main import run
-from service.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)
@@ -147,104 +143,3 @@ def test_serve_without_a_network_stays_up_says_why_and_publishes_no_data(tmp_pat
     body = json.loads(out.read_text().splitlines()[0])
     assert (body["status"], body["score"], body["confidence"], body["tradeable"]) == ("no_data", None, 0.0, False)
     assert "refused_connection" in (tmp_path / "log").read_text()
-
-
-# -- watch --------------------------------------------------------------------------------------------------------
-
-
-def signal_message(symbol: str, ts: int, **changes: Any) -> dict[str, Any]:
-    window = {"score": 0.25}
-    message: dict[str, Any] = {
-        "type": "signal",
-        "symbol": symbol,
-        "ts": ts,
-        "ttl_ms": 30_000,
-        "status": "ok",
-        "score": -0.5,
-        "confidence": 0.75,
-        "fragility": 0.5,
-        "regime": "crowded_longs",
-        "windows": {"1m": window, "5m": window, "1h": {"score": None}},
-        "elr": [{"percentile": None}, {"percentile": 0.97}],
-        "market": {"price": 91234.5, "funding_8h": 0.0001},
-        "abstain": False,
-        "conflict": True,
-        "transition": {"from": "neutral", "to": "short"},
-        "direction": "short",
-    }
-    return message | changes
-
-
-def shown(board: watch.Board, width: int, now_ms: int) -> str:
-    out = io.StringIO()
-    Console(file=out, width=width, color_system=None).print(watch.table(board, width, now_ms))
-    return out.getvalue()
-
-
-def board_of(*messages: dict[str, Any], symbols: list[str] | None = None) -> watch.Board:
-    board = watch.Board("ws://x/v1/stream", symbols)
-    board.take({"type": "hello", "source": "simulated", "symbols": ["BTC", "ETH"]})
-    for message in messages:
-        board.take(message)
-    return board
-
-
-def test_the_board_subscribes_to_what_the_feed_has() -> None:
-    assert watch.Board("u", None).take({"type": "hello", "source": "live", "symbols": ["BTC", "ETH"]}) == [
-        "signal.BTC", "signal.ETH",
-    ]  # fmt: skip
-    assert watch.Board("u", ["ETH"]).take({"type": "hello", "source": "live", "symbols": ["BTC", "ETH"]}) == [
-        "signal.ETH"
-    ]
-    with pytest.raises(ConfigError, match="it has BTC"):
-        watch.Board("u", ["DOT"]).take({"type": "hello", "source": "live", "symbols": ["BTC"]})
-
-
-def test_the_table_shows_the_numbers_the_source_and_the_flags() -> None:
-    text = shown(board_of(signal_message("BTC", 1_000_000)), 160, 1_005_000)
-    for part in (
-        "SIMULATED",
-        "BTC",
-        "-0.50",
-        "+0.25",
-        "0.75",
-        "crowded_longs",
-        "0.970",
-        "91234.5",
-        "1.00 bp",
-        "conflict neutral->short",
-    ):
-        assert part in text
-
-
-def test_a_signal_past_its_ttl_is_shown_as_stale_and_without_numbers() -> None:
-    board = board_of(signal_message("BTC", 1_000_000))
-    assert "STALE" not in shown(board, 160, 1_030_000)
-    late = shown(board, 160, 1_030_001)
-    assert "STALE" in late
-    assert "-0.50" not in late
-
-
-def test_a_narrow_terminal_gets_fewer_columns_and_every_line_fits() -> None:
-    board = board_of(signal_message("BTC", 1_000_000))
-    for width in (60, 100, 160):
-        assert all(len(line) <= width for line in shown(board, width, 1_000_000).splitlines()[1:])
-    assert "regime" not in shown(board, 60, 1_000_000)
-    assert "regime" in shown(board, 100, 1_000_000)
-
-
-def test_no_data_is_a_dash_not_a_zero() -> None:
-    nothing = {"1m": {"score": None}, "5m": {"score": None}, "1h": {"score": None}}
-    message = signal_message(
-        "BTC", 1_000_000, status="no_data", score=None, confidence=0.0, fragility=None, regime=None, windows=nothing,
-        market={"price": None, "funding_8h": None}, elr=[{"percentile": None}], transition=None,
-    )  # fmt: skip
-    line = next(line for line in shown(board_of(message), 160, 1_000_000).splitlines() if "BTC" in line)
-    assert "no_data" in line
-    assert line.count(" - ") >= 6
-
-
-def test_plain_lines_for_pipes() -> None:
-    assert watch.line(signal_message("BTC", 5, score=None)).startswith(
-        "symbol=BTC ts=5 status=ok score=null confidence=0.75"
-    )

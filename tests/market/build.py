@@ -48,10 +48,16 @@ class Driver:
     """A market of symbol BTC (and any others) with short words for events; times are ms after T0."""
 
     def __init__(
-        self, venues: int | Sequence[VenueRules] = 3, symbols: Sequence[str] = ("BTC",), **settings: Any
+        self,
+        venues: int | Sequence[VenueRules] = 3,
+        symbols: Sequence[str] = ("BTC",),
+        heard: bool = True,
+        **settings: Any,
     ) -> None:
         self.rules = rules(venues) if isinstance(venues, int) else list(venues)
         self.market = Market(symbols, self.rules, MarketSection(**settings))
+        for rule in self.rules if heard else ():  # each venue has answered, with something else it lists
+            self.market.apply(Listing(rule.venue, "Z", "ZZZ", False, 1.0, 1.0, 8.0, True, T0))
 
     def mark(
         self,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from service.config import MarketSection
 from service.market import Market
 from service.market.book import Book
-from service.model import Consensus
+from service.model import Consensus, Listing
 
 from .build import MARK_AGE, OI_AGE, SYMBOLS, T0, Driver, Sample, history, rules, run
 from .reference import Reference
@@ -85,6 +85,25 @@ def test_quorum_of_every_subset_of_eleven_venues() -> None:
         found = driver.sample(1000)
         assert found.venues_total == 11
         _assert_quorum(found, len(inside) >= 2)
+
+
+def test_a_lone_reachable_venue_does_not_pass_for_the_only_one_there_is() -> None:
+    """Cause: venues that never answered since a cold start did not count as listing the symbol, so that one venue made
+    the quorum, with full coverage and confidence."""
+    driver = Driver(3, heard=False)
+    driver.both("a", 100.0, 5.0, at=0)
+    alone = driver.sample(1000)
+    assert not alone.quorum
+    assert alone.venues_total == 3
+    assert alone.trouble == ("unheard:b", "unheard:c")
+    assert not alone.full_set
+    driver.both("b", 100.0, 5.0, at=1500)
+    two = driver.sample(2000)
+    assert two.quorum
+    assert two.trouble == ("unheard:c",)
+    driver.market.apply(Listing("c", "Z", "ZZZ", False, 1.0, 1.0, 8.0, True, T0 + 2500))
+    all_known = driver.sample(3000)
+    assert (all_known.venues_total, all_known.trouble, all_known.full_set) == (2, (), True)
 
 
 def _assert_quorum(found: Consensus, expected: bool) -> None:

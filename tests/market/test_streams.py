@@ -553,3 +553,15 @@ def test_near_both_ends_is_near_everything_between(value: float, low: float, hig
 def test_near_zero() -> None:
     assert near(0.0, 0.0, 0.2)
     assert not near(1e-300, 0.0, 0.2)
+
+
+def test_an_oi_that_flaps_between_two_levels_is_never_released() -> None:
+    """Cause: values near the old level and values near the new one were counted together as three that agree."""
+    driver = Driver(2)
+    driver.both("a", 100.0, 100.0, at=0)
+    for number in range(1, 40):
+        code = driver.oi("a", 150.0 if number % 2 else 100.0, at=number * 10_000)
+        assert code == "quarantined_oi", number
+    for number in range(40, 45):
+        assert driver.oi("a", 150.0, at=number * 10_000) == "quarantined_oi"
+    assert driver.oi("a", 150.0, at=450_000) is None  # since 390 s, where the flapping ended: 60 s

@@ -55,6 +55,19 @@ def test_matures_at_the_first_tick_an_hour_on_with_a_price() -> None:
     assert record.n == 1
 
 
+@pytest.mark.parametrize(("late_ms", "counted"), [(0, 1), (60_000, 1), (60_001, 0)])
+def test_a_price_hours_after_it_was_due_is_not_the_outcome_at_one_hour(late_ms: int, counted: int) -> None:
+    """Cause: after hours without data the first price was taken for that of the hour."""
+    record = Record()
+    record.take("long", 100.0, T0)
+    record.mature(None, T0 + HORIZON_MS)
+    record.mature(101.0, T0 + HORIZON_MS + late_ms)
+    assert record.n == counted
+    record.take("short", 100.0, T0 + 3 * HORIZON_MS)
+    record.mature(99.0, T0 + 4 * HORIZON_MS)
+    assert record.n == counted + 1
+
+
 def test_outcomes_do_not_overlap() -> None:
     record = Record()
     record.take("long", 100.0, T0)

@@ -207,7 +207,7 @@ def test_abstaining_is_neutral_for_the_composite_alone() -> None:
     of = scorer()
     assert body(of, level_score(T0, 0.3))["direction"] == "long"
     poor = body(of, level_score(ticks(1), 0.3, sample=consensus(ticks(1), coverage=0.45)))
-    assert poor["reasons"] == ["low_coverage"]
+    assert poor["reasons"] == ["coverage", "low_coverage"]
     assert (poor["score"], poor["direction"]) == (pytest.approx(0.3), "neutral")
     assert poor["transition"] == {"from": "long", "to": "neutral"}
     assert poor["windows"]["1h"]["direction"] == "long"
@@ -323,7 +323,7 @@ def test_losing_a_venue_is_degraded_and_says_who() -> None:
     sample = consensus(coverage=0.7, trouble=("stale:beta",), excluded=("beta",), venues=venues, full_set=False)
     signal = body(scorer(), level_score(T0, 0.4, sample=sample))
     check(signal)
-    assert (signal["status"], signal["reasons"], signal["tradeable"]) == ("degraded", ["stale:beta"], False)
+    assert (signal["status"], signal["reasons"], signal["tradeable"]) == ("degraded", ["coverage", "stale:beta"], False)
     assert (signal["market"]["venues_fresh"], signal["market"]["venues_total"]) == (3, 4)
 
 

@@ -24,7 +24,10 @@ def line(venue: str, name: str) -> str:
 
 
 def test_order_of_venues_is_fixed() -> None:
-    assert list(VENUES) == ["binance_usdm", "bybit", "okx", "hyperliquid"]
+    assert list(VENUES) == [
+        "binance_usdm", "binance_coinm", "bybit", "okx", "bitget", "gate", "deribit", "kraken_futures", "bitmex",
+        "hyperliquid", "dydx",
+    ]  # fmt: skip
     assert [venue.name for venue in VENUES.values()] == list(VENUES)
     assert [venue.rules.venue for venue in VENUES.values()] == list(VENUES)
 

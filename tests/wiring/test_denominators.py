@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from service.config import load as load_config
 from service.errors import ConfigError
 from service.wiring.denominators import from_plain, load, to_plain
+from service.wiring.setup import denominators_of
+
+NOW_MS = 1_795_132_800_000  # 2026-11-20T00:00:00Z
+DAY_MS = 86_400_000
 
 GOOD = """
 [BTC]
@@ -29,7 +34,7 @@ reserves = {all = 15_000_000.0}
 def test_a_good_file(tmp_path: Path) -> None:
     path = tmp_path / "d.toml"
     path.write_text(GOOD)
-    bitcoin, ether = load(path, ["SOL", "BTC", "ETH"])
+    bitcoin, ether = load(path, ["SOL", "BTC", "ETH"], NOW_MS)
     assert (bitcoin.symbol, bitcoin.supply) == ("BTC", 19_900_000.0)
     assert bitcoin.reserves == (("binance", 610_000.0), ("okx", 110_000.5))
     assert bitcoin.as_of == 1_795_132_800_000
@@ -45,7 +50,7 @@ def test_every_problem_is_listed(tmp_path: Path) -> None:
         "[BCT]\nas_of = 1\n"
     )
     with pytest.raises(ConfigError) as caught:
-        load(path, ["BTC", "ETH"])
+        load(path, ["BTC", "ETH"], NOW_MS)
     text = "\n".join(caught.value.problems)
     for part in (
         "BTC.circulating_supply",
@@ -55,3 +60,32 @@ def test_every_problem_is_listed(tmp_path: Path) -> None:
         "either `all` or named",
     ):
         assert part in text
+
+
+def test_figures_from_more_than_a_day_ahead_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "d.toml"
+    path.write_text(GOOD)
+    assert len(load(path, ["BTC", "ETH"], NOW_MS - DAY_MS)) == 2
+    with pytest.raises(ConfigError) as caught:
+        load(path, ["BTC", "ETH"], NOW_MS - DAY_MS - 1)
+    assert caught.value.problems == [
+        f"{path}: BTC.as_of: 2026-11-20T00:00:00+00:00 lies in the future",
+        f"{path}: ETH.as_of: 2026-11-20T00:00:00 lies in the future",
+    ]
+
+
+def test_the_configured_file_is_judged_by_the_time_given(tmp_path: Path) -> None:
+    (tmp_path / "d.toml").write_text(GOOD)
+    (tmp_path / "elr.toml").write_text('[denominators]\nfile = "d.toml"\n')
+    config = load_config(tmp_path / "elr.toml")
+    assert [item.symbol for item in denominators_of(config, NOW_MS)] == ["BTC", "ETH"]
+    with pytest.raises(ConfigError, match="lies in the future"):
+        denominators_of(config, NOW_MS - 2 * DAY_MS)
+
+
+def test_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "d.toml"
+    for number in ("inf", "nan"):
+        path.write_text(GOOD.replace("19_900_000", number))
+        with pytest.raises(ConfigError, match=r"BTC\.circulating_supply"):
+            load(path, ["BTC", "ETH"], NOW_MS)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import random
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from service.clock import ServiceClock
 from service.config import Config, parse
+from service.errors import ConfigError
+from service.publishing import body_bytes
 from service.tapes import Header, Record, read
 from service.venues import VENUES
 from service.wiring.engine import Engine
+from service.wiring.outputs import SignalsFile, open_outputs
 from service.wiring.replay import replay
-from service.wiring.service import Outputs, Service, new_epoch
+from service.wiring.service import Service, new_epoch
 from service.wiring.setup import endpoints_of, rules_of
 from tests.wiring.build import T0
 
@@ -52,7 +58,7 @@ class Bench:
         )
         clock = ServiceClock(lambda: self.hands.wall_s, lambda: self.hands.elapsed_s)
         engine = Engine(self.config.service.symbols, rules_of(self.config), self.config.market, [])
-        self.outputs = Outputs(folder / "a.tape", folder / "a.jsonl")
+        self.signals = folder / "a.jsonl"
         self.service = Service(
             config=self.config,
             source="live",
@@ -63,7 +69,7 @@ class Bench:
             clock=clock,
             rng=random.Random(1),
             epoch=new_epoch(clock.now_ms(), random.Random(1)),
-            outputs=self.outputs,
+            outputs=open_outputs(folder / "a.tape", self.signals),
         )
         self.ticks: list[tuple[int, int]] = []
         self.epochs: list[str] = []
@@ -82,8 +88,7 @@ class Bench:
         return self.service.metrics.registry.get_sample_value(name)
 
     def published(self) -> list[dict[str, Any]]:
-        assert self.outputs.signals is not None
-        return [json.loads(line) for line in self.outputs.signals.read_text().splitlines()]
+        return [json.loads(line) for line in self.signals.read_text().splitlines()]
 
 
 def test_one_tick_each_ten_seconds(tmp_path: Path) -> None:
@@ -127,6 +132,90 @@ def test_a_stepped_wall_clock_is_reanchored_after_three_seconds_and_changes_no_a
     assert kinds.count("r") == 1
 
 
+def test_ticks_that_a_step_forward_jumps_over_are_announced(tmp_path: Path) -> None:
+    """Cause: a re-anchor moved the last sample past grid points that nobody then counted."""
+    bench = Bench(tmp_path)
+    for _ in range(12):
+        bench.second()
+    bench.hands.wall_s += 60
+    for _ in range(15):
+        bench.second()
+    bench.service.close()
+    grid = [ts for ts, _ in bench.ticks]
+    for (before, _), (after, missed) in pairwise(bench.ticks):
+        assert missed == (after - before) // 10_000 - 1
+    assert grid[-1] == T0 + 80_000
+    assert bench.metric("elr_ticks_missed_total") == sum(missed for _, missed in bench.ticks) > 0
+
+
+def test_an_hour_asleep_does_not_block_and_is_no_data(tmp_path: Path) -> None:
+    """Cause: every second of a laptop's sleep was sampled in one go when it woke up."""
+    bench = Bench(tmp_path)
+    for _ in range(12):
+        bench.second()
+    bench.hands.run(3600.0)
+    samples = 0
+    take = bench.service._engine._sample
+
+    def counted(ts: int, step_s: int) -> None:
+        nonlocal samples
+        samples += 1
+        take(ts, step_s)
+
+    bench.service._engine._sample = counted  # type: ignore[method-assign]
+    bench.second()
+    for _ in range(10):
+        bench.second()
+    bench.service.close()
+    assert samples < 400
+    assert bench.ticks[-1][0] > T0 + 3_600_000
+    assert bench.published()[-1]["market"]["price"] == 100.0
+    assert bench.published()[-1]["windows"]["5m"]["ready"] is False
+    lines = [
+        body_bytes(b) for _, _, ticks in replay(tmp_path / "a.tape", print) for tick in ticks for b in tick.signals
+    ]
+    assert b"\n".join(lines) + b"\n" == (tmp_path / "a.jsonl").read_bytes()
+
+
+def test_a_clock_step_after_silent_seconds_replays_the_same(tmp_path: Path) -> None:
+    """Cause: live had sampled the silent seconds before the shift, the replay took them after it."""
+    bench = Bench(tmp_path)
+    for _ in range(14):
+        bench.second()
+    for _ in range(5):  # nothing received
+        bench.hands.run(1.0)
+        bench.service._watch_clock()
+        bench.service._pulse()
+    bench.hands.wall_s += 7
+    for _ in range(4):
+        bench.hands.run(1.0)
+        bench.service._watch_clock()
+        bench.service._pulse()
+    for number in range(25):
+        bench.second(100 + number)
+    bench.service.close()
+    lines = [
+        body_bytes(b) for _, _, ticks in replay(tmp_path / "a.tape", print) for tick in ticks for b in tick.signals
+    ]
+    assert len(lines) >= 3
+    assert b"\n".join(lines) + b"\n" == (tmp_path / "a.jsonl").read_bytes()
+
+
+def test_a_full_disk_costs_the_signals_file_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    """Cause: the write error ended the heartbeat and with it the service."""
+    file = SignalsFile(Path("/dev/full"))
+    file.write([{"symbol": "BTC"}])
+    file.write([{"symbol": "BTC"}])
+    file.close()
+    assert file.failed
+    assert len([record for record in caplog.records if "signals file stopped" in record.message]) == 1
+
+
+def test_outputs_that_cannot_be_opened_are_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be written"):
+        open_outputs(None, tmp_path / "none" / "x.jsonl")
+
+
 def test_a_large_step_back_begins_a_new_epoch(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     for _ in range(12):
@@ -154,8 +243,6 @@ def test_the_replay_of_all_this_is_byte_identical(tmp_path: Path) -> None:
     for number in range(25):
         bench.second(102 - 0.1 * number)
     bench.service.close()
-    from service.publishing import body_bytes
-
     lines = [
         body_bytes(body)
         for _, _, ticks in replay(tmp_path / "a.tape", print)

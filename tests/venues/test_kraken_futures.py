@@ -1,0 +1,323 @@
+"""Kraken Futures: relative hourly rates, coins and dollars, dated contracts, names in either case."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.model import Control, Decoded, Funding, Listing, Mark, OpenInterest, Skipped
+from service.venues import VENUES
+from service.venues.kraken_futures import KrakenFutures
+from service.venues.spec import Catalog, Decoder
+from tests.venues.frames import T0, check_mutations, check_sane, decode, fixtures, load, mutate, reasons
+
+VENUE = KrakenFutures()
+NAME = "kraken_futures"
+TS = 1763719200300
+NEXT = 1763722800000
+
+
+@pytest.fixture(autouse=True, scope="module")
+def registered() -> Iterator[None]:
+    """The shared helpers find venues by name."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(VENUES, NAME, VENUE)
+        yield
+
+
+def blind() -> Decoder:
+    return VENUE.decoder(Catalog())
+
+
+def ticker(name: str = "ws_ticker_linear", **changes: object) -> dict[str, Any]:
+    """A fixture with some fields changed; None removes one."""
+    frame: dict[str, Any] = json.loads(load(NAME, name))
+    for key, value in changes.items():
+        frame[key] = value
+        if value is None:
+            del frame[key]
+    return frame
+
+
+def kinds(found: list[Decoded]) -> list[type]:
+    return [type(item) for item in found]
+
+
+def test_linear_is_in_coins_and_the_rate_is_the_relative_one() -> None:
+    assert decode(blind(), load(NAME, "ws_ticker_linear")) == [
+        Mark(NAME, "PF_ETHUSD", "ETH", 3010.25, 3011.75, TS, T0),
+        Funding(NAME, "PF_ETHUSD", "ETH", 0.000015, 1.0, 0.00012, NEXT, False, TS, T0),
+        OpenInterest(NAME, "PF_ETHUSD", "ETH", 21000.125, 1.0, 21000.125, False, TS, T0),
+    ]
+
+
+def test_inverse_is_in_dollars_and_converted() -> None:
+    at = 1763719200400
+    assert decode(blind(), load(NAME, "ws_ticker_inverse")) == [
+        Mark(NAME, "PI_XBTUSD", "BTC", 80000.0, 80020.0, at, T0),
+        Funding(NAME, "PI_XBTUSD", "BTC", -2.0005e-05, 1.0, -0.00016004, NEXT, False, at, T0),
+        OpenInterest(NAME, "PI_XBTUSD", "BTC", 32e6, 1 / 80000, 400.0, True, at, T0),
+    ]
+
+
+def test_exponent_notation_and_canonical_unit() -> None:
+    at = 1763719200500
+    assert decode(blind(), load(NAME, "ws_ticker_scaled")) == [
+        Mark(NAME, "PF_PEPEUSD", "1000PEPE", 0.004875, 0.00475, at, T0),
+        Funding(NAME, "PF_PEPEUSD", "1000PEPE", 0.00002, 1.0, 0.00016, NEXT, False, at, T0),
+        OpenInterest(NAME, "PF_PEPEUSD", "1000PEPE", 4000200000.0, 0.001, 4000200.0, False, at, T0),
+    ]
+
+
+def test_market_not_yet_open_has_no_funding_rate() -> None:
+    at = 1763719200600
+    assert decode(blind(), load(NAME, "ws_ticker_unopened")) == [
+        Mark(NAME, "PF_NEWUSD", "NEW", 1.25, 1.25, at, T0),
+        OpenInterest(NAME, "PF_NEWUSD", "NEW", 0.0, 1.0, 0.0, False, at, T0),
+    ]
+
+
+def test_suspended_market_is_not_live() -> None:
+    assert decode(blind(), ticker(suspended=True)) == [Skipped(NAME, "PF_ETHUSD", "suspended")]
+    assert reasons(decode(blind(), ticker(suspended="true"))) == ["wrong_type"]
+    assert len(decode(blind(), ticker(suspended=None))) == 3
+
+
+@pytest.mark.parametrize("absent", [None, ""])
+def test_absent_or_empty_is_unknown_never_zero(absent: object) -> None:
+    assert kinds(decode(blind(), ticker(openInterest=absent))) == [Mark, Funding]
+    assert kinds(decode(blind(), ticker(relative_funding_rate=absent))) == [Mark, OpenInterest]
+    assert kinds(decode(blind(), ticker(markPrice=absent, index=absent))) == [Funding, OpenInterest]
+    (mark, *_) = decode(blind(), ticker(markPrice=absent))
+    assert mark == Mark(NAME, "PF_ETHUSD", "ETH", None, 3011.75, TS, T0)
+    (_, funding, _) = decode(blind(), ticker(next_funding_rate_time=absent))
+    assert isinstance(funding, Funding)
+    assert funding.next_ts is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "left"),
+    [
+        ({"markPrice": 0.0}, "out_of_bounds", [Funding, OpenInterest]),
+        ({"index": "x"}, "bad_number", [Funding, OpenInterest]),
+        ({"relative_funding_rate": 1.5}, "out_of_bounds", [Mark, OpenInterest]),
+        ({"next_funding_rate_time": 1763722800}, "out_of_bounds", [Mark, OpenInterest]),  # seconds for ms
+        ({"next_funding_rate_time": TS - 600_001}, "out_of_bounds", [Mark, OpenInterest]),
+        ({"openInterest": -1.0}, "out_of_bounds", [Mark, Funding]),
+        ({"openInterest": False}, "wrong_type", [Mark, Funding]),
+    ],
+)
+def test_bad_field_costs_its_stream(changes: dict[str, object], reason: str, left: list[type]) -> None:
+    found = decode(blind(), ticker(**changes))
+    assert reasons(found) == [reason]
+    assert [kind for kind in kinds(found) if kind in (Mark, Funding, OpenInterest)] == left
+
+
+def test_next_time_may_be_just_past() -> None:
+    funding = decode(blind(), ticker(next_funding_rate_time=TS - 600_000))[1]
+    assert isinstance(funding, Funding)
+    assert funding.next_ts == TS - 600_000
+
+
+@pytest.mark.parametrize("value", ["?", None])
+def test_inverse_without_a_readable_mark_is_skipped(value: object) -> None:
+    found = decode(blind(), ticker("ws_ticker_inverse", markPrice=value))
+    assert found[-1] == Skipped(NAME, "PI_XBTUSD", "no_mark")
+
+
+def test_bad_index_of_an_inverse_contract_costs_only_the_mark_stream() -> None:
+    found = decode(blind(), ticker("ws_ticker_inverse", index=0))
+    assert reasons(found) == ["out_of_bounds"]
+    assert kinds(found[1:]) == [Funding, OpenInterest]
+
+
+@pytest.mark.parametrize("stamp", [1763719200, "now", None])
+def test_unreadable_time_costs_the_message(stamp: object) -> None:
+    frame = ticker()
+    frame["time"] = stamp
+    assert len(reasons(decode(blind(), frame))) == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["FI_XBTUSD_260327", "FF_XBTUSD_260327", "PF_XBTUSD_260327", "PF_XBTEUR", "PF_USD", "in_xbtusd", "PV_XRPXBT"],
+)
+def test_foreign_products_are_silent(name: str) -> None:
+    assert decode(blind(), ticker(product_id=name)) == []
+
+
+@pytest.mark.parametrize("name", ["ws_ticker_dated", "ws_ticker_lite", "ws_trade", "ws_trade_snapshot", "ws_heartbeat"])
+def test_other_feeds_are_silent(name: str) -> None:
+    assert decode(blind(), load(NAME, name)) == []
+
+
+def test_control_frames() -> None:
+    decoder = blind()
+    assert decode(decoder, load(NAME, "ws_info")) == [Control("info", None, "info")]
+    assert decode(decoder, load(NAME, "ws_subscribed")) == [Control("ack", "ticker:PF_ETHUSD", "subscribed")]
+    text = "alert Couldn't subscribe to invalid product `PF_NOPEUSD`"
+    assert decode(decoder, load(NAME, "ws_alert")) == [Control("refused", None, text)]
+    for event in ("error", "subscribed_failed", "unsubscribed_failed"):
+        refused = Control("refused", "ticker:PF_X", f"{event} no")
+        frame = {"event": event, "feed": "ticker", "product_ids": ["PF_X"], "message": "no"}
+        assert decode(decoder, frame) == [refused]
+    assert decode(decoder, {"event": "pong"}) == [Control("pong", None, "pong")]
+    assert decode(decoder, load(NAME, "http_error")) == [Control("refused", None, "apiLimitExceeded")]
+    assert decode(decoder, load(NAME, "http_error_list")) == [Control("refused", None, "11 Argument invalid: symbol")]
+    not_found = {"timestamp": 1763719200000, "path": "/x", "status": 404, "error": "Not Found", "message": ""}
+    assert decode(decoder, not_found) == [Control("refused", None, "404 Not Found")]
+
+
+def test_own_requests_in_a_recording_are_silent() -> None:
+    listing = Listing(NAME, "PF_ETHUSD", "ETH", False, 1.0, 1.0, 1.0, True, T0)
+    (plan,) = VENUE.connections(VENUE.endpoints, [listing])
+    assert decode(blind(), plan.frames[0]) == []
+
+
+@pytest.mark.parametrize(
+    "frame", [{"foo": 1}, 42, "x", [], {}, None, [{"feed": "ticker"}], {"result": "success", "orderBook": {}}]
+)
+def test_unknown_shapes(frame: object) -> None:
+    assert reasons(blind().decode(json.dumps(frame), T0)) == ["unknown_shape"]
+
+
+def test_instruments() -> None:
+    catalog = Catalog()
+    decoder = VENUE.decoder(catalog)
+    assert decode(decoder, load(NAME, "http_get_instruments"), context="instruments") == [
+        Listing(NAME, "PF_XBTUSD", "BTC", False, 1.0, 1.0, 1.0, True, T0),
+        Listing(NAME, "PF_PEPEUSD", "1000PEPE", False, 0.001, 0.001, 1.0, True, T0),
+        Listing(NAME, "PI_XBTUSD", "BTC", True, 1.0, 1.0, 1.0, True, T0),
+        Listing(NAME, "PF_NEWUSD", "NEW", False, 1.0, 1.0, 1.0, False, T0),
+        Listing(NAME, "PI_BCHUSD", "BCH", True, 1.0, 1.0, 1.0, False, T0),
+    ]
+    assert catalog.foreign == {"FF_XBTUSD_260327", "PF_AAPLXUSD", "IN_XBTUSD"}
+
+
+def test_contract_size_of_the_metadata_counts_and_its_absence_is_unknown() -> None:
+    catalog = Catalog()
+    decoder = VENUE.decoder(catalog)
+    rows = [
+        {"symbol": "PF_ETHUSD", "type": "flexible_futures", "contractSize": 0.5, "tradeable": True},
+        {"symbol": "PI_XBTUSD", "type": "futures_inverse", "contractSize": 10, "tradeable": True},
+        {"symbol": "PF_PEPEUSD", "type": "flexible_futures", "tradeable": True},
+    ]
+    decode(decoder, {"result": "success", "instruments": rows}, context="instruments")
+    linear = decode(decoder, load(NAME, "ws_ticker_linear"))[-1]
+    inverse = decode(decoder, load(NAME, "ws_ticker_inverse"))[-1]
+    assert isinstance(linear, OpenInterest)
+    assert isinstance(inverse, OpenInterest)
+    assert (linear.contract_coins, linear.coins) == (0.5, 10500.0625)
+    assert (inverse.contracts, inverse.contract_coins, inverse.coins) == (32e6, 10 / 80000, 4000.0)
+    skipped = Skipped(NAME, "PF_PEPEUSD", "unknown_contract_size")
+    assert decode(decoder, load(NAME, "ws_ticker_scaled"))[-1] == skipped
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"type": "futures_inverse"}, "unknown_shape"),  # of a PF_ name
+        ({"contractSize": 0}, "out_of_bounds"),
+        ({"contractSize": None}, "wrong_type"),
+        ({"tradeable": "true"}, "wrong_type"),
+        ({"tradfi": None}, "wrong_type"),
+        ({"symbol": ""}, "bad_name"),
+    ],
+)
+def test_bad_instrument_is_not_listed(changes: dict[str, object], reason: str) -> None:
+    row = {**json.loads(load(NAME, "http_get_instruments"))["instruments"][0], **changes}
+    assert reasons(decode(blind(), {"result": "success", "instruments": [row]})) == [reason]
+
+
+def test_delisting_by_absence() -> None:
+    catalog = Catalog()
+    decoder = VENUE.decoder(catalog)
+    answer = json.loads(load(NAME, "http_get_instruments"))
+    decode(decoder, answer, context="instruments")
+    answer["instruments"] = answer["instruments"][1:]
+    decode(decoder, answer)
+    assert catalog.listings["PF_XBTUSD"].trading
+    decode(decoder, answer, context="instruments")
+    assert not catalog.listings["PF_XBTUSD"].trading
+    assert catalog.listings["PI_XBTUSD"].trading
+
+
+def test_rest_tickers_have_no_relative_rate() -> None:
+    at = 1763719202750
+    expected = [
+        Mark(NAME, "PI_XBTUSD", "BTC", 80000.0, 80020.5, at, T0),
+        OpenInterest(NAME, "PI_XBTUSD", "BTC", 16e6, 1 / 80000, 200.0, True, at, T0),
+    ]
+    answer = json.loads(load(NAME, "http_get_tickers"))
+    assert decode(blind(), answer) == expected
+    single = {"result": "success", "ticker": answer["tickers"][0], "serverTime": answer["serverTime"]}
+    assert decode(blind(), single) == expected
+
+
+@pytest.mark.parametrize("at", ["2025-11-21 10:00:00Z", "2025-13-21T10:00:00Z", "2025-11-21T10:00:00", 1763719200000])
+def test_unreadable_server_time(at: object) -> None:
+    answer = {**json.loads(load(NAME, "http_get_tickers")), "serverTime": at}
+    assert len(reasons(decode(blind(), answer))) == 1
+
+
+def test_rest_funding_history() -> None:
+    answer = load(NAME, "http_get_historical_funding_rates")
+    assert decode(blind(), answer, context="historicalfundingrates:pi_xbtusd") == [
+        Funding(NAME, "PI_XBTUSD", "BTC", 0.000015, 1.0, 0.00012, None, True, 1763715600000, T0),
+        Funding(NAME, "PI_XBTUSD", "BTC", -0.00001, 1.0, -0.00008, None, True, 1763719200000, T0),
+    ]
+    assert decode(blind(), answer) == [Skipped(NAME, "", "unknown_instrument")]
+    assert decode(blind(), answer, context="historicalfundingrates:FI_XBTUSD_260327") == []
+
+
+def test_connections_one_product_a_request() -> None:
+    listings = [Listing(NAME, f"PF_C{n}USD", f"C{n}", False, 1.0, 1.0, 1.0, True, T0) for n in range(103)]
+    plans = VENUE.connections(VENUE.endpoints, listings)
+    assert [(plan.name, plan.acks) for plan in plans] == [("public-1", 100), ("public-2", 3)]
+    assert [json.loads(frame)["product_ids"] for frame in plans[1].frames] == [
+        ["PF_C100USD"],
+        ["PF_C101USD"],
+        ["PF_C102USD"],
+    ]
+    assert plans[1].expects[:3] == (("PF_C100USD", "mark"), ("PF_C100USD", "funding"), ("PF_C100USD", "oi"))
+    for plan in plans:
+        assert plan.url == "wss://futures.kraken.com/ws/v1"
+        assert plan.keepalive is None  # protocol pings: the venue refuses any text
+    assert VENUE.polls(VENUE.endpoints, listings, 10.0) == []
+    assert VENUE.rules_for(99.0) == VENUE.rules
+    (request,) = VENUE.metadata(VENUE.endpoints)
+    assert request.url == "https://futures.kraken.com/derivatives/api/v3/instruments"
+
+
+def test_the_cap_takes_the_venues_largest_rate_and_no_absolute_one() -> None:
+    largest, absolute = (decode(blind(), ticker(relative_funding_rate=rate))[1] for rate in (0.005, 0.0451537))
+    assert isinstance(largest, Funding)
+    assert isinstance(absolute, Funding)
+    assert largest.rate_8h is not None
+    assert absolute.rate_8h is not None
+    assert largest.rate_8h <= VENUE.rules.funding_cap_8h < absolute.rate_8h
+
+
+def test_intact_fixtures_are_not_bad() -> None:
+    decoder = blind()
+    for document in fixtures(NAME):
+        assert reasons(decode(decoder, document)) == []
+
+
+@settings(max_examples=150)
+@given(st.integers(0, 2**32))
+def test_no_mutation_escapes(seed: int) -> None:
+    check_mutations(NAME, seed, 60)
+
+
+@settings(max_examples=50)
+@given(st.randoms(use_true_random=False), st.sampled_from(("historicalfundingrates:PF_XBTUSD", "instruments")))
+def test_no_mutation_escapes_under_the_venues_contexts(rng: Any, context: str) -> None:
+    decoder = blind()
+    for document in fixtures(NAME):
+        check_sane(decode(decoder, mutate(document, rng), context=context), NAME)
