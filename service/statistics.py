@@ -165,8 +165,8 @@ class SortedWindow(Stateful):
 
     def _mad(self, median: float) -> float:
         # Deviations rise from the middle to both sides: two sorted runs. The k smallest of both take some i from
-        # the left one; i is found by bisection, and the k-th and the next stand at its edge. From one minute to the next
-        # i hardly moves: the first steps go out from the last one, doubling.
+        # the left one; i is found by bisection, and the k-th and the next stand at its edge. From one minute to the
+        # next i hardly moves: the first steps go out from the last one, doubling.
         values, order, count = self._values, self._order, len(self._order)
         middle = count // 2
         k = (count + 1) // 2

@@ -19,7 +19,6 @@ from service.model import Consensus, LevelReading
 from service.state import Stateful
 from service.statistics import robust_z
 
-
 UNREAD = LevelReading(None, None, None, 0, 0)
 
 

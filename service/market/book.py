@@ -168,9 +168,9 @@ class Book(Stateful):
         listing = len(unheard)
         for venue, shelf in self.shelves.items():
             if shelf.instruments:
-                listing += shelf.lists()
                 tally = shelf.tally(venue, ts)
                 if tally is not None:
+                    listing += tally.lists
                     tallies.append(tally)
         needed = consensus.needed_venues(listing, self._min_venues)
         linked = [tally for tally in tallies if tally.linked]

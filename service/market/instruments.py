@@ -96,12 +96,13 @@ class Tally:
     """One venue's part of a sample, over its trading instruments in the order of their names.
 
     ``primary``: the counting instrument with most oi; where none counts (``oi`` None, the venue is not in V) the one
-    with most last accepted oi. ``last``: coins seen in 24 h. ``link_*``: coins of the instruments that count at
-    this sample and the one before, valued at the coins per contract of the one before.
+    with most last accepted oi. ``lists``: one of them counts as listed. ``last``: coins seen in 24 h. ``link_*``: coins
+    of the instruments that count at this sample and the one before, valued at the coins per contract of the one before.
     """
 
     venue: str
     primary: Instrument
+    lists: bool = False
     oi: float | None = None
     last: float = 0.0
     seen: bool = False
@@ -171,12 +172,6 @@ class Shelf(Stateful):
                 return True
         return False
 
-    def lists(self) -> bool:
-        for item in self.instruments.values():
-            if item.counts_as_listed:
-                return True
-        return False
-
     def live_marks(self, at: int) -> list[float]:
         """The LIVE marks of its trading instruments."""
         return [
@@ -196,7 +191,7 @@ class Shelf(Stateful):
     def tally(self, venue: str, at: int) -> Tally | None:
         """The venue's part of the sample at ``at``, remembering it for the next chain link. None: no instrument.
 
-        An instrument counts (is part of the sums) while its mark and oi are LIVE: exact after :meth:`Instrument.grow_old`.
+        An instrument counts (is part of the sums) while its mark and oi are LIVE: exact after ``grow_old``.
         """
         result: Tally | None = None
         most = (-1, -2.0)  # whether it counts, then how much: a counting instrument ranks before all others
@@ -206,6 +201,8 @@ class Shelf(Stateful):
                 continue
             if result is None:
                 result = Tally(venue, item)
+            if item.listed or item.sent_oi:
+                result.lists = True
             oi = item.oi
             counts = item.mark.state == LIVE and oi.state == LIVE
             # Without any it is -1, so that an instrument with oi 0 ranks before it.

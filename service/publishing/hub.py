@@ -160,7 +160,8 @@ class Hub:
     def _snapshot(self, client: Client, asked: Request) -> None:
         acks = {channel: {"seq": self.sequencer.seq(channel)} for channel in asked.channels}
         self._reply(client, wire.snapshots(asked.id, self.sequencer.epoch, acks))
-        client.outbox.forget(asked.channels)
+        # A snapshot replaces waiting values; waiting alerts are events, and the latest does not replace the others.
+        client.outbox.forget([channel for channel in asked.channels if not channel.startswith("alert.")])
         latest = [self.sequencer.latest(channel) for channel in asked.channels]
         client.outbox.queue([message for message in latest if message is not None], "snapshot")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from service.model import Denominator, Readings, SignalBody
 from service.scoring import body, confidence, sizing, status
 from service.scoring.alerts import Alerts, Situation
-from service.scoring.composite import WEIGHTS, gate, over_windows, score_window
+from service.scoring.composite import WEIGHTS, WindowScore, gate, over_windows, score_window
 from service.scoring.conflict import Conflict
 from service.scoring.direction import Direction, Momentum, Side, transition
 from service.scoring.elr import Leverage
@@ -22,6 +23,24 @@ TTL_MS = 30_000
 TICK_S = 10
 FRAGILITY_HORIZON_H = 24  # fragility ranks the chance of a flush within a day
 WEIGHTS_VERSION = "static-1"
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What a tick comes to before it is put into words."""
+
+    gate: float
+    windows: list[WindowScore]
+    strengths: Sequence[tuple[str, float | None]]
+    sides: list[Side | None]
+    composite: float | None
+    factors: confidence.Factors
+    abstain: list[str]
+    conflict_windows: tuple[str, ...]
+    side: Side | None
+    changed: dict[str, str] | None
+    momentum: str
+    modes: dict[str, Any]
 
 
 class Scorer(Stateful):
@@ -56,15 +75,18 @@ class Scorer(Stateful):
         self._strengths = [Strength() for _ in WEIGHTS]
         self._window_directions = [Direction() for _ in WEIGHTS]
 
-    def score(self, readings: Readings, backfill: bool = False) -> tuple[SignalBody, list[dict[str, Any]]]:
-        """The signal body of this tick, keys in the order of the feed's contract, and the alerts it raises or clears.
+    def follow(self, readings: Readings) -> None:
+        """The past without a word: leaves exactly the state that :meth:`score` with ``backfill`` leaves.
 
-        Without quorum nothing is claimed. ``backfill``: the past; it takes no outcome and raises no alert.
-        A back-filled minute counts six ticks in the ranks.
+        Percentiles and the levels that no score is made of may be missing (``SymbolIndicators.read(ranks=False)``).
         """
+        self._judge(readings)
+        self._alerts.pause()
+
+    def _judge(self, readings: Readings) -> _Verdict:
+        """Score and state of this tick: everything that goes on from tick to tick but the record and the alerts."""
         sample, ts = readings.consensus, readings.ts
         quorum = sample.quorum
-        price = sample.price if quorum else None
         g = gate(readings.elr.z if quorum else None)
 
         windows = [score_window(window, readings, g) for window in readings.windows]
@@ -83,19 +105,43 @@ class Scorer(Stateful):
             sample.freshness if quorum else None, sample.coverage, readings.continuity, windows
         )
         abstain = confidence.abstain_reasons(factors, composite, windows)
-        state, reasons = status.judge(readings)
         conflict_windows = self._conflict.update(scores, ts)
-        conflict = len(conflict_windows) > 0
-        tradeable = state == "ok" and not abstain and not conflict
-
         before = self._direction.side
         side = _side(self._direction, None if abstain else composite, quorum)
-        changed = transition(before, side)
-        momentum = self._momentum.update(composite)
         self._flush.update(readings)
+        return _Verdict(
+            gate=g,
+            windows=windows,
+            strengths=strengths,
+            sides=sides,
+            composite=composite,
+            factors=factors,
+            abstain=abstain,
+            conflict_windows=conflict_windows,
+            side=side,
+            changed=transition(before, side),
+            momentum=self._momentum.update(composite),
+            modes=self._modes.update(scores, quorum, ts),
+        )
+
+    def score(self, readings: Readings, backfill: bool = False) -> tuple[SignalBody, list[dict[str, Any]]]:
+        """The signal body of this tick, keys in the order of the feed's contract, and the alerts it raises or clears.
+
+        Without quorum nothing is claimed. ``backfill``: the past; it takes no outcome and raises no alert.
+        A back-filled minute counts six ticks in the ranks.
+        """
+        verdict = self._judge(readings)
+        sample, ts = readings.consensus, readings.ts
+        quorum = sample.quorum
+        price = sample.price if quorum else None
+        windows, composite, factors = verdict.windows, verdict.composite, verdict.factors
+        side, momentum, changed = verdict.side, verdict.momentum, verdict.changed
+        abstain, conflict_windows = verdict.abstain, verdict.conflict_windows
+        state, reasons = status.judge(readings)
+        conflict = len(conflict_windows) > 0
+        tradeable = state == "ok" and not abstain and not conflict
         named = regime(readings, self._flush)
         fragile = fragility(readings)
-        modes = self._modes.update(scores, quorum, ts)
         if not backfill:
             self._record.mature(price, ts)
             self._record.take(side, price, ts)
@@ -112,7 +158,7 @@ class Scorer(Stateful):
             "abstain": len(abstain) > 0,
             "tradeable": tradeable,
             "score": composite,
-            "strength": over_windows(strengths),
+            "strength": over_windows(verdict.strengths),
             "confidence": factors.confidence,
             "direction": side,
             "transition": changed,
@@ -124,7 +170,7 @@ class Scorer(Stateful):
             "fragility_horizon_h": FRAGILITY_HORIZON_H,
             "windows": {
                 scored.window.name: body.window(scored, strength, factors.of_window, window_side)
-                for scored, (_, strength), window_side in zip(windows, strengths, sides, strict=True)
+                for scored, (_, strength), window_side in zip(windows, verdict.strengths, verdict.sides, strict=True)
             },
             "elr": self._leverage.values(readings),
             "market": body.market(sample),
@@ -136,13 +182,13 @@ class Scorer(Stateful):
                 "continuity": factors.continuity,
             },
             "p_hit": p_hit,
-            "modes": modes,
+            "modes": verdict.modes,
             "sizing": {
                 "size_fraction": sizing.size_fraction(p_hit, factors.confidence, fragile, tradeable, side),
                 "stop_multiplier": sizing.stop_multiplier(conflict, momentum, factors.agreement, scored_windows),
             },
             "weights_version": WEIGHTS_VERSION,
-            "gate": g,
+            "gate": verdict.gate,
             "p_hit_n": self._record.n,
             "excluded": list(sample.excluded),
         }

@@ -34,7 +34,8 @@ class Quote:
     """One instrument now, in the venue's native units; read-only for everybody but the model.
 
     ``mark``, ``index``: USD per native coin. ``rate``: per funding interval. ``next_ts``: next settlement.
-    ``contracts``: one-sided. (Both are worked out when asked for: they are told less often than the market moves.) ``premium``: mark against index before rounding. ``settled_rate``: of the last settlement.
+    ``contracts``: one-sided. ``premium``: mark against index before rounding. ``settled_rate``: of the last settlement.
+    Rate and contracts are worked out when asked for: they are told less often than the market moves.
     """
 
     __slots__ = (

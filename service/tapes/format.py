@@ -102,39 +102,73 @@ def record_line(record: Record) -> bytes:
 
 
 def parse_line(line: bytes) -> Header | Record:
-    """One line back to its record. Raises :exc:`TapeError`."""
+    """One line back to its record, every field of the type it was written with. Raises :exc:`TapeError`."""
     try:
         parts = orjson.loads(line)
-        kind = parts[0]
-        if kind == "h":
-            return _header(parts[1])
-        if kind in ("f", "x"):
-            raw = parts[4] if kind == "f" else base64.b64decode(parts[4], validate=True)
-            return Record("f", int(parts[1]), parts[2], parts[3], raw=raw, context=parts[5])
-        if kind == "o":
-            return Record("o", int(parts[1]), parts[2], parts[3])
-        if kind in ("b", "c"):
-            return Record(kind, int(parts[1]), parts[2], parts[3], reason=parts[4])
-        if kind == "r":
-            return Record("r", int(parts[1]), shift_ms=int(parts[2]), sampled_ms=int(parts[3]))
-        if kind in ("p", "e"):
-            return Record(kind, int(parts[1]))
-    except (ValueError, TypeError, IndexError, KeyError) as error:
+    except orjson.JSONDecodeError as error:
         raise TapeError(f"not a tape record: {error}") from None
-    raise TapeError(f"unknown kind of record {kind!r}")
+    if not isinstance(parts, list) or not parts or not isinstance(parts[0], str):
+        raise TapeError("not a tape record: not an array that begins with its kind")
+    kind, *fields = parts
+    shape = _SHAPES.get(kind)
+    if shape is None:
+        raise TapeError(f"unknown kind of record {kind!r}")
+    if [type(field) for field in fields] != shape:  # exactly: True is no time
+        found = ", ".join(type(field).__name__ for field in fields)
+        wanted = ", ".join(each.__name__ for each in shape)
+        raise TapeError(f"not a tape record: {kind!r} has ({found}), not ({wanted})")
+    if kind == "h":
+        return _header(fields[0])
+    if kind == "x":
+        try:
+            fields[3] = base64.b64decode(fields[3], validate=True)
+        except ValueError as error:
+            raise TapeError(f"not a tape record: {error}") from None
+    if kind in ("f", "x"):
+        ts, venue, connection, raw, context = fields
+        return Record("f", ts, venue, connection, raw=raw, context=context)
+    if kind in ("b", "c"):
+        ts, venue, connection, reason = fields
+        return Record(kind, ts, venue, connection, reason=reason)
+    if kind == "r":
+        ts, shift_ms, sampled_ms = fields
+        return Record("r", ts, shift_ms=shift_ms, sampled_ms=sampled_ms)
+    return Record(kind, *fields)
+
+
+_SHAPES: dict[str, list[type]] = {
+    "h": [dict],
+    "o": [int, str, str],
+    "f": [int, str, str, str, str],
+    "x": [int, str, str, str, str],
+    "b": [int, str, str, str],
+    "c": [int, str, str, str],
+    "r": [int, int, int],
+    "p": [int],
+    "e": [int],
+}
+_HEADER: dict[str, tuple[type, ...]] = {
+    "created_ms": (int,),
+    "source": (str,),
+    "service_version": (str,),
+    "ticks": (bool,),
+    "config": (dict,),
+    "denominators": (list,),
+    "state": (dict, type(None)),
+}
 
 
 def _header(plain: dict[str, Any]) -> Header:
     if plain.get("format") != FORMAT:
         raise TapeError("not an elr tape")
-    if plain.get("version") != VERSION:
-        raise TapeError(f"tape version {plain.get('version')!r}; this program reads version {VERSION}")
-    return Header(
-        created_ms=int(plain["created_ms"]),
-        source=str(plain["source"]),
-        service_version=str(plain["service_version"]),
-        ticks=bool(plain["ticks"]),
-        config=dict(plain["config"]),
-        denominators=list(plain["denominators"]),
-        state=plain["state"],
-    )
+    version = plain.get("version")
+    if type(version) is not int or version != VERSION:
+        raise TapeError(f"tape version {version!r}; this program reads version {VERSION}")
+    for name, types in _HEADER.items():
+        if name not in plain:
+            raise TapeError(f"header without {name}")
+        if type(plain[name]) not in types:
+            raise TapeError(f"header: {name} is of type {type(plain[name]).__name__}")
+    if not all(isinstance(item, dict) for item in plain["denominators"]):
+        raise TapeError("header: denominators is not a list of objects")
+    return Header(**{name: plain[name] for name in _HEADER})

@@ -1,32 +1,39 @@
-"""Read a tape: headers and records in order. A torn last member costs only itself, and is said."""
+"""Read a tape: headers and records in order. Damage costs at most the rest of its run, and is said."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 from service.errors import TapeError
 from service.tapes.format import Header, Record, parse_line
+from service.tapes.members import MAGIC, Member, Torn, spans
+from service.tapes.order import Order
 
-CHUNK = 1 << 18
-MAX_LINE = 256 << 20  # a header with its state is tens of MiB at most; beyond this the file is not a tape
+MAX_MEMBER = 512 << 20  # a header with its state and a second of frames; beyond this the file is not a tape
 
 
 def read(path: str | Path, on_torn: Callable[[str], None]) -> Iterator[Header | Record]:
     """Headers and records of the tape at ``path``.
 
-    ``on_torn`` is told once, in words, when the last member is incomplete (the writer was killed). Raises
-    :exc:`TapeError` for a file that is no tape or is damaged before its last member.
+    ``on_torn`` is told in words, with place and byte count, what was lost: the last member when it is incomplete (the
+    writer was killed), or everything from a damaged member to the next run. Raises :exc:`TapeError` for a file that is
+    no tape, for damage that members but no new run follow, and for times that cannot have been recorded so.
     """
     line_number = 0
+    order: Order | None = None
     for line in _lines(path, on_torn):
         line_number += 1
         try:
             item = parse_line(line)
+            if isinstance(item, Header):
+                order = Order(item.created_ms)
+            elif order is not None:
+                order.check(item)
         except TapeError as error:
             raise TapeError(f"{path}: line {line_number}: {error}") from None
-        if line_number == 1 and not isinstance(item, Header):
+        if order is None:
             raise TapeError(f"{path}: does not begin with a header")
         yield item
     if line_number == 0:
@@ -34,48 +41,54 @@ def read(path: str | Path, on_torn: Callable[[str], None]) -> Iterator[Header | 
 
 
 def _lines(path: str | Path, on_torn: Callable[[str], None]) -> Iterator[bytes]:
-    # Not the gzip module: it cannot tell a torn last member from damage in the middle.
-    member_starts_at = 0
-    consumed = 0
-    pending = b""
     try:
         with open(path, "rb") as file:
-            inflate = zlib.decompressobj(wbits=31)
-            data = b""
-            touched = False
-            while True:
+            start: int | None = 0
+            data = file.read(len(MAGIC))
+            begins_well = data == MAGIC
+            while start is not None:
+                data = data or file.read(1)
                 if not data:
-                    data = file.read(CHUNK)
-                    if not data:
-                        break
-                touched = True
-                try:
-                    out = inflate.decompress(data)
-                except zlib.error as error:
-                    rest = file.read(1)
-                    if rest or consumed == 0:
-                        raise TapeError(f"{path}: damaged at byte {member_starts_at}: {error}") from None
-                    on_torn(f"{path}: the last member, at byte {member_starts_at}, is damaged; kept all before it")
                     return
-                pending += out
-                if len(pending) > MAX_LINE:
-                    raise TapeError(f"{path}: a line of over {MAX_LINE} bytes")
-                if inflate.eof:
-                    *whole, pending = pending.split(b"\n")
-                    if pending:
-                        raise TapeError(f"{path}: a member ends inside a line at byte {member_starts_at}")
-                    yield from whole
-                    data = inflate.unused_data
-                    consumed += 1
-                    member_starts_at = file.tell() - len(data)
-                    inflate = zlib.decompressobj(wbits=31)
-                    touched = False
-                else:
+                member = Member(file, data)
+                pieces: list[bytes] = []
+                length = 0
+                try:
+                    for piece in member.pieces():
+                        pieces.append(piece)
+                        length += len(piece)
+                        if length > MAX_MEMBER:
+                            raise TapeError(f"{path}: a member of over {MAX_MEMBER} bytes at byte {start}")
+                except Torn as torn:
+                    if not begins_well:
+                        raise TapeError(f"{path}: damaged at byte 0: {torn}") from None
+                    start = _next_run(path, file, start, str(torn), on_torn)
                     data = b""
-            if touched:
-                on_torn(
-                    f"{path}: ends inside a member (the writer was stopped hard); kept all before byte "
-                    f"{member_starts_at}"
-                )
+                    continue
+                *whole, rest = b"".join(pieces).split(b"\n")
+                if rest:
+                    raise TapeError(f"{path}: a member ends inside a line at byte {start}")
+                yield from whole
+                data = member.rest
+                start = file.tell() - len(data)
     except OSError as error:
-        raise TapeError(f"{path}: cannot be read: {error}") from None
+        raise TapeError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _next_run(path: str | Path, file: IO[bytes], start: int, why: str, on_torn: Callable[[str], None]) -> int | None:
+    """Where to go on after the damaged member at ``start``, with the file there; None: it was the last one."""
+    followed = False
+    for span in spans(file, start + 1):
+        if span.begins_run:
+            on_torn(
+                f"{path}: damaged at byte {start} ({why}): {span.start - start} bytes are lost; "
+                f"going on with the run at byte {span.start}"
+            )
+            file.seek(span.start)
+            return span.start
+        followed = True
+    if followed or start == 0:
+        raise TapeError(f"{path}: damaged at byte {start}: {why}")
+    lost = file.seek(0, 2) - start
+    on_torn(f"{path}: the last member, at byte {start}, is torn ({why}): {lost} bytes are lost; kept all before it")
+    return None

@@ -7,13 +7,21 @@ from __future__ import annotations
 
 import gzip
 import logging
+import os
+import stat
+import sys
 import threading
 import time
 from collections import deque
+from io import FileIO
 from pathlib import Path
 
-from service.errors import TapeError
+from service.errors import ConfigError, TapeError
 from service.tapes.format import Header, Record, record_line
+from service.tapes.members import is_tape, spans
+
+if sys.platform != "win32":
+    import fcntl
 
 log = logging.getLogger(__name__)
 
@@ -22,14 +30,15 @@ MAX_QUEUED_BYTES = 64 << 20
 
 
 class TapeWriter:
-    """Append-only; one gzip member about every second. ``close()`` writes what is queued and joins the thread."""
+    """Append-only; one gzip member about every second. ``close()`` writes what is queued and joins the thread.
+
+    A tape that a killed process left torn is cut back to its last complete member first. Raises :exc:`ConfigError`
+    when the path cannot be written, :exc:`TapeError` when it holds something else than a tape (which is left alone).
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        try:
-            self._file = open(self.path, "ab")  # noqa: SIM115 - owned by the thread until close()
-        except OSError as error:
-            raise TapeError(f"{self.path}: cannot be written: {error}") from None
+        self._file = _open(self.path)
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
         self._lock = threading.Lock()
@@ -44,42 +53,112 @@ class TapeWriter:
         return self._failed
 
     def header(self, header: Header) -> None:
-        self._put(header.line())
+        """Begin a run. Its size is free: a warm state may well be larger than the queue of frames."""
+        self._put(header.line(), 0)
 
     def record(self, record: Record) -> None:
-        self._put(record_line(record))
+        line = record_line(record)
+        self._put(line, len(line))
 
     def close(self) -> None:
+        """Never raises: a disk that fails now is told as at any other time, by ``failed`` and one line in the log."""
         self._stop.set()
         self._thread.join()
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError as error:
+            self._fail(str(error))
 
-    def _put(self, line: bytes) -> None:
+    def _put(self, line: bytes, counted: int) -> None:
         if self._failed is not None:
             return
         with self._lock:
             self._queue.append(line)
-            self._queued_bytes += len(line)
+            self._queued_bytes += counted
             over = self._queued_bytes > MAX_QUEUED_BYTES and len(self._queue) > 1
         if over:
             self._fail("the disk cannot keep up")
 
     def _fail(self, why: str) -> None:
+        if self._failed is not None:
+            return
         self._failed = why
         log.error("recording stopped path=%s reason=%r: the service goes on without a tape", self.path, why)
 
     def _run(self) -> None:
+        broken = False
         while True:
             stopping = self._stop.wait(MEMBER_SECONDS)
             with self._lock:
                 lines, self._queue = self._queue, deque()
                 self._queued_bytes = 0
-            if lines:
+            if lines and not broken:  # nothing may follow a member that was written in part
                 try:
-                    self._file.write(gzip.compress(b"\n".join(lines) + b"\n", compresslevel=5, mtime=int(time.time())))
-                    self._file.flush()
+                    self._append(gzip.compress(b"\n".join(lines) + b"\n", compresslevel=5, mtime=int(time.time())))
                 except OSError as error:
-                    if self._failed is None:
-                        self._fail(str(error))
+                    broken = True
+                    self._fail(str(error))
             if stopping and not self._queue:
                 return
+
+    def _append(self, member: bytes) -> None:
+        left = memoryview(member)
+        while left:  # the file is unbuffered: a nearly full disk takes a part, and refuses at the next call
+            left = left[self._file.write(left) :]
+
+
+def _open(path: Path) -> FileIO:
+    """The file for appending, unbuffered: a buffer would be flushed again, and fail again, on closing."""
+    file: FileIO | None = None
+    try:
+        file = open(path, "ab", buffering=0)  # noqa: SIM115 - owned by the thread until close()
+        status = os.fstat(file.fileno())
+        if stat.S_ISREG(status.st_mode):
+            _lock(file)
+            _mend(path, file)
+    except BlockingIOError:
+        reason = "another process is recording to it"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    except TapeError:
+        if file is not None:
+            file.close()
+        raise
+    else:
+        return file
+    if file is not None:
+        file.close()
+    raise ConfigError([f"{path}: cannot be written: {reason}"])
+
+
+def _lock(file: FileIO) -> None:
+    """Keep others from mending what we write: an unfinished member looks torn. Raises BlockingIOError if taken."""
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError as error:  # some network file systems
+            log.info("tape is not locked path=%s reason=%r", file.name, error.strerror)
+
+
+def _mend(path: Path, file: FileIO) -> None:
+    """Cut what follows the last complete member. Raises :exc:`TapeError`, changing nothing, if it is no tape."""
+    size = os.fstat(file.fileno()).st_size
+    if size == 0:
+        return
+    end = 0
+    with open(path, "rb") as existing:
+        if not is_tape(existing):
+            raise TapeError(f"{path}: exists and is not a tape: nothing was written to it")
+        for span in spans(existing, 0):
+            end = span.end
+    if end < size:
+        file.truncate(end)
+        log.warning(
+            "tape was torn (its writer was stopped hard) path=%s: cut %d bytes after its last complete member, "
+            "from byte %d on",
+            path,
+            size - end,
+            end,
+        )

@@ -76,8 +76,8 @@ class Engine(Stateful):
     def advance(self, now_ms: int, live: bool = True, silent: bool = False) -> list[Tick]:
         """Take all samples and ticks up to and including ``now_ms``; return the ticks not yet returned, oldest first.
 
-        ``live`` False: the past is being driven at full resolution (warm start): no outcomes, no alerts. ``silent``: nor
-        are its ticks wanted: the state afterwards is the same, but nothing is put into words.
+        ``live`` False: the past is being driven at full resolution (warm start): no outcomes, no alerts. With
+        ``silent`` no ticks of it either: the state afterwards is the same, but nothing is put into words.
         """
         if self._cold:
             self._cold = False

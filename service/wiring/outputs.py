@@ -61,5 +61,10 @@ class Outputs:
 
 def open_outputs(tape: Path | None, signals: Path | None) -> Outputs:
     """Open both for appending. Raises :exc:`ConfigError` naming the path that cannot be written."""
-    file = None if signals is None else SignalsFile(signals)
-    return Outputs(None if tape is None else TapeWriter(tape), file)
+    writer = None if tape is None else TapeWriter(tape)
+    try:
+        return Outputs(writer, None if signals is None else SignalsFile(signals))
+    except ConfigError:
+        if writer is not None:
+            writer.close()
+        raise

@@ -44,6 +44,18 @@ def test_a_jump_leaves_no_trace_after_its_day() -> None:
     assert fed(prices).value(NOW) == pytest.approx(abs(math.log(7.7 / 3.3)) * math.sqrt(1440 / 1439))
 
 
+def test_the_sum_is_that_of_a_day_taken_anew_also_after_a_load() -> None:
+    prices = [100.0 * math.exp(0.3 * math.sin(m * m)) for m in range(DAY_MINUTES + 400)]
+    made, loaded = fed(dict(enumerate(prices[: DAY_MINUTES + 200]))), Volatility()
+    loaded.load(through_json(made.dump()))
+    for minute in range(DAY_MINUTES + 200, len(prices)):
+        for each in (made, loaded):
+            each.update(M0 + minute, prices[minute])
+        squares = [math.log(prices[m] / prices[m - 1]) ** 2 for m in range(minute - 1438, minute + 1)]
+        expected = math.sqrt(math.fsum(squares) * 1440 / 1439)
+        assert made.value(NOW) == loaded.value(NOW) == expected
+
+
 def test_1439_returns_lie_between_the_minutes_of_a_day() -> None:
     assert fed(dict.fromkeys(range(3000), 100.0))._count == 1439
 

@@ -110,6 +110,29 @@ def test_backfilled_minutes_come_before_live_and_in_order() -> None:
         target.backfill(T0 + 120_000)
 
 
+def test_a_silent_past_leaves_the_state_of_a_told_one() -> None:
+    told, silent = engine(), engine()
+    for minute in range(130):
+        for target in (told, silent):
+            for event in both(T0 + minute * 60_000, 100.0 + minute % 7 * 0.1):
+                target.apply(event)
+        assert told.backfill(T0 + minute * 60_000).signals != ()
+        assert silent.backfill(T0 + minute * 60_000, silent=True).signals == ()
+    start = T0 + 129 * 60_000
+    for second in range(1, 91):
+        for target in (told, silent):
+            for event in both(start + second * 1000, 100.0 + second % 11 * 0.1):
+                target.apply(event)
+        ticks = told.advance(start + second * 1000, live=False)
+        assert len(ticks) == (second % 10 == 0)
+        assert silent.advance(start + second * 1000, live=False, silent=True) == []
+    assert orjson.dumps(silent.save()) == orjson.dumps(told.save())
+    live = start + 100_000
+    assert orjson.dumps([tick.signals for tick in silent.advance(live)]) == orjson.dumps(
+        [tick.signals for tick in told.advance(live)]
+    )
+
+
 @pytest.mark.parametrize("shift_ms", [3_600_000, -3_600_000, 1_234, -777])
 def test_a_reanchor_changes_no_age_and_no_number(shift_ms: int) -> None:
     straight, shifted = engine(), engine()
