@@ -289,6 +289,8 @@ def test_below_quorum_everything_is_null_and_the_link_is_zero() -> None:
 def test_one_venue_is_a_quorum_where_only_one_lists() -> None:
     made = market("a", "b")
     feed(made, mark("a", 100.0, T0), oi("a", 30.0, T0))
+    assert not take_sample(made, "BTC", T0, 1, None).quorum  # nothing was ever heard from b: it may list the symbol
+    made.unheard.remove("b")  # it has spoken, of something else
     assert take_sample(made, "BTC", T0, 1, None).quorum
     feed(made, listing("b", T0))
     assert not take_sample(made, "BTC", T0, 1, None).quorum
