@@ -78,7 +78,8 @@ class Leverage:
             reason=reason,
             stale=self._older_than(readings.ts, RESERVES_STALE_MS) if self._reserves else False,
             by_venue=parts,
-            scope=_scope(used, seen, list(self._reserves), here == set(self._reserves)),
+            # Nothing over nothing does not match: there is no scope to compare.
+            scope=_scope(used, seen, list(self._reserves), here == set(self._reserves) if self._reserves else None),
             base=self._described(self._reserve, readings.ts) if self._reserves else None,
         )
 

@@ -134,7 +134,7 @@ def _oi_reserve(denominator: Denominator | None, exchanges: dict[str, str], samp
         "numerator": numerator,
         "denominator": list(reserves),
         "coverage": oi / last if numerator and last > 0 else None,
-        "match": sorted({exchanges[venue] for venue in numerator}) == sorted(reserves),
+        "match": sorted({exchanges[venue] for venue in numerator}) == sorted(reserves) if reserves else None,
     }
     return found | {"value": value, "by_venue": by_venue, "scope": scope}
 

@@ -154,6 +154,7 @@ def test_without_a_base_the_ratios_are_null_but_the_index_keeps_its_rank(denomin
         assert (values[name]["value"], values[name]["reason"]) == (None, "no_denominator")
         assert (values[name]["z"], values[name]["percentile"]) == (0.2, 0.41)
         assert (values[name]["by_venue"], values[name]["base"], values[name]["stale"]) == ({}, None, False)
+    assert values["oi_reserve"]["scope"]["match"] is None
     assert (values["funding_spend"]["value"], values["funding_spend"]["reason"]) == (0.17, None)
 
 
