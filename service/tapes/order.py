@@ -5,7 +5,7 @@ from __future__ import annotations
 from service.errors import TapeError
 from service.tapes.format import Record
 
-MAX_GAP_MS = 86_400_000
+MAX_GAP_MS = 31 * 86_400_000  # a machine may have slept; longer is damage
 TICK_SLACK_MS = 60_000  # a tick's grid time against the receive times around it
 END_SLACK_MS = 1_000  # "e" has the clock's time; frames are stamped after the last sample, which may be ahead of it
 
@@ -53,4 +53,4 @@ class Order:
         if ts < floor_ms:
             raise TapeError(f"time {ts} goes back behind {floor_ms}")
         if ts - self._newest_ms > MAX_GAP_MS:
-            raise TapeError(f"time {ts} is more than 24 h after {self._newest_ms}")
+            raise TapeError(f"time {ts} is more than 31 days after {self._newest_ms}")
