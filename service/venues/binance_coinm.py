@@ -8,22 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
-
-import orjson
 
 from service.errors import BadPayload
 from service.model import Decoded, Endpoints, Listing, Skipped, StreamRule, VenueRules
 from service.venues.binance_usdm import (
     DEFAULT_OI_POLL_S,
     OI_POLLS_MAX_AGE,
-    OI_WEIGHT,
     BinanceUsdm,
     BinanceUsdmDecoder,
 )
 from service.venues.numbers import coins, number, price, text, timestamp_ms
 from service.venues.reading import label, mapping, need
-from service.venues.spec import Catalog, ConnectionPlan, Limits, Poll, Request
+from service.venues.spec import Catalog, Limits
 from service.venues.symbols import USD_QUOTES, base_of, canonical
 
 PERPETUAL = "_PERP"  # BTCUSD_PERP prices the pair BTCUSD; BTCUSD_260327 is a delivery contract
@@ -37,6 +33,8 @@ class BinanceCoinm(BinanceUsdm):
     """The venue: see :class:`service.venues.spec.Venue`."""
 
     name = "binance_coinm"
+    api = "dapi"
+    topics_each = 2  # the mark by instrument, the index by pair
     endpoints = Endpoints(ws={"market": "wss://dstream.binance.com"}, rest="https://dapi.binance.com")
     limits = Limits(
         connects=300,
@@ -60,56 +58,9 @@ class BinanceCoinm(BinanceUsdm):
     def decoder(self, catalog: Catalog) -> BinanceCoinmDecoder:
         return BinanceCoinmDecoder(catalog)
 
-    def metadata(self, endpoints: Endpoints) -> list[Request]:
-        return [
-            Request("GET", f"{endpoints.rest}/dapi/v1/exchangeInfo", context="exchangeInfo"),
-            Request("GET", f"{endpoints.rest}/dapi/v1/fundingInfo", context="fundingInfo"),
-        ]
-
-    def connections(self, endpoints: Endpoints, listings: Sequence[Listing]) -> list[ConnectionPlan]:
-        plans: list[ConnectionPlan] = []
-        for start in range(0, len(listings), PERPETUALS_PER_SOCKET):
-            part = listings[start : start + PERPETUALS_PER_SOCKET]
-            params = [f"{item.instrument.lower()}@markPrice@1s" for item in part]
-            params += [f"{item.instrument.removesuffix(PERPETUAL).lower()}@indexPrice@1s" for item in part]
-            frames = tuple(
-                orjson.dumps(
-                    {
-                        "method": "SUBSCRIBE",
-                        "params": params[first : first + PARAMS_PER_FRAME],
-                        "id": first // PARAMS_PER_FRAME + 1,
-                    }
-                ).decode()
-                for first in range(0, len(params), PARAMS_PER_FRAME)
-            )
-            plans.append(
-                ConnectionPlan(
-                    name=f"market-{len(plans) + 1}",
-                    url=f"{endpoints.ws['market']}/ws",
-                    frames=frames,
-                    expects=tuple(
-                        pair for item in part for pair in ((item.instrument, "mark"), (item.instrument, "funding"))
-                    ),
-                    acks=len(frames),
-                )
-            )
-        return plans
-
-    def polls(self, endpoints: Endpoints, listings: Sequence[Listing], oi_poll_s: float) -> list[Poll]:
-        every_s = self._cadence_s(oi_poll_s, len(listings))
-        return [
-            Poll(
-                Request(
-                    "GET",
-                    f"{endpoints.rest}/dapi/v1/openInterest?symbol={quote(item.instrument, safe='')}",
-                    OI_WEIGHT,
-                    context="openInterest",
-                ),
-                every_s,
-                ((item.instrument, "oi"),),
-            )
-            for item in listings
-        ]
+    def _topics(self, listings: Sequence[Listing]) -> list[str]:
+        marks = [f"{item.instrument.lower()}@markPrice@1s" for item in listings]
+        return marks + [f"{item.instrument.removesuffix(PERPETUAL).lower()}@indexPrice@1s" for item in listings]
 
 
 class BinanceCoinmDecoder(BinanceUsdmDecoder):

@@ -44,6 +44,8 @@ class BinanceUsdm:
     """The venue: see :class:`service.venues.spec.Venue`."""
 
     name = "binance_usdm"
+    api = "fapi"  # first part of every HTTP path
+    topics_each = 1
     endpoints = Endpoints(ws={"market": "wss://fstream.binance.com/market"}, rest="https://fapi.binance.com")
     limits = Limits(
         connects=300,
@@ -80,15 +82,20 @@ class BinanceUsdm:
 
     def metadata(self, endpoints: Endpoints) -> list[Request]:
         return [
-            Request("GET", f"{endpoints.rest}/fapi/v1/exchangeInfo", context="exchangeInfo"),
-            Request("GET", f"{endpoints.rest}/fapi/v1/fundingInfo", context="fundingInfo"),
+            Request("GET", f"{endpoints.rest}/{self.api}/v1/exchangeInfo", context="exchangeInfo"),
+            Request("GET", f"{endpoints.rest}/{self.api}/v1/fundingInfo", context="fundingInfo"),
         ]
+
+    def _topics(self, listings: Sequence[Listing]) -> list[str]:
+        """What to subscribe to for these instruments: ``topics_each`` of each."""
+        return [f"{item.instrument.lower()}@markPrice@1s" for item in listings]
 
     def connections(self, endpoints: Endpoints, listings: Sequence[Listing]) -> list[ConnectionPlan]:
         plans: list[ConnectionPlan] = []
-        for start in range(0, len(listings), self.limits.max_topics):
-            part = listings[start : start + self.limits.max_topics]
-            params = [f"{item.instrument.lower()}@markPrice@1s" for item in part]
+        per_socket = self.limits.max_topics // self.topics_each
+        for start in range(0, len(listings), per_socket):
+            part = listings[start : start + per_socket]
+            params = self._topics(part)
             frames = tuple(
                 orjson.dumps(
                     {
@@ -118,7 +125,7 @@ class BinanceUsdm:
             Poll(
                 Request(
                     "GET",
-                    f"{endpoints.rest}/fapi/v1/openInterest?symbol={quote(item.instrument, safe='')}",
+                    f"{endpoints.rest}/{self.api}/v1/openInterest?symbol={quote(item.instrument, safe='')}",
                     OI_WEIGHT,
                     context="openInterest",
                 ),

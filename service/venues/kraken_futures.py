@@ -7,15 +7,14 @@ refused; names are upper-case in messages and were lower-case in metadata.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import Any
 
 import orjson
 
 from service.errors import BadPayload
 from service.model import Control, Decoded, Endpoints, Listing, Skipped, StreamRule, VenueRules
+from service.venues.iso_time import iso_ms
 from service.venues.numbers import coins, number, price, rate, text, timestamp_ms
 from service.venues.reading import PONG, FrameReader, echo, guarded, items, label, mapping, need
 from service.venues.spec import Catalog, ConnectionPlan, Limits, Poll, Request
@@ -30,7 +29,6 @@ HISTORY = "historicalfundingrates:"  # context of a funding history: its rows do
 ACKS = ("subscribed", "unsubscribed")
 REFUSALS = ("alert", "error", "subscribed_failed", "unsubscribed_failed")
 REQUESTS = ("subscribe", "unsubscribe", "ping")
-_ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z", re.ASCII).fullmatch
 
 
 class KrakenFutures:
@@ -94,19 +92,6 @@ class KrakenFutures:
 
     def polls(self, endpoints: Endpoints, listings: Sequence[Listing], oi_poll_s: float) -> list[Poll]:
         return []
-
-
-def _iso_ms(value: Any) -> int:
-    """UTC epoch ms of a text such as 2025-09-24T08:00:00Z."""
-    if type(value) is not str:
-        raise BadPayload("wrong_type", f"{type(value).__name__} where a time belongs")
-    if _ISO(value) is None:
-        raise BadPayload("bad_number", repr(value[:40]))
-    try:
-        seconds = datetime.fromisoformat(value).timestamp()
-    except ValueError:
-        raise BadPayload("bad_number", repr(value[:40])) from None
-    return timestamp_ms(round(seconds * 1000))
 
 
 def _said(fields: dict[str, Any], key: str, parse: Callable[[Any], float]) -> float | None:
@@ -236,7 +221,7 @@ class KrakenFuturesDecoder(FrameReader):
                 self._delist_absent(out, recv_ts)
         elif "tickers" in frame or "ticker" in frame:
             rows = items(frame["tickers"], "tickers") if "tickers" in frame else [frame["ticker"]]
-            venue_ts = _iso_ms(frame["serverTime"]) if "serverTime" in frame else None
+            venue_ts = iso_ms(frame["serverTime"]) if "serverTime" in frame else None
             for row in rows:
                 guarded(out, self._ticker_row, row, venue_ts, recv_ts, out)
         elif "rates" in frame:
@@ -271,7 +256,7 @@ class KrakenFuturesDecoder(FrameReader):
 
     def _settlement(self, listing: Listing, row: Any, recv_ts: int, out: list[Decoded]) -> None:
         fields = mapping(row, "rates[]")
-        value, at = rate(need(fields, "relativeFundingRate")), _iso_ms(need(fields, "timestamp"))
+        value, at = rate(need(fields, "relativeFundingRate")), iso_ms(need(fields, "timestamp"))
         out.append(self._funding(listing, value, INTERVAL_H, None, at, recv_ts, settled=True))
 
     # -- metadata ----------------------------------------------------------------------------------------------

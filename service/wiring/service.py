@@ -104,6 +104,7 @@ class Service:
                 self.feed.set_ready(False)
                 for task in tasks:
                     task.cancel()
+                await self.feed.drain()  # while the venue links close: both together stay within 5 s
         finally:
             await self.feed.drain()
             self.close()
