@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from service.errors import ConfigError
+from service.model import EXTRA_STREAMS, ExtraStream
 
 DEFAULT_SYMBOLS = (
     "BTC", "ETH", "SOL", "XRP", "BNB", "DOGE", "ADA", "AVAX", "LINK", "DOT", "LTC",
@@ -46,6 +47,7 @@ SOCKET_KINDS: dict[str, tuple[str, ...]] = {  # of each venue; a test compares t
 }
 
 Symbol = Annotated[str, Field(pattern=r"^[A-Z0-9]{1,20}$")]
+CoinId = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,100}$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -178,25 +180,20 @@ class VenueSection(Section):
     )
 
 
-def _off() -> VenueSection:
-    """Decoded and tested against recorded frames, but not yet simulated and fault-tested: on only where asked for."""
-    return VenueSection(enabled=False)
-
-
 class VenuesSection(Section):
     """The venues, in the fixed order in which they are summed."""
 
     binance_usdm: VenueSection = Field(default_factory=VenueSection, description="Binance USD-M futures.")
-    binance_coinm: VenueSection = Field(default_factory=_off, description="Binance COIN-M futures.")
+    binance_coinm: VenueSection = Field(default_factory=VenueSection, description="Binance COIN-M futures.")
     bybit: VenueSection = Field(default_factory=VenueSection, description="Bybit V5 linear and inverse perpetuals.")
     okx: VenueSection = Field(default_factory=VenueSection, description="OKX v5 perpetual swaps.")
-    bitget: VenueSection = Field(default_factory=_off, description="Bitget USDT, USDC and coin futures.")
-    gate: VenueSection = Field(default_factory=_off, description="Gate USDT and BTC settled futures.")
-    deribit: VenueSection = Field(default_factory=_off, description="Deribit perpetuals.")
-    kraken_futures: VenueSection = Field(default_factory=_off, description="Kraken Futures perpetuals.")
-    bitmex: VenueSection = Field(default_factory=_off, description="BitMEX perpetuals.")
+    bitget: VenueSection = Field(default_factory=VenueSection, description="Bitget USDT, USDC and coin futures.")
+    gate: VenueSection = Field(default_factory=VenueSection, description="Gate USDT and BTC settled futures.")
+    deribit: VenueSection = Field(default_factory=VenueSection, description="Deribit perpetuals.")
+    kraken_futures: VenueSection = Field(default_factory=VenueSection, description="Kraken Futures perpetuals.")
+    bitmex: VenueSection = Field(default_factory=VenueSection, description="BitMEX perpetuals.")
     hyperliquid: VenueSection = Field(default_factory=VenueSection, description="Hyperliquid main dex.")
-    dydx: VenueSection = Field(default_factory=_off, description="dYdX v4 perpetuals.")
+    dydx: VenueSection = Field(default_factory=VenueSection, description="dYdX v4 perpetuals.")
 
     @field_validator("*")
     @classmethod
@@ -228,20 +225,82 @@ class NetworkSection(Section):
 
     proxy: HttpAddress | None = Field(None, description="HTTP proxy for all venue traffic, e.g. http://proxy:3128.")
     open_timeout_s: float = Field(10.0, gt=0, le=120, strict=False, description="Deadline of a connection attempt.")
-    backoff_cap_s: float = Field(60.0, ge=1, le=600, strict=False, description="Longest pause between attempts.")
+    backoff_cap_s: float = Field(30.0, ge=1, le=600, strict=False, description="Longest pause between attempts.")
     healthy_s: float = Field(
         60.0, ge=1, le=3600, strict=False, description="Healthy time after which backoff starts anew."
     )
+    listing_refresh_s: float = Field(
+        3600.0, ge=60, le=86_400, strict=False, description="Cadence of the venues' instrument lists, seconds."
+    )
+
+
+class StreamsSection(Section):
+    """Extra streams, beside mark, funding and open interest; each can be switched off."""
+
+    liquidation: bool = Field(True, description="Liquidations: the component of that name, and forced flushes.")
+    flow: bool = Field(True, description="Taker buys and sells: the component taker_flow. The largest traffic.")
+    positions: bool = Field(True, description="Reported position sizes: the ELR variant position_base.")
+    long_short: bool = Field(True, description="Long/short ratios, as context in the message.")
+
+    def wanted(self) -> tuple[ExtraStream, ...]:
+        return tuple(name for name in EXTRA_STREAMS if getattr(self, name))
+
+
+class StartSection(Section):
+    """How a start fills windows, scales and statistics."""
+
+    history: bool = Field(True, description="Fetch the venues' published history at the start (warm start).")
+    history_h: int = Field(26, ge=2, le=72, description="Hours of it; 26 warm everything but what needs 30 days.")
+    deadline_s: float = Field(
+        45.0, ge=1, le=600, strict=False, description="Longest time for it; what is missing then stays missing."
+    )
+
+
+class StateSection(Section):
+    """The service's own state, kept over restarts."""
+
+    keep: bool = Field(True, description="Save at shutdown and regularly, restore at the start.")
+    folder: str | None = Field(
+        None,
+        min_length=1,
+        description="Where; by default elr-signal-service in $XDG_STATE_HOME or ~/.local/state. "
+        "A relative path starts at this file's folder.",
+    )
+    every_s: float = Field(60.0, ge=5, le=3600, strict=False, description="Seconds between saves.")
+
+
+class SourceSection(Section):
+    """A network source of denominators."""
+
+    enabled: bool = Field(True, description="Whether it is asked.")
+    rest: HttpAddress | None = Field(None, description="HTTP base address that replaces the source's own.")
+    every_s: float = Field(3600.0, ge=60, le=86_400, strict=False, description="Seconds between polls.")
+
+
+def _source_off() -> SourceSection:
+    return SourceSection(enabled=False)
 
 
 class DenominatorsSection(Section):
-    """What ELR divides by."""
+    """What ELR divides by: the operator's file first, then the sources in this order."""
 
     file: str | None = Field(
         None,
         min_length=1,
         description="Operator file with circulating supply and exchange reserves (docs/denominators.md); "
         "a relative path starts at this file's folder.",
+    )
+    defillama: SourceSection = Field(
+        default_factory=SourceSection, description="DefiLlama: coins in the known wallets of each exchange."
+    )
+    coinmetrics: SourceSection = Field(
+        default_factory=_source_off,
+        description="Coin Metrics community: all-exchange supply. Licence CC BY-NC 4.0: non-commercial use only.",
+    )
+    coingecko: SourceSection = Field(default_factory=SourceSection, description="CoinGecko: circulating supply.")
+    coingecko_ids: dict[Symbol, CoinId] = Field(
+        default_factory=dict,
+        description='CoinGecko ids of symbols, where ours is missing or wrong: {XYZ = "xyz-network"}.',
     )
 
 
@@ -259,6 +318,9 @@ class Config(Section):
     market: MarketSection = Field(default_factory=MarketSection)
     venues: VenuesSection = Field(default_factory=VenuesSection)
     network: NetworkSection = Field(default_factory=NetworkSection)
+    streams: StreamsSection = Field(default_factory=StreamsSection)
+    start: StartSection = Field(default_factory=StartSection)
+    state: StateSection = Field(default_factory=StateSection)
     denominators: DenominatorsSection = Field(default_factory=DenominatorsSection)
     metrics: MetricsSection = Field(default_factory=MetricsSection)
 
@@ -313,39 +375,16 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 def load(path: str | Path | None) -> Config:
     """The configuration from a file, or the defaults when ``path`` is None.
 
-    A relative ``denominators.file`` becomes absolute, from the file's folder: it means the same wherever we start.
+    Relative paths (``denominators.file``, ``state.folder``) become absolute, from the file's folder: they mean the same
+    wherever we start.
     """
     if path is None:
         return Config()
     config = parse(read_toml(path))
-    if config.denominators.file is None:
-        return config
-    file = Path(path).absolute().parent / config.denominators.file
-    return config.model_copy(update={"denominators": config.denominators.model_copy(update={"file": str(file)})})
-
-
-def render(section: BaseModel | None = None, path: str = "") -> str:
-    """The defaults as TOML, one line of meaning above each setting: the text of ``config/default.toml``."""
-    if section is None:
-        section = Config()
-    lines: list[str] = []
-    tables: list[str] = []
-    for name, field in type(section).model_fields.items():
-        value = getattr(section, name)
-        where = f"{path}.{name}" if path else name
-        if isinstance(value, Section):
-            meaning = field.description or (type(value).__doc__ or "").strip()
-            tables.append(f"# {meaning}\n[{where}]\n{render(value, where)}")
-        elif value is None or value == {}:
-            lines.append(f"# {field.description}\n# {name} =\n")
-        else:
-            lines.append(f"# {field.description}\n{name} = {_toml(value)}\n")
-    return "".join(lines) + ("\n" if lines and tables else "") + "\n".join(tables)
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    home = Path(path).absolute().parent
+    if (file := config.denominators.file) is not None:
+        section = config.denominators.model_copy(update={"file": str(home / file)})
+        config = config.model_copy(update={"denominators": section})
+    if (folder := config.state.folder) is not None:
+        config = config.model_copy(update={"state": config.state.model_copy(update={"folder": str(home / folder)})})
+    return config

@@ -1,13 +1,15 @@
 """The messages that pass between the stages. All immutable; times are UTC epoch milliseconds.
 
-Venue stage out: :class:`Mark`, :class:`Funding`, :class:`OpenInterest`, :class:`Confirm`, :class:`Listing`
-(together :data:`Event`), and what concerns only the link: :class:`Control`, :class:`Skipped`, :class:`Bad`
-(with the former, :data:`Decoded`). Market stage out: :class:`Consensus`. One term per thing:
+Venue stage out: :class:`Mark`, :class:`Funding`, :class:`OpenInterest`, :class:`Confirm`, :class:`Listing`,
+:class:`Liquidation`, :class:`Flow`, :class:`Positions`, :class:`LongShort` (together :data:`Event`); :class:`Past`,
+a point of a venue's published history; and what concerns only the link: :class:`Control`, :class:`Skipped`,
+:class:`Bad` (with the former, :data:`Decoded`). Market stage out: :class:`Consensus`. One term per thing:
 
 * *venue*: a trading place and product line, e.g. ``binance_usdm``;
 * *instrument*: the venue's own name of a perpetual, e.g. ``BTC-USDT-SWAP``;
 * *symbol*: our canonical name, e.g. ``BTC`` or ``1000PEPE`` (unit: 1,000 tokens);
-* *stream*: ``mark``, ``funding`` or ``oi``.
+* *stream*: ``mark``, ``funding`` or ``oi``, without which a venue does not count; ``liquidation``, ``flow``,
+  ``positions`` and ``long_short`` where a venue offers them (*extra* streams: their silence is normal).
 """
 
 from __future__ import annotations
@@ -16,134 +18,66 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-Stream: TypeAlias = Literal["mark", "funding", "oi"]
-STREAMS: tuple[Stream, ...] = ("mark", "funding", "oi")
+from service.observation import (
+    EXTRA_STREAMS,
+    STREAMS,
+    Bad,
+    Confirm,
+    Control,
+    Decoded,
+    Event,
+    Extra,
+    ExtraStream,
+    Flow,
+    Funding,
+    Liquidation,
+    Listing,
+    LongShort,
+    LongShortKind,
+    Mark,
+    OpenInterest,
+    Past,
+    Positions,
+    PositionSide,
+    Skipped,
+    Stream,
+)
 
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Mark price and index price in USD (USDT, USDC) per canonical unit. ``None``: not in this frame.
-
-    At least one of the two is set. ``mark`` None means an index-only frame, which does not vouch for the mark.
-    """
-
-    venue: str
-    instrument: str
-    symbol: str
-    mark: float | None
-    index: float | None
-    venue_ts: int | None
-    recv_ts: int
-
-
-@dataclass(frozen=True, slots=True)
-class Funding:
-    """Funding rate: a fraction per ``interval_h`` hours, + means longs pay shorts.
-
-    ``rate_8h = rate * 8 / interval_h``; both None where neither frame nor metadata says the interval.
-    ``settled`` True: a settled rate (history), not the running estimate.
-    """
-
-    venue: str
-    instrument: str
-    symbol: str
-    rate: float
-    interval_h: float | None
-    rate_8h: float | None
-    next_ts: int | None
-    settled: bool
-    venue_ts: int | None
-    recv_ts: int
-
-
-@dataclass(frozen=True, slots=True)
-class OpenInterest:
-    """One-sided open interest. ``coins = contracts * contract_coins`` in canonical units.
-
-    ``contracts`` is the native one-sided count (for an inverse contract a USD amount over the contract's
-    USD size), ``contract_coins`` the coins per contract now (it moves with the price for inverse contracts).
-    ``derived``: halved from a both-sided figure or converted through a price.
-    """
-
-    venue: str
-    instrument: str
-    symbol: str
-    contracts: float
-    contract_coins: float
-    coins: float
-    derived: bool
-    venue_ts: int | None
-    recv_ts: int
-
-
-@dataclass(frozen=True, slots=True)
-class Confirm:
-    """The venue vouches again, without new values, for what it said last on these streams of an instrument.
-
-    Sent for an accepted delta of a snapshot+delta topic: absent fields are unchanged, not unknown.
-    """
-
-    venue: str
-    instrument: str
-    symbol: str
-    streams: tuple[Stream, ...]
-    venue_ts: int | None
-    recv_ts: int
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """What a venue's metadata says of one perpetual instrument.
-
-    ``contract_size`` in canonical coins (linear) or USD (``inverse`` True) per contract, None if not said.
-    ``multiplier``: canonical units per native coin unit of the instrument (1 for BTCUSDT; for PEPE quoted per
-    single token against canonical 1000PEPE: 0.001). ``interval_h``: funding interval. ``trading`` False: listed
-    but not live (delisted, pre-launch, settling); such an instrument must not count.
-    """
-
-    venue: str
-    instrument: str
-    symbol: str
-    inverse: bool
-    contract_size: float | None
-    multiplier: float
-    interval_h: float | None
-    trading: bool
-    recv_ts: int
-
-
-@dataclass(frozen=True, slots=True)
-class Control:
-    """A frame about the connection, not about a market.
-
-    ``kind``: ``ack`` (subscription accepted; ``key`` echoes what, if the venue says), ``pong``, ``info``,
-    ``refused`` (a subscription was refused), ``closing`` (the venue announced it will close: reconnect now).
-    """
-
-    kind: Literal["ack", "pong", "info", "refused", "closing"]
-    key: str | None
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """An instrument's row left out on purpose, with its bounded reason (``unknown_contract_size``, ...)."""
-
-    venue: str
-    instrument: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Bad:
-    """A frame or row that cannot be trusted: counted as ``bad_payload`` under its bounded ``reason``."""
-
-    reason: str
-    detail: str
-
-
-Event: TypeAlias = Mark | Funding | OpenInterest | Confirm | Listing
-Decoded: TypeAlias = Event | Control | Skipped | Bad
+__all__ = [
+    "EXTRA_STREAMS",
+    "STREAMS",
+    "Bad",
+    "Confirm",
+    "Consensus",
+    "Control",
+    "Decoded",
+    "Denominator",
+    "Endpoints",
+    "Event",
+    "Extra",
+    "ExtraStream",
+    "Flow",
+    "Funding",
+    "LevelReading",
+    "Liquidation",
+    "Listing",
+    "LongShort",
+    "LongShortKind",
+    "Mark",
+    "OpenInterest",
+    "Past",
+    "PositionSide",
+    "Positions",
+    "Readings",
+    "SignalBody",
+    "Skipped",
+    "Stream",
+    "StreamRule",
+    "Tick",
+    "VenueRules",
+    "VenueView",
+    "WindowReading",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +127,9 @@ class VenueView:
     ``oi_coins_last`` is the last accepted OI of all its instruments seen in the trailing 24 h, fresh or not.
     ``oi_coins`` sums only its instruments with LIVE mark and oi. ``instrument``: the one with most OI, whose mark
     and funding count. ``states``: stream -> NEVER, LIVE, STALE, FROZEN, QUARANTINED (of that instrument).
-    ``fresh``: the venue is in V (mark and oi LIVE).
+    ``fresh``: the venue is in V (mark and oi LIVE). ``taker_*`` and ``liquidated_*``: coins received since the sample
+    before, 0 where nothing was. ``long_coins``, ``short_coins``: reported positions, None unless fresh.
+    ``long_short``: (kind, long share, receipt) of what is fresh.
     """
 
     venue: str
@@ -210,6 +146,13 @@ class VenueView:
     age_funding_ms: int | None
     age_oi_ms: int | None
     states: tuple[tuple[Stream, str], ...]
+    taker_buy_coins: float = 0.0
+    taker_sell_coins: float = 0.0
+    liquidated_long_coins: float = 0.0
+    liquidated_short_coins: float = 0.0
+    long_coins: float | None = None
+    short_coins: float | None = None
+    long_short: tuple[tuple[LongShortKind, float, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +197,8 @@ class WindowReading:
 
     ``ready``: the sample rule holds. ``ret`` r_w, ``oi_change`` d_w; ``z_*``: over the scale with a half-life of
     1 h as known at T-w; ``slow_z_*``: over the 7-day scale used by flush (None before 24 h of updates).
+    ``backfilled``: the window begins in the back-filled past. Taker flow and liquidations are sums over V in coins
+    (taker flow of 1m and 5m only), None where nothing was reported; see docs/signal.md section 4.
     """
 
     name: Literal["1m", "5m", "1h"]
@@ -265,6 +210,15 @@ class WindowReading:
     z_oi: float | None
     slow_z_return: float | None
     slow_z_oi: float | None
+    backfilled: bool = False
+    taker_buy_coins: float | None = None
+    taker_sell_coins: float | None = None
+    taker_imbalance: float | None = None
+    z_taker: float | None = None
+    liquidated_long_coins: float | None = None
+    liquidated_short_coins: float | None = None
+    liquidation_imbalance: float | None = None
+    liquidation_intensity: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +243,8 @@ class Readings:
     ``volatility`` reads the 24 h realised volatility. ``spend`` reads funding_spend.
     ``change_24h`` is the log change of oi_index over 24 h. ``continuity`` is the factor of section 6.
     ``statistics_ready``: every 24 h statistic the status rule asks for has its 60 values.
+    ``backfilled_until``: time of the last back-filled sample while statistics may still hold any, else None.
+    ``liquidations_heard``: a liquidation of the symbol was received in the last 24 h.
     """
 
     symbol: str
@@ -305,6 +261,8 @@ class Readings:
     change_24h: float | None
     continuity: float
     statistics_ready: bool
+    backfilled_until: int | None = None
+    liquidations_heard: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +271,8 @@ class Denominator:
 
     ``reserves``: coins held per exchange (keys are exchange names such as ``binance``; ``all`` for a total that
     cannot be split). ``supply``: circulating supply. ``as_of``: epoch ms of the figures. ``source``, ``licence``: text.
+    An item may carry reserves, a supply or both; a later item replaces what it carries and leaves the other.
+    ``reserve_stale_h``, ``supply_stale_h``: age in hours beyond which the figure is stale; it stays in use, said so.
     """
 
     symbol: str
@@ -321,6 +281,8 @@ class Denominator:
     as_of: int
     source: str
     licence: str
+    reserve_stale_h: float = 36.0
+    supply_stale_h: float = 48.0
 
 
 SignalBody: TypeAlias = dict[str, Any]  # the body of a signal message, keys as in docs/messages.md, full floats

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from service.config import SOCKET_KINDS, VENUE_NAMES, Config, load, parse, render
+from service.config import SOCKET_KINDS, VENUE_NAMES, Config, load, parse
+from service.config_text import render
 from service.errors import ConfigError
 from service.venues import VENUES
 
@@ -58,8 +59,8 @@ def test_all_problems_are_listed_with_their_paths() -> None:
         ({"service": {"symbols": ["BTC", "BTC"]}}, "listed more than once: BTC"),
         ({"service": {"symbols": []}}, "at least one symbol"),
         (
-            {"venues": {name: {"enabled": False} for name in ("binance_usdm", "bybit", "okx", "hyperliquid")}},
-            "at least one venue",
+            {"venues": {name: {"enabled": False} for name in VENUE_NAMES}},
+            "at least one venue must be enabled",
         ),
         ({"venues": {"okx": {"rest": "ftp://x"}}}, "venues.okx.rest: is no http"),
         ({"venues": {"okx": {"rest": "https://"}}}, "venues.okx.rest: has no host"),
@@ -126,19 +127,26 @@ def test_the_known_socket_kinds_are_those_of_the_venues() -> None:
     assert tuple(VENUES) == VENUE_NAMES
 
 
+def without(*names: str) -> dict[str, object]:
+    """The table of venues with these switched off."""
+    return {name: {"enabled": False} for name in names}
+
+
 def test_a_quorum_that_the_enabled_venues_cannot_reach_is_a_problem_with_its_path() -> None:
+    four = without(*VENUE_NAMES[4:])
     text = "market.min_venues: more than the 4 enabled venues: no symbol would ever have data (got 5)"
     with pytest.raises(ConfigError) as caught:
-        parse({"market": {"min_venues": 5}})
+        parse({"venues": four, "market": {"min_venues": 5}})
     assert caught.value.problems == [text]
     with pytest.raises(ConfigError) as caught:  # it is said although another section is wrong
-        parse({"market": {"min_venues": 5}, "feed": {"port": -1}})
+        parse({"venues": four, "market": {"min_venues": 5}, "feed": {"port": -1}})
     assert [problem.split(":")[0] for problem in caught.value.problems] == ["feed.port", "market.min_venues"]
-    off = {name: {"enabled": False} for name in ("bybit", "okx", "hyperliquid")}
+    off = without(*VENUE_NAMES[1:])
     with pytest.raises(ConfigError, match=r"^market\.min_venues: more than the 1 enabled venue: .*\(got 2\)$"):
         parse({"venues": off})  # the default quorum is 2
     assert parse({"venues": off, "market": {"min_venues": 1}}).venues.enabled() == ("binance_usdm",)
-    assert parse({"market": {"min_venues": 4}}).market.min_venues == 4
+    assert parse({"venues": four, "market": {"min_venues": 4}}).market.min_venues == 4
+    assert parse({"market": {"min_venues": 11}}).market.min_venues == len(VENUE_NAMES)
 
 
 def test_a_relative_denominators_file_starts_at_the_folder_of_the_config(
@@ -172,4 +180,7 @@ def test_a_file_that_cannot_be_read_or_is_not_toml_is_named(tmp_path: Path) -> N
 
 def test_venue_order_is_fixed_whatever_the_file_says() -> None:
     config = parse({"venues": {"okx": {}, "binance_usdm": {}, "bybit": {"enabled": False}}})
-    assert config.venues.enabled() == ("binance_usdm", "okx", "hyperliquid")
+    assert config.venues.enabled() == (
+        "binance_usdm", "binance_coinm", "okx", "bitget", "gate", "deribit", "kraken_futures", "bitmex", "hyperliquid",
+        "dydx",
+    )  # fmt: skip

@@ -13,7 +13,18 @@ from typing import Any
 import orjson
 
 from service.errors import ConfigError
-from service.model import Bad, Decoded, Funding, Mark, OpenInterest, Skipped
+from service.model import (
+    Bad,
+    Decoded,
+    Flow,
+    Funding,
+    Liquidation,
+    LongShort,
+    Mark,
+    OpenInterest,
+    Positions,
+    Skipped,
+)
 from service.venues import VENUES
 from service.venues.spec import Catalog, Venue
 
@@ -66,7 +77,7 @@ def _row(item: Decoded, frame: int) -> dict[str, Any] | None:
         return {"error": "bad_payload", "reason": item.reason, "frame": frame}
     if isinstance(item, Skipped):
         return {"skipped": item.reason, "venue": item.venue, "instrument": item.instrument, "frame": frame}
-    if not isinstance(item, Mark | Funding | OpenInterest):
+    if not isinstance(item, Mark | Funding | OpenInterest | Liquidation | Flow | Positions | LongShort):
         return None
     head = {"venue": item.venue, "instrument": item.instrument, "symbol": item.symbol}
     if isinstance(item, Mark):
@@ -82,6 +93,8 @@ def _row(item: Decoded, frame: int) -> dict[str, Any] | None:
             "settled": item.settled,
             "venue_ts": item.venue_ts,
         }
+    if not isinstance(item, OpenInterest):
+        return {**head, **_extra(item), "venue_ts": item.venue_ts}
     return {
         **head,
         "stream": "oi",
@@ -91,3 +104,20 @@ def _row(item: Decoded, frame: int) -> dict[str, Any] | None:
         "venue_ts": item.venue_ts,
         "derived": item.derived,
     }
+
+
+def _extra(item: Liquidation | Flow | Positions | LongShort) -> dict[str, Any]:
+    """The fields of an extra stream, named as in docs/signal.md section 1."""
+    if isinstance(item, Liquidation):
+        return {
+            "stream": "liquidation",
+            "liquidated_side": item.liquidated_side,
+            "coins": item.coins,
+            "price": item.price,
+            "lower_bound": item.lower_bound,
+        }
+    if isinstance(item, Flow):
+        return {"stream": "flow", "taker_buy": item.taker_buy_coins, "taker_sell": item.taker_sell_coins}
+    if isinstance(item, Positions):
+        return {"stream": "positions", "long": item.long_coins, "short": item.short_coins}
+    return {"stream": "long_short", "kind": item.kind, "long_share": item.long_share}

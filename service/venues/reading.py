@@ -8,12 +8,28 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
 from service.errors import BadPayload
-from service.model import Bad, Control, Decoded, Funding, Listing, Mark, OpenInterest
+from service.model import (
+    Bad,
+    Control,
+    Decoded,
+    Flow,
+    Funding,
+    Liquidation,
+    Listing,
+    LongShort,
+    LongShortKind,
+    Mark,
+    OpenInterest,
+    Past,
+    Positions,
+    PositionSide,
+    Skipped,
+)
 from service.venues.numbers import COINS_MAX, number, rate, text, timestamp_ms
 from service.venues.spec import Catalog
 from service.venues.symbols import canonical_price
@@ -76,6 +92,18 @@ def label(value: Any, what: str) -> str:
 def echo(value: Any) -> str:
     """A venue's free text for a log line, bounded."""
     return str(value)[:200] if isinstance(value, str | int) else ""
+
+
+def said(fields: dict[str, Any], key: str, parse: Callable[[Any], float]) -> float | None:
+    """A field's value; None where it is absent or empty: unknown, never 0."""
+    raw = fields.get(key, "")
+    return None if raw == "" else parse(raw)
+
+
+def contract_coins(listing: Listing, at: float) -> float | None:
+    """Canonical coins per contract at ``at``, a price per venue unit; None where the contract's size is not known."""
+    size = listing.contract_size
+    return size / canonical_price(at, listing.multiplier) if size is not None and listing.inverse else size
 
 
 def guarded(out: list[Decoded], build: Callable[..., None], *arguments: Any) -> bool:
@@ -273,3 +301,72 @@ class FrameReader:
             venue_ts,
             recv_ts,
         )
+
+    def _contracts(
+        self, listing: Listing, contracts: float, mark: float | None, venue_ts: int | None, recv_ts: int
+    ) -> OpenInterest | Skipped:
+        """Open interest in contracts of coins, or of dollars (inverse) at ``mark``, a price per venue unit."""
+        size = listing.contract_size if mark is None else contract_coins(listing, mark)
+        if size is None or (listing.inverse and mark is None):
+            reason = "unknown_contract_size" if size is None else "no_mark"
+            return Skipped(self.venue, listing.instrument, reason)
+        return self._open_interest(listing, contracts, size, contracts * size, listing.inverse, venue_ts, recv_ts)
+
+    # -- extra streams ----------------------------------------------------------------------------------------
+
+    def _liquidation(
+        self,
+        listing: Listing,
+        side: PositionSide,
+        coins: float,
+        price: float | None,
+        lower_bound: bool,
+        venue_ts: int | None,
+        recv_ts: int,
+    ) -> Liquidation:
+        """``coins`` in canonical units already; ``price`` per venue unit. Raises BadPayload for nothing liquidated."""
+        number(coins, 0.0, COINS_MAX)
+        if coins == 0.0:
+            raise BadPayload("out_of_bounds", "liquidation of nothing")
+        if price is not None:
+            price = canonical_price(price, listing.multiplier)
+        return Liquidation(
+            self.venue, listing.instrument, listing.symbol, side, coins, price, lower_bound, venue_ts, recv_ts
+        )
+
+    def _flow(
+        self, listing: Listing, buy_coins: float, sell_coins: float, venue_ts: int | None, recv_ts: int
+    ) -> Flow | None:
+        """Taker volume of one frame in canonical coins; None where its trades add up to nothing."""
+        number(buy_coins, 0.0, COINS_MAX)
+        number(sell_coins, 0.0, COINS_MAX)
+        if buy_coins == 0.0 and sell_coins == 0.0:
+            return None
+        return Flow(self.venue, listing.instrument, listing.symbol, buy_coins, sell_coins, venue_ts, recv_ts)
+
+    def _positions(
+        self, listing: Listing, long_coins: float, short_coins: float, venue_ts: int | None, recv_ts: int
+    ) -> Positions:
+        number(long_coins, 0.0, COINS_MAX)
+        number(short_coins, 0.0, COINS_MAX)
+        return Positions(self.venue, listing.instrument, listing.symbol, long_coins, short_coins, venue_ts, recv_ts)
+
+    def _long_short(
+        self, listing: Listing, kind: LongShortKind, long_share: float, venue_ts: int | None, recv_ts: int
+    ) -> LongShort:
+        number(long_share, 0.0, 1.0)
+        return LongShort(self.venue, listing.instrument, listing.symbol, kind, long_share, venue_ts, recv_ts)
+
+    def _past(
+        self,
+        listing: Listing,
+        stream: Literal["mark", "index", "oi", "funding"],
+        ts: int,
+        value: float,
+        hold_ms: int,
+        interval_h: float | None = None,
+    ) -> Past:
+        """A point of history; prices come per venue unit, open interest as the native one-sided count."""
+        if stream in ("mark", "index"):
+            value = canonical_price(value, listing.multiplier)
+        return Past(self.venue, listing.instrument, listing.symbol, stream, ts, value, interval_h, hold_ms)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from service.model import Decoded, Endpoints, Listing, Stream, VenueRules
+from service.model import Decoded, Endpoints, ExtraStream, Listing, Stream, VenueRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,7 @@ class ConnectionPlan:
     ``frames`` are sent in order, paced by ``Limits.sends_per_s``. Each (instrument, stream) in ``expects`` must
     deliver within ``Limits.first_message_s``, and again within its max_age, or the link is renewed.
     ``acks`` is how many acknowledgements a healthy venue sends for ``frames`` (0 where it sends none).
+    ``quiet_s``: no frame at all for so long means the socket is dead, where nothing is expected (extra streams).
     """
 
     name: str
@@ -74,6 +75,7 @@ class ConnectionPlan:
     expects: tuple[tuple[str, Stream], ...]
     acks: int
     keepalive: KeepAlive | None = None
+    quiet_s: float | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -93,6 +95,10 @@ class Catalog:
         self.next_funding: dict[str, tuple[int, int]] = {}  # last announced funding time, and when it was said
         self.swaps_of_index: dict[str, tuple[str, ...]] = {}  # index name -> instruments it prices
         self.universe: tuple[str, ...] = ()  # names by position, where a venue sends positional arrays
+        # Of each instrument the newest trade time counted, and the (time, id) of what was counted shortly before it.
+        self.traded: dict[str, tuple[int, dict[tuple[int, str], None]]] = {}
+        # Recent liquidation orders, the one told last at the end: the venue's time and how much was told of each.
+        self.liquidated: dict[str, tuple[int | None, float]] = {}
 
 
 class Decoder(Protocol):
@@ -130,12 +136,33 @@ class Venue(Protocol):
         """Requests whose answers list the instruments (decoded to Listing)."""
         ...
 
-    def connections(self, endpoints: Endpoints, listings: Sequence[Listing]) -> list[ConnectionPlan]:
-        """Sockets for these instruments, within the venue's limits. Only trading listings are passed."""
+    def connections(
+        self, endpoints: Endpoints, listings: Sequence[Listing], extras: Sequence[ExtraStream] = ()
+    ) -> list[ConnectionPlan]:
+        """Sockets for these instruments, within the venue's limits. Only trading listings are passed.
+
+        ``extras``: the extra streams wanted; those that the venue has go on sockets of their own, so that a flood of
+        trades or a refused topic never disturbs mark, funding and open interest.
+        """
         ...
 
-    def polls(self, endpoints: Endpoints, listings: Sequence[Listing], oi_poll_s: float) -> list[Poll]:
+    def polls(
+        self,
+        endpoints: Endpoints,
+        listings: Sequence[Listing],
+        oi_poll_s: float,
+        extras: Sequence[ExtraStream] = (),
+    ) -> list[Poll]:
         """What the venue offers only over HTTP, budgeted: each poll's cadence respects ``Limits.rest_weight``."""
+        ...
+
+    def history(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
+        """Requests for the published past of one instrument from ``since_ms`` to ``now_ms`` (UTC epoch ms).
+
+        Mark and index per minute, open interest and funding as fine as the venue has them; the most needed first,
+        newest page first where there are several. Their ``context`` begins with ``history:``; they decode to
+        :class:`~service.model.Past`. Empty where the venue publishes no such history.
+        """
         ...
 
 

@@ -1,0 +1,225 @@
+"""What the venue stage says: observations, and what concerns only the link. See :mod:`service.model` for the terms.
+
+All immutable; times are UTC epoch milliseconds; amounts are coins in canonical units, prices USD per canonical unit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Stream: TypeAlias = Literal["mark", "funding", "oi"]
+STREAMS: tuple[Stream, ...] = ("mark", "funding", "oi")
+ExtraStream: TypeAlias = Literal["liquidation", "flow", "positions", "long_short"]
+EXTRA_STREAMS: tuple[ExtraStream, ...] = ("liquidation", "flow", "positions", "long_short")
+PositionSide: TypeAlias = Literal["long", "short"]
+LongShortKind: TypeAlias = Literal["account", "position", "top_account", "top_position"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Mark price and index price in USD (USDT, USDC) per canonical unit. ``None``: not in this frame.
+
+    At least one of the two is set. ``mark`` None means an index-only frame, which does not vouch for the mark.
+    """
+
+    venue: str
+    instrument: str
+    symbol: str
+    mark: float | None
+    index: float | None
+    venue_ts: int | None
+    recv_ts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Funding:
+    """Funding rate: a fraction per ``interval_h`` hours, + means longs pay shorts.
+
+    ``rate_8h = rate * 8 / interval_h``; both None where neither frame nor metadata says the interval.
+    ``settled`` True: a settled rate (history), not the running estimate.
+    """
+
+    venue: str
+    instrument: str
+    symbol: str
+    rate: float
+    interval_h: float | None
+    rate_8h: float | None
+    next_ts: int | None
+    settled: bool
+    venue_ts: int | None
+    recv_ts: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenInterest:
+    """One-sided open interest. ``coins = contracts * contract_coins`` in canonical units.
+
+    ``contracts`` is the native one-sided count (for an inverse contract a USD amount over the contract's
+    USD size), ``contract_coins`` the coins per contract now (it moves with the price for inverse contracts).
+    ``derived``: halved from a both-sided figure or converted through a price.
+    """
+
+    venue: str
+    instrument: str
+    symbol: str
+    contracts: float
+    contract_coins: float
+    coins: float
+    derived: bool
+    venue_ts: int | None
+    recv_ts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Liquidation:
+    """One forced order. ``liquidated_side``: whose position was closed: ``long`` (the venue sold) or ``short``.
+
+    ``coins`` in canonical units, > 0; ``price`` in USD per canonical unit, None where the frame has none.
+    ``lower_bound``: the venue throttles or conflates, so that more was liquidated than is reported.
+    """
+
+    venue: str
+    instrument: str
+    symbol: str
+    liquidated_side: PositionSide
+    coins: float
+    price: float | None
+    lower_bound: bool
+    venue_ts: int | None
+    recv_ts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Taker volume of one frame and instrument in coins: buys and sells summed over its trades, at least one > 0.
+
+    Insurance-fund, auto-deleveraging, block and index prints are left out; so is history that a venue sends
+    again on subscribing. ``venue_ts``: the newest of the trades.
+    """
+
+    venue: str
+    instrument: str
+    symbol: str
+    taker_buy_coins: float
+    taker_sell_coins: float
+    venue_ts: int | None
+    recv_ts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """Long and short sizes in coins that a venue reports (of its top traders, say), each >= 0."""
+
+    venue: str
+    instrument: str
+    symbol: str
+    long_coins: float
+    short_coins: float
+    venue_ts: int | None
+    recv_ts: int
+
+
+@dataclass(frozen=True, slots=True)
+class LongShort:
+    """Who is long, as a share in [0, 1]. ``account``: of accounts; ``position``: of position size; ``top_*``: of the
+    venue's large traders. A venue's ratio r = long/short is r / (1 + r) here."""
+
+    venue: str
+    instrument: str
+    symbol: str
+    kind: LongShortKind
+    long_share: float
+    venue_ts: int | None
+    recv_ts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """One point of a venue's published history, for the warm start: valid from ``ts`` on, and known by then.
+
+    ``value``: ``mark`` and ``index`` in USD per canonical unit (a bar's close, ``ts`` the end of the bar); ``oi``
+    the native one-sided count, as :attr:`OpenInterest.contracts`; ``funding`` the settled rate per ``interval_h``.
+    ``hold_ms``: how long it may stand for the time after it when no newer point follows (twice its spacing).
+    """
+
+    venue: str
+    instrument: str
+    symbol: str
+    stream: Literal["mark", "index", "oi", "funding"]
+    ts: int
+    value: float
+    interval_h: float | None
+    hold_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """The venue vouches again, without new values, for what it said last on these streams of an instrument.
+
+    Sent for an accepted delta of a snapshot+delta topic: absent fields are unchanged, not unknown.
+    """
+
+    venue: str
+    instrument: str
+    symbol: str
+    streams: tuple[Stream, ...]
+    venue_ts: int | None
+    recv_ts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a venue's metadata says of one perpetual instrument.
+
+    ``contract_size`` in canonical coins (linear) or USD (``inverse`` True) per contract, None if not said.
+    ``multiplier``: canonical units per native coin unit of the instrument (1 for BTCUSDT; for PEPE quoted per
+    single token against canonical 1000PEPE: 0.001). ``interval_h``: funding interval. ``trading`` False: listed
+    but not live (delisted, pre-launch, settling); such an instrument must not count.
+    """
+
+    venue: str
+    instrument: str
+    symbol: str
+    inverse: bool
+    contract_size: float | None
+    multiplier: float
+    interval_h: float | None
+    trading: bool
+    recv_ts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A frame about the connection, not about a market.
+
+    ``kind``: ``ack`` (subscription accepted; ``key`` echoes what, if the venue says), ``pong``, ``info``,
+    ``refused`` (a subscription was refused), ``closing`` (the venue announced it will close: reconnect now).
+    """
+
+    kind: Literal["ack", "pong", "info", "refused", "closing"]
+    key: str | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """An instrument's row left out on purpose, with its bounded reason (``unknown_contract_size``, ...)."""
+
+    venue: str
+    instrument: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """A frame or row that cannot be trusted: counted as ``bad_payload`` under its bounded ``reason``."""
+
+    reason: str
+    detail: str
+
+
+Extra: TypeAlias = Liquidation | Flow | Positions | LongShort
+Event: TypeAlias = Mark | Funding | OpenInterest | Confirm | Listing | Extra
+Decoded: TypeAlias = Event | Past | Control | Skipped | Bad
