@@ -2,12 +2,15 @@
 
 As on USD-M (see ``binance_usdm.py``), except: the index comes on its own stream, by pair; open interest is counted,
 one-sided, in contracts of a fixed number of dollars; `sumOpenInterestValue` is in coins; status is `contractStatus`.
+Trades and liquidations count contracts too: their coins follow from their own price. Ratios are those of a pair, all
+its contracts together; that of the top traders' accounts is left out (the documents disagree on how to ask for it).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 from service.errors import BadPayload
 from service.model import Decoded, Endpoints, Listing, Skipped, StreamRule, VenueRules
@@ -24,7 +27,6 @@ from service.venues.symbols import USD_QUOTES, base_of, canonical
 
 PERPETUAL = "_PERP"  # BTCUSD_PERP prices the pair BTCUSD; BTCUSD_260327 is a delivery contract
 PERPETUALS_PER_SOCKET = 100  # each takes two streams: its mark and its pair's index
-PARAMS_PER_FRAME = 50
 BUILT_IN_USD = {"BTC": 100.0}  # dollars per contract where no metadata says it
 OTHERS_USD = 10.0
 
@@ -35,6 +37,9 @@ class BinanceCoinm(BinanceUsdm):
     name = "binance_coinm"
     api = "dapi"
     topics_each = 2  # the mark by instrument, the index by pair
+    statistics_weight = 1.0
+    funding_weight = 1.0
+    ratios = (("account", "globalLongShortAccountRatio"), ("top_position", "topLongShortPositionRatio"))
     endpoints = Endpoints(ws={"market": "wss://dstream.binance.com"}, rest="https://dapi.binance.com")
     limits = Limits(
         connects=300,
@@ -60,7 +65,16 @@ class BinanceCoinm(BinanceUsdm):
 
     def _topics(self, listings: Sequence[Listing]) -> list[str]:
         marks = [f"{item.instrument.lower()}@markPrice@1s" for item in listings]
-        return marks + [f"{item.instrument.removesuffix(PERPETUAL).lower()}@indexPrice@1s" for item in listings]
+        return marks + [f"{self._pair(item.instrument).lower()}@indexPrice@1s" for item in listings]
+
+    def _pair(self, instrument: str) -> str:
+        return instrument.removesuffix(PERPETUAL)
+
+    def _statistics_of(self, instrument: str) -> str:
+        return f"pair={quote(self._pair(instrument), safe='')}"
+
+    def _interest_of(self, instrument: str) -> str:
+        return f"{self._statistics_of(instrument)}&contractType=PERPETUAL"
 
 
 class BinanceCoinmDecoder(BinanceUsdmDecoder):
@@ -76,8 +90,13 @@ class BinanceCoinmDecoder(BinanceUsdmDecoder):
     def _row(self, row: dict[str, Any], recv_ts: int, out: list[Decoded]) -> None:
         if "sumOpenInterest" in row:
             self._interest_of_pair(row, recv_ts, out)
+        elif "longPosition" in row:  # told by its own name, unlike the other ratios
+            self._ratio(row, "top_position", recv_ts, out)
         elif "takerBuyVol" not in row:  # taker volumes: not used
             super()._row(row, recv_ts, out)
+
+    def _statistics_name(self, row: dict[str, Any]) -> str:
+        return text(need(row, "pair")) + PERPETUAL
 
     def _event(self, row: dict[str, Any], recv_ts: int, out: list[Decoded]) -> None:
         if label(need(row, "e"), "e") == "indexPriceUpdate":
@@ -109,7 +128,11 @@ class BinanceCoinmDecoder(BinanceUsdmDecoder):
             value, venue_ts = price(need(row, "p")), timestamp_ms(need(row, "E"))
             out.append(self._mark(listing, None, value, venue_ts, recv_ts))
 
-    # -- open interest -----------------------------------------------------------------------------------------
+    # -- amounts -----------------------------------------------------------------------------------------------
+
+    def _amount(self, listing: Listing, amount: float, each: float, out: list[Decoded]) -> float | None:
+        """Contracts of a fixed number of dollars, at the price they were traded at."""
+        return self._coins_in(listing, amount, each, out)
 
     def _interest(self, row: dict[str, Any], key: str, time: str, recv_ts: int, out: list[Decoded]) -> None:
         """Contracts now. Their dollars are fixed, their coins follow from the last mark."""

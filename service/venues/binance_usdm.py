@@ -2,6 +2,7 @@
 
 Facts from the venue page: numbers are text; open interest is one-sided, in base units (1000SHIB: thousands of SHIB);
 an unknown symbol or a retired route is acknowledged and then silent; the connection is cut at 24 h.
+Extra streams: ``binance_extras.py``; the published past: ``binance_history.py``.
 """
 
 from __future__ import annotations
@@ -11,41 +12,39 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-import orjson
-
 from service.errors import BadPayload
-from service.model import Control, Decoded, Endpoints, Listing, StreamRule, VenueRules
+from service.model import Control, Decoded, Endpoints, ExtraStream, Listing, LongShortKind, StreamRule, VenueRules
+from service.venues.binance_extras import RATIO, TRADE_IDS, ExtraPlans, frames_for
+from service.venues.binance_history import INTERVALS_H, HistoryReader, HistoryRequests, is_history
 from service.venues.numbers import coins, interval_hours, price, rate, text, timestamp_ms
-from service.venues.reading import (
-    HOUR_MS,
-    FrameReader,
-    echo,
-    guarded,
-    items,
-    label,
-    mapping,
-    need,
-)
+from service.venues.reading import echo, guarded, items, label, mapping, need
+from service.venues.schedule import measure_interval
 from service.venues.spec import Catalog, ConnectionPlan, Limits, Poll, Request
 from service.venues.symbols import USD_QUOTES, base_of, canonical
 
-INTERVALS_H = (1, 2, 4, 8)
 DEFAULT_INTERVAL_H = 8.0  # fundingInfo lists only instruments that differ from it
 LATE_FUNDING_MS = 600_000  # at a settlement T <= E for about a second; this long after it the schedule is broken
 NAME_QUOTES = ("USDT", "USDC", "FDUSD", "BUSD")
-PARAMS_PER_FRAME = 50
 OI_WEIGHT = 1.0
-OI_BUDGET_SHARE = 0.5  # of the request weight; the rest is for metadata and recovery
+OI_BUDGET_SHARE = 0.5  # of the request weight; the rest is for ratios, metadata, history and recovery
 OI_POLLS_MAX_AGE = 3
 DEFAULT_OI_POLL_S = 10.0
 
 
-class BinanceUsdm:
+class BinanceUsdm(HistoryRequests, ExtraPlans):
     """The venue: see :class:`service.venues.spec.Venue`."""
 
     name = "binance_usdm"
     api = "fapi"  # first part of every HTTP path
     topics_each = 1
+    # Two limits of their own, expressed in our only budget of 2400 a minute, so that it keeps them too:
+    statistics_weight = 12.0  # `/futures/data/*`: weight 0, but 1000 requests in 5 min
+    funding_weight = 24.0  # `fundingRate` with `fundingInfo`: 500 requests in 5 min
+    ratios: tuple[tuple[LongShortKind, str], ...] = (
+        ("account", "globalLongShortAccountRatio"),
+        ("top_position", "topLongShortPositionRatio"),
+        ("top_account", "topLongShortAccountRatio"),
+    )
     endpoints = Endpoints(ws={"market": "wss://fstream.binance.com/market"}, rest="https://fapi.binance.com")
     limits = Limits(
         connects=300,
@@ -90,22 +89,14 @@ class BinanceUsdm:
         """What to subscribe to for these instruments: ``topics_each`` of each."""
         return [f"{item.instrument.lower()}@markPrice@1s" for item in listings]
 
-    def connections(self, endpoints: Endpoints, listings: Sequence[Listing]) -> list[ConnectionPlan]:
+    def connections(
+        self, endpoints: Endpoints, listings: Sequence[Listing], extras: Sequence[ExtraStream] = ()
+    ) -> list[ConnectionPlan]:
         plans: list[ConnectionPlan] = []
         per_socket = self.limits.max_topics // self.topics_each
         for start in range(0, len(listings), per_socket):
             part = listings[start : start + per_socket]
-            params = self._topics(part)
-            frames = tuple(
-                orjson.dumps(
-                    {
-                        "method": "SUBSCRIBE",
-                        "params": params[first : first + PARAMS_PER_FRAME],
-                        "id": first // PARAMS_PER_FRAME + 1,
-                    }
-                ).decode()
-                for first in range(0, len(params), PARAMS_PER_FRAME)
-            )
+            frames = frames_for(self._topics(part))
             plans.append(
                 ConnectionPlan(
                     name=f"market-{len(plans) + 1}",
@@ -117,11 +108,17 @@ class BinanceUsdm:
                     acks=len(frames),
                 )
             )
-        return plans
+        return plans + self._extra_connections(endpoints, listings, extras)
 
-    def polls(self, endpoints: Endpoints, listings: Sequence[Listing], oi_poll_s: float) -> list[Poll]:
+    def polls(
+        self,
+        endpoints: Endpoints,
+        listings: Sequence[Listing],
+        oi_poll_s: float,
+        extras: Sequence[ExtraStream] = (),
+    ) -> list[Poll]:
         every_s = self._cadence_s(oi_poll_s, len(listings))
-        return [
+        interest = [
             Poll(
                 Request(
                     "GET",
@@ -134,11 +131,15 @@ class BinanceUsdm:
             )
             for item in listings
         ]
+        return interest + (self._ratio_polls(endpoints, listings) if "long_short" in extras else [])
 
     def _cadence_s(self, oi_poll_s: float, instruments: int) -> float:
         """One request per instrument, all of them within half of the request weight."""
         budget_per_s = self.limits.rest_weight * OI_BUDGET_SHARE / self.limits.rest_period_s
         return max(oi_poll_s, instruments * OI_WEIGHT / budget_per_s)
+
+    def _statistics_of(self, instrument: str) -> str:
+        return f"symbol={quote(instrument, safe='')}"
 
 
 def _stands_alone(item: object) -> bool:
@@ -147,13 +148,15 @@ def _stands_alone(item: object) -> bool:
     return isinstance(item, dict) and ("stream" in item or "method" in item or "id" in item)
 
 
-class BinanceUsdmDecoder(FrameReader):
+class BinanceUsdmDecoder(HistoryReader):
     """Frames and HTTP answers of the venue."""
 
     venue = "binance_usdm"
 
     def _read(self, parsed: Any, recv_ts: int, context: str, out: list[Decoded]) -> None:
-        if type(parsed) is dict:
+        if is_history(context, parsed):
+            self._read_history(parsed, context, recv_ts, out)
+        elif type(parsed) is dict:
             self._object(parsed, recv_ts, context, out)
         elif type(parsed) is list and (parsed or context):
             self._array(parsed, recv_ts, context, out)
@@ -189,11 +192,15 @@ class BinanceUsdmDecoder(FrameReader):
             self._funding_info(rows, recv_ts, out)
         elif any(type(row) is dict and "fundingTime" in row for row in rows):
             self._settlements(rows, recv_ts, out)
+        elif context.startswith(RATIO):
+            self._ratios(rows, context.removeprefix(RATIO), recv_ts, out)
         else:
             for row in rows:
                 guarded(out, self._any_row, row, recv_ts, out)
 
     def _any_row(self, row: Any, recv_ts: int, out: list[Decoded]) -> None:
+        if type(row) is list:
+            return  # candles: only their request says of what
         if "e" in mapping(row, "row"):
             self._event(row, recv_ts, out)
         else:
@@ -211,12 +218,17 @@ class BinanceUsdmDecoder(FrameReader):
             )
         elif "fundingTime" in row:
             self._settlements([row], recv_ts, out)
-        elif "longShortRatio" not in row and "buySellRatio" not in row:  # positioning ratios: not used
+        elif "longShortRatio" not in row and "buySellRatio" not in row:  # ratios of which only the request says what of
             raise BadPayload("unknown_shape", ",".join(list(row)[:5])[:80])
 
     def _event(self, row: dict[str, Any], recv_ts: int, out: list[Decoded]) -> None:
-        if label(need(row, "e"), "e") == "markPriceUpdate":  # trades, liquidations and the rest: not used
+        kind = label(need(row, "e"), "e")
+        if kind == "markPriceUpdate":
             self._prices(row, ("s", "E", "p", "i", "r", "T"), recv_ts, out)
+        elif kind in TRADE_IDS:
+            self._trade(row, TRADE_IDS[kind], recv_ts, out)
+        elif kind == "forceOrder":
+            self._forced_order(row, recv_ts, out)
 
     # -- mark, index, funding ----------------------------------------------------------------------------------
 
@@ -265,21 +277,9 @@ class BinanceUsdmDecoder(FrameReader):
         out.append(self._funding(listing, value, interval_h, next_ts, venue_ts, recv_ts))
 
     def _interval_at(self, name: str, next_ts: int, venue_ts: int) -> float | None:
-        """The funding interval: as measured at the last rollover, else as the metadata says.
-
-        A jump measures the interval only right after the old time has passed: later, settlements may have been missed.
-        A schedule rearranged before that leaves the interval in doubt until metadata or a rollover settles it.
-        """
+        """The funding interval: as measured at the last rollover, else as the metadata says."""
         catalog = self._catalog
-        before, said_at = catalog.next_funding.get(name, (next_ts, 0))
-        if venue_ts >= said_at:  # an old message coming late proves nothing
-            catalog.next_funding[name] = (next_ts, venue_ts)
-            if next_ts != before:
-                hours, rest = divmod(next_ts - before, HOUR_MS)
-                if 0 <= venue_ts - before < HOUR_MS:
-                    catalog.measured_h[name] = float(hours) if rest == 0 and hours in INTERVALS_H else None
-                elif venue_ts < before:
-                    catalog.measured_h[name] = None
+        measure_interval(catalog, name, next_ts, venue_ts, INTERVALS_H)
         if name in catalog.measured_h:
             return catalog.measured_h[name]
         return self._metadata_interval(name)
@@ -291,7 +291,10 @@ class BinanceUsdmDecoder(FrameReader):
         keys = ("symbol", "fundingRate", "fundingTime")
         self._history(rows, keys, INTERVALS_H, lambda item, _: self._metadata_interval(item.instrument), recv_ts, out)
 
-    # -- open interest -----------------------------------------------------------------------------------------
+    # -- amounts -----------------------------------------------------------------------------------------------
+
+    def _amount(self, listing: Listing, amount: float, each: float, out: list[Decoded]) -> float | None:
+        return amount * listing.multiplier
 
     def _interest(self, row: dict[str, Any], key: str, time: str, recv_ts: int, out: list[Decoded]) -> None:
         listing = self._listing(text(need(row, "symbol")))

@@ -10,18 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
 from service.errors import BadPayload
-from service.model import Bad, Control, Decoded, Endpoints, Listing, StreamRule, VenueRules
+from service.model import Bad, Control, Decoded, Endpoints, ExtraStream, Listing, StreamRule, VenueRules
+from service.venues.bitget_extras import BitgetExtras, extra_plans, history_requests, ratio_polls, subscription
+from service.venues.bitget_products import INTERVALS_H, PRODUCTS, QUOTES, product_of
 from service.venues.numbers import coins, interval_hours, price, rate, text, timestamp_ms
-from service.venues.reading import HOUR_MS, FrameReader, echo, guarded, items, label, mapping, need
+from service.venues.reading import HOUR_MS, echo, guarded, items, label, mapping, need
+from service.venues.schedule import measure_interval
 from service.venues.spec import Catalog, ConnectionPlan, KeepAlive, Limits, Poll, Request
 from service.venues.symbols import USD_QUOTES, base_of, canonical
 
-PRODUCTS = ("USDT-FUTURES", "COIN-FUTURES", "USDC-FUTURES")
-QUOTES = {"USDT-FUTURES": ("USDT",), "COIN-FUTURES": ("USD",), "USDC-FUTURES": ("PERP", "USDC")}  # name endings
-INTERVALS_H = (1, 2, 4, 8)
 SLACK_MS = 600_000  # a next funding this long past, or this much beyond its interval: the schedule is broken
 SUCCESS = "00000"
 NO_TIME = ("", "0", "-1")
@@ -74,41 +72,41 @@ class Bitget:
             for product in PRODUCTS
         ]
 
-    def connections(self, endpoints: Endpoints, listings: Sequence[Listing]) -> list[ConnectionPlan]:
+    def connections(
+        self, endpoints: Endpoints, listings: Sequence[Listing], extras: Sequence[ExtraStream] = ()
+    ) -> list[ConnectionPlan]:
         """One request an instrument: whether a bad channel fails its whole request is not documented."""
         plans: list[ConnectionPlan] = []
         for start in range(0, len(listings), self.limits.max_topics):
             part = listings[start : start + self.limits.max_topics]
-            args = [
-                {"instType": product_of(item.instrument), "channel": "ticker", "instId": item.instrument}
-                for item in part
-            ]
+            frames = tuple(subscription("ticker", item.instrument) for item in part)
             plans.append(
                 ConnectionPlan(
                     name=f"public-{len(plans) + 1}",
                     url=endpoints.ws["public"],
-                    frames=tuple(orjson.dumps({"op": "subscribe", "args": [arg]}).decode() for arg in args),
+                    frames=frames,
                     expects=tuple((item.instrument, stream) for item in part for stream in ("mark", "funding", "oi")),
-                    acks=len(args),
+                    acks=len(frames),
                     keepalive=KeepAlive("ping", 30.0),
                 )
             )
-        return plans
+        return plans + extra_plans(endpoints.ws["public"], listings, extras, self.limits.max_topics)
 
-    def polls(self, endpoints: Endpoints, listings: Sequence[Listing], oi_poll_s: float) -> list[Poll]:
-        return []
+    def polls(
+        self,
+        endpoints: Endpoints,
+        listings: Sequence[Listing],
+        oi_poll_s: float,
+        extras: Sequence[ExtraStream] = (),
+    ) -> list[Poll]:
+        return ratio_polls(endpoints.rest, listings, self.limits.rest_weight) if "long_short" in extras else []
+
+    def history(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
+        """Mark, index and settled rates; the venue publishes no past open interest."""
+        return history_requests(endpoints.rest, listing, since_ms, now_ms)
 
 
-def product_of(name: str) -> str | None:
-    """The product line a perpetual's name belongs to; None: not the name of a perpetual.
-
-    >>> product_of("BTCUSDT"), product_of("BTCUSD"), product_of("BTCPERP"), product_of("BTCUSDZ25")
-    ('USDT-FUTURES', 'COIN-FUTURES', 'USDC-FUTURES', None)
-    """
-    return next((product for product in PRODUCTS if base_of(name, QUOTES[product]) is not None), None)
-
-
-class BitgetDecoder(FrameReader):
+class BitgetDecoder(BitgetExtras):
     """Frames and HTTP answers of the venue."""
 
     venue = "bitget"
@@ -145,9 +143,17 @@ class BitgetDecoder(FrameReader):
         modern = "topic" in arg
         channel = label(arg["topic"] if modern else need(arg, "channel"), "channel")
         product = label(need(arg, "instType"), "instType")
-        if channel != "ticker" or product.upper() not in PRODUCTS:
-            return  # trades, liquidations, candles, spot and the retired v1 are not used
+        if product.upper() not in PRODUCTS:
+            return  # spot and the retired v1
+        if channel == "liquidation":
+            self._liquidations(frame, recv_ts, out)
+            return
+        if channel not in ("ticker", "trade", "publicTrade"):
+            return  # candles, books: not used
         name = text(need(arg, "symbol" if modern else "instId"))
+        if channel != "ticker":
+            self._trades(frame, name, modern, recv_ts, out)
+            return
         for row in items(need(frame, "data"), "data"):
             guarded(out, self._ticker, row, name, modern, frame.get("ts"), recv_ts, out)
 
@@ -184,19 +190,10 @@ class BitgetDecoder(FrameReader):
     def _interval_at(self, name: str, next_ts: int, venue_ts: int) -> float | None:
         """The interval of the metadata, unless the schedule itself says something newer.
 
-        A jump of the next funding right after the old time measures the interval; one that fits no interval, or comes
-        before the old time, and a next funding further away than the interval, leave it in doubt.
+        A next funding further away than the interval leaves it in doubt.
         """
         catalog = self._catalog
-        before, said_at = catalog.next_funding.get(name, (next_ts, 0))
-        if venue_ts >= said_at:  # an old message coming late proves nothing
-            catalog.next_funding[name] = (next_ts, venue_ts)
-            if next_ts != before:
-                hours, rest = divmod(next_ts - before, HOUR_MS)
-                if 0 <= venue_ts - before < HOUR_MS:
-                    catalog.measured_h[name] = float(hours) if rest == 0 and hours in INTERVALS_H else None
-                elif venue_ts < before:
-                    catalog.measured_h[name] = None
+        measure_interval(catalog, name, next_ts, venue_ts, INTERVALS_H)
         interval_h = catalog.measured_h.get(name, catalog.intervals_h.get(name))
         if interval_h is not None and next_ts - venue_ts > interval_h * HOUR_MS + SLACK_MS:
             return None
@@ -215,7 +212,9 @@ class BitgetDecoder(FrameReader):
         if frame["code"] != SUCCESS:
             out.append(Control("refused", None, f"{echo(frame['code'])} {echo(frame.get('msg'))}"))
             return
-        data, sent = need(frame, "data"), frame.get("requestTime")
+        if self._extra_answer(need(frame, "data"), recv_ts, context, out):
+            return
+        data, sent = frame["data"], frame.get("requestTime")
         if type(data) is dict:
             sent = data.get("ts", sent)
             lists = [data[key] for key in ("openInterestList", "list") if key in data]

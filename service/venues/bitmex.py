@@ -3,15 +3,14 @@
 Facts from the venue page: absent in a partial is null, absent in an update unchanged; `openInterest` counts contracts
 of 1 USD (inverse), 1/`underlyingToPositionMultiplier` coins (linear) or `multiplier` satoshi per unit of price (quanto,
 converted here through the bitcoin index); `indicativeSettlePrice` is the index; `fundingRate` will be charged at
-`fundingTimestamp`; row times lack in some updates and are rounded in others, so they order prices only.
+`fundingTimestamp`; row times lack in some updates and are rounded in others, so that they order the rows that have the
+same field, and an untimed row is as late as it comes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
-
-import orjson
 
 from service.errors import BadPayload
 from service.model import (
@@ -20,6 +19,7 @@ from service.model import (
     Control,
     Decoded,
     Endpoints,
+    ExtraStream,
     Listing,
     OpenInterest,
     Skipped,
@@ -28,32 +28,18 @@ from service.model import (
     VenueRules,
 )
 from service.venues.bitmex_contracts import canonical_base, contract_size, interval_h, quanto_coins
+from service.venues.bitmex_extras import BitmexExtras, extra_plans, history_requests, subscription
+from service.venues.bitmex_rows import FIELDS, GRID_MS, MAIN_FIELD, Row, order_of, row_time
 from service.venues.iso_time import iso_ms
-from service.venues.numbers import coins, price, rate, text
-from service.venues.reading import FrameReader, echo, guarded, items, label, mapping, need
+from service.venues.numbers import rate, text
+from service.venues.reading import echo, guarded, items, label, mapping, need
 from service.venues.spec import Catalog, ConnectionPlan, KeepAlive, Limits, Poll, Request
-from service.venues.symbols import USD_QUOTES, base_of, canonical_price
+from service.venues.symbols import USD_QUOTES, base_of
 
 TOPIC = "instrument:"
 BITCOIN = "XBTUSD"  # its index converts quanto contracts, which are worth satoshi
 BITCOIN_AGE_MS = 60_000
 PERPETUAL = "FFWCSX"
-TERMS = (
-    "typ", "state", "underlying", "quoteCurrency", "settlCurrency", "isInverse", "isQuanto", "multiplier",
-    "underlyingToPositionMultiplier", "underlyingToSettleMultiplier", "quoteToSettleMultiplier",
-)  # fmt: skip
-
-
-# field -> (stream it belongs to, parser)
-FIELDS: dict[str, tuple[Stream, Callable[[Any], float | int]]] = {
-    "markPrice": ("mark", price),
-    "indicativeSettlePrice": ("mark", price),
-    "fundingRate": ("funding", rate),
-    "fundingTimestamp": ("funding", iso_ms),
-    "fundingInterval": ("funding", interval_h),
-    "openInterest": ("oi", coins),
-}
-MAIN_FIELD: dict[Stream, str] = {"mark": "markPrice", "funding": "fundingRate", "oi": "openInterest"}
 UNUSED_ROWS = ("leavesQty", "trdMatchID", "trdType", "bidSize", "rootSymbol", "orderID")
 
 
@@ -96,7 +82,9 @@ class Bitmex:
     def metadata(self, endpoints: Endpoints) -> list[Request]:
         return [Request("GET", f"{endpoints.rest}/instrument/active", context="instruments")]
 
-    def connections(self, endpoints: Endpoints, listings: Sequence[Listing]) -> list[ConnectionPlan]:
+    def connections(
+        self, endpoints: Endpoints, listings: Sequence[Listing], extras: Sequence[ExtraStream] = ()
+    ) -> list[ConnectionPlan]:
         plans: list[ConnectionPlan] = []
         per_socket = self.limits.max_topics - 1
         for start in range(0, len(listings), per_socket):
@@ -111,47 +99,40 @@ class Bitmex:
                     name=f"realtime-{len(plans) + 1}",
                     url=endpoints.ws["realtime"],
                     # One request per instrument: an expired symbol fails its whole request.
-                    frames=tuple(orjson.dumps({"op": "subscribe", "args": [TOPIC + name]}).decode() for name in names),
+                    frames=tuple(subscription(TOPIC + name) for name in names),
                     expects=tuple(expects),
                     acks=len(names),
                     keepalive=KeepAlive("ping", 5.0, only_when_idle=True),
                 )
             )
-        return plans
+        return plans + extra_plans(endpoints.ws["realtime"], listings, extras, self.limits.max_topics)
 
-    def polls(self, endpoints: Endpoints, listings: Sequence[Listing], oi_poll_s: float) -> list[Poll]:
+    def polls(
+        self,
+        endpoints: Endpoints,
+        listings: Sequence[Listing],
+        oi_poll_s: float,
+        extras: Sequence[ExtraStream] = (),
+    ) -> list[Poll]:
         return []
+
+    def history(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
+        """Settled rates only: the venue publishes no past mark prices and no past open interest."""
+        return history_requests(endpoints.rest, listing, since_ms, now_ms)
 
 
 def _is_message(item: object) -> bool:
     return isinstance(item, dict) and any(key in item for key in ("table", "success", "info", "op", "status"))
 
 
-class _Row:
-    """An instrument's merged row on this connection. A name missing from ``values`` has no value we may claim."""
-
-    __slots__ = ("terms", "unpriced", "values")
-
-    def __init__(self) -> None:
-        self.terms: dict[str, Any] = {}
-        self.values: dict[str, float | int | None] = {}
-        self.unpriced = False  # its open interest is held but must still be told: a price or new terms came later
-
-    def doubt(self, key: str) -> None:
-        """The venue changed this field to something unreadable: its old value must not be claimed."""
-        self.values.pop(key, None)
-        if key in ("fundingInterval", "indicativeSettlePrice"):
-            self.values[key] = None  # known to be unknown: neither metadata nor a Confirm may bring the old one back
-
-
-class BitmexDecoder(FrameReader):
+class BitmexDecoder(BitmexExtras):
     """Frames and HTTP answers of the venue."""
 
     venue = "bitmex"
 
     def __init__(self, catalog: Catalog) -> None:
         super().__init__(catalog)
-        self._rows: dict[str, _Row] = {}
+        self._rows: dict[str, Row] = {}
         self._bitcoin: tuple[float, int] | None = None  # index in USD, and when it was last vouched for
 
     def _read(self, parsed: Any, recv_ts: int, context: str, out: list[Decoded]) -> None:
@@ -174,12 +155,18 @@ class BitmexDecoder(FrameReader):
     # -- table protocol ----------------------------------------------------------------------------------------
 
     def _table(self, table: str, frame: dict[str, Any], recv_ts: int, out: list[Decoded]) -> None:
-        if table not in ("instrument", "funding"):
-            return  # trades, quotes, books, liquidations: not used
+        if table not in ("instrument", "funding", "trade", "liquidation"):
+            return  # quotes, books: not used
         action = label(need(frame, "action"), "action")
         if action not in ("partial", "insert", "update", "delete"):
             raise BadPayload("unknown_shape", f"action {action}")
         rows = items(need(frame, "data"), "data")
+        if table == "trade":
+            self._trades(action, rows, recv_ts, out)
+            return
+        if table == "liquidation":
+            self._liquidations(action, rows, recv_ts, out)
+            return
         if table == "instrument":
             handler = {"update": self._update, "delete": self._delete}.get(action, self._insert)
         elif action in ("partial", "insert"):
@@ -196,10 +183,10 @@ class BitmexDecoder(FrameReader):
         self._rows.pop(name, None)
         self._rows[name] = self._whole(name, fields, recv_ts, out)
 
-    def _whole(self, name: str, fields: dict[str, Any], recv_ts: int, out: list[Decoded]) -> _Row:
-        row = _Row()
+    def _whole(self, name: str, fields: dict[str, Any], recv_ts: int, out: list[Decoded]) -> Row:
+        row = Row()
         if "typ" in fields:
-            row.terms = {key: fields[key] for key in TERMS if key in fields}
+            row.take_terms(fields, recv_ts)
             guarded(out, self._instrument, name, fields, recv_ts, out)
         listing = self._listing(name)
         if listing is not None:
@@ -212,8 +199,7 @@ class BitmexDecoder(FrameReader):
         row = self._rows.get(name)
         if row is None:
             return  # nothing counts before the partial
-        if any(key in fields for key in TERMS):
-            row.terms.update({key: fields[key] for key in TERMS if key in fields})
+        if row.take_terms(fields, recv_ts):
             row.unpriced = True  # the same contracts may now be other coins
             if "typ" in row.terms and not guarded(out, self._instrument, name, row.terms, recv_ts, out):
                 row.doubt("openInterest")
@@ -226,19 +212,25 @@ class BitmexDecoder(FrameReader):
         if self._rows.pop(name, None) is not None:
             self._delist(name, recv_ts, out)
 
-    def _merge(self, listing: Listing, row: _Row, fields: dict[str, Any], recv_ts: int, out: list[Decoded]) -> None:
-        """Take the fields present into ``row``, tell the streams they touch, confirm the others."""
+    def _merge(self, listing: Listing, row: Row, fields: dict[str, Any], recv_ts: int, out: list[Decoded]) -> None:
+        """Take the fields present into ``row``, tell the streams they touch, confirm the others.
+
+        A late row (one stamped before a row merged already) changes only fields that no later row had and confirms
+        nothing: what it leaves out was unchanged then, not now.
+        """
         try:
-            venue_ts = iso_ms(fields["timestamp"]) if fields.get("timestamp") is not None else None
+            venue_ts = row_time(fields)
         except BadPayload:
             for key in FIELDS:
                 if key in fields:
                     row.doubt(key)
             raise
+        ordered = order_of(venue_ts, recv_ts)
+        late = row.is_late(ordered)
         touched: list[Stream] = []
         failed: list[Stream] = []
         for key, (stream, parse) in FIELDS.items():
-            if key in fields:
+            if key in fields and row.takes(key, ordered):
                 row.doubt(key)
                 touched.append(stream)
                 if fields[key] is None or fields[key] == "":
@@ -253,19 +245,24 @@ class BitmexDecoder(FrameReader):
             if stream in failed:
                 continue
             if stream in touched:
-                guarded(out, self._tell, stream, listing, row, venue_ts, recv_ts, out)
+                at = venue_ts if ordered is None else row.said_at.get(stream)
+                guarded(out, self._tell, stream, listing, row, at, recv_ts, out)
             elif stream == "oi" and row.unpriced:
                 guarded(out, self._priced, listing, row, recv_ts, out)
             elif key in row.values and (stream != "mark" or row.values.get("indicativeSettlePrice", 0.0) is not None):
                 vouched.append(stream)
+        if late or ordered != venue_ts:
+            return
         if listing.instrument == BITCOIN and "mark" not in failed:
             known = [row.values.get(key) for key in ("indicativeSettlePrice", "markPrice")]
             self._bitcoin = next(((value, recv_ts) for value in known if value is not None), None)
-        if vouched:  # no time: a rounded one of the next price would look older than this one
-            out.append(Confirm(self.venue, listing.instrument, listing.symbol, tuple(vouched), None, recv_ts))
+        as_of = None if venue_ts is None else venue_ts // GRID_MS * GRID_MS
+        streams = tuple(vouched) if as_of is None else row.confirmable(vouched, as_of)
+        if streams:
+            out.append(Confirm(self.venue, listing.instrument, listing.symbol, streams, as_of, recv_ts))
 
     def _tell(
-        self, stream: Stream, listing: Listing, row: _Row, venue_ts: int | None, recv_ts: int, out: list[Decoded]
+        self, stream: Stream, listing: Listing, row: Row, venue_ts: int | None, recv_ts: int, out: list[Decoded]
     ) -> None:
         values: dict[str, Any] = row.values
         if stream == "mark":
@@ -284,7 +281,7 @@ class BitmexDecoder(FrameReader):
         else:
             row.unpriced = False
 
-    def _priced(self, listing: Listing, row: _Row, recv_ts: int, out: list[Decoded]) -> None:
+    def _priced(self, listing: Listing, row: Row, recv_ts: int, out: list[Decoded]) -> None:
         """Open interest that had no price to be converted through, or other terms: told once it can be."""
         contracts = row.values.get("openInterest")
         found = None if contracts is None else self._interest(listing, row, contracts, None, recv_ts)
@@ -293,7 +290,7 @@ class BitmexDecoder(FrameReader):
             out.append(found)
 
     def _interest(
-        self, listing: Listing, row: _Row, contracts: float, venue_ts: int | None, recv_ts: int
+        self, listing: Listing, row: Row, contracts: float, venue_ts: int | None, recv_ts: int
     ) -> OpenInterest | Skipped:
         """Contracts times the coins of one: through the mark (inverse), or the bitcoin index (quanto)."""
         if row.terms.get("isQuanto") is True:
@@ -302,22 +299,16 @@ class BitmexDecoder(FrameReader):
             bitcoin = self._bitcoin
             if bitcoin is None or recv_ts - bitcoin[1] > BITCOIN_AGE_MS:
                 return Skipped(self.venue, listing.instrument, "no_mark")
-            size, derived = quanto_coins(row.terms, bitcoin[0]) * listing.multiplier, True
-        elif listing.contract_size is None:
-            return Skipped(self.venue, listing.instrument, "unknown_contract_size")
-        elif listing.inverse:
-            mark = row.values.get("markPrice")
-            if mark is None:
-                return Skipped(self.venue, listing.instrument, "no_mark")
-            size, derived = listing.contract_size / canonical_price(mark, listing.multiplier), True
-        else:
-            size, derived = listing.contract_size, False
-        return self._open_interest(listing, contracts, size, contracts * size, derived, venue_ts, recv_ts)
+            size = quanto_coins(row.terms, bitcoin[0]) * listing.multiplier
+            return self._open_interest(listing, contracts, size, contracts * size, True, venue_ts, recv_ts)
+        return self._contracts(listing, contracts, row.values.get("markPrice"), venue_ts, recv_ts)
 
     # -- HTTP answers ------------------------------------------------------------------------------------------
 
     def _answer(self, rows: list[Any], recv_ts: int, context: str, out: list[Decoded]) -> None:
         """As metadata only the instruments count: the socket is ahead of this answer."""
+        if self._past_answer(rows, recv_ts, context, out):
+            return
         for row in _bitcoin_first(rows):
             guarded(out, self._metadata if context == "instruments" else self._any_row, row, recv_ts, out)
         if context == "instruments":

@@ -13,6 +13,7 @@ from service.venues.spec import Limits
 
 DEFAULT_PENALTY_S = 30.0  # a throttled answer that does not say how long
 MAX_PENALTY_S = 3 * 86_400.0  # the longest ban a venue page documents (Binance, HTTP 418); beyond it is a mistake
+HISTORY_SHARE = 0.6  # of the request weight; history is not granted what live polls may need within the period
 THROTTLED = (403, 418, 429)  # statuses by which venues throttle (Bybit answers 403)
 
 
@@ -26,12 +27,16 @@ class Window:
         self._period_s = period_s
         self._spent: deque[tuple[float, float]] = deque()
 
-    def wait_s(self, now_s: float, amount: float = 1.0) -> float:
-        """0.0: ``amount`` fits now. Otherwise the seconds until enough of the past has left the window."""
+    def wait_s(self, now_s: float, amount: float = 1.0, share: float = 1.0) -> float:
+        """0.0: ``amount`` fits now. Otherwise the seconds until enough of the past has left the window.
+
+        ``share``: only this part of the capacity may be used by the caller, whoever spent it before.
+        """
         while self._spent and self._spent[0][0] + self._period_s <= now_s:
             self._spent.popleft()
-        amount = min(amount, self._capacity)  # a request above the whole budget gets an empty window
-        free = self._capacity - sum(spent for _, spent in self._spent)
+        capacity = self._capacity * share
+        amount = min(amount, capacity)  # a request above the whole budget gets an empty window
+        free = capacity - sum(spent for _, spent in self._spent)
         wait = 0.0
         for at_s, spent in self._spent:
             if amount <= free:
@@ -72,6 +77,13 @@ class VenueBudget:
     def reserve_rest(self, now_s: float, weight: float = 1.0) -> float:
         """One HTTP request of ``weight`` at ``now_s``."""
         wait = max(self._rest_after_s - now_s, self._rest.wait_s(now_s, weight), 0.0)
+        if wait == 0.0:
+            self._rest.spend(now_s, weight)
+        return wait
+
+    def reserve_history(self, now_s: float, weight: float = 1.0) -> float:
+        """One HTTP request for the past: granted only while :data:`HISTORY_SHARE` of the budget is not used up."""
+        wait = max(self._rest_after_s - now_s, self._rest.wait_s(now_s, weight, HISTORY_SHARE), 0.0)
         if wait == 0.0:
             self._rest.spend(now_s, weight)
         return wait

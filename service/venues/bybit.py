@@ -1,54 +1,37 @@
-"""Bybit V5 perpetuals: everything from `tickers.<symbol>`, a snapshot and then deltas.
+"""Bybit V5 perpetuals: mark, index, funding and open interest from `tickers.<symbol>` (``bybit_tickers.py``).
 
-Facts from the venue page: a field absent from a delta is unchanged, "" is not applicable; `cs` orders messages;
-`openInterest` counts both sides, `singleOpenInterest` (since June 2026) one; inverse contracts are 1 USD each.
+Linear and inverse contracts have sockets of their own; text pings, whose answer carries `success` like an
+acknowledgement. Extra streams: ``bybit_extras.py``; the published past: ``bybit_history.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
 from service.errors import BadPayload
-from service.model import Bad, Confirm, Control, Decoded, Endpoints, Listing, Skipped, Stream, StreamRule, VenueRules
-from service.venues.numbers import coins, interval_hours, number, price, rate, text, timestamp_ms
-from service.venues.reading import (
-    PONG,
-    FrameReader,
-    echo,
-    guarded,
-    items,
-    label,
-    mapping,
-    need,
+from service.model import Control, Decoded, Endpoints, ExtraStream, Listing, StreamRule, VenueRules
+from service.venues.bybit_extras import (
+    CATEGORIES,
+    KEEPALIVE,
+    LIQUIDATIONS,
+    TRADES,
+    ExtrasReader,
+    category_of,
+    extra_connections,
+    frames_for,
+    ratio_polls,
 )
-from service.venues.spec import Catalog, ConnectionPlan, KeepAlive, Limits, Poll, Request
+from service.venues.bybit_history import INTERVALS_H, HistoryReader, history_requests, one_sided, stamp_ms
+from service.venues.bybit_tickers import Ticker, TickerReader
+from service.venues.history import subject_of
+from service.venues.numbers import interval_hours, number, text, timestamp_ms
+from service.venues.reading import PONG, echo, guarded, items, label, mapping, need
+from service.venues.spec import Catalog, ConnectionPlan, Limits, Poll, Request
 from service.venues.symbols import USD_QUOTES, base_of, canonical
 
-INTERVALS_H = (1, 2, 4, 8)
-TOPICS_PER_FRAME = 10  # one bad topic fails its whole request
-SECONDS_BELOW = 100_000_000_000  # a history row was once stamped in seconds
 TOPIC = "tickers."
 KINDS = {"LinearPerpetual": False, "InversePerpetual": True}
-
-
-def _timestamp_or_none(value: Any) -> int | None:
-    return None if value == "0" or value == "" else timestamp_ms(value)
-
-
-# field -> (stream it belongs to, parser)
-FIELDS: dict[str, tuple[Stream, Callable[[Any], float | int | None]]] = {
-    "markPrice": ("mark", price),
-    "indexPrice": ("mark", price),
-    "fundingRate": ("funding", rate),
-    "nextFundingTime": ("funding", _timestamp_or_none),
-    "fundingIntervalHour": ("funding", interval_hours),
-    "openInterest": ("oi", coins),
-    "singleOpenInterest": ("oi", coins),
-}
-MAIN_FIELDS = (("markPrice",), ("fundingRate",), ("openInterest", "singleOpenInterest"))
 
 
 class Bybit:
@@ -101,74 +84,59 @@ class Bybit:
             for category in ("linear", "inverse")
         ]
 
-    def connections(self, endpoints: Endpoints, listings: Sequence[Listing]) -> list[ConnectionPlan]:
+    def connections(
+        self, endpoints: Endpoints, listings: Sequence[Listing], extras: Sequence[ExtraStream] = ()
+    ) -> list[ConnectionPlan]:
         plans: list[ConnectionPlan] = []
-        for category in ("linear", "inverse"):
-            wanted = [item for item in listings if item.inverse is (category == "inverse")]
-            for number_, start in enumerate(range(0, len(wanted), self.limits.max_topics), 1):
+        for category in CATEGORIES:
+            wanted = [item for item in listings if category_of(item) == category]
+            for count, start in enumerate(range(0, len(wanted), self.limits.max_topics), 1):
                 part = wanted[start : start + self.limits.max_topics]
-                topics = [TOPIC + item.instrument for item in part]
-                frames = tuple(
-                    orjson.dumps(
-                        {
-                            "req_id": str(first // TOPICS_PER_FRAME + 1),
-                            "op": "subscribe",
-                            "args": topics[first : first + TOPICS_PER_FRAME],
-                        }
-                    ).decode()
-                    for first in range(0, len(topics), TOPICS_PER_FRAME)
-                )
+                frames = frames_for([TOPIC + item.instrument for item in part])
                 plans.append(
                     ConnectionPlan(
-                        name=f"{category}-{number_}",
+                        name=f"{category}-{count}",
                         url=endpoints.ws[category],
                         frames=frames,
                         expects=tuple(
                             (item.instrument, stream) for item in part for stream in ("mark", "funding", "oi")
                         ),
                         acks=len(frames),
-                        keepalive=KeepAlive('{"op":"ping"}', 20.0),
+                        keepalive=KEEPALIVE,
                     )
                 )
-        return plans
+        return plans + extra_connections(endpoints, listings, extras, self.limits.max_topics)
 
-    def polls(self, endpoints: Endpoints, listings: Sequence[Listing], oi_poll_s: float) -> list[Poll]:
-        return []
+    def polls(
+        self,
+        endpoints: Endpoints,
+        listings: Sequence[Listing],
+        oi_poll_s: float,
+        extras: Sequence[ExtraStream] = (),
+    ) -> list[Poll]:
+        """Only the ratios: everything else is streamed."""
+        return ratio_polls(endpoints, listings) if "long_short" in extras else []
 
-
-class _Ticker:
-    """One topic's merged state on this connection. A name missing from ``values`` has no value we may claim."""
-
-    __slots__ = ("cs", "ts", "values")
-
-    def __init__(self, cs: int, ts: int) -> None:
-        self.cs = cs
-        self.ts = ts
-        self.values: dict[str, float | int | None] = {}
-
-    def doubt(self, key: str) -> None:
-        """The venue changed this field to something unreadable: its old value must not be claimed."""
-        self.values.pop(key, None)
-        if key == "fundingIntervalHour":
-            self.values[key] = None  # known to be unknown: metadata may be as old as the lost value
+    def history(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
+        return history_requests(endpoints, listing, since_ms, now_ms)
 
 
-class BybitDecoder(FrameReader):
+class BybitDecoder(TickerReader, ExtrasReader, HistoryReader):
     """Frames and HTTP answers of the venue."""
 
     venue = "bybit"
-
-    def __init__(self, catalog: Catalog) -> None:
-        super().__init__(catalog)
-        self._tickers: dict[str, _Ticker] = {}
 
     def _read(self, parsed: Any, recv_ts: int, context: str, out: list[Decoded]) -> None:
         if type(parsed) is not dict:
             raise BadPayload("unknown_shape", type(parsed).__name__)
         if "topic" in parsed:
             topic = text(parsed["topic"])
-            if topic.startswith(TOPIC):  # trades and liquidations: not used
-                self._ticker(topic[len(TOPIC) :], parsed, recv_ts, out)
+            if topic.startswith(TOPIC):
+                self._ticker(topic.removeprefix(TOPIC), parsed, recv_ts, out)
+            elif topic.startswith(TRADES):
+                self._trades(topic.removeprefix(TRADES), parsed, recv_ts, out)
+            elif topic.startswith(LIQUIDATIONS):
+                self._liquidations(topic.removeprefix(LIQUIDATIONS), parsed, recv_ts, out)
         elif "retCode" in parsed:
             self._answer(parsed, recv_ts, context, out)
         elif "success" in parsed or parsed.get("op") == "pong":
@@ -185,142 +153,6 @@ class BybitDecoder(FrameReader):
         else:
             out.append(Control("refused", key, echo(frame.get("ret_msg"))))
 
-    # -- tickers -----------------------------------------------------------------------------------------------
-
-    def _ticker(self, name: str, frame: dict[str, Any], recv_ts: int, out: list[Decoded]) -> None:
-        listing = self._listing(name)
-        if listing is None:
-            return
-        data = mapping(need(frame, "data"), "data")
-        if "usdIndexPrice" in data:
-            return  # the spot product of the same name
-        try:
-            kind = label(need(frame, "type"), "type")
-            cs = int(number(need(frame, "cs"), 0, 2**63))
-            ts = timestamp_ms(need(frame, "ts"))
-            if kind not in ("snapshot", "delta"):
-                raise BadPayload("unknown_shape", f"type {kind}")
-            if data.get("symbol", name) != name:
-                raise BadPayload("bad_name", f"data of {data['symbol']!r} on topic of {name}"[:80])
-        except BadPayload:
-            self._forget(name, data)
-            raise
-        known = self._tickers.get(name)
-        if kind == "snapshot":
-            if known is not None and cs < known.cs and ts < known.ts:
-                return  # an old snapshot replayed; a new one would be stamped later
-            known = self._tickers[name] = _Ticker(cs, ts)
-        elif known is None or cs < known.cs or (cs == known.cs and ts < known.ts):
-            return  # no snapshot yet, or an old delta
-        known.cs, known.ts = cs, ts
-        self._merge(listing, known, data, kind == "snapshot", recv_ts, out)
-
-    def _forget(self, name: str, data: dict[str, Any]) -> None:
-        """Fields that a refused message changed: their old values are no longer what the venue says."""
-        known = self._tickers.get(name)
-        if known is not None:
-            for key in FIELDS:
-                if key in data:
-                    known.doubt(key)
-
-    def _merge(
-        self, listing: Listing, ticker: _Ticker, data: dict[str, Any], complete: bool, recv_ts: int, out: list[Decoded]
-    ) -> None:
-        touched: list[Stream] = []
-        failed: list[Stream] = []
-        for key, (stream, parse) in FIELDS.items():
-            if key in data:
-                ticker.values.pop(key, None)
-                touched.append(stream)
-                raw = data[key]
-                if raw == "":
-                    continue  # not applicable, never 0
-                try:
-                    ticker.values[key] = parse(raw)
-                except BadPayload as error:
-                    ticker.doubt(key)
-                    failed.append(stream)
-                    out.append(Bad(error.reason, f"{key}: {error.detail}"[:80]))
-        if complete:
-            self._complete(data, failed, out)
-        vouched: list[Stream] = []
-        for stream in ("mark", "funding", "oi"):
-            if stream in failed:
-                continue
-            if stream in touched:
-                guarded(out, self._emit, stream, listing, ticker.values, ticker.ts, recv_ts, out)
-            elif self._has(stream, ticker.values):
-                vouched.append(stream)
-        if vouched:
-            out.append(Confirm(self.venue, listing.instrument, listing.symbol, tuple(vouched), ticker.ts, recv_ts))
-
-    @staticmethod
-    def _complete(data: dict[str, Any], failed: list[Stream], out: list[Decoded]) -> None:
-        """A snapshot must name its main fields: a missing one is a changed schema, not "unchanged"."""
-        for keys in MAIN_FIELDS:
-            if not any(key in data for key in keys):
-                failed.append(FIELDS[keys[0]][0])
-                out.append(Bad("missing_field", keys[0]))
-
-    @staticmethod
-    def _has(stream: Stream, values: dict[str, float | int | None]) -> bool:
-        if stream == "oi":
-            return "singleOpenInterest" in values or "openInterest" in values
-        return ("markPrice" if stream == "mark" else "fundingRate") in values
-
-    def _emit(
-        self,
-        stream: Stream,
-        listing: Listing,
-        values: dict[str, Any],
-        venue_ts: int,
-        recv_ts: int,
-        out: list[Decoded],
-    ) -> None:
-        if stream == "mark":
-            mark, index = values.get("markPrice"), values.get("indexPrice")
-            if mark is not None or index is not None:
-                out.append(self._mark(listing, mark, index, venue_ts, recv_ts))
-        elif stream == "funding":
-            if "fundingRate" in values:
-                interval_h = values.get("fundingIntervalHour", listing.interval_h)
-                next_ts = values.get("nextFundingTime")
-                out.append(self._funding(listing, values["fundingRate"], interval_h, next_ts, venue_ts, recv_ts))
-        elif self._has("oi", values):
-            self._interest(
-                listing,
-                values.get("singleOpenInterest"),
-                values.get("openInterest"),
-                self._catalog.marks.get(listing.instrument) if "markPrice" in values else None,
-                venue_ts,
-                recv_ts,
-                out,
-            )
-
-    def _interest(
-        self,
-        listing: Listing,
-        single: float | None,
-        both: float | None,
-        mark: float | None,
-        venue_ts: int,
-        recv_ts: int,
-        out: list[Decoded],
-    ) -> None:
-        """One-sided open interest: the single figure if there is one, else half of the both-sided one."""
-        if single is not None:
-            contracts, derived = single, False
-        else:
-            assert both is not None
-            contracts, derived = both / 2, True
-        size = listing.multiplier
-        if listing.inverse:
-            if mark is None:
-                out.append(Skipped(self.venue, listing.instrument, "no_mark"))
-                return
-            size, derived = 1 / mark, True
-        out.append(self._open_interest(listing, contracts, size, contracts * size, derived, venue_ts, recv_ts))
-
     # -- HTTP answers ------------------------------------------------------------------------------------------
 
     def _answer(self, frame: dict[str, Any], recv_ts: int, context: str, out: list[Decoded]) -> None:
@@ -329,6 +161,10 @@ class BybitDecoder(FrameReader):
             return
         result = mapping(need(frame, "result"), "result")
         if result.get("category") in ("spot", "option"):
+            return
+        subject = subject_of(context)
+        if subject is not None:
+            self._read_history(subject, result, recv_ts, out)
             return
         rows = items(need(result, "list"), "list")
         if any(type(row) is dict and "fundingRateTimestamp" in row for row in rows):
@@ -349,18 +185,18 @@ class BybitDecoder(FrameReader):
         elif "timestamp" in fields and ("openInterest" in fields or "singleOpenInterest" in fields):
             listing = self._listing(text(need(result, "symbol")))
             if listing is not None:
-                at = number(fields["timestamp"], 0, 1e15)
-                venue_ts = timestamp_ms(at * 1000 if at < SECONDS_BELOW else at)
-                single = coins(fields["singleOpenInterest"]) if fields.get("singleOpenInterest", "") != "" else None
-                both = coins(need(fields, "openInterest")) if single is None else None
+                contracts, derived = one_sided(fields)
+                venue_ts = stamp_ms(fields["timestamp"])
                 mark = self._catalog.marks.get(listing.instrument)
-                self._interest(listing, single, both, mark, venue_ts, recv_ts, out)
+                self._interest(listing, contracts, derived, mark, venue_ts, recv_ts, out)
         elif "lastPrice" in fields or "markPrice" in fields:
             listing = self._listing(text(need(fields, "symbol")))
             if listing is not None:
-                ticker = _Ticker(0, timestamp_ms(need(frame, "time")))
+                ticker = Ticker(0, timestamp_ms(need(frame, "time")))
                 self._merge(listing, ticker, fields, True, recv_ts, out)
-        elif "buyRatio" not in fields and "execId" not in fields:
+        elif "buyRatio" in fields:
+            self._ratio(fields, recv_ts, out)
+        elif "execId" not in fields:  # trades over HTTP: not used
             raise BadPayload("unknown_shape", ",".join(list(fields)[:5])[:80])
 
     # -- metadata ----------------------------------------------------------------------------------------------

@@ -10,20 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
 from service.errors import BadPayload
-from service.model import Control, Decoded, Endpoints, Listing, Skipped, StreamRule, VenueRules
+from service.model import Control, Decoded, Endpoints, ExtraStream, Listing, Skipped, StreamRule, VenueRules
+from service.venues.deribit_trades import KEEPALIVE, DeribitTrades, extra_connections, history, subscriptions
+from service.venues.history import subject_of
 from service.venues.numbers import coins, price, rate, text, timestamp_ms
-from service.venues.reading import PONG, FrameReader, echo, guarded, label, mapping, need
-from service.venues.spec import Catalog, ConnectionPlan, KeepAlive, Limits, Poll, Request
+from service.venues.reading import PONG, echo, guarded, items, label, mapping, need
+from service.venues.spec import Catalog, ConnectionPlan, Limits, Poll, Request
 from service.venues.symbols import USD_QUOTES, canonical
 
 INTERVAL_H = 8.0  # current_funding is expressed per 8 h
 PERPETUAL = "-PERPETUAL"
 KINDS = {"linear": False, "reversed": True}
 DEAD_STATES = ("closed", "delivered", "inactive", "archivized")  # a locked or halted book still has a valid ticker
-KEEPALIVE_ID = 0
 
 
 class Deribit:
@@ -64,15 +63,13 @@ class Deribit:
         query = "currency=any&kind=future&expired=false"
         return [Request("GET", f"{endpoints.rest}/public/get_instruments?{query}", context="instruments")]
 
-    def connections(self, endpoints: Endpoints, listings: Sequence[Listing]) -> list[ConnectionPlan]:
+    def connections(
+        self, endpoints: Endpoints, listings: Sequence[Listing], extras: Sequence[ExtraStream] = ()
+    ) -> list[ConnectionPlan]:
         plans: list[ConnectionPlan] = []
         for start in range(0, len(listings), self.limits.max_topics):
             part = listings[start : start + self.limits.max_topics]
-            # One request per instrument: a refused channel takes the others of its request with it. agg2: every 1-2 s.
-            frames = tuple(
-                _request(count, "public/subscribe", {"channels": [f"ticker.{item.instrument}.agg2"]})
-                for count, item in enumerate(part, 1)
-            )
+            frames = subscriptions([f"ticker.{item.instrument}.agg2" for item in part])  # agg2: every 1-2 s
             plans.append(
                 ConnectionPlan(
                     name=f"public-{len(plans) + 1}",
@@ -80,29 +77,36 @@ class Deribit:
                     frames=frames,
                     expects=tuple((item.instrument, stream) for item in part for stream in ("mark", "funding", "oi")),
                     acks=len(frames),
-                    # Not the venue's heartbeat: once opted in, a late reply to its test_request closes the connection.
-                    keepalive=KeepAlive(_request(KEEPALIVE_ID, "public/test", {}), 30.0),
+                    keepalive=KEEPALIVE,
                 )
             )
-        return plans
+        return plans + extra_connections(endpoints, listings, extras, self.limits.max_topics)
 
-    def polls(self, endpoints: Endpoints, listings: Sequence[Listing], oi_poll_s: float) -> list[Poll]:
+    def polls(
+        self,
+        endpoints: Endpoints,
+        listings: Sequence[Listing],
+        oi_poll_s: float,
+        extras: Sequence[ExtraStream] = (),
+    ) -> list[Poll]:
         return []
 
+    def history(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
+        return history(endpoints, listing, since_ms, now_ms)
 
-def _request(number: int, method: str, params: dict[str, Any]) -> str:
-    return orjson.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}).decode()
 
-
-class DeribitDecoder(FrameReader):
-    """Frames and HTTP answers of the venue. Stateless: `incremental_ticker` changes carry whole values."""
+class DeribitDecoder(DeribitTrades):
+    """Frames and HTTP answers of the venue. Of tickers nothing is held: `incremental_ticker` carries whole values."""
 
     venue = "deribit"
 
     def _read(self, parsed: Any, recv_ts: int, context: str, out: list[Decoded]) -> None:
         if type(parsed) is not dict:
             raise BadPayload("unknown_shape", type(parsed).__name__)
-        if "method" in parsed:
+        past = subject_of(context)
+        if past is not None and "error" not in parsed:
+            self._past_rows(parsed, *past, recv_ts, out)
+        elif "method" in parsed:
             self._method(label(parsed["method"], "method"), parsed, recv_ts, out)
         elif "error" in parsed:
             out.append(Control("refused", echo(parsed.get("id")) or None, _problem(parsed["error"])))
@@ -132,9 +136,11 @@ class DeribitDecoder(FrameReader):
             self._ticker(name, fields, recv_ts, out)
         elif kind == "deribit_price_index":
             self._index(mapping(data, "data"), recv_ts, out)
+        elif kind == "trades":
+            self._trades(items(data, "data"), recv_ts, out)
         elif kind == "platform_state":
             out.append(Control("info", channel, echo(",".join(mapping(data, "data")))))
-        # trades, books, quotes, funding interest: not used
+        # books, quotes, funding interest: not used
 
     def _answer(self, result: Any, frame: dict[str, Any], recv_ts: int, context: str, out: list[Decoded]) -> None:
         key = echo(frame.get("id")) or None

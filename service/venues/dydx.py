@@ -18,21 +18,31 @@ from service.model import (
     Control,
     Decoded,
     Endpoints,
+    ExtraStream,
     Listing,
     Stream,
     StreamRule,
     VenueRules,
 )
+from service.venues.dydx_trades import (
+    INTERVAL_H,
+    MAX_NAME,
+    TRADES,
+    DydxTrades,
+    extra_connections,
+    history,
+    market_name,
+    subscription,
+)
+from service.venues.history import subject_of
 from service.venues.iso_time import iso_ms
-from service.venues.numbers import coins, price, rate, text
-from service.venues.reading import HOUR_MS, PONG, FrameReader, echo, guarded, items, label, mapping, need
+from service.venues.numbers import coins, price, rate
+from service.venues.reading import HOUR_MS, PONG, echo, guarded, items, label, mapping, need
 from service.venues.spec import Catalog, ConnectionPlan, Limits, Poll, Request
 from service.venues.symbols import canonical
 
 CHANNEL = "v4_markets"
 QUOTE = "-USD"
-INTERVAL_H = 1.0
-MAX_NAME = 128  # permissionless markets: PEPE,RAYDIUM,<address>-USD
 FIELDS: dict[str, tuple[Stream, Callable[[Any], float]]] = {
     "oraclePrice": ("mark", price),
     "nextFundingRate": ("funding", rate),
@@ -81,22 +91,34 @@ class Dydx:
     def metadata(self, endpoints: Endpoints) -> list[Request]:
         return [Request("GET", f"{endpoints.rest}/perpetualMarkets", context="markets")]
 
-    def connections(self, endpoints: Endpoints, listings: Sequence[Listing]) -> list[ConnectionPlan]:
-        """One socket with one topic. The server pings by protocol frames and answers no JSON ping."""
+    def connections(
+        self, endpoints: Endpoints, listings: Sequence[Listing], extras: Sequence[ExtraStream] = ()
+    ) -> list[ConnectionPlan]:
+        """One socket with one topic for all. The server pings by protocol frames and answers no JSON ping."""
         if not listings:
             return []
         return [
             ConnectionPlan(
                 name="indexer-1",
                 url=endpoints.ws["indexer"],
-                frames=('{"type":"subscribe","channel":"v4_markets","batched":true}',),
+                frames=(subscription(CHANNEL),),
                 expects=tuple((item.instrument, stream) for item in listings for stream in ("mark", "funding", "oi")),
                 acks=1,
-            )
+            ),
+            *extra_connections(endpoints, listings, extras, self.limits.max_topics),
         ]
 
-    def polls(self, endpoints: Endpoints, listings: Sequence[Listing], oi_poll_s: float) -> list[Poll]:
+    def polls(
+        self,
+        endpoints: Endpoints,
+        listings: Sequence[Listing],
+        oi_poll_s: float,
+        extras: Sequence[ExtraStream] = (),
+    ) -> list[Poll]:
         return []
+
+    def history(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
+        return history(endpoints, listing, since_ms, now_ms)
 
 
 def _next_hour(ts: int) -> int | None:
@@ -115,7 +137,7 @@ class _Said:
         self.task = False
 
 
-class DydxDecoder(FrameReader):
+class DydxDecoder(DydxTrades):
     """Frames and HTTP answers of the venue.
 
     Every field is sent as a whole value; what is held here tells which streams an update that leaves them out confirms.
@@ -131,7 +153,10 @@ class DydxDecoder(FrameReader):
     def _read(self, parsed: Any, recv_ts: int, context: str, out: list[Decoded]) -> None:
         if type(parsed) is not dict:
             raise BadPayload("unknown_shape", type(parsed).__name__)
-        if "type" in parsed:
+        past = subject_of(context)
+        if past is not None and "errors" not in parsed:
+            self._past_rows(parsed, *past, recv_ts, out)
+        elif "type" in parsed:
             self._message(label(parsed["type"], "type"), parsed, recv_ts, out)
         elif "markets" in parsed:
             self._answer(mapping(parsed["markets"], "markets"), recv_ts, context, out)
@@ -153,12 +178,14 @@ class DydxDecoder(FrameReader):
             out.append(Control("ack", key, kind))
             if ours:
                 self._snapshot(need(frame, "contents"), recv_ts, out)
-        elif kind == "channel_data":
-            if ours:
-                self._updates([need(frame, "contents")], recv_ts, out)
-        elif kind == "channel_batch_data":
-            if ours:
-                self._updates(items(need(frame, "contents"), "contents"), recv_ts, out)
+        elif kind in ("channel_data", "channel_batch_data"):
+            if ours or frame.get("channel") == TRADES:
+                contents = need(frame, "contents")
+                parts = items(contents, "contents") if kind == "channel_batch_data" else [contents]
+                if ours:
+                    self._updates(parts, recv_ts, out)
+                else:
+                    self._trades(need(frame, "id"), parts, recv_ts, out)
         elif kind == "error":
             out.append(Control("refused", key, echo(frame.get("message"))))
         elif kind == "pong":
@@ -294,7 +321,7 @@ class DydxDecoder(FrameReader):
     def _settlement(self, row: Any, recv_ts: int, out: list[Decoded]) -> None:
         """A settled rate of an hour, stamped with the first block after it."""
         fields = mapping(row, "historicalFunding[]")
-        listing = self._listing(text(need(fields, "ticker")))
+        listing = self._listing(market_name(need(fields, "ticker")))
         if listing is not None:
             value, at = rate(need(fields, "rate")), iso_ms(need(fields, "effectiveAt"))
             out.append(self._funding(listing, value, INTERVAL_H, None, at, recv_ts, settled=True))

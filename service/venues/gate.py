@@ -7,26 +7,33 @@ fails its whole request; without the size header fractional contracts are trunca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
 from service.errors import BadPayload
-from service.model import Control, Decoded, Endpoints, Listing, Skipped, StreamRule, VenueRules
-from service.venues.numbers import TS_MAX, TS_MIN, coins, interval_hours, number, price, rate, text, timestamp_ms
-from service.venues.reading import PONG, FrameReader, echo, guarded, items, label, mapping, need
-from service.venues.spec import Catalog, ConnectionPlan, KeepAlive, Limits, Poll, Request
-from service.venues.symbols import USD_QUOTES, canonical, canonical_price
+from service.model import STREAMS, Control, Decoded, Endpoints, ExtraStream, Listing, Skipped, StreamRule, VenueRules
+from service.venues.gate_extras import (
+    INTERVALS_H,
+    GateExtras,
+    extra_plans,
+    from_seconds,
+    history_requests,
+    plan,
+    rows_of,
+    sent_ms,
+    stats_polls,
+)
+from service.venues.numbers import coins, interval_hours, number, price, rate, text
+from service.venues.reading import PONG, echo, guarded, label, mapping, need, said
+from service.venues.spec import Catalog, ConnectionPlan, Limits, Poll, Request
+from service.venues.symbols import USD_QUOTES, canonical
 
 TICKERS = "futures.tickers"
-INTERVALS_H = (1, 2, 4, 8)
 SETTLES = ("usdt", "btc")
-HEADERS = {"X-Gate-Size-Decimal": "1"}
 INVERSE = "BTC_USD"  # 1 USD each, known without metadata; other _USD names are or were quanto: no number of coins
 CRYPTO = ("", "crypto")  # contract_type of what is no stock, metal, index or currency
 LATE_FUNDING_MS = 600_000  # this long after the announced settlement the schedule is broken
-HISTORY = "funding_rate:"  # context of a funding history: its rows do not name the contract
+SETTLEMENTS = "funding_rate:"  # context of a funding history: its rows do not name the contract
 UNUSED_FIELDS = ("lsr_taker", "order_price", "create_time", "o")  # statistics, liquidations, trades, candles
 
 
@@ -75,73 +82,41 @@ class Gate:
             for settle in SETTLES
         ]
 
-    def connections(self, endpoints: Endpoints, listings: Sequence[Listing]) -> list[ConnectionPlan]:
+    def connections(
+        self, endpoints: Endpoints, listings: Sequence[Listing], extras: Sequence[ExtraStream] = ()
+    ) -> list[ConnectionPlan]:
         plans: list[ConnectionPlan] = []
         for settle in SETTLES:
             wanted = [item for item in listings if item.inverse is (settle == "btc")]
             for number_, start in enumerate(range(0, len(wanted), self.limits.max_topics), 1):
                 part = wanted[start : start + self.limits.max_topics]
-                frames = tuple(  # "time" is left out: a plan is made once, and the server does not ask for it
-                    orjson.dumps(
-                        {"id": request, "channel": TICKERS, "event": "subscribe", "payload": [item.instrument]}
-                    ).decode()
-                    for request, item in enumerate(part, 1)
-                )
-                plans.append(
-                    ConnectionPlan(
-                        name=f"{settle}-{number_}",
-                        url=endpoints.ws[settle],
-                        frames=frames,
-                        expects=tuple(
-                            (item.instrument, stream) for item in part for stream in ("mark", "funding", "oi")
-                        ),
-                        acks=len(frames),
-                        keepalive=KeepAlive('{"channel":"futures.ping"}', 15.0),
-                        headers=HEADERS,
-                    )
-                )
+                names = [item.instrument for item in part]
+                expects = tuple((name, stream) for name in names for stream in STREAMS)
+                plans.append(plan(f"{settle}-{number_}", endpoints.ws[settle], TICKERS, names, expects))
+            plans += extra_plans(settle, endpoints.ws[settle], wanted, extras, self.limits.max_topics)
         return plans
 
-    def polls(self, endpoints: Endpoints, listings: Sequence[Listing], oi_poll_s: float) -> list[Poll]:
-        return []
+    def polls(
+        self,
+        endpoints: Endpoints,
+        listings: Sequence[Listing],
+        oi_poll_s: float,
+        extras: Sequence[ExtraStream] = (),
+    ) -> list[Poll]:
+        """Ratios and top traders' positions stand in the same statistics."""
+        if "long_short" not in extras and "positions" not in extras:
+            return []
+        return stats_polls(endpoints.rest, listings)
 
-
-def _from_seconds(value: Any) -> int:
-    """Seconds (whole or not) as milliseconds."""
-    return int(number(value, TS_MIN / 1000, TS_MAX / 1000) * 1000)
-
-
-def _sent_ms(frame: dict[str, Any]) -> int | None:
-    """When the message was sent. ``time_ms`` is missing in old messages and 0 in some of 2023."""
-    if frame.get("time_ms", 0) != 0:
-        return timestamp_ms(frame["time_ms"])
-    return _from_seconds(frame["time"]) if "time" in frame else None
-
-
-def _said(fields: dict[str, Any], key: str, parse: Callable[[Any], float]) -> float | None:
-    """A field's value; None where it is absent or empty: unknown, never 0."""
-    raw = fields.get(key, "")
-    return None if raw == "" else parse(raw)
+    def history(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
+        return history_requests(endpoints.rest, listing, since_ms, now_ms)
 
 
 def _interval_h(seconds: Any) -> float:
     return interval_hours(number(seconds, 0, 1e6) / 3600)
 
 
-def _rows(result: Any) -> list[Any]:
-    """The rows of a message in any of its three shapes."""
-    if type(result) is dict:
-        return [result]
-    rows: list[Any] = []
-    for row in items(result, "result"):
-        if type(row) is list:
-            rows.extend(row)
-        else:
-            rows.append(row)
-    return rows
-
-
-class GateDecoder(FrameReader):
+class GateDecoder(GateExtras):
     """Frames and HTTP answers of the venue."""
 
     venue = "gate"
@@ -175,12 +150,14 @@ class GateDecoder(FrameReader):
                 self._control(channel, event, frame, out)
         elif frame.get("error") is not None:
             out.append(Control("refused", channel, self._reason(frame["error"])))
-        elif channel == TICKERS:  # trades, liquidations, statistics and the rest: not used
+        elif channel == TICKERS:
             if event not in ("update", "all"):
                 raise BadPayload("unknown_shape", f"event {event}")
-            venue_ts = _sent_ms(frame)
-            for row in _rows(need(frame, "result")):
+            venue_ts = sent_ms(frame)
+            for row in rows_of(need(frame, "result")):
                 guarded(out, self._ticker, row, venue_ts, recv_ts, out)
+        elif event == "update":
+            self._extra_message(channel, frame, recv_ts, out)
 
     def _control(self, channel: str, event: str, frame: dict[str, Any], out: list[Decoded]) -> None:
         payload, result = frame.get("payload"), frame.get("result")
@@ -216,7 +193,7 @@ class GateDecoder(FrameReader):
     def _prices(
         self, listing: Listing, fields: dict[str, Any], venue_ts: int | None, recv_ts: int, out: list[Decoded]
     ) -> None:
-        mark, index = _said(fields, "mark_price", price), _said(fields, "index_price", price)
+        mark, index = said(fields, "mark_price", price), said(fields, "index_price", price)
         if mark is not None or index is not None:
             out.append(self._mark(listing, mark, index, venue_ts, recv_ts))
 
@@ -224,13 +201,13 @@ class GateDecoder(FrameReader):
         self, listing: Listing, fields: dict[str, Any], venue_ts: int | None, recv_ts: int, out: list[Decoded]
     ) -> None:
         """The running rate; interval and next time stand in the message since 2026, the interval also in metadata."""
-        value = _said(fields, "funding_rate", rate)
+        value = said(fields, "funding_rate", rate)
         if value is None:
             return
-        interval_h = _said(fields, "funding_interval", _interval_h)
+        interval_h = said(fields, "funding_interval", _interval_h)
         next_ts = None
         if fields.get("funding_next_apply", "") not in ("", 0):
-            next_ts = _from_seconds(fields["funding_next_apply"])
+            next_ts = from_seconds(fields["funding_next_apply"])
             if venue_ts is not None and venue_ts - next_ts > LATE_FUNDING_MS:
                 raise BadPayload("out_of_bounds", f"next funding {venue_ts - next_ts} ms ago")
         if interval_h is None:
@@ -241,34 +218,25 @@ class GateDecoder(FrameReader):
         self, listing: Listing, fields: dict[str, Any], venue_ts: int | None, recv_ts: int, out: list[Decoded]
     ) -> None:
         """One-sided contracts. Messages without them are known: what was said last then ages."""
-        contracts = _said(fields, "total_size", coins)
+        contracts = said(fields, "total_size", coins)
         if contracts is None:
             return
-        size = listing.contract_size
-        if size is None:
-            out.append(Skipped(self.venue, listing.instrument, "unknown_contract_size"))
-            return
-        if listing.inverse:
-            mark = self._mark_of(fields)
-            if mark is None:
-                out.append(Skipped(self.venue, listing.instrument, "no_mark"))
-                return
-            size = size / canonical_price(mark, listing.multiplier)
-        amount = contracts * size
-        out.append(self._open_interest(listing, contracts, size, amount, listing.inverse, venue_ts, recv_ts))
+        out.append(self._contracts(listing, contracts, self._mark_of(fields), venue_ts, recv_ts))
 
     @staticmethod
     def _mark_of(fields: dict[str, Any]) -> float | None:
         """This message's mark; what is wrong with it has been said by the mark stream."""
         try:
-            return _said(fields, "mark_price", price)
+            return said(fields, "mark_price", price)
         except BadPayload:
             return None
 
     # -- HTTP answers ------------------------------------------------------------------------------------------
 
     def _array(self, rows: list[Any], recv_ts: int, context: str, out: list[Decoded]) -> None:
-        if context.startswith(HISTORY) or any(type(row) is dict and "r" in row and "t" in row for row in rows):
+        if self._extra_answer(rows, recv_ts, context, out):
+            return
+        if context.startswith(SETTLEMENTS) or any(type(row) is dict and "r" in row and "t" in row for row in rows):
             self._settlements(rows, recv_ts, context, out)
             return
         for row in rows:
@@ -290,10 +258,10 @@ class GateDecoder(FrameReader):
 
     def _settlements(self, rows: list[Any], recv_ts: int, context: str, out: list[Decoded]) -> None:
         """Settled rates: `t` in seconds, `r`."""
-        if not context.startswith(HISTORY):
+        if not context.startswith(SETTLEMENTS):
             out.append(Skipped(self.venue, "", "unknown_instrument"))
             return
-        name = context.removeprefix(HISTORY)
+        name = context.removeprefix(SETTLEMENTS)
         named = [
             {**row, "contract": name, "t": row["t"] * 1000} if type(row) is dict and type(row.get("t")) is int else row
             for row in rows

@@ -13,30 +13,25 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import orjson
-
 from service.errors import BadPayload
-from service.model import Bad, Control, Decoded, Endpoints, Listing, Skipped, StreamRule, VenueRules
-from service.venues.numbers import coins, interval_hours, price, rate, text, timestamp_ms
-from service.venues.reading import (
-    HOUR_MS,
-    PONG,
-    FrameReader,
-    document,
-    echo,
-    guarded,
-    items,
-    label,
-    mapping,
-    need,
+from service.model import Bad, Control, Decoded, Endpoints, ExtraStream, Listing, Skipped, StreamRule, VenueRules
+from service.venues.history import subject_of
+from service.venues.hyperliquid_extras import (
+    INTERVAL_H,
+    INTERVALS_H,
+    KEEPALIVE,
+    MAX_CONNECTIONS,
+    HyperliquidExtras,
+    extra_connections,
+    history,
+    subscriptions,
 )
-from service.venues.spec import Catalog, ConnectionPlan, KeepAlive, Limits, Poll, Request
+from service.venues.numbers import coins, interval_hours, price, rate, text, timestamp_ms
+from service.venues.reading import HOUR_MS, PONG, document, echo, guarded, items, label, mapping, need
+from service.venues.spec import Catalog, ConnectionPlan, Limits, Poll, Request
 from service.venues.symbols import canonical
 
-INTERVAL_H = 1.0
-INTERVALS_H = (1, 8)  # 8 h until mid 2023; other spacings in the history are late or missing rows
 GREETING = "Websocket connection established"
-MAX_CONNECTIONS = 10
 INFLATED_MAX = 4 << 20  # bytes a compressed payload may unfold to
 FAST_FIELDS: dict[str, Callable[[Any], float]] = {
     "markPx": price,
@@ -55,7 +50,7 @@ class Hyperliquid:
     limits = Limits(
         connects=30,
         connect_period_s=60.0,
-        sends_per_s=10.0,  # two sockets stay under 20/s; above 33/s subscriptions get lost in silence
+        sends_per_s=5.0,  # six sockets at once stay under 33/s, above which subscriptions get lost in silence
         rest_weight=1200.0,
         rest_period_s=60.0,
         max_topics=200,
@@ -89,20 +84,14 @@ class Hyperliquid:
     def metadata(self, endpoints: Endpoints) -> list[Request]:
         return [Request("POST", f"{endpoints.rest}/info", 20.0, '{"type":"meta"}', "meta")]
 
-    def connections(self, endpoints: Endpoints, listings: Sequence[Listing]) -> list[ConnectionPlan]:
+    def connections(
+        self, endpoints: Endpoints, listings: Sequence[Listing], extras: Sequence[ExtraStream] = ()
+    ) -> list[ConnectionPlan]:
         plans: list[ConnectionPlan] = []
         per_socket = max(self.limits.max_topics, -(-len(listings) // MAX_CONNECTIONS))
         for start in range(0, len(listings), per_socket):
             part = listings[start : start + per_socket]
-            frames = tuple(
-                orjson.dumps(
-                    {
-                        "method": "subscribe",
-                        "subscription": {"type": "activeAssetCtx", "coin": item.instrument},
-                    }
-                ).decode()
-                for item in part
-            )
+            frames = subscriptions("activeAssetCtx", part)
             plans.append(
                 ConnectionPlan(
                     name=f"main-{len(plans) + 1}",
@@ -110,13 +99,22 @@ class Hyperliquid:
                     frames=frames,
                     expects=tuple((item.instrument, stream) for item in part for stream in ("mark", "funding", "oi")),
                     acks=len(frames),
-                    keepalive=KeepAlive('{"method":"ping"}', 30.0),
+                    keepalive=KEEPALIVE,
                 )
             )
-        return plans
+        return plans + extra_connections(endpoints, listings, extras, self.limits.max_topics, len(plans))
 
-    def polls(self, endpoints: Endpoints, listings: Sequence[Listing], oi_poll_s: float) -> list[Poll]:
+    def polls(
+        self,
+        endpoints: Endpoints,
+        listings: Sequence[Listing],
+        oi_poll_s: float,
+        extras: Sequence[ExtraStream] = (),
+    ) -> list[Poll]:
         return []
+
+    def history(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
+        return history(endpoints, listing, since_ms, now_ms)
 
 
 def _is_meta_pair(value: object) -> bool:
@@ -134,7 +132,7 @@ def _next_hour(ts: int) -> int | None:
     return (ts // HOUR_MS + 1) * HOUR_MS if ts > 0 else None
 
 
-class HyperliquidDecoder(FrameReader):
+class HyperliquidDecoder(HyperliquidExtras):
     """Frames and HTTP answers of the venue."""
 
     venue = "hyperliquid"
@@ -151,7 +149,10 @@ class HyperliquidDecoder(FrameReader):
         return super()._plain(raw)
 
     def _read(self, parsed: Any, recv_ts: int, context: str, out: list[Decoded]) -> None:
-        if type(parsed) is dict:
+        past = subject_of(context)
+        if past is not None:
+            self._past_rows(parsed, *past, recv_ts, out)
+        elif type(parsed) is dict:
             self._object(parsed, recv_ts, context, out)
         elif type(parsed) is list and (parsed or context):
             self._array(parsed, recv_ts, context, out)
@@ -196,11 +197,15 @@ class HyperliquidDecoder(FrameReader):
             self._fast_contexts(data["payload"] if type(data) is dict and "payload" in data else data, recv_ts, out)
         elif channel == "subscriptionResponse":
             asked = mapping(data, "data").get("subscription")
+            if isinstance(asked, dict) and data.get("method") == "subscribe":
+                self._acknowledged(asked, recv_ts)
             key = f"{echo(asked.get('type'))}:{echo(asked.get('coin'))}" if isinstance(asked, dict) else None
             out.append(Control("ack", key, echo(data.get("method"))))
         elif channel == "error":
             out.append(Control("refused", None, echo(data)))
-        # trades, candles, books, user events, spot contexts: not used
+        elif channel == "trades":
+            self._trades(items(data, "data"), recv_ts, out)
+        # candles, books, user events, spot contexts: not used
 
     @staticmethod
     def _pair(value: Any) -> tuple[str, list[Any]]:

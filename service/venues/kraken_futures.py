@@ -7,25 +7,29 @@ refused; names are upper-case in messages and were lower-case in metadata.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
 from service.errors import BadPayload
-from service.model import Control, Decoded, Endpoints, Listing, Skipped, StreamRule, VenueRules
+from service.model import Control, Decoded, Endpoints, ExtraStream, Listing, Skipped, StreamRule, VenueRules
 from service.venues.iso_time import iso_ms
+from service.venues.kraken_futures_extras import (
+    INTERVAL_H,
+    KrakenFuturesExtras,
+    extra_plans,
+    history_requests,
+    subscription,
+)
 from service.venues.numbers import coins, number, price, rate, text, timestamp_ms
-from service.venues.reading import PONG, FrameReader, echo, guarded, items, label, mapping, need
+from service.venues.reading import PONG, echo, guarded, items, label, mapping, need, said
 from service.venues.spec import Catalog, ConnectionPlan, Limits, Poll, Request
-from service.venues.symbols import USD_QUOTES, canonical, canonical_price
+from service.venues.symbols import USD_QUOTES, canonical
 
-INTERVAL_H = 1.0  # the unit of every relative rate, also of those fixed for four hours before 29 September 2022
 INVERSE = {"PF": False, "PI": True}  # perpetuals by the prefix of their name; FF and FI are dated
 KINDS = {"flexible_futures": False, "futures_inverse": True}
 QUOTE = "USD"
 LATE_FUNDING_MS = 600_000  # the next time may be past for a second; this long after it the schedule is broken
-HISTORY = "historicalfundingrates:"  # context of a funding history: its rows do not name the instrument
+SETTLEMENTS = "historicalfundingrates:"  # context of a funding history: its rows do not name the instrument
 ACKS = ("subscribed", "unsubscribed")
 REFUSALS = ("alert", "error", "subscribed_failed", "unsubscribed_failed")
 REQUESTS = ("subscribe", "unsubscribe", "ping")
@@ -70,15 +74,14 @@ class KrakenFutures:
     def metadata(self, endpoints: Endpoints) -> list[Request]:
         return [Request("GET", f"{endpoints.rest}/instruments", context="instruments")]
 
-    def connections(self, endpoints: Endpoints, listings: Sequence[Listing]) -> list[ConnectionPlan]:
+    def connections(
+        self, endpoints: Endpoints, listings: Sequence[Listing], extras: Sequence[ExtraStream] = ()
+    ) -> list[ConnectionPlan]:
         """One request a product: an error names none, so it must not be able to concern another."""
         plans: list[ConnectionPlan] = []
         for start in range(0, len(listings), self.limits.max_topics):
             part = listings[start : start + self.limits.max_topics]
-            frames = tuple(
-                orjson.dumps({"event": "subscribe", "feed": "ticker", "product_ids": [item.instrument]}).decode()
-                for item in part
-            )
+            frames = tuple(subscription("ticker", item.instrument) for item in part)
             plans.append(
                 ConnectionPlan(
                     name=f"public-{len(plans) + 1}",
@@ -88,16 +91,19 @@ class KrakenFutures:
                     acks=len(frames),
                 )
             )
-        return plans
+        return plans + extra_plans(endpoints.ws["public"], listings, extras, self.limits.max_topics)
 
-    def polls(self, endpoints: Endpoints, listings: Sequence[Listing], oi_poll_s: float) -> list[Poll]:
+    def polls(
+        self,
+        endpoints: Endpoints,
+        listings: Sequence[Listing],
+        oi_poll_s: float,
+        extras: Sequence[ExtraStream] = (),
+    ) -> list[Poll]:
         return []
 
-
-def _said(fields: dict[str, Any], key: str, parse: Callable[[Any], float]) -> float | None:
-    """A field's value; None where it is absent or empty: unknown, never 0."""
-    raw = fields.get(key, "")
-    return None if raw == "" else parse(raw)
+    def history(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
+        return history_requests(endpoints.rest, listing, since_ms, now_ms)
 
 
 def _flag(fields: dict[str, Any], key: str) -> bool:
@@ -108,7 +114,7 @@ def _flag(fields: dict[str, Any], key: str) -> bool:
     return value
 
 
-class KrakenFuturesDecoder(FrameReader):
+class KrakenFuturesDecoder(KrakenFuturesExtras):
     """Frames and HTTP answers of the venue."""
 
     venue = "kraken_futures"
@@ -119,8 +125,14 @@ class KrakenFuturesDecoder(FrameReader):
         if "event" in parsed:
             self._control(parsed, out)
         elif "feed" in parsed:
-            if label(parsed["feed"], "feed") == "ticker":  # trades, books, the light ticker, heartbeats: not used
+            feed = label(parsed["feed"], "feed")
+            if feed == "ticker":
                 self._ticker(parsed, recv_ts, out)
+            elif feed in ("trade", "trade_snapshot"):
+                self._trade_feed(feed, parsed, recv_ts, out)
+            # books, the light ticker, heartbeats: not used
+        elif self._past_answer(parsed, recv_ts, context, out):
+            return
         elif "result" in parsed or "error" in parsed or "errors" in parsed:
             self._answer(parsed, recv_ts, context, out)
         else:
@@ -166,13 +178,13 @@ class KrakenFuturesDecoder(FrameReader):
         recv_ts: int,
         out: list[Decoded],
     ) -> None:
-        mark, index = _said(fields, "markPrice", price), _said(fields, index_key, price)
+        mark, index = said(fields, "markPrice", price), said(fields, index_key, price)
         if mark is not None or index is not None:
             out.append(self._mark(listing, mark, index, venue_ts, recv_ts))
 
     def _rate(self, listing: Listing, fields: dict[str, Any], venue_ts: int, recv_ts: int, out: list[Decoded]) -> None:
         """The rate of the running hour. A next time of 0: the market does not trade yet, its zeros are no rate."""
-        value = _said(fields, "relative_funding_rate", rate)
+        value = said(fields, "relative_funding_rate", rate)
         next_raw = fields.get("next_funding_rate_time", "")
         if value is None or next_raw == 0:
             return
@@ -185,27 +197,16 @@ class KrakenFuturesDecoder(FrameReader):
         self, listing: Listing, fields: dict[str, Any], venue_ts: int | None, recv_ts: int, out: list[Decoded]
     ) -> None:
         """One-sided contracts: coins (PF) or dollars (PI), the latter at this message's mark."""
-        contracts = _said(fields, "openInterest", coins)
+        contracts = said(fields, "openInterest", coins)
         if contracts is None:
             return
-        size = listing.contract_size
-        if size is None:
-            out.append(Skipped(self.venue, listing.instrument, "unknown_contract_size"))
-            return
-        if listing.inverse:
-            mark = self._mark_of(fields)
-            if mark is None:
-                out.append(Skipped(self.venue, listing.instrument, "no_mark"))
-                return
-            size = size / canonical_price(mark, listing.multiplier)
-        amount = contracts * size
-        out.append(self._open_interest(listing, contracts, size, amount, listing.inverse, venue_ts, recv_ts))
+        out.append(self._contracts(listing, contracts, self._mark_of(fields), venue_ts, recv_ts))
 
     @staticmethod
     def _mark_of(fields: dict[str, Any]) -> float | None:
         """This message's mark; what is wrong with it has been said by the mark stream."""
         try:
-            return _said(fields, "markPrice", price)
+            return said(fields, "markPrice", price)
         except BadPayload:
             return None
 
@@ -246,10 +247,10 @@ class KrakenFuturesDecoder(FrameReader):
         guarded(out, self._interest, listing, fields, venue_ts, recv_ts, out)
 
     def _settlements(self, rows: list[Any], recv_ts: int, context: str, out: list[Decoded]) -> None:
-        if not context.startswith(HISTORY):
+        if not context.startswith(SETTLEMENTS):
             out.append(Skipped(self.venue, "", "unknown_instrument"))
             return
-        listing = self._listing(text(context.removeprefix(HISTORY)).upper())
+        listing = self._listing(text(context.removeprefix(SETTLEMENTS)).upper())
         if listing is not None:
             for row in rows:
                 guarded(out, self._settlement, listing, row, recv_ts, out)
@@ -284,7 +285,7 @@ class KrakenFuturesDecoder(FrameReader):
         symbol, multiplier = by_name.symbol, by_name.multiplier
         if fields.get("base", "") != "":  # rows of 2021 have none
             symbol, multiplier = canonical(text(fields["base"]))
-        size = _said(fields, "contractSize", lambda value: number(value, 1e-12, 1e15))
+        size = said(fields, "contractSize", lambda value: number(value, 1e-12, 1e15))
         if size is not None and not inverse:
             size *= multiplier
         # post-only: not opened yet, or on its way out

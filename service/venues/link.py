@@ -11,22 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import random
-import socket
-import ssl
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import (
-    ConnectionClosed,
-    InvalidHandshake,
-    InvalidMessage,
-    InvalidProxy,
-    InvalidStatus,
-    InvalidURI,
-    ProxyError,
-)
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidProxy, InvalidStatus, InvalidURI
 
 from service.clock import Clock
 from service.config import NetworkSection
@@ -35,6 +24,7 @@ from service.venues.backoff import Backoff
 from service.venues.budget import THROTTLED, VenueBudget, http_reason, parse_retry_after
 from service.venues.health import VenueHealth
 from service.venues.patience import Patience
+from service.venues.reasons import closed_reason, open_reason
 from service.venues.session import SERVING, Session, State
 from service.venues.spec import ConnectionPlan, FrameSink, Venue
 
@@ -84,6 +74,19 @@ class Link:
         self._not_before_s = 0.0
         self._renewing = False
 
+    def replan(self, plan: ConnectionPlan) -> None:
+        """From now on this plan (of the same name): a successor serves it, and the old socket stays until covered.
+
+        What the old plan had and the new one has not is no longer waited for.
+        """
+        self.plan = plan
+        for socket in (self._current, self._successor):
+            if socket is not None and socket.session.plan != plan and socket.session.state not in SERVING:
+                socket.stop("stopped")  # not open yet: nothing is lost
+        if self._successor is not None and self._successor.session.plan != plan:
+            self._successor.stop("stopped")
+        self.changed.set()
+
     async def run(self) -> None:
         """Never returns; cancel it to close its sockets (at most about a second each, together)."""
         self.health.connection(self.plan.name)
@@ -96,6 +99,12 @@ class Link:
                     await _wait(self.changed, wait_s)
         finally:
             self.health.forget(self.plan.name)
+
+    @property
+    def serves(self) -> bool:
+        """The socket in use has this very plan, and every stream of it that can speak does."""
+        current = self._current
+        return current is not None and current.session.plan == self.plan and current.session.state is State.LIVE
 
     def next_name(self) -> str:
         """The name of the next socket: sinks start a fresh decoder for each."""
@@ -117,7 +126,7 @@ class Link:
         if current is not None and successor is not None:
             self._compare(current, successor, now_s)
         if self._current is not None and self._successor is None:
-            wanted = self._current.session.state is State.RENEWING
+            wanted = self._current.session.state is State.RENEWING or self._current.session.plan != self.plan
             if wanted and not self._renewing:  # a fresh wish: the first attempt comes at once
                 self._backoff.lived(self._current.lived_s(now_s))
                 self._not_before_s = max(self._not_before_s, now_s + self._rng.uniform(0.0, RENEWAL_JITTER_S))
@@ -246,7 +255,7 @@ class _Socket:
             await asyncio.sleep(max(wait_s, 0.001))
         self.session.attempt()
         link.changed.set()
-        connection = await _open(link)
+        connection = await _open(link, self.session.plan)
         self.name = link.next_name()
         self.connected_since_ms = link.clock.now_ms()
         reader: asyncio.Task[None] | None = None
@@ -306,9 +315,8 @@ class _Socket:
 # -- the boundary: foreign exceptions end here ---------------------------------------------------------------------
 
 
-async def _open(link: Link) -> ClientConnection:
+async def _open(link: Link, plan: ConnectionPlan) -> ClientConnection:
     """A socket that has been upgraded. Raises :exc:`VenueError`."""
-    plan = link.plan
     ping_s = None if plan.keepalive is not None else PING_S  # one heartbeat, the one the venue documents
     try:
         return await _Connect(
@@ -352,45 +360,3 @@ async def _wait(event: asyncio.Event, seconds: float | None) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(None if seconds is None else max(seconds, 0.0)):
             await event.wait()
-
-
-def open_reason(error: Exception) -> VenueError:
-    """Why no connection was made: an error of ``connect`` to a bounded reason."""
-    detail = f"{type(error).__name__}: {error}"
-    cause = error.__cause__
-    match error:
-        case TimeoutError():
-            return VenueSilent("open_timeout", detail)
-        case socket.gaierror():
-            reason = "dns"
-        case ssl.SSLError():
-            reason = "tls"
-        case ProxyError() | InvalidProxy():
-            reason = "proxy"
-        case InvalidURI():
-            reason = "bad_address"
-        case InvalidMessage() if isinstance(cause, EOFError | OSError):
-            reason = "reset"
-        case InvalidHandshake():
-            reason = "protocol"
-        case ConnectionError() | EOFError():
-            reason = "refused_connection" if isinstance(error, ConnectionRefusedError) else "reset"
-        case _:  # asyncio joins the errors of several addresses into one text
-            reason = "refused_connection" if f"[Errno {errno.ECONNREFUSED}]" in detail else "unreachable"
-    return VenueRejected(reason, detail) if reason in ("proxy", "protocol") else VenueError(reason, detail)
-
-
-def closed_reason(error: ConnectionClosed) -> VenueError:
-    """Why a socket ended: what we failed it for, else whether the venue closed it or it was cut."""
-    ours = error.sent if error.sent is not None and error.rcvd_then_sent is not True else None
-    if ours is not None and ours.code == 1009:
-        return VenueError("oversized", ours.reason)
-    if ours is not None and ours.code == 1011:
-        return VenueSilent("no_pong", ours.reason)
-    if ours is not None and ours.code == 1007:
-        return VenueError("bad_utf8", ours.reason)
-    if ours is not None and ours.code == 1002:
-        return VenueError("protocol", ours.reason)
-    if error.rcvd is not None:
-        return VenueError("closed", str(error.rcvd))
-    return VenueError("reset", str(error))

@@ -19,6 +19,7 @@ PRICE_MIN = 1e-15  # far below any token; keeps 1/price finite
 PRICE_MAX = 1e9
 COINS_MAX = 1e18
 RATE_MAX = 1.0  # a funding fraction per interval; 100 % is already absurd, venue caps are checked in the market
+SHARES_SLACK = 0.01  # two shares add up to 1, with four digits each
 TS_MIN = 1_262_304_000_000  # 2010-01-01, in ms: anything earlier is a unit error (seconds for milliseconds)
 TS_MAX = 4_102_444_800_000  # 2100-01-01
 
@@ -78,3 +79,16 @@ def text(value: Any) -> str:
     if not value or len(value) > MAX_TEXT:
         raise BadPayload("bad_name", repr(value[:40]))
     return value
+
+
+def long_share(long: Any, short: Any) -> float:
+    """The long one of two shares that must add up to 1, but for rounding. Raises :exc:`BadPayload`.
+
+    >>> long_share("0.6125", "0.3875")
+    0.6125
+    """
+    share = number(long, 0.0, 1.0)
+    total = share + number(short, 0.0, 1.0)
+    if abs(total - 1.0) > SHARES_SLACK:
+        raise BadPayload("size_mismatch", f"shares add up to {total:g}")
+    return share

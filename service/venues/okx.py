@@ -1,4 +1,4 @@
-"""OKX v5 perpetual swaps: four channels per instrument on one public socket.
+"""OKX v5 perpetual swaps: four channels per instrument on one public socket; extra streams on sockets of their own.
 
 Facts from the venue page: the next funding is `fundingTime` (`nextFundingTime` is the one after); sizes are contracts,
 `oiCcy` coins; the index has its own id (`BTC-USDT`); keep-alive is the text `ping`; timestamps are of the last change.
@@ -9,20 +9,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
 from service.errors import BadPayload
-from service.model import Control, Decoded, Endpoints, Listing, Skipped, StreamRule, VenueRules
+from service.model import Control, Decoded, Endpoints, ExtraStream, Listing, Skipped, StreamRule, VenueRules
+from service.venues.history import subject_of
 from service.venues.numbers import coins, number, price, rate, text, timestamp_ms
-from service.venues.reading import HOUR_MS, FrameReader, echo, guarded, items, label, mapping, need
-from service.venues.spec import Catalog, ConnectionPlan, KeepAlive, Limits, Poll, Request
+from service.venues.okx_extras import (
+    KEEPALIVE,
+    LIQUIDATIONS,
+    RATIO,
+    SWAP,
+    TRADES,
+    extra_connections,
+    ratio_polls,
+    subscriptions,
+)
+from service.venues.okx_history import INTERVALS_H, OkxHistory, history
+from service.venues.reading import HOUR_MS, echo, guarded, items, label, mapping, need
+from service.venues.spec import Catalog, ConnectionPlan, Limits, Poll, Request
 from service.venues.symbols import USD_QUOTES, canonical
 
-INTERVALS_H = (1, 2, 4, 6, 8)
-SWAP = "-SWAP"
 SIZE_TOLERANCE = 0.005  # oiCcy against contracts x contract size: further apart is a unit error
 CHANNELS = ("mark-price", "funding-rate", "open-interest")
-ARGS_PER_FRAME = 60
 NOTICE_CLOSING = "64008"
 
 
@@ -64,7 +71,9 @@ class Okx:
     def metadata(self, endpoints: Endpoints) -> list[Request]:
         return [Request("GET", f"{endpoints.rest}/api/v5/public/instruments?instType=SWAP", context="instruments")]
 
-    def connections(self, endpoints: Endpoints, listings: Sequence[Listing]) -> list[ConnectionPlan]:
+    def connections(
+        self, endpoints: Endpoints, listings: Sequence[Listing], extras: Sequence[ExtraStream] = ()
+    ) -> list[ConnectionPlan]:
         plans: list[ConnectionPlan] = []
         per_socket = self.limits.max_topics // (len(CHANNELS) + 1)
         for start in range(0, len(listings), per_socket):
@@ -72,27 +81,33 @@ class Okx:
             args = [{"channel": channel, "instId": item.instrument} for item in part for channel in CHANNELS]
             indices = dict.fromkeys(item.instrument.removesuffix(SWAP) for item in part)
             args += [{"channel": "index-tickers", "instId": index} for index in indices]
-            frames = tuple(
-                orjson.dumps({"op": "subscribe", "args": args[first : first + ARGS_PER_FRAME]}).decode()
-                for first in range(0, len(args), ARGS_PER_FRAME)
-            )
             plans.append(
                 ConnectionPlan(
                     name=f"public-{len(plans) + 1}",
                     url=endpoints.ws["public"],
-                    frames=frames,
+                    frames=subscriptions(args),
                     expects=tuple((item.instrument, stream) for item in part for stream in ("mark", "funding", "oi")),
                     acks=len(args),
-                    keepalive=KeepAlive("ping", 25.0, only_when_idle=True),
+                    keepalive=KEEPALIVE,
                 )
             )
-        return plans
+        return plans + extra_connections(endpoints, listings, extras, self.limits.max_topics)
 
-    def polls(self, endpoints: Endpoints, listings: Sequence[Listing], oi_poll_s: float) -> list[Poll]:
-        return []
+    def polls(
+        self,
+        endpoints: Endpoints,
+        listings: Sequence[Listing],
+        oi_poll_s: float,
+        extras: Sequence[ExtraStream] = (),
+    ) -> list[Poll]:
+        """Of all streams only the ratio is polled."""
+        return ratio_polls(endpoints, listings, extras, self.limits.rest_weight / self.limits.rest_period_s)
+
+    def history(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
+        return history(endpoints, listing, since_ms, now_ms)
 
 
-class OkxDecoder(FrameReader):
+class OkxDecoder(OkxHistory):
     """Frames and HTTP answers of the venue."""
 
     venue = "okx"
@@ -105,17 +120,20 @@ class OkxDecoder(FrameReader):
             "funding-rate": self._funding_row,
             "open-interest": self._interest_row,
             "instruments": self._instrument,
+            LIQUIDATIONS: self._liquidations,
         }
 
     def _read(self, parsed: Any, recv_ts: int, context: str, out: list[Decoded]) -> None:
         if type(parsed) is not dict:
             raise BadPayload("unknown_shape", type(parsed).__name__)
         if "event" in parsed:
-            self._control(parsed, out)
+            self._control(parsed, recv_ts, out)
         elif "arg" in parsed:
             channel = label(need(mapping(parsed["arg"], "arg"), "channel"), "channel")
             handler = self._channels.get(channel)
-            if handler is not None:  # trades, tickers, books, liquidations: not used
+            if channel == TRADES:
+                self._trades(items(need(parsed, "data"), "data"), recv_ts, out)
+            elif handler is not None:  # tickers, books: not used
                 for row in items(need(parsed, "data"), "data"):
                     guarded(out, handler, row, recv_ts, out)
         elif "code" in parsed:
@@ -123,11 +141,13 @@ class OkxDecoder(FrameReader):
         elif "op" not in parsed:  # a request of ours, as recordings hold them
             raise BadPayload("unknown_shape", ",".join(list(parsed)[:5])[:80])
 
-    def _control(self, frame: dict[str, Any], out: list[Decoded]) -> None:
+    def _control(self, frame: dict[str, Any], recv_ts: int, out: list[Decoded]) -> None:
         event, code = label(frame["event"], "event"), frame.get("code")
         arg = frame.get("arg")
         key = f"{echo(arg.get('channel'))}:{echo(arg.get('instId'))}" if isinstance(arg, dict) else None
         message = f"{echo(code)} {echo(frame.get('msg'))}".strip()
+        if event == "subscribe" and isinstance(arg, dict) and arg.get("channel") == LIQUIDATIONS:
+            self._begin(LIQUIDATIONS, recv_ts)
         if event in ("subscribe", "unsubscribe", "login"):
             out.append(Control("ack", key, echo(event)))
         elif event == "error" or event == "channel-conn-count-error":
@@ -142,6 +162,13 @@ class OkxDecoder(FrameReader):
             out.append(Control("refused", None, f"{echo(frame['code'])} {echo(frame.get('msg'))}"))
             return
         rows = items(need(frame, "data"), "data")
+        past = subject_of(context)
+        if past is not None:
+            self._past_rows(rows, *past, recv_ts, out)
+            return
+        if context.startswith(RATIO):
+            self._ratio(rows, context.removeprefix(RATIO), recv_ts, out)
+            return
         if any(type(row) is dict and "realizedRate" in row for row in rows):
             keys = ("instId", "realizedRate", "fundingTime")
             self._history(rows, keys, INTERVALS_H, lambda item, _: item.interval_h, recv_ts, out)
@@ -168,11 +195,6 @@ class OkxDecoder(FrameReader):
             self._interest_row(fields, recv_ts, out)
         elif "last" not in fields and "px" not in fields and "details" not in fields:
             raise BadPayload("unknown_shape", ",".join(list(fields)[:5])[:80])
-
-    def _swap(self, row: Any) -> Listing | None:
-        """The row's instrument; None where it is no swap quoted in dollars."""
-        name = text(need(mapping(row, "data[]"), "instId"))
-        return self._listing(name) if row.get("instType", "SWAP") == "SWAP" else None
 
     # -- mark, index, funding ----------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What venues offer only over HTTP: repeated polls, and the instrument lists at start. The only HTTP client code.
+"""What venues offer only over HTTP: repeated polls, instrument lists, the published past. The only HTTP client code.
 
 Polls are spread evenly over their cadence and stay on their own grid: after a pause they go on in phase, so nothing
 is caught up in a burst. A failed request costs one counter and some patience with that venue, never the process.
@@ -57,27 +57,71 @@ class Poller:
         self._backoff = Backoff(network.backoff_cap_s, rng, network.healthy_s)
         self._resume_s = 0.0  # after trouble that concerns the whole venue
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self._polls: tuple[Poll, ...] = ()
+        self._due_s: dict[Request, float] = {}
+        self._changed = asyncio.Event()
 
     async def run(self, polls: Sequence[Poll]) -> None:
         """Poll for good; ends only by cancellation."""
         phase = self._rng.random()
-        async with self._session() as session, asyncio.TaskGroup() as group:
-            for index, poll in enumerate(polls):
-                offset_s = poll.every_s * (index + phase) / len(polls)
-                group.create_task(self._repeat(session, poll, offset_s), name=f"{self._venue.name}:poll:{index}")
-            await asyncio.Event().wait()
+        tasks: dict[Poll, asyncio.Task[None]] = {}
+        self.replan(polls)
+        async with self.session() as session, asyncio.TaskGroup() as group:
+            while True:
+                self._changed.clear()
+                for poll in [poll for poll in tasks if poll not in self._polls]:
+                    tasks.pop(poll).cancel()
+                self._due_s = {
+                    poll.request: self._due_s[poll.request] for poll in self._polls if poll.request in self._due_s
+                }
+                for index, poll in enumerate(self._polls):
+                    if poll not in tasks:
+                        offset_s = poll.every_s * (index + phase) / len(self._polls)
+                        work = self._repeat(session, poll, offset_s)
+                        tasks[poll] = group.create_task(work, name=f"{self._venue.name}:poll:{index}")
+                await self._changed.wait()
 
-    async def fetch_metadata(self, requests: Sequence[Request]) -> bool:
-        """Fetch each once, in order, into the sink. False at the first failure: the caller tries again later."""
-        async with self._session() as session:
+    def replan(self, polls: Sequence[Poll]) -> None:
+        """From now on these: unchanged ones go on in their phase, a changed cadence delays none beyond its plan."""
+        self._polls = tuple(polls)
+        self._changed.set()
+
+    async def fetch_metadata(self, requests: Sequence[Request]) -> list[Request]:
+        """Fetch each once, in order, into the sink. Returns those that failed: the caller tries them again later."""
+        async with self.session() as session:
+            failed: list[Request] = []
             for request in requests:
-                if await self._attempt(session, request, METADATA_BYTES, METADATA_FACTOR) is None:
-                    return False
-        return True
+                barred = self._budget.rest_blocked_s(asyncio.get_running_loop().time()) > 0  # the venue said: not now
+                if barred or await self._attempt(session, request, METADATA_BYTES, METADATA_FACTOR) is None:
+                    failed.append(request)
+            return failed
+
+    async def fetch_past(self, session: aiohttp.ClientSession, request: Request, sink: FrameSink) -> str | None:
+        """One request for published history into ``sink``, within the part of the budget that live polls can spare.
+
+        Returns None, or why it failed: a bounded reason, counted; it never makes live polls wait, except for a venue
+        that throttles.
+        """
+        loop = asyncio.get_running_loop()
+        while (wait_s := self._budget.reserve_history(loop.time(), request.weight)) > 0:  # noqa: ASYNC110 - a budget has no event
+            await asyncio.sleep(max(wait_s, 0.001))
+        try:
+            body = await self._fetch(session, request, POLL_BYTES, 1.0)
+            sink.frame(self._venue.name, CONNECTION, body, request.context)
+        except VenueError as error:
+            failure = error
+        except Exception as error:  # the one guard of a request: a defect of ours costs this answer only
+            log.exception("history venue=%s failed", self._venue.name)
+            failure = VenueError("bug", type(error).__name__)
+        else:
+            return None
+        self._health.rest_failed(failure.reason, self._clock.now_ms(), f"history {failure.detail}", down=False)
+        return failure.reason
 
     # -- inside ------------------------------------------------------------------------------------------------
 
-    def _session(self) -> aiohttp.ClientSession:
+    def session(self) -> aiohttp.ClientSession:
+        """A pool of connections with our manners, closed by the caller."""
         return aiohttp.ClientSession(
             cookie_jar=aiohttp.DummyCookieJar(),
             connector=aiohttp.TCPConnector(limit=AT_ONCE),
@@ -87,9 +131,10 @@ class Poller:
     async def _repeat(self, session: aiohttp.ClientSession, poll: Poll, offset_s: float) -> None:
         loop = asyncio.get_running_loop()
         own = Backoff(max(self._network.backoff_cap_s, poll.every_s), self._rng, base_s=min(1.0, poll.every_s))
-        start_s = loop.time() + offset_s
+        start_s = min(loop.time() + offset_s, self._due_s.get(poll.request, math.inf))
         due_s, resume_s = start_s, 0.0
         while True:
+            self._due_s[poll.request] = due_s
             await asyncio.sleep(due_s - loop.time())
             if loop.time() >= max(self._resume_s, resume_s):
                 items = await self._attempt(session, poll.request, POLL_BYTES)

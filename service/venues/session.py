@@ -8,70 +8,28 @@ Bybit sends data before the ack): each expected stream must speak itself.
 
 from __future__ import annotations
 
-import enum
 from collections import deque
 from collections.abc import Sequence
 
 from service.errors import OurBug
-from service.model import Confirm, Control, Decoded, Funding, Mark, OpenInterest, VenueRules
+from service.model import (
+    Confirm,
+    Control,
+    Decoded,
+    Flow,
+    Funding,
+    Liquidation,
+    LongShort,
+    Mark,
+    OpenInterest,
+    Positions,
+    VenueRules,
+)
 from service.venues.patience import Key, Patience
+from service.venues.session_states import PLANNED, REASONS, SERVING, TABLE, Happening, State
 from service.venues.spec import ConnectionPlan, Limits
 
-
-class State(enum.Enum):
-    """IDLE: waiting for its turn. SUBSCRIBING: open, not every stream has spoken. LIVE: all that can speak do.
-    RENEWING: serves, a successor is wanted. CLOSING: we are closing. CLOSED: over."""
-
-    IDLE = "idle"
-    CONNECTING = "connecting"
-    SUBSCRIBING = "subscribing"
-    LIVE = "live"
-    RENEWING = "renewing"
-    CLOSING = "closing"
-    CLOSED = "closed"
-
-
-class Happening(enum.Enum):
-    """ATTEMPT: a connection attempt begins. SETTLED: every stream spoke or is not waited for. RENEW: a successor
-    is wanted. STOP: we want it closed. LOST: the attempt failed or the socket is gone."""
-
-    ATTEMPT = "attempt"
-    OPENED = "opened"
-    SETTLED = "settled"
-    RENEW = "renew"
-    STOP = "stop"
-    LOST = "lost"
-
-
-TABLE: dict[tuple[State, Happening], State] = {
-    (State.IDLE, Happening.ATTEMPT): State.CONNECTING,
-    (State.IDLE, Happening.STOP): State.CLOSED,
-    (State.CONNECTING, Happening.OPENED): State.SUBSCRIBING,
-    (State.CONNECTING, Happening.STOP): State.CLOSING,
-    (State.CONNECTING, Happening.LOST): State.CLOSED,
-    (State.SUBSCRIBING, Happening.SETTLED): State.LIVE,
-    (State.SUBSCRIBING, Happening.RENEW): State.RENEWING,
-    (State.SUBSCRIBING, Happening.STOP): State.CLOSING,
-    (State.SUBSCRIBING, Happening.LOST): State.CLOSED,
-    (State.LIVE, Happening.RENEW): State.RENEWING,
-    (State.LIVE, Happening.STOP): State.CLOSING,
-    (State.LIVE, Happening.LOST): State.CLOSED,
-    (State.RENEWING, Happening.RENEW): State.RENEWING,
-    (State.RENEWING, Happening.SETTLED): State.LIVE,
-    (State.RENEWING, Happening.STOP): State.CLOSING,
-    (State.RENEWING, Happening.LOST): State.CLOSED,
-    (State.CLOSING, Happening.STOP): State.CLOSING,
-    (State.CLOSING, Happening.LOST): State.CLOSED,
-}
-SERVING = (State.SUBSCRIBING, State.LIVE, State.RENEWING)
-
-REASONS = (  # why a socket ended or a successor was wanted; HTTP refusals add http_<status> (see link.py)
-    "open_timeout", "dns", "refused_connection", "unreachable", "tls", "proxy", "redirect", "bad_address", "reset",
-    "refused", "no_ack", "first_message", "stream_silent", "no_pong", "send_stalled",
-    "closing_notice", "lifetime", "closed", "oversized", "bad_utf8", "protocol", "bug",
-    "stopped",
-)  # fmt: skip
-PLANNED = ("closing_notice", "lifetime")  # the venue will cut this socket: a worse successor is better than none
+__all__ = ["PLANNED", "REASONS", "SERVING", "TABLE", "Happening", "Session", "State"]
 
 SILENT_AGES = 2  # a stream is silent after this many times its max_age without a value or a Confirm
 ACK_MS = 10_000  # acknowledgements come within this long of the last subscription, if nothing else speaks
@@ -96,7 +54,7 @@ class Session:
         self.reason: str | None = None
         self.opened_ms: int | None = None
         self.live_since_ms: int | None = None
-        self._plan = plan
+        self.plan = plan
         self._limits = limits
         self._patience = patience
         self._healthy_ms = healthy_ms
@@ -119,6 +77,7 @@ class Session:
         self._received_ms = 0
         self._pinged_ms = 0
         self._pong_due_ms: int | None = None
+        self._spoke = False  # data of any kind came: what a plan without expected streams is judged by
 
     # -- what happened -----------------------------------------------------------------------------------------
 
@@ -166,6 +125,8 @@ class Session:
                     news |= self._heard((item.instrument, stream), now_ms)
             elif isinstance(item, Control):
                 news |= self._controlled(item, now_ms)
+            elif isinstance(item, Liquidation | Flow | Positions | LongShort):
+                self._spoke = True  # extra streams: their silence is normal, so none is expected
         return news
 
     # -- what to do --------------------------------------------------------------------------------------------
@@ -178,7 +139,7 @@ class Session:
         if self.state not in SERVING or now_ms < self._send_due_ms():
             return None
         text: str | None = None
-        keepalive = self._plan.keepalive
+        keepalive = self.plan.keepalive
         if keepalive is not None and now_ms >= self._ping_due_ms():
             text = keepalive.text
             self._pinged_ms = now_ms
@@ -199,15 +160,19 @@ class Session:
         due: list[float] = []
         if self._queue:
             due.append(self._send_due_ms())
-        if self._plan.keepalive is not None:
+        if self.plan.keepalive is not None:
             due.append(max(self._ping_due_ms(), self._send_due_ms()))
         if self._pong_due_ms is not None:
             due.append(self._pong_due_ms)
         if not self._last_heard:
             due.extend(at for at, _ in self._early())
+        if self.plan.quiet_s is not None:
+            due.append(self._quiet_at_ms(self.plan.quiet_s))
         if self.reason not in PLANNED and (lifetime := self._lifetime_due_ms()) is not None:
             due.append(lifetime)
         if (first := self.first_due_ms) is not None:
+            if not self._first_heard and self.state is State.SUBSCRIBING:
+                due.append(first)
             for key in self._first_heard:
                 if key not in self._failed:
                     due.append(max(first, self._silent_at_ms(key)))
@@ -244,7 +209,7 @@ class Session:
         if not self._first_heard:
             return self.state is State.LIVE
         mine = dict.fromkeys(self.live(now_ms))
-        theirs = older.live(now_ms)
+        theirs = [key for key in older.live(now_ms) if key in self._first_heard]  # what is planned no more can go
         if mine and all(key in mine for key in theirs):
             return True
         return bool(mine) and self.judged(now_ms) and (older.reason in PLANNED or len(mine) >= len(theirs))
@@ -259,7 +224,7 @@ class Session:
         try:
             self.state = TABLE[self.state, happening]
         except KeyError:
-            raise OurBug(f"link {self._plan.name}: {happening.value} in state {self.state.value}") from None
+            raise OurBug(f"link {self.plan.name}: {happening.value} in state {self.state.value}") from None
 
     def _heard(self, key: Key, now_ms: int) -> bool:
         if key not in self._first_heard:
@@ -288,7 +253,7 @@ class Session:
 
     def _settle(self, now_ms: int) -> None:
         if self.state is State.SUBSCRIBING and not self._awaited:
-            if not self._first_heard and self._acks < self._plan.acks:
+            if not self._first_heard and self._acks < self.plan.acks and not self.judged(now_ms):
                 return
             self._go(Happening.SETTLED)
             if self.live_since_ms is None:
@@ -307,6 +272,10 @@ class Session:
             for at_ms, reason in self._early():
                 if now_ms >= at_ms:
                     return self.stop(reason)
+        if self.plan.quiet_s is not None and now_ms >= self._quiet_at_ms(self.plan.quiet_s):
+            return self.stop("stream_silent")
+        if not self._first_heard:
+            self._settle(now_ms)
         lifetime = self._lifetime_due_ms()
         if lifetime is not None and now_ms >= lifetime:
             self._renew("lifetime")
@@ -354,14 +323,16 @@ class Session:
     def _missing_reason(self) -> str:
         if self._refused_ms is not None:
             return "refused"
-        return "no_ack" if self._acks < self._plan.acks else "first_message"
+        return "no_ack" if self._acks < self.plan.acks else "first_message"
 
     def _early(self) -> list[tuple[int, str]]:
         """While nothing at all has been heard: reasons to close before the first messages are due."""
-        found = []
+        found: list[tuple[int, str]] = []
+        if not self._first_heard and (self._acks > 0 or self._spoke):
+            return found  # one refused topic of many: the others are served
         if self._refused_ms is not None:
             found.append((self._refused_ms + REFUSAL_GRACE_MS, "refused"))
-        elif self._acks < self._plan.acks and self._subscribed_ms is not None:
+        elif self._acks < self.plan.acks and self._subscribed_ms is not None:
             found.append((self._subscribed_ms + ACK_MS, "no_ack"))
         return found
 
@@ -370,15 +341,19 @@ class Session:
         last = self._last_heard.get(key)
         return 0 if last is None else last + self._silent_after_ms[key[1]] + 1
 
+    def _quiet_at_ms(self, quiet_s: float) -> int:
+        """When a socket without any frame is dead."""
+        return self._received_ms + int(quiet_s * 1000)
+
     def _send_due_ms(self) -> float:
         return 0.0 if self._sent_ms is None else self._sent_ms + self._send_gap_ms
 
     def _ping_due_ms(self) -> float:
-        assert self._plan.keepalive is not None
+        assert self.plan.keepalive is not None
         since = self._pinged_ms
-        if self._plan.keepalive.only_when_idle:
+        if self.plan.keepalive.only_when_idle:
             since = max(since, self._received_ms)
-        return since + self._plan.keepalive.every_s * 1000
+        return since + self.plan.keepalive.every_s * 1000
 
     def _lifetime_due_ms(self) -> float | None:
         if self._limits.lifetime_s is None or self.opened_ms is None:

@@ -6,10 +6,26 @@ import copy
 import json
 import math
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from service.model import Bad, Confirm, Control, Decoded, Funding, Listing, Mark, OpenInterest, Skipped
+from service.model import (
+    Bad,
+    Confirm,
+    Control,
+    Decoded,
+    Flow,
+    Funding,
+    Liquidation,
+    Listing,
+    LongShort,
+    Mark,
+    OpenInterest,
+    Past,
+    Positions,
+    Skipped,
+)
 from service.venues import VENUES
 from service.venues.reading import BAD_REASONS
 from service.venues.spec import Catalog, Decoder
@@ -105,16 +121,45 @@ def check_sane(found: list[Decoded], venue: str) -> None:
         elif isinstance(item, Listing):
             assert item.contract_size is None or (math.isfinite(item.contract_size) and item.contract_size > 0)
             assert item.multiplier > 0
+        elif isinstance(item, Liquidation | Flow | Positions | LongShort | Past):
+            check_sane_extra(item)
         elif not isinstance(item, Bad | Control):
             assert isinstance(item, Confirm | Skipped)
-        if isinstance(item, Mark | Funding | OpenInterest | Confirm):
+        if isinstance(item, Mark | Funding | OpenInterest | Confirm | Liquidation | Flow | Positions | LongShort):
             assert item.venue_ts is None or 1_262_304_000_000 <= item.venue_ts <= 4_102_444_800_000
             assert item.instrument
             assert item.symbol
 
 
-def check_mutations(venue: str, seed: int, rounds: int) -> None:
-    """Feed intact and mutated fixtures to one decoder: nothing but sane items ever comes out, nothing is raised."""
+def check_sane_extra(item: Liquidation | Flow | Positions | LongShort | Past) -> None:
+    """What every decoded item of an extra stream, and every point of history, must satisfy."""
+    amounts: tuple[float, ...]
+    match item:
+        case Liquidation():
+            assert item.coins > 0
+            assert item.liquidated_side in ("long", "short")
+            assert item.price is None or (math.isfinite(item.price) and item.price > 0)
+            amounts = (item.coins,)
+        case Flow():
+            assert item.taker_buy_coins + item.taker_sell_coins > 0
+            amounts = (item.taker_buy_coins, item.taker_sell_coins)
+        case Positions():
+            amounts = (item.long_coins, item.short_coins)
+        case LongShort():
+            assert item.long_share <= 1
+            amounts = (item.long_share,)
+        case Past():
+            assert item.hold_ms > 0
+            assert item.stream != "funding" or item.interval_h is not None
+            amounts = (abs(item.value),)
+    assert all(math.isfinite(amount) and amount >= 0 for amount in amounts)
+
+
+def check_mutations(venue: str, seed: int, rounds: int, contexts: Sequence[str] = ()) -> None:
+    """Feed intact and mutated fixtures to one decoder: nothing but sane items ever comes out, nothing is raised.
+
+    ``contexts``: further contexts of HTTP answers to try them under.
+    """
     rng = random.Random(seed)
     documents = fixtures(venue)
     decoder = fresh(venue)
@@ -125,6 +170,8 @@ def check_mutations(venue: str, seed: int, rounds: int) -> None:
         text = json.dumps(document)
         if rng.random() < 0.05:
             text = text[: rng.randrange(len(text) + 1)]
-        context = rng.choice(("", "", "exchangeInfo", "fundingInfo", "instruments", "instruments:linear", "meta"))
+        context = rng.choice(
+            ("", "", "exchangeInfo", "fundingInfo", "instruments", "instruments:linear", "meta", *contexts)
+        )
         found = decoder.decode(text if rng.random() < 0.5 else text.encode(), rng.choice((0, T0)), context)
         check_sane(found, venue)

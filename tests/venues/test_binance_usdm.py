@@ -104,7 +104,6 @@ def test_control_frames() -> None:
     refused = [Control("refused", None, "-1121 Invalid symbol.")]
     assert decode(decoder, load(NAME, "http_get_open_interest_error")) == refused
     assert decode(decoder, {"method": "SUBSCRIBE", "params": ["btcusdt@markPrice"], "id": 1}) == []
-    assert decode(decoder, load(NAME, "ws_agg_trade")) == []
 
 
 def test_rollover_measures_the_interval() -> None:
@@ -283,7 +282,7 @@ def test_a_lone_settled_rate_takes_metadata() -> None:
     assert (alone.interval_h, known.interval_h) == (None, 1.0)
 
 
-def test_positioning_ratios_are_not_used() -> None:
+def test_ratios_of_which_nothing_says_what_of_are_not_used() -> None:
     assert decode(fresh(NAME), [{"symbol": "BTCUSDT", "longShortRatio": "1.5", "timestamp": T0}]) == []
     assert decode(fresh(NAME), [{"buySellRatio": "1.1", "buyVol": "2", "sellVol": "3", "timestamp": T0}]) == []
 
@@ -346,4 +345,5 @@ def test_intact_fixtures_are_not_bad() -> None:
 @settings(max_examples=200)
 @given(st.integers(0, 2**32))
 def test_no_mutation_escapes(seed: int) -> None:
-    check_mutations(NAME, seed, 60)
+    contexts = ("long_short:account", "history:mark:BTCUSDT", "history:oi:SOLUSDT", "history:funding:LPTUSDT")
+    check_mutations(NAME, seed, 60, contexts)

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.model import Bad, Control, Decoded, Funding, Listing, Mark, OpenInterest
-from service.venues.bitget import Bitget, BitgetDecoder, product_of
+from service.venues.bitget import Bitget, BitgetDecoder
+from service.venues.bitget_products import product_of
 from service.venues.spec import Catalog, Venue
 from tests.venues.frames import T0, check_sane, decode, fixtures, load, mutate, reasons
 
@@ -19,6 +20,10 @@ VENUE: Venue = Bitget()
 NAME = "bitget"
 HOUR = 3_600_000
 T8 = 1_763_712_000_000  # 08:00 UTC
+EXTRA_CONTEXTS = (
+    "long_short:account:ETHUSDT", "long_short:position:ETHUSDT", "long_short:x:ETHUSDT", "history:mark:ETHUSDT",
+    "history:index:BTCUSD", "history:funding:ETHUSDT", "history:oi:ETHUSDT", "history:",
+)  # fmt: skip
 
 
 def fresh(catalog: Catalog | None = None) -> BitgetDecoder:
@@ -340,8 +345,8 @@ def test_control_frames() -> None:
     assert decode(decoder, {"op": "subscribe", "args": []}) == []
 
 
-@pytest.mark.parametrize("name", ["ws_trade", "ws_v3_liquidation", "http_get_account_ratio"])
-def test_not_used(name: str) -> None:
+@pytest.mark.parametrize("name", ["http_get_account_ratio", "http_get_position_ratio", "http_get_candles"])
+def test_silent_without_their_context(name: str) -> None:
     assert decode(fresh(), load(NAME, name)) == []
 
 
@@ -424,6 +429,6 @@ def test_no_mutation_escapes(seed: int) -> None:
         text = json.dumps(document)
         if rng.random() < 0.05:
             text = text[: rng.randrange(len(text) + 1)]
-        context = rng.choice(("", "", "contracts:USDT-FUTURES", "contracts:COIN-FUTURES"))
+        context = rng.choice(("", "", "contracts:USDT-FUTURES", "contracts:COIN-FUTURES", *EXTRA_CONTEXTS))
         found: list[Decoded] = decoder.decode(text, rng.choice((0, T0)), context)
         check_sane(found, NAME)

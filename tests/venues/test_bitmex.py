@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.config import MarketSection
 from service.errors import BadPayload
+from service.market import Market
 from service.model import Confirm, Control, Decoded, Funding, Listing, Mark, OpenInterest, Skipped
 from service.venues import VENUES
 from service.venues.bitmex import Bitmex
@@ -51,8 +54,13 @@ def partial(fixture: str = "ws_partial_inverse", drop: tuple[str, ...] = (), **c
     return frame
 
 
-def confirm(*streams: str, instrument: str = "XBTUSD", symbol: str = "BTC") -> Decoded:
-    return Confirm(NAME, instrument, symbol, streams, None, T0)  # type: ignore[arg-type]
+def confirm(*streams: str, instrument: str = "XBTUSD", symbol: str = "BTC", ts: int | None = None) -> Decoded:
+    return Confirm(NAME, instrument, symbol, streams, ts, T0)  # type: ignore[arg-type]
+
+
+def at(second: float, **fields: object) -> dict[str, Any]:
+    """An update of XBTUSD stamped ``second`` after ten o'clock; the partial is of 0.5."""
+    return update(timestamp=f"2025-11-21T10:00:{second:06.3f}Z", **fields)
 
 
 XBTUSD = Listing(NAME, "XBTUSD", "BTC", True, 1.0, 1.0, 8.0, True, T0)
@@ -124,9 +132,13 @@ def test_update_before_the_partial_is_ignored() -> None:
 
 
 def test_update_brings_the_touched_stream_and_confirms_the_rest() -> None:
-    assert decode(started(), load(NAME, "ws_update_mark")) == [
-        Mark(NAME, "XBTUSD", "BTC", 80020.0, 80010.0, 1763719202500, T0),
-        confirm("funding", "oi"),
+    decoder = started()
+    assert decode(decoder, load(NAME, "ws_update_mark")) == [
+        Mark(NAME, "XBTUSD", "BTC", 80020.0, 80010.0, 1763719202500, T0),  # the rest was said within the same 5 s
+    ]
+    assert decode(decoder, at(5.0, markPrice=80030.0)) == [
+        Mark(NAME, "XBTUSD", "BTC", 80030.0, 80010.0, 1763719205000, T0),
+        confirm("funding", "oi", ts=1763719205000),
     ]
 
 
@@ -139,8 +151,93 @@ def test_open_interest_without_a_time_at_the_current_mark() -> None:
     ]
 
 
-def test_any_update_confirms_without_a_time() -> None:
-    assert decode(started(), load(NAME, "ws_update_last_price")) == [confirm("mark", "funding", "oi")]
+def test_any_update_confirms_with_its_time() -> None:
+    """The cause of a lost venue: a Confirm without a time is refused as long as the latest observation was."""
+    decoder = started()
+    assert decode(decoder, load(NAME, "ws_update_last_price")) == []
+    assert decode(decoder, at(6.163, lastPrice=1)) == [confirm("mark", "funding", "oi", ts=1763719205000)]
+    assert decode(decoder, update(lastPrice=1)) == [confirm("mark", "funding", "oi")]
+
+
+def test_a_price_stamped_on_the_grid_is_in_order_after_an_exactly_stamped_row() -> None:
+    """Were rows confirmed to the millisecond, the next price, stamped on its grid, would be refused as older."""
+    decoder = started()
+    market = Market(("BTC",), [VENUE.rules], MarketSection(min_venues=1))
+    for frame in (load(NAME, "ws_partial_inverse"), at(5.9, lastPrice=1), at(5.5, markPrice=80100.0)):
+        for item in decode(decoder, frame):
+            assert isinstance(item, Listing | Mark | Funding | OpenInterest | Confirm)
+            assert market.apply(item) is None
+    (sample,) = market.sample(T0, 1)
+    assert sample.price == 80100.0
+
+
+def test_a_late_row_neither_overwrites_nor_confirms() -> None:
+    """The cause of a stale price confirmed as fresh: rows were merged in the order in which they came."""
+    decoder = started()
+    assert len(decode(decoder, at(7.5, markPrice=80200.0, openInterest=322000000))) == 3
+    assert decode(decoder, at(7.0, markPrice=80100.0, openInterest=1)) == []
+    assert decode(decoder, at(7.0, lastPrice=1)) == []
+    assert decode(decoder, at(7.5, indicativeSettlePrice=80210.0)) == [
+        Mark(NAME, "XBTUSD", "BTC", 80200.0, 80210.0, 1763719207500, T0),  # equal is not late
+        confirm("funding", ts=1763719205000),
+    ]
+    assert decode(decoder, update(markPrice=80300.0))[0] == Mark(NAME, "XBTUSD", "BTC", 80300.0, 80210.0, None, T0)
+
+
+def test_a_late_row_is_taken_where_no_later_row_has_the_field() -> None:
+    """Left out whole it would lose the funding rate until the next one, hours later."""
+    decoder = started()
+    decode(decoder, at(7.5, markPrice=80200.0))
+    next_interval = {"fundingRate": 0.0003, "fundingTimestamp": "2025-11-21T20:00:00.000Z"}
+    assert decode(decoder, at(7.0, markPrice=80100.0, indicativeSettlePrice=80110.0, **next_interval)) == [
+        Mark(NAME, "XBTUSD", "BTC", 80200.0, 80110.0, 1763719207500, T0),
+        Funding(NAME, "XBTUSD", "BTC", 0.0003, 8.0, 0.0003, 1763755200000, False, 1763719207000, T0),
+    ]
+
+
+def test_late_terms_are_old_terms() -> None:
+    decoder = started()
+    assert decode(decoder, at(7.5, state="Open"))[0] == XBTUSD
+    assert decode(decoder, at(7.0, state="Closed")) == []
+
+
+def test_a_time_ahead_of_ours_orders_nothing() -> None:
+    """A venue's clock that was ahead and is right again: its rows are not late for as long as it was ahead."""
+    decoder = started()
+    (ahead,) = decode(decoder, at(8.001, markPrice=80100.0))  # 2,001 ms ahead of the receipt
+    assert ahead == Mark(NAME, "XBTUSD", "BTC", 80100.0, 80010.0, T0 + 2001, T0)
+    assert decode(decoder, at(6.0, markPrice=80050.0)) == [
+        Mark(NAME, "XBTUSD", "BTC", 80050.0, 80010.0, T0, T0),
+        confirm("funding", "oi", ts=1763719205000),
+    ]
+    assert len(decode(decoder, at(8.0, markPrice=80100.0))) == 2
+    assert decode(decoder, at(7.0, markPrice=80070.0)) == []
+
+
+ROW_FIELDS = {"markPrice": 80100.0, "indicativeSettlePrice": 80200.0, "fundingRate": 0.0001, "openInterest": 3e8}
+
+
+@given(st.lists(st.sets(st.sampled_from(sorted(ROW_FIELDS)), min_size=1), min_size=1, max_size=6), st.randoms())
+def test_whatever_order_rows_come_in_the_same_is_said_at_the_end(rows: list[set[str]], rng: random.Random) -> None:
+    frames = [
+        at(1.0 + number * 0.5, **{key: ROW_FIELDS[key] * (1 + number / 100) for key in sorted(keys)})
+        for number, keys in enumerate(rows)
+    ]
+    ends = []
+    for _ in range(2):
+        decoder = started()
+        said: dict[str, tuple[object, ...]] = {}
+        for frame in frames:
+            for item in decode(decoder, frame):
+                if isinstance(item, Mark):
+                    said["mark"] = (item.mark, item.index, item.venue_ts)
+                elif isinstance(item, Funding):
+                    said["funding"] = (item.rate, item.rate_8h, item.venue_ts)
+                elif isinstance(item, OpenInterest):
+                    said["oi"] = (item.contracts, item.venue_ts)
+        ends.append(said)
+        rng.shuffle(frames)
+    assert ends[0] == ends[1]
 
 
 def test_absent_in_a_partial_is_unknown_absent_in_an_update_unchanged() -> None:
@@ -241,8 +338,8 @@ def test_delete_delists() -> None:
     assert decode(decoder, update("DOTUSDT", markPrice=2.0)) == []
 
 
-@pytest.mark.parametrize("fixture", ["ws_partial_foreign", "ws_liquidation", "ws_trade"])
-def test_other_products_and_tables_are_silent(fixture: str) -> None:
+@pytest.mark.parametrize("fixture", ["ws_partial_foreign", "ws_trade_partial", "ws_liquidation_partial"])
+def test_other_products_and_what_was_before_us_are_silent(fixture: str) -> None:
     assert decode(fresh(NAME), load(NAME, fixture)) == []
 
 
@@ -385,14 +482,17 @@ def test_intact_fixtures_are_not_bad() -> None:
 @settings(max_examples=200)
 @given(st.integers(0, 2**32))
 def test_no_mutation_escapes(seed: int) -> None:
-    check_mutations(NAME, seed, 60)
+    check_mutations(NAME, seed, 60, ("history:funding:XBTUSD", "history:x:XBTUSD", "history:"))
 
 
 @given(st.randoms(use_true_random=False))
 def test_no_mutation_escapes_a_running_decoder(rng: Any) -> None:
     decoder = started("ws_partial_inverse", "ws_partial_linear", "ws_partial_quanto")
     for document in fixtures(NAME) * 2:
-        check_sane(decode(decoder, mutate(document, rng), context=rng.choice(("", "instruments"))), NAME)
+        check_sane(
+            decode(decoder, mutate(document, rng), context=rng.choice(("", "instruments", "history:funding:XBTUSD"))),
+            NAME,
+        )
 
 
 KEYS = ("markPrice", "indicativeSettlePrice", "fundingRate", "openInterest", "lastPrice")

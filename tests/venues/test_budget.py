@@ -152,3 +152,18 @@ def test_retry_after(header: str | None, seconds: float | None) -> None:
 )
 def test_http_reasons_are_bounded(status: int, reason: str) -> None:
     assert http_reason(status) == reason
+
+
+def test_history_is_granted_only_its_share_whoever_spent_the_rest() -> None:
+    budget = VenueBudget(replace(LIMITS, rest_weight=10.0, rest_period_s=60.0))
+    assert [budget.reserve_history(0.0) for _ in range(6)] == [0.0] * 6
+    assert budget.reserve_history(0.0) == 60.0
+    assert [budget.reserve_rest(1.0) for _ in range(4)] == [0.0] * 4  # live polls have the rest
+    assert budget.reserve_rest(1.0) == 59.0
+    live = VenueBudget(replace(LIMITS, rest_weight=10.0, rest_period_s=60.0))
+    for _ in range(5):
+        assert live.reserve_rest(0.0) == 0.0
+    assert live.reserve_history(0.0) == 0.0
+    assert live.reserve_history(0.0) == 60.0
+    live.penalise_rest(60.0, 30.0)
+    assert live.reserve_history(61.0) == 29.0

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from service.model import Control, Listing
+from service.model import Control, Listing, LongShort, Past
 from service.venues import VENUES
 from service.venues.decoding import decode_document
 from service.venues.spec import Catalog
@@ -60,6 +60,20 @@ def interest(
     return ("oi", instrument, symbol, coins, contracts, size, ts, derived)
 
 
+def liquidation(
+    instrument: str, symbol: str, side: str, coins: float, price: float | None, lower_bound: bool, ts: int | None
+) -> Row:
+    return ("liquidation", instrument, symbol, side, coins, price, lower_bound, ts)
+
+
+def flow(instrument: str, symbol: str, bought: float, sold: float, ts: int | None) -> Row:
+    return ("flow", instrument, symbol, bought, sold, ts)
+
+
+def ratio(instrument: str, symbol: str, kind: str, long_share: float, ts: int | None) -> Row:
+    return ("long_short", instrument, symbol, kind, long_share, ts)
+
+
 def read(venue: str, *names: str) -> list[dict[str, Any]]:
     """Decoded rows of one file, or of several read one after the other as frames a line."""
     if len(names) == 1:
@@ -84,11 +98,19 @@ def brief(row: dict[str, Any]) -> Row:
         return ("funding", *(row[key] for key in FUNDING_KEYS))
     if row.get("stream") == "oi":
         return ("oi", *(row[key] for key in INTEREST_KEYS))
+    if row.get("stream") in EXTRA_KEYS:
+        return (row["stream"], row["instrument"], row["symbol"], *(row[key] for key in EXTRA_KEYS[row["stream"]]))
     return ("skipped", row["skipped"], row["instrument"])
 
 
 FUNDING_KEYS = ("instrument", "symbol", "rate", "interval_h", "rate_8h", "next_ts", "settled", "venue_ts")
 INTEREST_KEYS = ("instrument", "symbol", "coins", "contracts", "contract_coins", "venue_ts", "derived")
+EXTRA_KEYS = {
+    "liquidation": ("liquidated_side", "coins", "price", "lower_bound", "venue_ts"),
+    "flow": ("taker_buy", "taker_sell", "venue_ts"),
+    "positions": ("long", "short", "venue_ts"),
+    "long_short": ("kind", "long_share", "venue_ts"),
+}
 
 
 def same(found: list[dict[str, Any]], expected: list[Row]) -> None:
@@ -227,10 +249,10 @@ EXPECTED: dict[str, dict[str, list[Row] | None]] = {  # None: has a test of its 
         "rest_taker_long_short_ratio_btcusdt_5m_2020.json": [],
         "rest_top_long_short_account_ratio_btcusdt_5m_2020.json": [],
         "rest_top_long_short_position_ratio_btcusdt_5m_2020.json": [],
-        "ws_agg_trade_2021.jsonl": [],
-        "ws_agg_trade_2026.json": [],
+        "ws_agg_trade_2021.jsonl": None,
+        "ws_agg_trade_2026.json": [flow("BTCUSDT", "BTC", 1046.765, 0.0, 1789469121938)],
         "ws_control_doc.jsonl": [],
-        "ws_force_order_2020.json": [],
+        "ws_force_order_2020.json": [liquidation("BTCUSDT", "BTC", "short", 0.014, 4706.04, True, 1584059031421)],
         "ws_mark_price_2019_2021.jsonl": [
             mark("BTCUSDT", "BTC", 8291.34697815, None, 1569888003001),
             funding("BTCUSDT", "BTC", 0.0001, None, 1569916800000, 1569888003001),
@@ -238,10 +260,16 @@ EXPECTED: dict[str, dict[str, list[Row] | None]] = {  # None: has a test of its 
             funding("BTCUSDT", "BTC", 0.0001564, None, 1597564800000, 1597536008000),
         ],
         "ws_mark_price_rollover_2026.jsonl": rollover(known=False),
-        "ws_trade_2020.jsonl": [],
+        "ws_trade_2020.jsonl": [  # between the two a fill of the insurance fund
+            flow("BTCUSDT", "BTC", 0.044, 0.0, 1574381164086),
+            flow("BTCUSDT", "BTC", 0.0, 0.467, 1596240000519),
+        ],
     },
     "bybit": {
-        "rest_account_ratio_doc.jsonl": [],
+        "rest_account_ratio_doc.jsonl": [
+            ratio("BTCUSDT", "BTC", "account", 0.49, 1696262400000),
+            ratio("BTCUSDT", "BTC", "account", 0.4927, 1696258800000),
+        ],
         "rest_funding_history_doc.jsonl": [funding("ETHPERP", "ETH", 0.0001, None, None, 1672041600000, settled=True)],
         "rest_instruments_info_doc.jsonl": [],
         "rest_open_interest_2026.json": [
@@ -256,10 +284,15 @@ EXPECTED: dict[str, dict[str, list[Row] | None]] = {  # None: has a test of its 
                 "BTCUSD", "BTC", 240113967 / 2 / 114898.43, 120056983.5, 1 / 114898.43, 1760352369814, derived=True
             ),
         ],
-        "ws_all_liquidation_2025.json": [],
+        "ws_all_liquidation_2025.json": [
+            liquidation("PIPPINUSDT", "PIPPIN", "short", 2846.0, 0.02456, False, 1740480207110)
+        ],
         "ws_control_doc.jsonl": [],
         "ws_liquidation_deprecated_2023.jsonl": [],
-        "ws_public_trade_2023.jsonl": [],
+        "ws_public_trade_2023.jsonl": [  # 5823 + 3 + 5593 dollars at one price
+            flow("BTCUSD", "BTC", 11419 / 28560.5, 0.0, 1680673823564),
+            flow("LTCUSDT", "LTC", 0.4, 0.0, 1680688979983),
+        ],
         "ws_subscribe_ack.json": [],
         "ws_tickers_btcusdt_2023.json": [
             mark("BTCUSDT", "BTC", 28552.81, 28562.25, 1680673821770),
@@ -312,8 +345,11 @@ EXPECTED: dict[str, dict[str, list[Row] | None]] = {  # None: has a test of its 
         "ws_open_interest_mark_index_fil_2021.jsonl": [mark("FIL-USDT-SWAP", "FIL", None, 35.583, 1640140200581)],
         "ws_perp_stream_btc_eth_2026.jsonl": okx_2026(),
         "ws_subscribe_and_acks_2022.jsonl": [],
-        "ws_trades_2021.json": [],
-        "ws_trades_2022.jsonl": [],
+        "ws_trades_2021.json": [("skipped", "unknown_contract_size", "BTC-USDT-SWAP")],
+        "ws_trades_2022.jsonl": [
+            ("skipped", "unknown_contract_size", "BTC-USDT-SWAP"),
+            ("skipped", "unknown_contract_size", "BTC-USD-SWAP"),
+        ],
     },
     "hyperliquid": {
         "rest_funding_history_2026.json": [
@@ -350,8 +386,8 @@ EXPECTED: dict[str, dict[str, list[Row] | None]] = {  # None: has a test of its 
             mark("ETH", "ETH", 3650.25, None, None),
         ],
         "ws_subscribe_request_ack.jsonl": [],
-        "ws_trades_btc_2024.jsonl": [],
-        "ws_trades_replay_testnet_2026.jsonl": [],
+        "ws_trades_btc_2024.jsonl": [flow("BTC", "BTC", 1.55182, 0.0, 1730160006192)],
+        "ws_trades_replay_testnet_2026.jsonl": [flow("BTC", "BTC", 0.00032, 0.0, 1785251457213)],
         "ws_user_fill_liquidation_2026.json": [],
     },
 }
@@ -392,6 +428,61 @@ def test_binance_absent_from_funding_info_is_8_hours() -> None:
     assert [row["interval_h"] for row in found if row["stream"] == "funding"] == [8.0] * 5
 
 
+def test_binance_trades() -> None:
+    """60 trades of four instruments; the sums of their quantities by hand."""
+    found = read("binance_usdm", "ws_agg_trade_2021.jsonl")
+    assert len(found) == 60
+    same(found[:2], [
+        flow("CTKUSDT", "CTK", 10.0, 0.0, 1626992741421),
+        flow("AKROUSDT", "AKRO", 0.0, 312.0, 1626992742134),
+    ])  # fmt: skip
+    sums = {
+        name: tuple(sum(row[key] for row in found if row["instrument"] == name) for key in ("taker_buy", "taker_sell"))
+        for name in ("CTKUSDT", "AKROUSDT", "SUSHIUSDT", "KEEPUSDT")
+    }
+    assert sums == {
+        "CTKUSDT": (6955.0, 212.0),
+        "AKROUSDT": (33121.0, 46869.0),
+        "SUSHIUSDT": (1351.0, 368.0),
+        "KEEPUSDT": (344.0, 0.0),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "shares", "first_ts"),
+    [
+        ("rest_global_long_short_account_ratio_btcusdt_5m_2020", "account", [0.5799, 0.5801, 0.581], 1602989400000),
+        ("rest_top_long_short_account_ratio_btcusdt_5m_2020", "top_account", [0.5169, 0.5163], 1602989100000),
+        ("rest_top_long_short_position_ratio_btcusdt_5m_2020", "top_position", [0.531] * 3, 1602988800000),
+    ],
+)
+def test_binance_ratios_are_told_by_their_request(name: str, kind: str, shares: list[float], first_ts: int) -> None:
+    body = (CAPTURES / "binance_usdm" / f"{name}.json").read_bytes()
+    found = VENUES["binance_usdm"].decoder(Catalog()).decode(body, 0, f"long_short:{kind}")
+    assert all(isinstance(item, LongShort) for item in found)
+    assert [(item.kind, item.long_share, item.venue_ts) for item in found if isinstance(item, LongShort)] == [
+        (kind, share, first_ts + count * 300_000) for count, share in enumerate(shares)
+    ]
+
+
+def past(venue: str, name: str, context: str, recv_ts: int = 1_800_000_000_000) -> list[tuple[str, int, float]]:
+    found = VENUES[venue].decoder(Catalog()).decode((CAPTURES / venue / name).read_bytes(), recv_ts, context)
+    assert all(isinstance(item, Past) for item in found)
+    return [(item.stream, item.ts, item.value) for item in found if isinstance(item, Past)]
+
+
+def test_recorded_histories_as_the_past() -> None:
+    """Open interest counts from the end of the five minutes it is stamped with; Bybit's newest row was not over."""
+    name = "rest_open_interest_hist_btcusdt_5m_2020.json"
+    assert past("binance_usdm", name, "history:oi:BTCUSDT") == [("oi", 1602989700000, 36316.877)]
+    name = "rest_open_interest_2026.json"
+    points = [("oi", 1789458300000, 26326.209), ("oi", 1789458600000, 26336.672), ("oi", 1789458900000, 26332.321)]
+    assert past("bybit", name, "history:oi:BTCUSDT") == points[::-1]
+    assert past("bybit", name, "history:oi:BTCUSDT", 1789458642339) == points[1::-1]
+    rates = past("binance_usdm", "rest_funding_rate_btcusdt_2020.json", "history:funding:BTCUSDT")
+    assert (len(rates), rates[0]) == (100, ("funding", 1600128000000, -0.0002227))
+
+
 def test_binance_exchange_info() -> None:
     catalog = catalog_of("binance_usdm", "rest_exchange_info_recent.json", "exchangeInfo")
     assert len(catalog.listings) == 25
@@ -420,6 +511,29 @@ def test_okx_sizes_from_metadata_agree_with_the_venues_coins() -> None:
     inverse = read("okx", "rest_instruments_swap_2022.json", "rest_open_interest_inverse_swap_2022.json")
     assert [row["coins"] for row in inverse] == [13840.048827662697, 123562.12051635288]
     assert 4092973 * 100 / inverse[0]["coins"] == pytest.approx(29573, abs=1)
+
+
+def test_okx_trades_in_coins() -> None:
+    """0.01 BTC a contract; 100 USD at the trade's price for the inverse one."""
+    names = ("rest_instruments_swap_2022.json", "ws_trades_2021.json", "ws_trades_2022.jsonl")
+    same(
+        read("okx", *names),
+        [
+            flow("BTC-USDT-SWAP", "BTC", 0.05, 0.0, 1640131236050),
+            flow("BTC-USDT-SWAP", "BTC", 0.07, 0.0, 1646312440645),
+            flow("BTC-USD-SWAP", "BTC", 0.0, 100 / 43574.9, 1646312664791),
+        ],
+    )
+
+
+@pytest.mark.parametrize("acknowledged", [False, True])
+def test_hyperliquid_replay_is_history_to_who_has_just_subscribed(acknowledged: bool) -> None:
+    decoder = VENUES["hyperliquid"].decoder(Catalog())
+    if acknowledged:
+        asked = '{"method":"subscribe","subscription":{"type":"trades","coin":"BTC"}}'
+        decoder.decode(f'{{"channel":"subscriptionResponse","data":{asked}}}', 1785251457300)
+    replay = (CAPTURES / "hyperliquid" / "ws_trades_replay_testnet_2026.jsonl").read_bytes()
+    assert len(decoder.decode(replay, 1785251457400)) == (0 if acknowledged else 1)
 
 
 @pytest.mark.parametrize(

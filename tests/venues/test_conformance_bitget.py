@@ -11,7 +11,18 @@ from service.venues import VENUES
 from service.venues.bitget import Bitget
 from service.venues.spec import Catalog
 from tests.venues import test_conformance as common
-from tests.venues.test_conformance import CAPTURES, Row, catalog_of, funding, interest, mark, read, same
+from tests.venues.test_conformance import (
+    CAPTURES,
+    Row,
+    catalog_of,
+    flow,
+    funding,
+    interest,
+    liquidation,
+    mark,
+    read,
+    same,
+)
 
 NAME = "bitget"
 VENUE = Bitget()
@@ -65,9 +76,12 @@ EXPECTED: dict[str, list[Row]] = {
     "ws_acks_2024.jsonl": [],
     "ws_error_30016_2026.json": [],
     "ws_ticker_btcusdt_2026.json": ticker_2026(None),
-    "ws_trade_doc.jsonl": [],
-    "ws_trade_dogeusd_2024.json": [],
-    "ws_v3_liquidation_2026.json": [],
+    "ws_trade_doc.jsonl": [],  # a request, its ack, the snapshot: nothing new
+    "ws_trade_dogeusd_2024.json": [flow("DOGEUSD", "DOGE", 447.0, 0.0, 1730332859962)],
+    "ws_v3_liquidation_2026.json": [  # 13.70319 dollars at 0.1649 are 83.1 coins; the price is of the position's end
+        liquidation("APEUSDT", "APE", "long", 83.1, 0.1649, True, 1777358886549),
+        liquidation("IPUSDT", "IP", "long", 143.330431857868 / 0.500280739469, 0.500280739469, True, 1777358876983),
+    ],
     "ws_v3_ticker_btcusdt_2026.json": ticker_v3_2026(None),
 }
 

@@ -10,7 +10,19 @@ from service.model import Control, Listing
 from service.venues import VENUES
 from service.venues.deribit import Deribit
 from service.venues.spec import Catalog
-from tests.venues.test_conformance import CAPTURES, Row, catalog_of, funding, interest, mark, pytestmark, read, same
+from tests.venues.test_conformance import (
+    CAPTURES,
+    Row,
+    catalog_of,
+    flow,
+    funding,
+    interest,
+    liquidation,
+    mark,
+    pytestmark,
+    read,
+    same,
+)
 
 __all__ = ["pytestmark"]
 NAME = "deribit"
@@ -56,8 +68,11 @@ EXPECTED: dict[str, list[Row]] = {
     "ws_ticker_nonperp_2020_2024.jsonl": [],
     "ws_ticker_perpetual_100ms_2025.json": btc(92281.78, 92263.55, 0.0, 1132329370.0, 1765541474086),
     "ws_ticker_perpetual_raw_2019.jsonl": btc(10094.1, 10091.15, 0.0, 66128281.0, 1564617604229),
-    "ws_trades_liquidation_taker_2020.jsonl": [],
-    "ws_trades_perpetual_raw_2019.jsonl": [],
+    "ws_trades_liquidation_taker_2020.jsonl": [  # the taker was liquidated and sold: a long of 1,120 USD
+        liquidation(*BTC, "long", 1120 / 4469.5, 4469.5, True, 1584058044032),
+        flow(*BTC, 0.0, 1120 / 4469.5, 1584058044032),
+    ],
+    "ws_trades_perpetual_raw_2019.jsonl": [flow(*BTC, 0.0, 2000 / 9598.5 + 50 / 9598.5, 1567296022565)],
 }
 
 

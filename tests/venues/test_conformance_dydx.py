@@ -10,7 +10,18 @@ from service.model import Control
 from service.venues import VENUES
 from service.venues.dydx import Dydx
 from service.venues.spec import Catalog
-from tests.venues.test_conformance import CAPTURES, Row, catalog_of, funding, interest, mark, pytestmark, read, same
+from tests.venues.test_conformance import (
+    CAPTURES,
+    Row,
+    catalog_of,
+    flow,
+    funding,
+    interest,
+    mark,
+    pytestmark,
+    read,
+    same,
+)
 
 __all__ = ["pytestmark"]
 NAME = "dydx"
@@ -89,8 +100,11 @@ EXPECTED: dict[str, list[Row]] = {
     ],
     "ws_markets_trading_update_2024.jsonl": [coins("ETH", 15398.406)],
     "ws_markets_update_nautilus.json": [price("BTC", 43300.0, 1704067260000), price("ETH", 2255.0, 1704067260000)],
-    "ws_trades_2024.jsonl": [],
-    "ws_trades_channel_and_batch_abacus.jsonl": [],
+    "ws_trades_2024.jsonl": [flow("AVAX-USD", "AVAX", 79.2, 0.0, 1724371198855)],
+    "ws_trades_channel_and_batch_abacus.jsonl": [
+        flow("ETH-USD", "ETH", 1.593707, 0.0, 1670812094859),
+        flow("ETH-USD", "ETH", 9.574413, 17.936814, 1671082953507),  # 139 trades of one message
+    ],
     "ws_trades_subscribed_nautilus.json": [],
 }
 

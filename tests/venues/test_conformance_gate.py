@@ -6,11 +6,25 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.model import Control, Listing
+from service.model import Control, Listing, LongShort
 from service.venues import VENUES
 from service.venues.gate import Gate
 from service.venues.spec import Catalog
-from tests.venues.test_conformance import CAPTURES, Row, catalog_of, funding, interest, mark, pytestmark, read, same
+from tests.venues.test_conformance import (
+    CAPTURES,
+    Row,
+    catalog_of,
+    flow,
+    funding,
+    interest,
+    liquidation,
+    mark,
+    past,
+    pytestmark,
+    ratio,
+    read,
+    same,
+)
 
 __all__ = ["pytestmark"]
 NAME = "gate"
@@ -41,10 +55,14 @@ EXPECTED: dict[str, list[Row]] = {
     "rest_contracts_2023_subset.json": [],
     "rest_liq_orders_doc.json": [],
     "ws_acks_2020.jsonl": [],
-    "ws_contract_stats_doc.jsonl": [],
+    "ws_contract_stats_doc.jsonl": [  # accounts 1.97, top accounts 1.196 and top sizes 0.834 long for one short
+        ratio("ETH_USDT", "ETH", "account", 1.9713114754098362 / 2.9713114754098362, 1742812860000),
+        ratio("ETH_USDT", "ETH", "top_account", 1.196078431372549 / 2.196078431372549, 1742812860000),
+        ratio("ETH_USDT", "ETH", "top_position", 0.8342584430144387 / 1.8342584430144387, 1742812860000),
+    ],
     "ws_pong_2026_09.json": [],
-    "ws_public_liquidates_2026_08.jsonl": [],
-    "ws_public_liquidates_doc_2026_08.jsonl": [],
+    "ws_public_liquidates_2026_08.jsonl": [unsized("HEI_USDT")] * 2,
+    "ws_public_liquidates_doc_2026_08.jsonl": [unsized("BTC_USDT")] * 4,
     "ws_subscribe_ack_2026_10.json": [],
     "ws_subscribe_error_2026_09.jsonl": [],
     "ws_subscribe_requests_acks_2023.jsonl": [],
@@ -65,8 +83,8 @@ EXPECTED: dict[str, list[Row]] = {
         funding(*ETC, 0.0001, None, None, 1647501206000),
         unsized("ETC_USD"),
     ],
-    "ws_trade_btc_usdt_2026_10.json": [],
-    "ws_trades_2020_2021.jsonl": [],
+    "ws_trade_btc_usdt_2026_10.json": [unsized("BTC_USDT")],
+    "ws_trades_2020_2021.jsonl": [unsized("COMP_USDT"), unsized("ETH_USDT"), unsized("BTC_USDT")],
 }
 
 
@@ -113,6 +131,45 @@ def test_coins_with_metadata() -> None:
     ])  # fmt: skip
 
 
+def test_trades_and_liquidations_with_metadata() -> None:
+    """Contracts of 0.0001 BTC and 0.01 ETH; the sign is the taker's, and the forced order's."""
+    contracts = "rest_contracts_2023_subset.json"
+    found = read(NAME, contracts, "ws_trade_btc_usdt_2026_10.json")
+    same(found, [flow(*BTC, 0.0005, 0.0, 1791009974834)])
+    found = read(NAME, contracts, "ws_trades_2020_2021.jsonl")
+    same(found, [
+        unsized("COMP_USDT"),
+        flow("ETH_USDT", "ETH", 0.0, 0.22, 1593561623000),
+        flow(*BTC, 0.3, 0.0, 1614556850860),
+    ])  # fmt: skip
+    found = read(NAME, contracts, "ws_public_liquidates_doc_2026_08.jsonl")
+    same(found, [
+        liquidation(*BTC, "long", 0.01245, 215.1, True, 1541486601123),
+        liquidation(*BTC, "long", 0.00105, 215.2, True, 1541486601456),
+        liquidation(*BTC, "long", 0.0124, 215.1, True, 1541486601123),
+        liquidation(*BTC, "long", 0.001, 215.2, True, 1541486601456),
+    ])  # fmt: skip
+
+
+def test_recorded_statistics_as_the_past() -> None:
+    """Stamped 09:35 and 09:40 on 4 June 2022; each counts from five minutes later."""
+    name = "rest_contract_stats_btc_usdt_2022.json"
+    points = [("oi", 1654335600000, 749773515.0), ("oi", 1654335900000, 749723563.0)]
+    assert past(NAME, name, "history:oi:BTC_USDT") == points
+    assert past(NAME, name, "history:oi:BTC_USDT", 1654335899999) == points[:1]
+
+
+def test_recorded_statistics_as_ratios() -> None:
+    """1.786 accounts, 1.174 top accounts and 0.907 of top sizes long for one short, in the newer row."""
+    body = (CAPTURES / NAME / "rest_contract_stats_btc_usdt_2022.json").read_bytes()
+    found = VENUES[NAME].decoder(Catalog()).decode(body, 0, "contract_stats:BTC_USDT")
+    assert [(item.kind, round(item.long_share, 4)) for item in found if isinstance(item, LongShort)] == [
+        ("account", 0.6411),
+        ("top_account", 0.54),
+        ("top_position", 0.4757),
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "kinds"),
     [
@@ -129,4 +186,4 @@ def test_control_frames(name: str, kinds: list[str]) -> None:
     frames = (CAPTURES / NAME / name).read_text().splitlines()
     found = [item for frame in frames if frame.strip() for item in decoder.decode(frame, 0)]
     assert [item.kind for item in found if isinstance(item, Control)] == kinds
-    assert len(found) == len(kinds)
+    assert all(isinstance(item, Control | LongShort) for item in found)

@@ -10,7 +10,20 @@ from service.model import Control, Funding
 from service.venues import VENUES
 from service.venues.kraken_futures import KrakenFutures
 from service.venues.spec import Catalog
-from tests.venues.test_conformance import CAPTURES, Row, catalog_of, funding, interest, mark, pytestmark, read, same
+from tests.venues.test_conformance import (
+    CAPTURES,
+    Row,
+    catalog_of,
+    flow,
+    funding,
+    interest,
+    liquidation,
+    mark,
+    past,
+    pytestmark,
+    read,
+    same,
+)
 
 __all__ = ["pytestmark"]
 NAME = "kraken_futures"
@@ -89,10 +102,13 @@ EXPECTED: dict[str, list[Row]] = {
         funding(*PI_XBT, -0.000001687995833333, 1.0, 1681495200000, 1681492461791),
         inverse(*PI_XBT, 30590973.0, 30253.61960357119, 1681492461791),
     ],
-    "ws_trade_doc.json": [],
-    "ws_trade_fill_2019.jsonl": [],
-    "ws_trade_liquidation_sell_2020.jsonl": [],
-    "ws_trade_pi_xbtusd_2022.jsonl": [],
+    "ws_trade_doc.json": [flow(*PI_XBT, 0.0, 15000 / 34969.5, 1612266317519)],
+    "ws_trade_fill_2019.jsonl": [],  # dated futures
+    "ws_trade_liquidation_sell_2020.jsonl": [  # a long of 12,000 dollars at 0.1736: 69,124.42 XRP
+        liquidation("PI_XRPUSD", "XRP", "long", 12000 / 0.1736, 0.1736, False, 1593561965283),
+        flow("PI_XRPUSD", "XRP", 0.0, 12000 / 0.1736, 1593561965283),
+    ],
+    "ws_trade_pi_xbtusd_2022.jsonl": [flow(*PI_XBT, 0.0, 386 / 39054.5, 1646472684700)],
     "ws_trade_snapshot_doc.json": [],
     "ws_trade_snapshot_pf_xbtusd_2026.jsonl": [],
     "ws_trade_snapshot_pi_xbtusd_2022.jsonl": [],
@@ -144,6 +160,23 @@ def test_funding_history(file: str, product: str, expected: list[tuple[int, floa
     found = VENUES[NAME].decoder(Catalog()).decode(body, 0, f"historicalfundingrates:{product}")
     for item, (at, rate) in zip(found, expected, strict=True):
         assert item == Funding(NAME, product, "BTC", rate, 1.0, rate * 8, None, True, at, 0)
+
+
+def test_recorded_rates_as_the_past() -> None:
+    name = "rest_historical_funding_pf_xbtusd_2025.json"
+    received = 1758710000000
+    assert past(NAME, name, "history:funding:PF_XBTUSD", received) == [
+        ("funding", 1758700800000, 1.1795815277778e-05),
+        ("funding", 1758704400000, 1.3625181944444e-05),
+        ("funding", 1758708000000, 1.49229e-05),
+    ]
+    assert past(NAME, name, "history:funding:PF_XBTUSD") == []  # read years later, it is out of date
+
+
+def test_a_trade_after_the_replay_that_held_it() -> None:
+    """222736 is the newest of the replay of 2022, and 222737 comes next."""
+    found = read(NAME, "ws_trade_snapshot_pi_xbtusd_2022.jsonl", "ws_trade_pi_xbtusd_2022.jsonl")
+    same(found, EXPECTED["ws_trade_pi_xbtusd_2022.jsonl"])
 
 
 def test_instruments() -> None:

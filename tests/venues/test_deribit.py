@@ -121,8 +121,8 @@ def test_name_of_data_must_be_that_of_the_channel() -> None:
     assert reasons(decode(fresh(NAME), ticker(instrument_name="BTC-PERPETUAL"))) == ["bad_name"]
 
 
-@pytest.mark.parametrize("fixture", ["ws_ticker_future", "ws_ticker_option", "ws_trades"])
-def test_other_products_and_channels_are_silent(fixture: str) -> None:
+@pytest.mark.parametrize("fixture", ["ws_ticker_future", "ws_ticker_option"])
+def test_other_products_are_silent(fixture: str) -> None:
     assert decode(fresh(NAME), load(NAME, fixture)) == []
 
 

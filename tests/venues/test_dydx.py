@@ -211,7 +211,7 @@ def test_control_frames() -> None:
         Control("ack", "v4_trades:ETH-USD", "subscribed")
     ]
     assert decode(decoder, load(NAME, "http_error")) == [Control("refused", None, "Too many requests")]
-    for silent in ("ws_trades", "ws_v3_markets", "http_get_height"):
+    for silent in ("ws_block_height", "ws_v3_markets", "http_get_height"):
         assert decode(decoder, load(NAME, silent)) == []
     (plan,) = VENUE.connections(VENUE.endpoints, [listing("ETH-USD", "ETH")])
     assert decode(decoder, plan.frames[0]) == []

@@ -212,7 +212,6 @@ def test_control_frames() -> None:
     greeting = "Websocket connection established."
     assert decode(decoder, greeting) == decode(decoder, greeting.encode()) == [Control("info", None, greeting)]
     assert decode(decoder, {"method": "ping"}) == []
-    assert decode(decoder, load(NAME, "ws_trades")) == []
     assert decode(decoder, [None, {"name": "xyz", "deployer": "0x"}]) == []
 
 

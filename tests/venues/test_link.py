@@ -24,7 +24,8 @@ from websockets.http11 import Response
 from service.config import NetworkSection
 from service.venues.budget import VenueBudget, Window
 from service.venues.health import VenueHealth
-from service.venues.link import Link, closed_reason, open_reason
+from service.venues.link import Link
+from service.venues.reasons import closed_reason, open_reason
 from service.venues.session import REASONS
 from service.venues.spec import ConnectionPlan, KeepAlive
 from tests.fakes.venue_server import LIMITS, LoopClock, Peer, Script, Sink, ToyServer, ToyVenue
@@ -33,6 +34,7 @@ pytestmark = pytest.mark.looptime(idle_step=0.05, idle_timeout=10)
 
 MARKS = ("mark BTC 50000.5", "mark ETH 3000.5")
 NETWORK = NetworkSection()
+CAP_S = NETWORK.backoff_cap_s
 
 
 def now() -> float:
@@ -193,7 +195,7 @@ async def test_backoff_grows_while_unhealthy_and_starts_anew_after_a_healthy_whi
         await until(lambda: len(server.attempts) >= 10, 600)
         gaps = [b - a for a, b in zip(server.attempts, server.attempts[1:], strict=False)]
         for number, gap in enumerate(gaps[:8]):
-            ceiling = min(60.0, 2.0**number)
+            ceiling = min(CAP_S, 2.0**number)
             assert ceiling / 4 <= gap <= ceiling + 0.5
         assert gaps[8] <= 91 + 1.5
         assert list(run.health.reconnects) == ["closed"]
@@ -431,7 +433,8 @@ async def test_a_delisted_instrument_costs_one_renewal_then_rare_ones() -> None:
         assert run.shown.given_up == ("ETH:mark",)
         gaps = [b - a for a, b in zip(server.attempts[1:], server.attempts[2:], strict=False)]
         assert server.attempts[1] == pytest.approx(31, abs=2)
-        assert min(gaps) >= 60
+        assert min(gaps) >= CAP_S  # tried again at the cadence of the backoff cap, then ever more rarely
+        assert gaps[:7] == pytest.approx([CAP_S] * 5 + [2 * CAP_S, 4 * CAP_S], abs=2)
         assert run.sink.gap_s("mark BTC", 1, 600) <= 1.5
         assert run.health.up
 
@@ -476,6 +479,59 @@ async def test_planned_renewal_before_the_lifetime_has_no_gap() -> None:
         assert len(server.peers) == 11
         assert set(run.reasons()) == {"lifetime"}
         assert run.sink.gap_s("mark BTC", 1, 14_400) <= 5.5
+
+
+async def test_a_new_plan_is_served_before_the_old_socket_goes() -> None:
+    async def script(peer: Peer) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(peer.listen())
+            await asyncio.sleep(1)
+            subscribed = [text.split()[1] for _, text in peer.received]
+            group.create_task(peer.flow(*(f"mark {name} 1.5" for name in subscribed)))
+
+    async with linked(script) as (server, run):
+        await asyncio.sleep(20)
+        changed_s = now()
+        wanted = plan(server.url, frames=("sub ETH", "sub SOL"), expects=(("ETH", "mark"), ("SOL", "mark")))
+        run.link.replan(wanted)
+        await until(lambda: server.open == 2, 3)
+        await until(lambda: server.open == 1, 5)
+        assert run.link.serves
+        assert [text for _, text in server.peers[1].received] == ["sub ETH", "sub SOL"]
+        await asyncio.sleep(10)
+        assert run.sink.gap_s("mark ETH", changed_s - 5, now()) <= 1.3
+        assert run.shown.streams_expected == run.shown.streams_live == 2
+        assert run.health.reconnects == {}
+        run.link.replan(wanted)  # the same again changes nothing
+        await asyncio.sleep(10)
+        assert len(server.attempts) == 2
+
+
+async def test_a_plan_that_fails_leaves_the_old_socket_serving() -> None:
+    async def script(peer: Peer) -> None:
+        if peer.number == 1:
+            await peer.flow(*MARKS)
+        await peer.listen()
+
+    async with linked(script) as (server, run):
+        await asyncio.sleep(10)
+        run.link.replan(plan(server.url, frames=("sub ETH",), expects=(("ETH", "mark"),)))
+        await asyncio.sleep(120)
+        assert run.sink.gap_s("mark ETH", 5, now()) <= 1.3
+        assert not run.link.serves
+        assert 2 <= len(server.attempts) <= 8  # with patience
+
+
+async def test_a_plan_replaced_before_its_socket_opened_is_never_tried() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.flow(*MARKS)
+
+    async with linked(script) as (server, run):
+        run.link.replan(plan(server.url + "?two"))
+        run.link.replan(plan(server.url + "?three"))
+        await asyncio.sleep(10)
+        assert server.peers[-1].connection.request.path == "/?three"  # type: ignore[union-attr]
+        assert server.open == 1
 
 
 async def test_the_venue_cuts_before_the_successor_is_there() -> None:

@@ -187,7 +187,6 @@ def test_control_frames() -> None:
     assert isinstance(info, Control)
     assert info.kind == "info"
     assert decode(decoder, {"op": "subscribe", "args": []}) == []
-    assert decode(decoder, load(NAME, "ws_trades")) == []
     assert decode(decoder, {"code": "50011", "msg": "Too Many Requests", "data": []}) == [
         Control("refused", None, "50011 Too Many Requests")
     ]

@@ -161,23 +161,99 @@ async def test_metadata_is_fetched_once_in_order() -> None:
             Request("GET", f"{site.url}/a", context="a"),
             Request("POST", f"{site.url}/b", body='{"type":"meta"}', context="b"),
         ]
-        assert await run.poller.fetch_metadata(requests) is True
+        assert await run.poller.fetch_metadata(requests) == []
     assert run.sink.contexts == ["a", "b"]
     assert site.bodies == ["", '{"type":"meta"}']
     assert len(run.sink.of("frame")[1][2]) == 5 << 20  # lists may be larger than a poll's answer
 
 
-async def test_metadata_stops_at_the_first_failure() -> None:
+async def test_one_failing_list_does_not_keep_the_others_back() -> None:
+    """Cause: a venue with two lists waited for both, although one of them would have been enough to begin."""
+
     async def meta(request: web.Request, number: int) -> web.StreamResponse:
-        return web.Response(status=503)
+        return web.Response(status=503) if request.path == "/a" else web.Response(text="info")
 
     site, run = Site(meta), Run()
     async with site.running():
-        assert await run.poller.fetch_metadata([Request("GET", site.url), Request("GET", site.url)]) is False
-    assert len(site.requests) == 1
-    assert run.sink.seen == []
+        first, second = Request("GET", f"{site.url}/a"), Request("GET", f"{site.url}/b", context="b")
+        assert await run.poller.fetch_metadata([first, second]) == [first]
+    assert run.sink.contexts == ["b"]
     assert run.health.rest.failures == {"http_503": 1}
-    assert await run.poller.fetch_metadata([]) is True
+    assert await run.poller.fetch_metadata([]) == []
+
+
+async def test_lists_are_not_asked_for_while_the_venue_says_wait() -> None:
+    async def meta(request: web.Request, number: int) -> web.StreamResponse:
+        return web.Response(status=429, headers={"Retry-After": "100"})
+
+    site, run = Site(meta), Run()
+    async with site.running():
+        requests = [Request("GET", f"{site.url}/{name}") for name in "ab"]
+        assert await run.poller.fetch_metadata(requests) == requests
+        assert now() < 5
+    assert len(site.requests) == 1
+
+
+# -- re-planning and history -----------------------------------------------------------------------------------
+
+
+async def test_replanned_polls_leave_the_others_in_phase_and_delay_none() -> None:
+    site, run = Site(answer), Run()
+    async with site.running(), run.polling(site.polls(names=("BTC", "ETH"))):
+        await asyncio.sleep(35)
+        kept = site.polls(names=("BTC",))
+        changed = site.polls(12.0, names=("ETH", "SOL"))
+        run.poller.replan([*kept, *changed])
+        await asyncio.sleep(60)
+        run.poller.replan(kept)
+        await asyncio.sleep(1)
+        ended = now()
+        await asyncio.sleep(30)
+    assert all(b - a == pytest.approx(10, abs=0.3) for a, b in itertools.pairwise(site.times("BTC")))
+    assert all(b - a <= 12.3 for a, b in itertools.pairwise(site.times("ETH")))  # not later than planned before
+    assert len(site.times("SOL")) == 5
+    assert max(site.times("ETH") + site.times("SOL")) <= ended
+    assert max(site.times("BTC")) > ended + 20
+
+
+async def test_history_leaves_live_polls_their_share_of_the_budget() -> None:
+    limits = replace(LIMITS, rest_weight=10.0, rest_period_s=10.0)
+    site, run = Site(answer), Run(limits=limits)
+    sink = Sink()
+    async with site.running(), run.poller.session() as session:
+
+        async def fetch() -> None:
+            while True:
+                request = Request("GET", f"{site.url}/past?name=PAST", context="history:oi:BTC")
+                assert await run.poller.fetch_past(session, request, sink) is None
+
+        past = asyncio.create_task(fetch())
+        async with run.polling(site.polls(5.0, names=("BTC",))):
+            await asyncio.sleep(60)
+        past.cancel()
+        await asyncio.wait([past])
+    assert all(b - a == pytest.approx(5, abs=0.5) for a, b in itertools.pairwise(site.times("BTC")))
+    for at in site.times("PAST"):
+        assert sum(at <= other < at + 9.9 for other in site.times("PAST")) <= 6
+    assert 25 <= len(site.times("PAST")) <= 36
+    assert sink.contexts[0] == "history:oi:BTC"
+    assert not [context for context in run.sink.contexts if context.startswith("history")]
+
+
+async def test_a_failing_history_never_holds_up_the_live_polls() -> None:
+    """Cause: the patience with a venue's failing requests was one for all of them."""
+
+    async def partly(request: web.Request, number: int) -> web.StreamResponse:
+        return web.Response(status=500) if request.path == "/past" else await answer(request, number)
+
+    site, run = Site(partly), Run()
+    async with site.running(), run.poller.session() as session, run.polling(site.polls(2.0, names=("BTC",))):
+        for _ in range(30):
+            assert await run.poller.fetch_past(session, Request("GET", f"{site.url}/past"), Sink()) == "http_500"
+            await asyncio.sleep(1)
+    assert all(b - a == pytest.approx(2, abs=0.3) for a, b in itertools.pairwise(site.times("BTC")))
+    assert run.health.rest.failures == {"http_500": 30}
+    assert run.health.rest.ok is True
 
 
 async def _bomb(request: web.Request, number: int) -> web.StreamResponse:
@@ -276,15 +352,15 @@ async def test_connection_trouble_and_reset(monkeypatch: pytest.MonkeyPatch) -> 
 
     site, run = Site(cut), Run()
     async with site.running():
-        assert await run.poller.fetch_metadata([Request("GET", site.url)]) is False
-    assert await run.poller.fetch_metadata([Request("GET", site.url)]) is False  # the server is gone
-    assert await run.poller.fetch_metadata([Request("GET", "http://")]) is False
+        assert len(await run.poller.fetch_metadata([Request("GET", site.url)])) == 1
+    assert len(await run.poller.fetch_metadata([Request("GET", site.url)])) == 1  # the server is gone
+    assert len(await run.poller.fetch_metadata([Request("GET", "http://")])) == 1
 
     async def unknown(*_: Any, **__: Any) -> Any:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", unknown)
-    assert await run.poller.fetch_metadata([Request("GET", "http://venue.invalid/")]) is False
+    assert len(await run.poller.fetch_metadata([Request("GET", "http://venue.invalid/")])) == 1
     assert run.health.rest.failures == {"reset": 1, "refused_connection": 1, "bad_address": 1, "dns": 1}
 
 

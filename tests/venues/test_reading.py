@@ -7,8 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import BadPayload
-from service.model import Bad, Decoded
-from service.venues.reading import HOUR_MS, document, echo, guarded, items, label, mapping, need, spacings_h
+from service.model import Bad, Decoded, Listing
+from service.venues.numbers import price
+from service.venues.reading import (
+    HOUR_MS,
+    contract_coins,
+    document,
+    echo,
+    guarded,
+    items,
+    label,
+    mapping,
+    need,
+    said,
+    spacings_h,
+)
 
 START = 1_700_000_000_000
 
@@ -45,6 +58,28 @@ def test_echo_is_bounded_text() -> None:
     assert echo("a" * 500) == "a" * 200
     assert echo(7) == "7"
     assert echo(None) == echo({}) == echo([1]) == ""
+
+
+def test_absent_or_empty_is_unsaid_never_zero() -> None:
+    assert said({}, "a", price) is None
+    assert said({"a": ""}, "a", price) is None
+    assert said({"a": "2.5"}, "a", price) == 2.5
+    with pytest.raises(BadPayload):
+        said({"a": None}, "a", price)
+
+
+@pytest.mark.parametrize(
+    ("inverse", "size", "multiplier", "coins"),
+    [
+        (False, 0.01, 1.0, 0.01),  # linear: whatever the price
+        (False, None, 1.0, None),
+        (True, 10.0, 1.0, 0.004),  # 10 dollars at 2,500
+        (True, 10.0, 0.001, 0.000004),  # priced per token, counted in thousands
+        (True, None, 1.0, None),
+    ],
+)
+def test_coins_per_contract(inverse: bool, size: float | None, multiplier: float, coins: float | None) -> None:
+    assert contract_coins(Listing("v", "X", "X", inverse, size, multiplier, None, True, 0), 2500.0) == coins
 
 
 def test_guarded_turns_a_refusal_into_one_bad_item() -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from service.errors import OurBug
+from service.model import Flow
 from service.venues.patience import Key, Patience
 from service.venues.session import REASONS, SERVING, TABLE, Happening, Session, State
 from service.venues.spec import ConnectionPlan, KeepAlive, Limits
@@ -427,6 +428,69 @@ def test_a_worse_successor_replaces_only_what_the_venue_will_cut() -> None:
 
 
 # -- ending ----------------------------------------------------------------------------------------------------
+
+
+# -- plans that expect nothing: extra streams, whose silence is normal -----------------------------------------------
+
+EXTRA = ConnectionPlan("extra-1", "ws://toy", ("sub trades", "sub liquidations"), (), acks=2, quiet_s=90.0)
+TRADE = Flow("toy", "BTC", "BTC", 1.0, 0.0, None, 0)
+
+
+def test_a_quiet_extra_socket_lives_on_pongs_and_dies_without_any_frame() -> None:
+    made = session(EXTRA)
+    opened(made)
+    hear(made, 100, "ack", "ack")
+    assert made.state is State.LIVE
+    for at in range(1000, 600_001, 1000):
+        if at % 60_000 == 0:
+            hear(made, at, "pong")
+        made.poll(at)
+    assert made.state is State.LIVE
+    assert made.deadline_ms() == 690_000
+    made.poll(689_999)
+    assert made.state is State.LIVE
+    made.poll(690_000)
+    assert (made.state, made.reason) == (State.CLOSING, "stream_silent")
+
+
+@pytest.mark.parametrize("served", ["ack", "data"])
+def test_a_refused_extra_topic_does_not_sink_the_others(served: str) -> None:
+    """Cause: with no stream expected nothing was ever heard, so one refusal closed the socket again and again."""
+    made = session(EXTRA)
+    opened(made)
+    if served == "ack":
+        hear(made, 100, "ack")
+    else:
+        made.received(100, [TRADE])
+    hear(made, 200, "refused")
+    for at in range(1000, 80_001, 1000):
+        made.poll(at)
+    assert made.state is State.LIVE
+
+
+@pytest.mark.parametrize(("lines", "reason"), [(("refused",), "refused"), ((), "no_ack")])
+def test_an_extra_socket_on_which_nothing_was_accepted_is_closed(lines: tuple[str, ...], reason: str) -> None:
+    made = session(EXTRA)
+    opened(made)
+    hear(made, 100, *lines)
+    made.poll(20_000)
+    assert (made.state, made.reason) == (State.CLOSING, reason)
+
+
+# -- another plan ------------------------------------------------------------------------------------------------
+
+
+def test_a_successor_with_another_plan_need_not_serve_what_is_planned_no_more() -> None:
+    """Cause: a delisted instrument, still heard on the old socket, kept the successor from ever covering it."""
+    old = session()
+    opened(old)
+    hear(old, 100, "mark BTC 1.5", "mark ETH 2.5")
+    new = session(replace(PLAN, expects=(ETH, ("SOL", "mark"))))
+    opened(new, 1000)
+    hear(new, 1100, "mark SOL 1.5")
+    assert not new.covers(old, 1200)
+    hear(new, 1300, "mark ETH 2.5")
+    assert new.covers(old, 1400)
 
 
 def test_our_own_reason_survives_the_loss() -> None:
