@@ -10,6 +10,7 @@ import orjson
 from service.errors import OurBug
 from service.indicators.contract import UNREAD
 from service.indicators.minute import MINUTE_MS, MinuteBook
+from service.indicators.pressure import BUCKET_S, NOTHING, Forced, Pressure, Taker
 from service.indicators.registry import Levels
 from service.indicators.scale import STEP_S, Scales
 from service.indicators.window import SampleRing
@@ -18,6 +19,7 @@ from service.state import Plain, Stateful
 
 SECOND_MS = 1_000
 ONE_MINUTE, FIVE_MINUTES, ONE_HOUR = 60, 300, 3_600
+BACKFILL_COUNTS_MS = 30 * 86_400_000  # statistics may hold back-filled samples this long
 
 
 class SymbolIndicators(Stateful):
@@ -26,13 +28,14 @@ class SymbolIndicators(Stateful):
     Live samples stand for 1 s; back-filled ones for 60 s, on the UTC minute, each with a reading like a tick's.
     """
 
-    STATE = ("_book", "_levels", "_ring", "_scales", "_scaled_second")
-    __slots__ = ("_book", "_levels", "_ring", "_sample", "_scaled_second", "_scales", "symbol")
+    STATE = ("_book", "_levels", "_pressure", "_ring", "_scales", "_scaled_second")
+    __slots__ = ("_book", "_levels", "_pressure", "_ring", "_sample", "_scaled_second", "_scales", "symbol")
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
         self._ring = SampleRing()
         self._scales = Scales()
+        self._pressure = Pressure()
         self._levels = Levels()
         self._book = MinuteBook(self._levels.each())
         self._sample: Consensus | None = None  # the newest
@@ -49,6 +52,7 @@ class SymbolIndicators(Stateful):
             consensus.full_set,
         )
         self._book.update(consensus)
+        self._pressure.observe(consensus)
         self._sample = consensus
 
     def read(self, ts: int, ranks: bool = True) -> Readings:
@@ -62,12 +66,18 @@ class SymbolIndicators(Stateful):
             raise OurBug(f"{self.symbol}: read at {ts}, newest sample {None if sample is None else sample.ts}")
         second = ts // SECOND_MS
         end = self._ring.last(second)
-        self._update_scales(second, sample.step_s, end)
+        first = self._scaled_second is None or second > self._scaled_second
+        if first:
+            self._scaled_second = second
+            self._update_scales(second, sample.step_s, end)
+        taker = self._pressure.taker(sample, second, first and sample.step_s <= BUCKET_S)
+        forced = self._pressure.liquidated(sample, second)
         windows = (
-            self._window("1m", ONE_MINUTE, second, end),
-            self._window("5m", FIVE_MINUTES, second, end),
-            self._window("1h", ONE_HOUR, second, end),
+            self._window("1m", ONE_MINUTE, second, end, taker[0], forced[0]),
+            self._window("5m", FIVE_MINUTES, second, end, taker[1], forced[1]),
+            self._window("1h", ONE_HOUR, second, end, NOTHING, forced[2]),
         )
+        backfilled_until, heard = self._backfilled_until(ts), self._pressure.heard(second)
         levels = self._levels
         if not ranks:
             return Readings(
@@ -85,6 +95,8 @@ class SymbolIndicators(Stateful):
                 change_24h=None,
                 continuity=self._ring.continuity(second),
                 statistics_ready=False,
+                backfilled_until=backfilled_until,
+                liquidations_heard=heard,
             )
         return Readings(
             symbol=self.symbol,
@@ -103,11 +115,15 @@ class SymbolIndicators(Stateful):
             statistics_ready=(
                 levels.funding.ready and levels.premium.ready and levels.elr.ready and levels.volatility.ready
             ),
+            backfilled_until=backfilled_until,
+            liquidations_heard=heard,
         )
 
     def reanchor(self, delta_ms: int) -> None:
         """The service clock moved: shift samples by ``delta_ms`` in whole seconds, minutes in whole minutes."""
         seconds, minutes = round(delta_ms / SECOND_MS), round(delta_ms / MINUTE_MS)
+        if self._ring.newest is not None:
+            self._pressure.reanchor(seconds, self._ring.newest)
         self._ring.reanchor(seconds)
         self._scales.reanchor(seconds)
         if self._scaled_second is not None:
@@ -123,32 +139,49 @@ class SymbolIndicators(Stateful):
         super().load({name: value for name, value in plain.items() if name != "sample"})
         self._sample = None if plain["sample"] is None else _consensus(plain["sample"])
 
+    def _backfilled_until(self, ts: int) -> int | None:
+        if self._ring.backfilled is None:
+            return None
+        until = self._ring.backfilled * SECOND_MS
+        return until if ts - until < BACKFILL_COUNTS_MS else None
+
     def _update_scales(self, second: int, step_s: int, end: tuple[float, float] | None) -> None:
-        if self._scaled_second is not None and second <= self._scaled_second:
-            return
-        self._scaled_second = second
         span_s = max(step_s // STEP_S, 1) * STEP_S
         start = self._ring.near(second - span_s)
         if end is not None and start is not None:
             self._scales.update(second, math.log(end[0] / start[0]), end[1] - start[1], span_s)
 
     def _window(
-        self, name: Literal["1m", "5m", "1h"], seconds: int, second: int, end: tuple[float, float] | None
+        self,
+        name: Literal["1m", "5m", "1h"],
+        seconds: int,
+        second: int,
+        end: tuple[float, float] | None,
+        taker: Taker,
+        forced: Forced,
     ) -> WindowReading:
         ring = self._ring
-        start = ring.near(second - seconds)
+        start = None if end is None else ring.start(second - seconds)
         if end is None or start is None or not ring.covered(second, seconds):
-            return WindowReading(name, seconds, False, None, None, None, None, None, None)
-        ret = math.log(end[0] / start[0])
-        oi_change = end[1] - start[1] if ring.received(second, seconds) else None
+            return WindowReading(
+                name, seconds, False, None, None, None, None, None, None, False, *taker[:3], None, *forced
+            )
+        ret = math.log(end[0] / start.price)
+        oi_change = end[1] - start.ln_oi if ring.received(second, seconds) else None
         z = self._scales.z(second - seconds, seconds, ret, oi_change)
-        return WindowReading(name, seconds, True, ret, oi_change, *z)
+        return WindowReading(name, seconds, True, ret, oi_change, *z, start.backfilled, *taker, *forced)
 
 
 def _consensus(plain: dict[str, Plain]) -> Consensus:
     """A sample back from its JSON form."""
     venues = tuple(
-        VenueView(**{**venue, "states": tuple((stream, state) for stream, state in venue["states"])})
+        VenueView(
+            **{
+                **venue,
+                "states": tuple((stream, state) for stream, state in venue["states"]),
+                "long_short": tuple((kind, share, at) for kind, share, at in venue["long_short"]),
+            }
+        )
         for venue in plain["venues"]
     )
     return Consensus(

@@ -7,24 +7,33 @@ from __future__ import annotations
 
 import math
 from array import array
-from typing import Any
+from typing import Any, NamedTuple
 
 from service.state import Stateful
 
 LONGEST_S = 3_600
 TOLERANCE_S = 2
 LEAST_RECEIPTS = 3
-_SIZE = LONGEST_S + TOLERANCE_S + 2
+MINUTE_S = 60
+_SIZE = LONGEST_S + MINUTE_S + 2
 _WRAP = 0xFFFF
 _NEAREST = (0, -1, 1, -2, 2)  # at equal distance the earlier
 _NO_PRICE = array("d", [math.nan]) * _SIZE
 
 
+class Start(NamedTuple):
+    """Price and ln_oi_index where a window begins; ``backfilled``: they are, or rest on, a back-filled sample's."""
+
+    price: float
+    ln_oi: float
+    backfilled: bool
+
+
 class SampleRing(Stateful):
     """Price, ln_oi_index and running counts of every second of the last hour; 22 bytes a second."""
 
-    STATE = ("_ln_oi", "_lost", "_newest", "_price", "_quorum", "_receipts", "_shift")
-    __slots__ = ("_ln_oi", "_lost", "_newest", "_price", "_quorum", "_receipts", "_shift")
+    STATE = ("_ln_oi", "_lost", "_newest", "_price", "_quorum", "_receipts", "_shift", "backfilled")
+    __slots__ = STATE
 
     def __init__(self) -> None:
         # By (second - shift) % size. Seconds without a quorum sample have no price (NaN).
@@ -35,6 +44,12 @@ class SampleRing(Stateful):
         self._lost = array("H", bytes(2 * _SIZE))  # seconds without full venue set or without sample
         self._shift = 0
         self._newest: int | None = None  # second of the newest sample
+        self.backfilled: int | None = None  # second of the newest back-filled sample
+
+    @property
+    def newest(self) -> int | None:
+        """Second of the newest sample."""
+        return self._newest
 
     def update(
         self, second: int, price: float | None, ln_oi: float, step_s: int, receipts: int, full_set: bool
@@ -70,6 +85,8 @@ class SampleRing(Stateful):
         self._receipts[slot] = (received + min(receipts, LEAST_RECEIPTS)) & _WRAP
         self._lost[slot] = (lost + (missing if full_set else gap)) & _WRAP
         self._newest = second
+        if step_s > 1:
+            self.backfilled = second
 
     def near(self, second: int) -> tuple[float, float] | None:
         """Price and ln_oi_index of the quorum sample nearest to ``second``, at most 2 s away."""
@@ -78,6 +95,46 @@ class SampleRing(Stateful):
             if found is not None:
                 return found
         return None
+
+    def start(self, second: int) -> Start | None:
+        """Where a window begins: the sample that :meth:`near` finds; else, in the back-filled past, the point between
+        two consecutive quorum samples at most 60 s apart, straight in ln price and ln_oi_index."""
+        for offset in _NEAREST:
+            found = self._at(second + offset)
+            if found is not None:
+                return Start(*found, self._is_minute(second + offset))
+        if self._newest is None or self.backfilled is None or self.backfilled <= second - MINUTE_S:
+            return None  # both neighbours would be live
+        assert self._newest - LONGEST_S <= second
+        before = self._first(second - TOLERANCE_S - 1, second - MINUTE_S, -1)
+        if before is None:
+            return None
+        after = self._first(second + TOLERANCE_S + 1, min(before + MINUTE_S, self._newest) + 1, 1)
+        if after is None or not (self._is_minute(before) or self._is_minute(after)):
+            return None
+        left, right = self._at(before), self._at(after)
+        assert left is not None
+        assert right is not None
+        share = (second - before) / (after - before)
+        ln_left = math.log(left[0])
+        # Of two equal prices the very same: a flat series has a return of 0, not one of rounding.
+        price = left[0] if left[0] == right[0] else math.exp(ln_left + (math.log(right[0]) - ln_left) * share)
+        return Start(price, left[1] + (right[1] - left[1]) * share, True)
+
+    def _first(self, start: int, stop: int, step: int) -> int | None:
+        """The first second of the range, none later than the newest or more than an hour and a minute older, with a
+        quorum sample."""
+        price, shift = self._price, self._shift
+        for second in range(start, stop, step):
+            found = price[(second - shift) % _SIZE]
+            if found == found:
+                return second
+        return None
+
+    def _is_minute(self, second: int) -> bool:
+        """Whether the quorum sample of ``second`` is back-filled: it stands for more than its own second."""
+        slot = (second - self._shift) % _SIZE
+        return (self._quorum[slot] - self._quorum[slot - 1]) & _WRAP > 1
 
     def last(self, second: int) -> tuple[float, float] | None:
         """The same of the latest one at most 2 s before ``second``, or at it."""
@@ -103,6 +160,8 @@ class SampleRing(Stateful):
         self._shift += seconds
         if self._newest is not None:
             self._newest += seconds
+        if self.backfilled is not None:
+            self.backfilled += seconds
 
     @staticmethod
     def _fill(ring: array[Any], before: int, skipped: range, values: array[Any]) -> None:

@@ -31,7 +31,8 @@ class Market(Stateful):
         """Take one event. None: accepted, or of a symbol or venue that is not configured.
 
         Else why it does not count (a metric label): ``future``, ``too_old``, ``out_of_order`` (refused),
-        ``quarantined_mark``, ``quarantined_oi``, ``quarantined_funding`` or ``too_many_instruments``.
+        ``implausible`` (of taker flow and liquidations), ``quarantined_mark``, ``quarantined_oi``,
+        ``quarantined_funding`` or ``too_many_instruments``.
         """
         if event.venue in self.heard:
             self.heard[event.venue] = True

@@ -9,8 +9,21 @@ from service.config import MarketSection
 from service.market import consensus
 from service.market.freshness import LIVE
 from service.market.instruments import Instrument, Shelf, Tally
+from service.market.rates import FundingTrack
 from service.market.streams import MarkTrack, Trust, near
-from service.model import Confirm, Consensus, Event, Funding, Mark, OpenInterest, VenueRules
+from service.model import (
+    Confirm,
+    Consensus,
+    Event,
+    Flow,
+    Funding,
+    Liquidation,
+    Listing,
+    Mark,
+    OpenInterest,
+    Positions,
+    VenueRules,
+)
 from service.state import Plain, Stateful
 
 QUARANTINED_MARK = "quarantined_mark"
@@ -60,14 +73,22 @@ class Book(Stateful):
             return TOO_MANY_INSTRUMENTS
         if isinstance(event, Mark):
             return self._take_mark(shelf, instrument, event)
+        if isinstance(event, Flow):
+            return instrument.reported.take_flow(event, instrument.oi.coins)
         if isinstance(event, Confirm):
             return self._confirm(instrument, event)
         if isinstance(event, OpenInterest):
             return self._take_oi(instrument, event)
         if isinstance(event, Funding):
-            return self._take_funding(instrument, event)
-        instrument.describe(event)
-        return None
+            return self._take_funding(shelf, instrument, event)
+        if isinstance(event, Listing):
+            instrument.describe(event)
+            return None
+        if isinstance(event, Liquidation):
+            return instrument.reported.take_liquidation(event, instrument.oi.coins)
+        if isinstance(event, Positions):
+            return instrument.reported.take_positions(event)
+        return instrument.reported.take_long_short(event)
 
     def _take_mark(self, shelf: Shelf, instrument: Instrument, event: Mark) -> str | None:
         track, mark = instrument.mark, event.mark
@@ -91,7 +112,7 @@ class Book(Stateful):
             self.oi_receipts += 1
         return None
 
-    def _take_funding(self, instrument: Instrument, event: Funding) -> str | None:
+    def _take_funding(self, shelf: Shelf, instrument: Instrument, event: Funding) -> str | None:
         track = instrument.funding
         if event.settled and track.running_seen:
             return None
@@ -99,7 +120,14 @@ class Book(Stateful):
         if refused is not None:
             return refused
         track.running_seen = not event.settled
-        return None if track.take(event) else QUARANTINED_FUNDING
+        return None if track.take(event, self._others_rate(shelf, track, event)) else QUARANTINED_FUNDING
+
+    def _others_rate(self, shelf: Shelf, track: FundingTrack, event: Funding) -> float | None:
+        """The largest rate of the other venues, None if there is none or it cannot matter."""
+        if event.rate_8h is None or track.plausible(event.rate_8h):
+            return None
+        apart = [rate for other in self.shelves.values() if other is not shelf for rate in other.rates(event.recv_ts)]
+        return max(apart, default=None)
 
     def _confirm(self, instrument: Instrument, event: Confirm) -> str | None:
         first: str | None = None

@@ -67,10 +67,11 @@ def weighted_mean(weights: Sequence[float], values: Sequence[float]) -> float | 
 
 
 def clip_to_median(rates: Sequence[float]) -> list[float]:
-    """Each rate within 5 median absolute deviations (at least 5e-5) of the unweighted median.
+    """Each rate within 5 median absolute deviations (at least 5e-5) of the unweighted median, and none beyond what the
+    others say.
 
-    >>> clip_to_median([0.0001, 0.0001, 0.01])
-    [0.0001, 0.0001, 0.00015000000000000001]
+    >>> clip_to_median([0.0001, 0.0001, 0.01]), clip_to_median([0.0001, 0.0001, 0.01, 0.02])
+    ([0.0001, 0.0001, 0.0001], [0.0001, 0.0001, 0.01, 0.01])
     """
     if len(rates) < CLIP_FROM:
         return list(rates)
@@ -81,7 +82,9 @@ def _clipped(rates: Sequence[float], middle: float) -> list[float]:
     if len(rates) < CLIP_FROM:
         return list(rates)
     reach = CLIP_MADS * max(median([abs(rate - middle) for rate in rates]), MAD_FLOOR)
-    low, high = middle - reach, middle + reach
+    # The second lowest and second highest of the clipped rates: what all venues but one say, whichever that one is.
+    ordered = sorted(rates)
+    low, high = max(ordered[1], middle - reach), min(ordered[-2], middle + reach)
     return [low if rate < low else high if rate > high else rate for rate in rates]
 
 
@@ -96,13 +99,14 @@ class FundingConsensus:
 
 
 def funding_consensus(coins: Sequence[float], rates_8h: Sequence[float]) -> FundingConsensus:
-    """OI-weighted clipped mean, coins paid per 8 h (unclipped), spread, and which side its outlier is on."""
+    """OI-weighted clipped mean, coins paid per 8 h at clipped rates, spread, and which side its outlier is on."""
     if not rates_8h:
         return FundingConsensus(None, None, None, 0)
     ordered = sorted(rates_8h)
     middle = _middle(ordered)
-    spend = sum([amount * rate for amount, rate in zip(coins, rates_8h, strict=True)])
-    mean = weighted_mean(coins, _clipped(rates_8h, middle))
+    clipped = _clipped(rates_8h, middle)
+    spend = sum([amount * rate for amount, rate in zip(coins, clipped, strict=True)])
+    mean = weighted_mean(coins, clipped)
     if len(rates_8h) == 1:
         return FundingConsensus(mean, spend, None, 0)
     distances = [abs(rate - middle) for rate in rates_8h]

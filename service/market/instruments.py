@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.market.freshness import LIVE, worse
-from service.market.streams import FundingTrack, MarkTrack, OiTrack, Track, Trust
-from service.model import Listing, Stream, VenueRules, VenueView
+from service.market.open_interest import OiTrack
+from service.market.rates import FundingTrack
+from service.market.reported import KINDS, Reported
+from service.market.streams import MarkTrack, Track, Trust
+from service.model import Listing, LongShortKind, Stream, VenueRules, VenueView
 from service.state import Stateful
 
 DAY_MS = 86_400_000
@@ -14,7 +17,7 @@ MAX_INSTRUMENTS = 16  # per venue and symbol; venues list one to four perpetuals
 
 
 class Instrument(Stateful):
-    """One perpetual: its three streams, its listing, and its contracts at the last sample for the chain link."""
+    """One perpetual: its streams, its listing, and its contracts at the last sample for the chain link."""
 
     __slots__ = (
         "contract_size",
@@ -27,11 +30,12 @@ class Instrument(Stateful):
         "multiplier",
         "name",
         "oi",
+        "reported",
         "sent_oi",
         "trading",
     )
     STATE = (
-        "mark", "funding", "oi", "listed", "trading", "sent_oi", "inverse", "contract_size", "multiplier",
+        "mark", "funding", "oi", "reported", "listed", "trading", "sent_oi", "inverse", "contract_size", "multiplier",
         "linked_contracts", "linked_coins",
     )  # fmt: skip
 
@@ -40,6 +44,7 @@ class Instrument(Stateful):
         self.mark = MarkTrack(rules.mark, rules.index_max_age_ms, trust)
         self.funding = FundingTrack(rules.funding, rules.funding_cap_8h, trust)
         self.oi = OiTrack(rules.oi, trust)
+        self.reported = Reported()
         self.listed = False  # the venue's metadata names it
         self.trading = True  # False: delisted or not live; its data is followed, but counts nowhere
         self.sent_oi = False
@@ -89,6 +94,7 @@ class Instrument(Stateful):
         self.mark.reanchor(delta_ms)
         self.funding.reanchor(delta_ms)
         self.oi.reanchor(delta_ms)
+        self.reported.reanchor(delta_ms)
 
 
 @dataclass(slots=True)
@@ -98,6 +104,8 @@ class Tally:
     ``primary``: the counting instrument with most oi; where none counts (``oi`` None, the venue is not in V) the one
     with most last accepted oi. ``lists``: one of them counts as listed. ``last``: coins seen in 24 h. ``link_*``: coins
     of the instruments that count at this sample and the one before, valued at the coins per contract of the one before.
+    ``taker_*``, ``liquidated_*``: coins since the sample before. ``ratios``: kind -> last oi of its instrument, share,
+    receipt.
     """
 
     venue: str
@@ -110,6 +118,13 @@ class Tally:
     link_before: float = 0.0
     link_now: float = 0.0
     oldest_oi: int = 0
+    taker_buy: float = 0.0
+    taker_sell: float = 0.0
+    liquidated_long: float = 0.0
+    liquidated_short: float = 0.0
+    long_coins: float | None = None
+    short_coins: float | None = None
+    ratios: dict[LongShortKind, tuple[float, float, int]] | None = None
 
     def view(self, at: int) -> VenueView:
         chosen = self.primary
@@ -130,7 +145,19 @@ class Tally:
             age_funding_ms=funding.age_ms(at),
             age_oi_ms=oi.age_ms(at),
             states=(("mark", mark.state), ("funding", funding.state), ("oi", oi.state)),
+            taker_buy_coins=self.taker_buy,
+            taker_sell_coins=self.taker_sell,
+            liquidated_long_coins=self.liquidated_long,
+            liquidated_short_coins=self.liquidated_short,
+            long_coins=self.long_coins,
+            short_coins=self.short_coins,
+            long_short=() if self.ratios is None else self._shares(self.ratios),
         )
+
+    @staticmethod
+    def _shares(ratios: dict[LongShortKind, tuple[float, float, int]]) -> tuple[tuple[LongShortKind, float, int], ...]:
+        """(kind, share, receipt) in the fixed order of the kinds."""
+        return tuple((kind, ratios[kind][1], ratios[kind][2]) for kind in KINDS if kind in ratios)
 
     def trouble(self) -> str:
         """Why the venue is not in V, as ``what:venue``."""
@@ -188,6 +215,14 @@ class Shelf(Stateful):
             if item.trading and (mark := item.mark.heard_mark(at)) is not None
         ]
 
+    def rates(self, at: int) -> list[float]:
+        """The abs(rate_8h) of its trading instruments whose funding is LIVE."""
+        return [
+            abs(item.funding.rate_8h)
+            for item in self.instruments.values()
+            if item.trading and item.funding.rate_8h is not None and item.funding.is_live(at)
+        ]
+
     def tally(self, venue: str, at: int) -> Tally | None:
         """The venue's part of the sample at ``at``, remembering it for the next chain link. None: no instrument.
 
@@ -196,15 +231,29 @@ class Shelf(Stateful):
         result: Tally | None = None
         most = (-1, -2.0)  # whether it counts, then how much: a counting instrument ranks before all others
         for item in self.instruments.values():
+            reported = item.reported
             if not item.trading:
                 item.linked_contracts = None
+                if reported.stirred:
+                    reported.settle()
                 continue
             if result is None:
                 result = Tally(venue, item)
+            if reported.stirred:
+                result.taker_buy += reported.taker_buy
+                result.taker_sell += reported.taker_sell
+                result.liquidated_long += reported.liquidated_long
+                result.liquidated_short += reported.liquidated_short
+                reported.settle()
+            if reported.positions_at is not None or reported.ratios:
+                self._report(result, item, at)
             if item.listed or item.sent_oi:
                 result.lists = True
             oi = item.oi
             counts = item.mark.state == LIVE and oi.state == LIVE
+            if counts and oi.derived and item.inverse and item.contract_size is not None:
+                assert item.mark.mark is not None
+                oi.price(item.contract_size / item.mark.mark)
             # Without any it is -1, so that an instrument with oi 0 ranks before it.
             coins = -1.0 if oi.coins is None else oi.coins
             seen = item.seen(at)
@@ -222,6 +271,23 @@ class Shelf(Stateful):
             else:
                 item.linked_contracts = None
         return result
+
+    @staticmethod
+    def _report(result: Tally, item: Instrument, at: int) -> None:
+        """Fresh positions add up; of the shares of a kind that of the instrument with most oi is the venue's."""
+        reported = item.reported
+        if reported.has_positions(at):
+            result.long_coins = (0.0 if result.long_coins is None else result.long_coins) + reported.long_coins
+            result.short_coins = (0.0 if result.short_coins is None else result.short_coins) + reported.short_coins
+        coins = -1.0 if item.oi.coins is None else item.oi.coins
+        for kind in KINDS:
+            share = reported.share(kind, at)
+            if share is None:
+                continue
+            if result.ratios is None:
+                result.ratios = {}
+            if kind not in result.ratios or coins > result.ratios[kind][0]:
+                result.ratios[kind] = (coins, *share)
 
     @staticmethod
     def _count(result: Tally, item: Instrument) -> None:

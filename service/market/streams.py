@@ -22,16 +22,13 @@ from service.market.freshness import (
     QUARANTINED,
     RELEASED,
     REPEATED,
-    RESET,
     STUCK,
     after,
 )
-from service.model import Funding, Mark, OpenInterest, StreamRule
+from service.model import Mark, StreamRule
 from service.state import Stateful
 
 AHEAD_MS = 2_000  # a venue timestamp further ahead of receipt than this is refused
-STEP_TRUST_MS = 3_600_000  # an oi step is judged against a value confirmed more recently than this ...
-UNIT_TRUST_MS = 86_400_000  # ... and a unit error against one this recent
 
 FUTURE = "future"
 TOO_OLD = "too_old"
@@ -83,12 +80,15 @@ class Track(Stateful):
         "changed_at",
         "confirmed_at",
         "max_age_ms",
+        "refused",
         "sends",
         "state",
         "trust",
         "venue_ts",
     )
-    STATE: ClassVar[tuple[str, ...]] = ("state", "confirmed_at", "changed_at", "venue_ts", "agreeing", "agreeing_since")
+    STATE: ClassVar[tuple[str, ...]] = (
+        "state", "confirmed_at", "changed_at", "venue_ts", "refused", "agreeing", "agreeing_since",
+    )  # fmt: skip
 
     def __init__(self, rule: StreamRule, trust: Trust) -> None:
         self.max_age_ms = rule.max_age_ms
@@ -98,11 +98,16 @@ class Track(Stateful):
         self.confirmed_at: int | None = None
         self.changed_at: int | None = None
         self.venue_ts: int | None = None  # of the last observation that was not refused
+        self.refused: str | None = None  # why the latest observation was, None if it was not
         self.agreeing = 0  # consecutive agreeing observations in quarantine
         self.agreeing_since: int | None = None  # receipt of the first of them
 
     def refusal(self, venue_ts: int | None, recv_ts: int) -> str | None:
         """Why the timestamps rule an observation out; None (and the order remembered) if they do not."""
+        self.refused = self._ruled_out(venue_ts, recv_ts)
+        return self.refused
+
+    def _ruled_out(self, venue_ts: int | None, recv_ts: int) -> str | None:
         if venue_ts is None:
             return None
         if venue_ts > recv_ts + AHEAD_MS:
@@ -149,7 +154,10 @@ class Track(Stateful):
         """
         if self.state == NEVER:
             return None
-        refused = self.refusal(venue_ts, recv_ts)
+        # It vouches for what the venue said last: not for what is held if that was refused. (A late repetition of
+        # something older was not said last; only without a time of its own the Confirm may be just as late.)
+        vouches = self.refused is None or (self.refused == OUT_OF_ORDER and venue_ts is not None)
+        refused = self._ruled_out(venue_ts, recv_ts) if vouches else self.refused
         if refused is None and self.state != QUARANTINED:
             self.state = after(self.state, REPEATED)
             self.confirmed_at = recv_ts
@@ -305,95 +313,3 @@ class MarkTrack(Track):
             self.heard_at += delta_ms
         if self.index_at is not None:
             self.index_at += delta_ms
-
-
-class FundingTrack(Track):
-    """Funding rate. A settled rate (history) counts only where no running rate was ever seen."""
-
-    __slots__ = ("cap_8h", "interval_h", "rate", "rate_8h", "running_seen")
-    STATE = (*Track.STATE, "rate", "rate_8h", "interval_h", "running_seen")
-
-    def __init__(self, rule: StreamRule, cap_8h: float, trust: Trust) -> None:
-        super().__init__(rule, trust)
-        self.cap_8h = cap_8h
-        self.rate: float | None = None
-        self.rate_8h: float | None = None
-        self.interval_h: float | None = None
-        self.running_seen = False
-
-    def take(self, event: Funding) -> bool:
-        """An unrefused observation. Without an interval nothing exceeds the cap (and nothing is scored)."""
-        agrees = event.rate_8h is None or abs(event.rate_8h) <= self.cap_8h
-        changed = self.state == NEVER or event.rate != self.rate or event.interval_h != self.interval_h
-        if not self.judge(agrees, changed, event.recv_ts):
-            return False
-        self.rate = event.rate
-        self.rate_8h = event.rate_8h
-        self.interval_h = event.interval_h
-        return True
-
-
-class OiTrack(Track):
-    """Open interest. ``coins`` outlives a reset, because coverage still asks what the venue last held."""
-
-    __slots__ = ("agreeing_old", "coins", "contract_coins", "contracts", "first_outlying")
-    STATE = (*Track.STATE, "agreeing_old", "coins", "contract_coins", "contracts", "first_outlying")
-
-    def __init__(self, rule: StreamRule, trust: Trust) -> None:
-        super().__init__(rule, trust)
-        self.contracts: float | None = None  # last accepted
-        self.contract_coins: float | None = None
-        self.coins: float | None = None
-        self.first_outlying: float | None = None  # contracts that began the quarantine, or its present count
-        self.agreeing_old = False  # the present count agrees with the last accepted value, not the first outlying one
-
-    def take(self, event: OpenInterest) -> bool:
-        """An unrefused observation; False: quarantined."""
-        agrees = self._agrees(event.contracts, event.recv_ts)
-        if agrees and self.state == QUARANTINED:
-            self._take_side(event.contracts)
-        changed = self.state == NEVER or event.contracts != self.contracts
-        if not self.judge(agrees, changed, event.recv_ts):
-            if not agrees:
-                self.first_outlying = event.contracts
-            return False
-        self.first_outlying = None
-        self.contracts = event.contracts
-        self.contract_coins = event.contract_coins
-        self.coins = event.coins
-        return True
-
-    def _agrees(self, contracts: float, recv_ts: int) -> bool:
-        if self.contracts is None or self.confirmed_at is None:
-            return True
-        age_ms = recv_ts - self.confirmed_at
-        if near(contracts, self.contracts, self.trust.oi_fraction):
-            return True
-        if age_ms < UNIT_TRUST_MS and self._unit_error(contracts):
-            return False
-        if self.state == QUARANTINED:
-            return self.first_outlying is not None and near(contracts, self.first_outlying, self.trust.oi_fraction)
-        return age_ms >= STEP_TRUST_MS
-
-    def _take_side(self, contracts: float) -> None:
-        """A value that flaps between the old level and the new agrees with neither: changing sides counts anew."""
-        near_old = self.contracts is not None and near(contracts, self.contracts, self.trust.oi_fraction)
-        near_new = self.first_outlying is not None and near(contracts, self.first_outlying, self.trust.oi_fraction)
-        if self.agreeing > 0 and (near_old if self.agreeing_old else near_new):
-            return
-        self.agreeing = 0
-        self.agreeing_old = near_old
-
-    def _unit_error(self, contracts: float) -> bool:
-        """Beyond the factor, up or down. An accepted 0 tells no unit, so nothing can be wrong by a factor of it."""
-        assert self.contracts is not None
-        factor = self.trust.oi_factor
-        return self.contracts > 0.0 and (contracts > self.contracts * factor or contracts * factor < self.contracts)
-
-    def reset(self) -> None:
-        """The contract changed its size: the next observation is a first value."""
-        self.state = after(self.state, RESET)
-        self.contracts = None
-        self.contract_coins = None
-        self.first_outlying = None
-        self.agreeing = 0

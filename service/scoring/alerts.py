@@ -34,6 +34,7 @@ class Situation:
     readings: Readings
     status: Status
     flushing: bool
+    forced: bool | None
     regime: str | None
     conflict_windows: tuple[str, ...]
     conflict_since: int | None
@@ -137,7 +138,10 @@ class Alerts(Stateful):
 
     def _flush(self, now: Situation, out: list[dict[str, Any]]) -> None:
         text = "open interest is collapsing with a large price move" if now.flushing else "the flush is over"
-        values = {f"oi_change_{w.name}": w.oi_change for w in now.readings.windows if w.name in ("5m", "1h")}
+        values: dict[str, Any] = {
+            f"oi_change_{w.name}": w.oi_change for w in now.readings.windows if w.name in ("5m", "1h")
+        }
+        values["forced"] = now.forced
         self._set(now, out, "flush", now.flushing, text, values)
 
     def _set(

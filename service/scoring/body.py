@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.model import Consensus
+from service.model import Consensus, WindowReading
 from service.scoring.composite import WindowScore
 from service.scoring.direction import Side
 
@@ -50,4 +50,32 @@ def window(scored: WindowScore, strength: float | None, confidence: float, side:
         ],
         "trend": scored.trend,
         "contrarian": scored.contrarian,
+        "backfilled": reading.backfilled if ready else False,
+        "taker": _taker(reading) if ready else None,
+        "liquidated": _liquidated(reading) if ready else None,
     }
+
+
+def _taker(reading: WindowReading) -> dict[str, Any] | None:
+    if reading.taker_imbalance is None:
+        return None
+    return {
+        "buy_coins": reading.taker_buy_coins,
+        "sell_coins": reading.taker_sell_coins,
+        "imbalance": reading.taker_imbalance,
+    }
+
+
+def _liquidated(reading: WindowReading) -> dict[str, Any] | None:
+    if reading.liquidated_long_coins is None:
+        return None
+    return {"long_coins": reading.liquidated_long_coins, "short_coins": reading.liquidated_short_coins}
+
+
+def long_short(sample: Consensus) -> list[dict[str, Any]]:
+    """The fresh long shares that venues report: context, in venue order; no score reads them."""
+    return [
+        {"venue": view.venue, "kind": kind, "long_share": share, "as_of": at}
+        for view in sample.venues
+        for kind, share, at in view.long_short
+    ]

@@ -1,7 +1,8 @@
 """The components of a window's score (docs/signal.md section 5). A new one is one function and one row.
 
 Each judges one window of a symbol: a score in [-1, 1] (+ up), None while an input is missing. ``trend`` components say
-who pushes, ``contrarian`` ones who is crowded; the gate (composite.py) weighs the two kinds.
+who pushes, ``pressure`` who is pushed out (which pushes as well), ``contrarian`` ones who is crowded; the gate
+(composite.py) weighs the first two against the last.
 """
 
 from __future__ import annotations
@@ -13,17 +14,22 @@ from typing import Literal, TypeAlias
 
 from service.model import Readings, WindowReading
 
-Kind: TypeAlias = Literal["trend", "contrarian"]
+Kind: TypeAlias = Literal["trend", "pressure", "contrarian"]
 
 FUNDING_DEAD_ZONE = 1.0
 UNWINDING_SHARE = 0.5  # a move on falling open interest closes positions: half as much conviction
 DIVERGENCE_SHARE = 0.5
+# Liquidated coins over open interest that weigh three quarters: more than all but one hour in twenty sees, in a window.
+HEAVY_LIQUIDATION = {"1m": 2e-4, "5m": 5e-4}
 ZERO = 0.0  # added, it turns -0.0 into 0.0: one zero on the wire
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a component says of a window; ``z``: the inputs it read. ``quadrant`` only of ``positioning``."""
+    """What a component says of a window; ``z``: the inputs it read, as z-scores where they have one.
+
+    ``quadrant`` only of ``positioning``.
+    """
 
     score: float | None
     z: dict[str, float | None]
@@ -66,6 +72,21 @@ def positioning(window: WindowReading, readings: Readings) -> Judgement:
     return Judgement(score + ZERO, z, quadrant(z_return, z_oi))
 
 
+def taker_flow(window: WindowReading, readings: Readings) -> Judgement:
+    """tanh(z/2) of the balance of taker buys and sells. No trades reported is not balanced: None."""
+    z = window.z_taker
+    return Judgement(None if z is None else tanh(z / 2) + ZERO, {"taker": z})
+
+
+def liquidations(window: WindowReading, readings: Readings) -> Judgement:
+    """Who is closed by force, by how much of open interest: shorts bought back push up, longs sold push down."""
+    imbalance, intensity = window.liquidation_imbalance, window.liquidation_intensity
+    inputs = {"imbalance": imbalance, "intensity": intensity}
+    if imbalance is None or intensity is None:
+        return Judgement(None, inputs)
+    return Judgement(imbalance * tanh(intensity / HEAVY_LIQUIDATION[window.name]) + ZERO, inputs)
+
+
 def premium(window: WindowReading, readings: Readings) -> Judgement:
     """tanh(z/2) of the premium of mark over index."""
     z = readings.premium.z
@@ -89,6 +110,8 @@ def divergence(window: WindowReading, readings: Readings) -> Judgement:
 
 COMPONENTS = (
     Component("positioning", ("1m", "5m", "1h"), "trend", 1.0, positioning),
+    Component("taker_flow", ("1m", "5m"), "trend", 1.0, taker_flow),
+    Component("liquidations", ("1m", "5m"), "pressure", 1.0, liquidations),
     Component("premium", ("1h",), "trend", 1.0, premium),
     Component("funding", ("1h",), "contrarian", 1.0, funding),
     Component("divergence", ("1h",), "contrarian", 1.0, divergence),

@@ -54,7 +54,7 @@ def score_window(window: WindowReading, readings: Readings, g: float) -> WindowS
         silent = tuple((part, _silent(part.judge(window, readings))) for part in OF_WINDOW[window.name])
         return WindowScore(window, False, silent, None, None, None)
     judged = tuple([(part, part.judge(window, readings)) for part in OF_WINDOW[window.name]])
-    trend = weighted_mean([(part.weight, said.score) for part, said in judged if part.kind == "trend"])
+    trend = weighted_mean([(part.weight, said.score) for part, said in judged if part.kind != "contrarian"])
     contrarian = weighted_mean([(part.weight, said.score) for part, said in judged if part.kind == "contrarian"])
     return WindowScore(window, True, judged, trend, contrarian, mix(trend, contrarian, g))
 

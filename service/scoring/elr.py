@@ -2,9 +2,10 @@
 
 * ``oi_reserve``: one-sided open interest over exchange reserves, both in coins (CryptoQuant's ratio);
 * ``oi_mcap``: 100 * open interest over circulating supply, in percent (Glassnode, IntoTheBlock);
-* ``funding_spend``: coins that longs pay shorts per 8 h (inferred: the source formula of its bands is lost).
+* ``funding_spend``: coins that longs pay shorts per 8 h (inferred: the source formula of its bands is lost);
+* ``position_base``: open interest over reported long and short sizes (wickra), only where a venue reports any.
 
-The price cancels in all three. ``z``, ``percentile`` and ``change_1h`` of the ratios are those of the chain-linked
+The price cancels in all. ``z``, ``percentile`` and ``change_1h`` of the first two are those of the chain-linked
 index of open interest, so that neither a venue's absence nor a new base reads as a change of leverage; ``value`` is
 the plain sum over the base.
 """
@@ -14,12 +15,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.model import Denominator, Readings, VenueView
+from service.model import Denominator, LevelReading, Readings, VenueView
+from service.scoring.bases import Base, DailyMeans
+from service.state import Stateful
 
-HOUR_MS = 3_600_000
-SUPPLY_STALE_MS = 48 * HOUR_MS
-RESERVES_STALE_MS = 36 * HOUR_MS
 UNSPLIT = "all"  # a reserve total that cannot be split by exchange
+SUPPLY = "supply"  # the one holder of all coins there are
+TICK_S = 10
+MINUTE_TICKS = 6
+LEAST_COVERAGE = 0.8  # of a tick that counts for a day's mean
+SAME_SIZE = 1e-6  # positions that equal open interest this closely are open interest
 
 PERCENTILE_BANDS = ((0.5, "low"), (0.8, "moderate"), (0.95, "high"))
 SPEND_BANDS = ((10.0, "low"), (25.0, "moderate"), (50.0, "high"))  # coins per 8 h, of BTC only
@@ -31,43 +36,74 @@ def band(value: float, bands: Sequence[tuple[float, str]]) -> str:
     return next((name for edge, name in bands if value < edge), TOP_BAND)
 
 
-class Leverage:
-    """The variants of one symbol. Nothing in it changes: what it says follows from the readings alone.
+class Leverage(Stateful):
+    """The variants of one symbol, and the bases they divide by.
 
     ``exchanges``: venue -> exchange. Without a base the ratios are None with reason ``no_denominator``.
     """
 
+    STATE = ("_daily", "_positions_known", "_reserves", "_supply")
+    __slots__ = (*STATE, "_exchanges", "_symbol")
+
     def __init__(self, symbol: str, exchanges: Mapping[str, str], base: Denominator | None) -> None:
         self._symbol = symbol
         self._exchanges = dict(exchanges)
-        self._base = base
-        self._reserves = {} if base is None else {name: coins for name, coins in base.reserves if coins > 0}
-        self._reserve = sum(self._reserves.values())
-        supply = None if base is None else base.supply
-        self._supply = supply if supply is not None and supply > 0 else None
-        unsplit = list(self._reserves) == [UNSPLIT]
-        # Venues of the numerator of oi_reserve, in the fixed venue order.
-        self._backed = [name for name, exchange in self._exchanges.items() if unsplit or exchange in self._reserves]
+        self._reserves = Base()
+        self._supply = Base()
+        self._daily = DailyMeans()
+        self._positions_known = False  # a venue of the symbol has reported positions
+        if base is not None:
+            self.denominate(base)
+
+    def denominate(self, item: Denominator) -> None:
+        """Use the reserves or the supply that ``item`` carries, or both, from the next tick on."""
+        self._reserves.replace(item.reserves, item.as_of, item.source, item.licence, item.reserve_stale_h)
+        if item.supply is not None:
+            supply = ((SUPPLY, item.supply),)
+            self._supply.replace(supply, item.as_of, item.source, item.licence, item.supply_stale_h)
+
+    def observe(self, readings: Readings) -> None:
+        """Every tick once, before :meth:`values`: what goes on from tick to tick."""
+        sample, ts = readings.consensus, readings.ts
+        self._reserves.observe(ts)
+        self._supply.observe(ts)
+        counts = sample.quorum and sample.coverage >= LEAST_COVERAGE
+        value = self._over_supply(_fresh(readings, sample.venues)) if counts else None
+        self._daily.observe(ts, value, MINUTE_TICKS if sample.step_s > TICK_S else 1)
+        if not self._positions_known:
+            self._positions_known = any(view.long_coins is not None for view in sample.venues)
 
     def values(self, readings: Readings) -> list[dict[str, Any]]:
         """The ``elr`` list of the message."""
-        return [self._oi_reserve(readings), self._oi_mcap(readings), self._funding_spend(readings)]
+        told = [self._oi_reserve(readings), self._oi_mcap(readings), self._funding_spend(readings)]
+        return [*told, self._position_base(readings)] if self._positions_known else told
+
+    def reanchor(self, shift_ms: int) -> None:
+        self._reserves.reanchor(shift_ms)
+        self._supply.reanchor(shift_ms)
+        self._daily.reanchor(shift_ms)
+
+    def _over_supply(self, used: list[tuple[VenueView, float]]) -> float | None:
+        supply = self._supply.total
+        return None if supply is None else 100 * sum([coins for _, coins in used]) / supply
 
     def _oi_reserve(self, readings: Readings) -> dict[str, Any]:
-        seen = [view for view in readings.consensus.venues if view.venue in self._backed]
+        reserves, reserve = self._reserves.coins, self._reserves.total
+        unsplit = list(reserves) == [UNSPLIT]
+        seen = [view for view in readings.consensus.venues if unsplit or self._exchanges.get(view.venue) in reserves]
         used = _fresh(readings, seen)
         value: float | None = None
         reason: str | None = None
-        if not self._reserves:
+        if reserve is None:
             reason = "no_denominator"
         elif not used:
             reason = "no_venue_in_scope"
         else:
-            value = sum([coins for _, coins in used]) / self._reserve
+            value = sum([coins for _, coins in used]) / reserve
         parts = {
-            view.venue: coins / self._reserves[exchange]
+            view.venue: coins / reserves[exchange]
             for view, coins in used
-            if (exchange := self._exchanges[view.venue]) in self._reserves
+            if (exchange := self._exchanges[view.venue]) in reserves
         }
         here = {self._exchanges[view.venue] for view, _ in used}  # compared, never iterated
         return self._variant(
@@ -75,27 +111,28 @@ class Leverage:
             "oi_reserve",
             value,
             unit="ratio",
+            level=readings.elr,
             reason=reason,
-            stale=self._older_than(readings.ts, RESERVES_STALE_MS) if self._reserves else False,
             by_venue=parts,
             # Nothing over nothing does not match: there is no scope to compare.
-            scope=_scope(used, seen, list(self._reserves), here == set(self._reserves) if self._reserves else None),
-            base=self._described(self._reserve, readings.ts) if self._reserves else None,
+            scope=_scope(used, seen, list(reserves), None if reserve is None else here == set(reserves)),
+            base=self._reserves,
         )
 
     def _oi_mcap(self, readings: Readings) -> dict[str, Any]:
-        supply = self._supply
+        supply = self._supply.total
         used = _fresh(readings, readings.consensus.venues)
         return self._variant(
             readings,
             "oi_mcap",
-            None if supply is None else 100 * sum([coins for _, coins in used]) / supply,
+            self._over_supply(used),
             unit="%",
+            level=readings.elr,
             reason="no_denominator" if supply is None else None,
-            stale=self._older_than(readings.ts, SUPPLY_STALE_MS) if supply is not None else False,
             by_venue={} if supply is None else {view.venue: 100 * coins / supply for view, coins in used},
             scope=_scope(used, readings.consensus.venues, [], None),
-            base=None if supply is None else self._described(supply, readings.ts),
+            base=self._supply,
+            ma=self._daily.means(),
         )
 
     def _funding_spend(self, readings: Readings) -> dict[str, Any]:
@@ -107,11 +144,36 @@ class Leverage:
             "funding_spend",
             spend,
             unit="coins_per_8h",
+            level=readings.spend,
             reason="no_funding" if spend is None else None,
-            stale=False,
             by_venue={view.venue: coins * view.rate_8h for view, coins in used if view.rate_8h is not None},
             scope=_scope(used, readings.consensus.venues, [], None),
-            base=None,
+        )
+
+    def _position_base(self, readings: Readings) -> dict[str, Any]:
+        """OI over the reported long and short sizes of the same venues. It has no statistics of its own: those of the
+        open-interest index would speak of other venues than it does."""
+        used = [
+            (view, coins, view.long_coins, view.short_coins)
+            for view, coins in _fresh(readings, readings.consensus.venues)
+            if view.long_coins is not None and view.short_coins is not None
+        ]
+        reported = sum([long + short for _, _, long, short in used])
+        value: float | None = None
+        reason: str | None = "no_positions"
+        if reported > 0:
+            value = sum([coins for _, coins, _, _ in used]) / reported
+            degenerate = all(_same(long, coins) and _same(short, coins) for _, coins, long, short in used)
+            reason = "degenerate" if degenerate else None
+        return self._variant(
+            readings,
+            "position_base",
+            value,
+            unit="ratio",
+            level=None,
+            reason=reason,
+            by_venue={view.venue: coins / (long + short) for view, coins, long, short in used if long + short > 0},
+            scope=_scope([(view, coins) for view, coins, _, _ in used], readings.consensus.venues, [], None),
         )
 
     def _variant(
@@ -121,59 +183,52 @@ class Leverage:
         value: float | None,
         *,
         unit: str,
+        level: LevelReading | None,
         reason: str | None,
-        stale: bool,
         by_venue: dict[str, float],
         scope: dict[str, Any],
-        base: dict[str, Any] | None,
+        base: Base | None = None,
+        ma: dict[str, float | None] | None = None,
     ) -> dict[str, Any]:
-        quorum = readings.consensus.quorum
-        spend = variant == "funding_spend"
-        level = readings.spend if spend else readings.elr
-        z, percentile = (level.z, level.percentile) if quorum else (None, None)
+        """``level``: what ranks it, None if nothing does. Only what divides by coins of a ``base`` has a change."""
+        quorum, ts = readings.consensus.quorum, readings.ts
+        z, percentile = (level.z, level.percentile) if quorum and level is not None else (None, None)
+        stale = base is not None and base.stale(ts)
         if not quorum:
             value, reason = None, "no_quorum"
-        elif reason is None:
+        elif reason is None and level is not None:
             reason = "stale_base" if stale else "warming" if z is None or percentile is None else None
-        named, source = self._band(spend, value, percentile)
+        named, source = self._band(variant, value, percentile)
         return {
             "variant": variant,
             "value": value,
             "unit": unit,
             "z": z,
             "percentile": percentile,
-            "n": level.n,
-            "horizon_h": level.horizon_h,
-            "change_1h": None if spend else _change_1h(readings),
+            "n": 0 if level is None else level.n,
+            "horizon_h": 0 if level is None else level.horizon_h,
+            "change_1h": None if base is None else _change_1h(readings),
             "band": named,
             "band_source": source,
-            "formula_status": "inferred" if spend else "published",
+            "formula_status": "inferred" if variant == "funding_spend" else "published",
             "as_of": readings.consensus.as_of if quorum else None,
             "stale": stale,
             "reason": reason,
             "by_venue": by_venue,
-            "ma": None,
+            "ma": ma,
             "scope": scope,
-            "base": base,
+            "base": None if base is None else base.described(ts),
+            "base_changed": base is not None and base.changed(ts),
         }
 
-    def _band(self, spend: bool, value: float | None, percentile: float | None) -> tuple[str | None, str]:
-        if spend and self._symbol == "BTC":
+    def _band(self, variant: str, value: float | None, percentile: float | None) -> tuple[str | None, str]:
+        if variant == "funding_spend" and self._symbol == "BTC":
             return (None if value is None else band(abs(value), SPEND_BANDS)), "cddstamp_inferred"
         return (None if percentile is None else band(percentile, PERCENTILE_BANDS)), "percentile"
 
-    def _older_than(self, ts: int, longest_ms: int) -> bool:
-        return self._base is not None and ts - self._base.as_of > longest_ms
 
-    def _described(self, coins: float, ts: int) -> dict[str, Any]:
-        assert self._base is not None
-        return {
-            "coins": coins,
-            "as_of": self._base.as_of,
-            "age_h": (ts - self._base.as_of) / HOUR_MS,
-            "source": self._base.source,
-            "licence": self._base.licence,
-        }
+def _same(size: float, coins: float) -> bool:
+    return abs(size - coins) <= SAME_SIZE * coins
 
 
 def _fresh(readings: Readings, views: Sequence[VenueView]) -> list[tuple[VenueView, float]]:

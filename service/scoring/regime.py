@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from math import log
+from math import exp, log
+from typing import Any
 
 from service.model import LevelReading, Readings, WindowReading
 from service.state import Stateful
@@ -12,6 +13,7 @@ FLUSH_FALLS = (("1h", log(0.975)), ("5m", log(0.98)))
 FLUSH_Z_OI = -3.0
 FLUSH_Z_RETURN = 2.0
 RESET_LONGEST_MS = 72 * 3_600_000
+FORCED_SHARE = 0.1  # of the coins that fell: what venues report is a lower bound
 CROWDED_PERCENTILE = 0.8
 CROWDED_Z = 2.0
 BUILDING_CHANGE = log(1.03)
@@ -39,11 +41,12 @@ def _flushed(window: WindowReading, least: float) -> bool:
 class Flush(Stateful):
     """A flush while it lasts, then the reset: until half the fall is regained, at most 72 h.
 
-    Heights are of ln oi_index. A flush that begins during a reset replaces it.
+    Heights are of ln oi_index. A flush that begins during a reset replaces it. ``forced``: whether liquidations account
+    for this flush, or the last one; None: no venue that would tell was heard.
     """
 
-    STATE = ("_ended", "_peak", "_trough", "flushing", "resetting")
-    __slots__ = ("_ended", "_peak", "_trough", "flushing", "resetting")
+    STATE = ("_ended", "_peak", "_since", "_trough", "flushing", "forced", "resetting")
+    __slots__ = STATE
 
     def __init__(self) -> None:
         self.flushing = False
@@ -51,6 +54,8 @@ class Flush(Stateful):
         self._peak = 0.0
         self._trough = 0.0
         self._ended = 0
+        self._since = 0  # first tick of the flush
+        self.forced: bool | None = None
 
     def update(self, readings: Readings) -> None:
         height = readings.consensus.ln_oi_index
@@ -59,6 +64,9 @@ class Flush(Stateful):
             if not self.flushing:
                 self._peak = max(height - fall for fall in fired)
                 self._trough = height
+                self._since, self.forced = readings.ts, None
+            if self.forced is not True:
+                self.forced = _forced(readings, min(fired))
             self._trough = min(self._trough, height)
             self.flushing, self.resetting = True, False
             return
@@ -68,8 +76,26 @@ class Flush(Stateful):
             regained = height >= (self._peak + self._trough) / 2
             self.resetting = not regained and readings.ts - self._ended <= RESET_LONGEST_MS
 
+    def told(self) -> dict[str, Any] | None:
+        """The ``flush`` of the message: None unless one is under way."""
+        return {"since": self._since, "forced": self.forced} if self.flushing else None
+
     def reanchor(self, shift_ms: int) -> None:
         self._ended += shift_ms
+        self._since += shift_ms
+
+
+def _forced(readings: Readings, fall: float) -> bool | None:
+    """Whether the liquidations of the last hour come to a tenth of the coins that went with the log change ``fall``."""
+    coins = readings.consensus.oi_coins
+    assert coins is not None  # a fall is only seen with quorum
+    hour = next(window for window in readings.windows if window.name == "1h")
+    if hour.liquidated_long_coins is not None and hour.liquidated_short_coins is not None:
+        liquidated, left = hour.liquidated_long_coins + hour.liquidated_short_coins, exp(fall)
+        # Of coins / left there were, coins * (1 - left) / left are gone; both sides times left: no fall is too deep.
+        if liquidated * left >= FORCED_SHARE * (1.0 - left) * coins:
+            return True
+    return False if readings.liquidations_heard else None
 
 
 def regime(readings: Readings, flush: Flush) -> str | None:

@@ -46,7 +46,8 @@ class _Verdict:
 class Scorer(Stateful):
     """The score of one symbol over time; every tick once, in time order.
 
-    ``exchanges``: venue -> exchange in configuration order. ``denominator``: what ELR divides by, None if unknown.
+    ``exchanges``: venue -> exchange in configuration order. ``denominator``: the first of what ELR divides by, None if
+    unknown; more come with :meth:`denominate`.
     """
 
     STATE = (
@@ -54,13 +55,14 @@ class Scorer(Stateful):
         "_conflict",
         "_direction",
         "_flush",
+        "_leverage",
         "_modes",
         "_momentum",
         "_record",
         "_strengths",
         "_window_directions",
     )
-    __slots__ = (*STATE, "_leverage", "symbol")
+    __slots__ = (*STATE, "symbol")
 
     def __init__(self, symbol: str, exchanges: Mapping[str, str], denominator: Denominator | None) -> None:
         self.symbol = symbol
@@ -74,6 +76,10 @@ class Scorer(Stateful):
         self._record = Record()
         self._strengths = [Strength() for _ in WEIGHTS]
         self._window_directions = [Direction() for _ in WEIGHTS]
+
+    def denominate(self, item: Denominator) -> None:
+        """Divide by what ``item`` carries from the next tick on; what it does not carry stays."""
+        self._leverage.denominate(item)
 
     def follow(self, readings: Readings) -> None:
         """The past without a word: leaves exactly the state that :meth:`score` with ``backfill`` leaves.
@@ -109,6 +115,7 @@ class Scorer(Stateful):
         before = self._direction.side
         side = _side(self._direction, None if abstain else composite, quorum)
         self._flush.update(readings)
+        self._leverage.observe(readings)
         return _Verdict(
             gate=g,
             windows=windows,
@@ -191,6 +198,9 @@ class Scorer(Stateful):
             "gate": verdict.gate,
             "p_hit_n": self._record.n,
             "excluded": list(sample.excluded),
+            "flush": self._flush.told(),
+            "long_short": body.long_short(sample),
+            "backfilled_until": readings.backfilled_until,
         }
         if backfill:
             self._alerts.pause()
@@ -200,6 +210,7 @@ class Scorer(Stateful):
                 readings=readings,
                 status=state,
                 flushing=self._flush.flushing,
+                forced=self._flush.forced,
                 regime=named,
                 conflict_windows=conflict_windows,
                 conflict_since=self._conflict.since,
@@ -218,6 +229,7 @@ class Scorer(Stateful):
         self._alerts.reanchor(shift_ms)
         self._conflict.reanchor(shift_ms)
         self._flush.reanchor(shift_ms)
+        self._leverage.reanchor(shift_ms)
         self._modes.reanchor(shift_ms)
         self._record.reanchor(shift_ms)
 

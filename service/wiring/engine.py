@@ -22,7 +22,7 @@ TICK_MS = 10_000
 MINUTE_MS = 60_000
 HELD_UP_MS = 600_000
 STALE_BY_MS = 310_000  # funding is fresh for five minutes, everything else for less
-STATE_VERSION = 1
+STATE_VERSION = 2  # 2: extra streams, bases, the back-filled past of a window's start
 
 
 class Engine(Stateful):
@@ -53,8 +53,10 @@ class Engine(Stateful):
         self.refused: dict[tuple[str, str], int] = {}  # (venue, code) -> observations not counted
         self._cold = True
         self._held: list[Event] = []
+        self._held_bases: list[tuple[int, Denominator]] = []
         self._ticks: list[Tick] = []
         self._live = True
+        self._silent = False
 
     def _scorer(self, symbol: str) -> Scorer:
         return Scorer(symbol, self._exchanges, self._denominators.get(symbol))
@@ -73,6 +75,24 @@ class Engine(Stateful):
             self._sample_to(event.recv_ts - 1)
         self._take(event)
 
+    def denominate(self, item: Denominator, at_ms: int | None = None) -> None:
+        """A base that arrived: its symbol divides by what it carries from the next tick on.
+
+        ``at_ms``: when it arrived, not before the events so far. A tick before it that is still to be taken does
+        without it, however late the caller's timers are. A symbol that is not configured is not scored.
+        """
+        if at_ms is not None and self._cold:
+            self._held_bases.append((at_ms, item))  # like events: what was scored before must not know it
+            return
+        if at_ms is not None and at_ms > self.sampled_ms + SAMPLE_MS:
+            self._sample_to(at_ms - 1)
+        self._settle(item)
+
+    def _settle(self, item: Denominator) -> None:
+        scorer = self.scorers.get(item.symbol)
+        if scorer is not None:
+            scorer.denominate(item)
+
     def advance(self, now_ms: int, live: bool = True, silent: bool = False) -> list[Tick]:
         """Take all samples and ticks up to and including ``now_ms``; return the ticks not yet returned, oldest first.
 
@@ -85,11 +105,17 @@ class Engine(Stateful):
             if self.sampled_ms == 0:
                 first_ms = min(held[0].recv_ts, now_ms) if held else now_ms
                 self.sampled_ms = -(-first_ms // SAMPLE_MS) * SAMPLE_MS - SAMPLE_MS
-            self._live = live
+            self._live, self._silent = live, silent
+            bases, self._held_bases = self._held_bases, []
             for event in held:
+                while bases and bases[0][0] < event.recv_ts:
+                    at_ms, item = bases.pop(0)
+                    self.denominate(item, at_ms)
                 self.apply(event)
-        self._live = live
-        self._sample_to(now_ms, silent)
+            for at_ms, item in bases:
+                self.denominate(item, at_ms)
+        self._live, self._silent = live, silent
+        self._sample_to(now_ms)
         ticks, self._ticks = self._ticks, []
         return ticks
 
@@ -99,16 +125,16 @@ class Engine(Stateful):
             key = (event.venue, code)
             self.refused[key] = self.refused.get(key, 0) + 1
 
-    def _sample_to(self, until_ms: int, silent: bool = False) -> None:
+    def _sample_to(self, until_ms: int) -> None:
         if until_ms - self.sampled_ms > HELD_UP_MS:
             # The process stood still (a sleeping laptop): nothing was received, so all of it is no data. Its first
             # part is sampled until everything has gone stale, and its last; an hour must not block the loop.
-            self._sample_to(self.sampled_ms + STALE_BY_MS, silent)
+            self._sample_to(self.sampled_ms + STALE_BY_MS)
             self.sampled_ms = (until_ms - MINUTE_MS) // SAMPLE_MS * SAMPLE_MS
         ts = self.sampled_ms + SAMPLE_MS
         while ts <= until_ms:
             self._sample(ts, 1)
-            if ts % TICK_MS == 0 and silent and not self._live:
+            if ts % TICK_MS == 0 and self._silent and not self._live:
                 self._follow(ts)
             elif ts % TICK_MS == 0:
                 self._ticks.append(self._score(ts, backfill=not self._live))
@@ -148,6 +174,8 @@ class Engine(Stateful):
         self._held = [event for event in self._held if event.recv_ts > ts]
         for event in due:
             self._take(event)
+        while self._held_bases and self._held_bases[0][0] <= ts:
+            self._settle(self._held_bases.pop(0)[1])
         self._sample(ts, 60)
         if silent:
             self._follow(ts)
@@ -167,7 +195,7 @@ class Engine(Stateful):
 
     def save(self) -> dict[str, Any]:
         """Everything that :meth:`restore` needs to go on exactly from here, as plain JSON values."""
-        if self._held:
+        if self._held or self._held_bases:
             raise ValueError("events are held back: advance() first")
         return {"version": STATE_VERSION, "symbols": list(self.symbols), "engine": self.dump()}
 

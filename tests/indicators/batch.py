@@ -48,6 +48,7 @@ class Batch:
     ) -> None:
         self.samples = list(samples)
         self.by_second = {item.ts // 1000: item for item in samples}
+        self.quorate = [item for item in samples if item.quorum]
         self.minutes = [item.ts // 60_000 for item in samples] if minutes is None else list(minutes)
         self.values: dict[str, dict[int, float]] = {}
         for name, of in OF.items():
@@ -64,6 +65,7 @@ class Batch:
             if volatility is not None:
                 self.values["volatility"][minute] = volatility
         self.scales = self._scales(ticks)
+        self.taker_scales = {w: self._taker_scales(ticks, w) for w in (60, 300)}
 
     def _volatility(self, minute: int) -> float | None:
         squares = [self.squares[m] for m in range(minute - 1439 + 1, minute + 1) if m in self.squares]
@@ -75,6 +77,26 @@ class Batch:
             if item is not None and item.quorum:
                 return item
         return None
+
+    def begin(self, second: int) -> tuple[float, float, bool] | None:
+        """Price, ln_oi_index, and whether they rest on a back-filled sample; interpolated where there is none near."""
+        near = self.quorum_at(second, (0, -1, 1, -2, 2))
+        if near is not None:
+            assert near.price is not None
+            return near.price, near.ln_oi_index, near.step_s == 60
+        before = [item for item in self.quorate if item.ts // 1000 < second][-1:]
+        after = [item for item in self.quorate if item.ts // 1000 > second][:1]
+        if not before or not after:
+            return None
+        (left,), (right,) = before, after
+        assert left.price is not None
+        assert right.price is not None
+        span = (right.ts - left.ts) / 1000
+        if span > 60 or left.step_s + right.step_s == 2:
+            return None
+        share = (second - left.ts / 1000) / span
+        price = left.price ** (1 - share) * right.price**share
+        return price, left.ln_oi_index * (1 - share) + right.ln_oi_index * share, True
 
     def ends(self, second: int, seconds: int) -> tuple[Consensus, Consensus] | None:
         end = self.quorum_at(second, (0, -1, -2))
@@ -108,14 +130,30 @@ class Batch:
     def window(self, second: int, name: str, w: int) -> WindowReading:
         inside = [item for item in self.samples if second - w < item.ts // 1000 <= second]
         covered = sum(item.step_s for item in inside if item.quorum)
-        ends = self.ends(second, w)
-        if ends is None or covered < 0.9 * w:
-            return WindowReading(name, w, False, None, None, None, None, None, None)  # type: ignore[arg-type]
-        start, end = ends
-        assert start.price is not None
+        end, start = self.quorum_at(second, (0, -1, -2)), self.begin(second - w)
+        taker = self.over_venues(second, w, "taker_buy_coins", "taker_sell_coins")
+        forced = self.over_venues(second, w, "liquidated_long_coins", "liquidated_short_coins")
+        told: dict[str, float | None] = {}
+        if w < 3600 and taker is not None:
+            told = {"taker_buy_coins": taker[0], "taker_sell_coins": taker[1], "taker_imbalance": taker[2]}
+        if w < 3600 and forced is not None:
+            told["liquidated_long_coins"], told["liquidated_short_coins"] = forced[:2]
+            told["liquidation_imbalance"], told["liquidation_intensity"] = -forced[2], forced[3]
+        if w == 3600:
+            counted = [view for item in inside for view in item.venues if view.fresh]
+            long = sum(view.liquidated_long_coins for view in counted)
+            short = sum(view.liquidated_short_coins for view in counted)
+            if long + short > 0:
+                told["liquidated_long_coins"], told["liquidated_short_coins"] = long, short
+        if end is None or start is None or covered < 0.9 * w:
+            return WindowReading(name, w, False, None, None, None, None, None, None, **told)  # type: ignore[arg-type]
         assert end.price is not None
-        ret = math.log(end.price / start.price)
-        oi = end.ln_oi_index - start.ln_oi_index if sum(item.oi_receipts for item in inside) >= 3 else None
+        ret = math.log(end.price / start[0])
+        oi = end.ln_oi_index - start[1] if sum(item.oi_receipts for item in inside) >= 3 else None
+        if w < 3600 and taker is not None:
+            known_taker = [entry for entry in self.taker_scales[w] if entry[0] <= second - w]
+            if known_taker and known_taker[-1][1] >= 60:
+                told["z_taker"] = taker[2] / max(0.02, math.sqrt(known_taker[-1][2]))
         known = [scale for scale in self.scales if scale.second <= second - w]
         z: list[float | None] = [None] * 4
         if known:
@@ -130,7 +168,43 @@ class Batch:
             ):
                 if change is not None and scale.n >= least:
                     z[i] = change / max(floor, math.sqrt(v) * math.sqrt(w / 10))
-        return WindowReading(name, w, True, ret, oi, *z)  # type: ignore[arg-type]
+        return WindowReading(name, w, True, ret, oi, *z, start[2], **told)  # type: ignore[arg-type]
+
+    def over_venues(self, second: int, w: int, left: str, right: str) -> tuple[float, float, float, float] | None:
+        """Sums of two amounts of VenueView over (second - w, second], their balance weighed by open interest, and the
+        median share of open interest."""
+        sums: dict[str, list[float]] = {}
+        for at in range(second - w + 1, second + 1):
+            for view in self.by_second[at].venues if at in self.by_second else ():
+                if view.fresh:
+                    both = sums.setdefault(view.venue, [0.0, 0.0])
+                    both[0] += getattr(view, left)
+                    both[1] += getattr(view, right)
+        used = [
+            (view.oi_coins, *sums[view.venue])
+            for view in self.by_second[second].venues
+            if view.fresh and view.oi_coins and sum(sums[view.venue]) > 0
+        ]
+        if not used:
+            return None
+        weight = sum(coins for coins, _, _ in used)
+        return (
+            sum(a for _, a, _ in used),
+            sum(b for _, _, b in used),
+            sum(coins * (a - b) / (a + b) for coins, a, b in used) / weight,
+            statistics.median((a + b) / coins for coins, a, b in used),
+        )
+
+    def _taker_scales(self, ticks: Sequence[int], w: int) -> list[tuple[int, int, float]]:
+        alpha, made = 1 - 0.5 ** (10 / 3600), []
+        n, v = 0, 0.0
+        for ts in ticks:
+            second = ts // 1000
+            found = self.over_venues(second, w, "taker_buy_coins", "taker_sell_coins")
+            if self.by_second[second].step_s == 1 and found is not None:
+                n, v = n + 1, found[2] ** 2 if n == 0 else (1 - alpha) * v + alpha * found[2] ** 2
+                made.append((second, n, v))
+        return made
 
     def level(self, name: str, now: int, item: Consensus) -> LevelReading:
         values = self.values[name]
@@ -187,6 +261,10 @@ class Batch:
         lost = sum(1 for at in range(second - 3599, second + 1) if at > first and at not in full)
         return 1 - 0.5 * lost / 3600
 
+    def backfilled_until(self, ts: int) -> int | None:
+        past = [item.ts for item in self.samples if item.step_s == 60 and item.ts <= ts]
+        return past[-1] if past and ts - past[-1] < 30 * 86_400_000 else None
+
     def readings(self, ts: int, now: int | None = None) -> Readings:
         """At a tick; ``now`` is the running minute where it is not that of ``ts``."""
         second, now = ts // 1000, ts // 60_000 if now is None else now
@@ -207,6 +285,13 @@ class Batch:
             change_24h=item.ln_oi_index - before if item.quorum and before is not None else None,
             continuity=self.continuity(second),
             statistics_ready=min(recent.values()) >= 60 and levels["volatility"].n >= 60,
+            backfilled_until=self.backfilled_until(ts),
+            liquidations_heard=any(
+                view.liquidated_long_coins + view.liquidated_short_coins > 0
+                for other in self.samples
+                if ts - 86_400_000 < other.ts <= ts
+                for view in other.venues
+            ),
             **levels,
         )
 

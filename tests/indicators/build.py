@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -65,11 +66,28 @@ def sample(ts: int, **changes: Any) -> Consensus:
     return Consensus(**values)
 
 
-class Walk:
-    """A seeded market of one symbol: repeated values, zeros, negative funding, missing levels."""
+def venue(name: str, coins: float | None = 1000.0, **changes: Any) -> VenueView:
+    """A venue of V with ``coins`` open; None: it is not in V."""
+    return replace(VIEW, venue=name, oi_coins=coins, fresh=coins is not None, **changes)
 
-    def __init__(self, seed: int, start: int = T0) -> None:
+
+def traded(name: str, buy: float, sell: float, coins: float | None = 1000.0) -> VenueView:
+    return venue(name, coins, taker_buy_coins=buy, taker_sell_coins=sell)
+
+
+def liquidated(name: str, long: float, short: float, coins: float | None = 1000.0) -> VenueView:
+    return venue(name, coins, liquidated_long_coins=long, liquidated_short_coins=short)
+
+
+class Walk:
+    """A seeded market of one symbol: repeated values, zeros, negative funding, missing levels.
+
+    ``flow``: three venues trade and liquidate now and then, and leave V.
+    """
+
+    def __init__(self, seed: int, start: int = T0, flow: bool = True) -> None:
         self.random = random.Random(seed)
+        self.flow = flow
         self.ts = start
         self.price = 100.0
         self.ln_oi = 0.0
@@ -112,7 +130,22 @@ class Walk:
             ln_oi_index=self.ln_oi,
             oi_receipts=draw.choice((0, 0, 0, 1, 5)),
             full_set=full_set,
+            venues=tuple(self._venue(name) for name in ("bybit", "okx", "gate")) if self.flow else (VIEW,),
             **levels,
+        )
+
+    def _venue(self, name: str) -> VenueView:
+        draw = self.random
+        coins = None if draw.random() < 0.1 else draw.choice((0.0, 400.0, 900.0, 900.0))
+        trades = draw.random() < 0.2
+        forced = draw.random() < 0.004
+        return venue(
+            name,
+            coins,
+            taker_buy_coins=draw.choice((0.0, draw.uniform(0, 5))) if trades else 0.0,
+            taker_sell_coins=draw.choice((0.0, draw.uniform(0, 5))) if trades else 0.0,
+            liquidated_long_coins=draw.choice((0.0, draw.uniform(0, 2))) if forced else 0.0,
+            liquidated_short_coins=draw.choice((0.0, draw.uniform(0, 1))) if forced else 0.0,
         )
 
 

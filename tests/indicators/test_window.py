@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from service.indicators.window import SampleRing
 from tests.indicators.build import through_json
 
@@ -94,6 +96,7 @@ def test_an_hour_of_continuous_samples_reaches_back_an_hour_and_two_seconds() ->
     made = ring({s: float(s + 10_000) for s in range(-4000, 1)})
     assert made.near(T - 3600) == (6400.0, 640.0)
     assert made.near(T - 3602) is not None
+    assert made.start(T - 3600) == (6400.0, 640.0, False)
     assert made.covered(T, 3600)
     assert made.continuity(T) == 1.0
 
@@ -143,3 +146,93 @@ def test_reanchor_and_reload() -> None:
         one.update(T - 12, 1.0, 0.0, 1, 0, True)
         assert one.last(T - 12) == (1.0, 0.0)
     assert made.dump() == other.dump()
+
+
+# -- where a window begins in the back-filled past ------------------------------------------------------------------
+
+
+def minutes(*samples: tuple[int, float | None, int]) -> SampleRing:
+    """Samples (offset from T, price, step_s); ln_oi_index is a hundredth of the offset."""
+    made = SampleRing()
+    for offset, price, step_s in samples:
+        made.update(T + offset, price, offset / 100, step_s, 0, True)
+    return made
+
+
+def test_between_two_back_filled_minutes_the_start_is_interpolated() -> None:
+    made = minutes((-120, 100.0, 60), (-60, 121.0, 60), (0, 121.0, 60))
+    start = made.start(T - 90)
+    assert start is not None
+    assert start.price == pytest.approx(110.0, rel=1e-14)  # the middle of two prices is their geometric mean
+    assert start.ln_oi == pytest.approx(-0.9, rel=1e-14)
+    assert start.backfilled
+    quarter = made.start(T - 105)
+    assert quarter is not None
+    assert quarter.price == pytest.approx(100.0 * 1.21**0.25, rel=1e-14)
+    assert quarter.ln_oi == pytest.approx(-1.05, rel=1e-14)
+
+
+def test_a_sample_within_two_seconds_is_used_as_it_is() -> None:
+    made = minutes((-120, 100.0, 60), (-60, 121.0, 60), (0, 121.0, 60))
+    for offset in (-122, -121, -120, -119, -118):
+        assert made.start(T + offset) == (100.0, -1.2, True)
+    interpolated = made.start(T - 117)
+    assert interpolated is not None
+    assert interpolated.price > 100.0
+    assert made.start(T - 123) is None  # nothing before it
+
+
+@pytest.mark.parametrize(
+    ("samples", "known"),
+    [
+        (((-100, 100.0, 60), (-40, 121.0, 60)), True),
+        (((-101, 100.0, 60), (-40, 121.0, 60)), False),  # 61 s apart
+        (((-100, 100.0, 60), (-60, 121.0, 1)), True),
+        (((-100, 100.0, 1), (-40, 121.0, 60)), True),
+        (((-100, 100.0, 1), (-60, 121.0, 1)), False),  # a gap in the live past stays a gap
+        (((-180, 1.0, 60), (-100, 100.0, 1), (-60, 121.0, 1)), False),
+        (((-120, 1.0, 60), (-100, 100.0, 1), (-60, 121.0, 1), (-59, 1.0, 1)), False),
+        (((-100, None, 60), (-40, 121.0, 60)), False),
+        (((-100, 100.0, 60), (-90, None, 1), (-60, 121.0, 1)), True),  # consecutive among those with quorum
+    ],
+)
+def test_what_may_be_interpolated(samples: tuple[tuple[int, float | None, int], ...], known: bool) -> None:
+    made = minutes(*samples, (0, 1.0, 1))
+    start = made.start(T - 80)
+    assert (start is not None) == known
+    assert start is None or start.backfilled
+
+
+@pytest.mark.parametrize("price", [99.7, 0.1, 83_024.7, 1e-5, 3.3])
+def test_a_flat_past_stays_exactly_flat(price: float) -> None:
+    """Cause: exp(ln p) is not p, so that a return of rounding named a quadrant in a market that stood still."""
+    made = minutes((-120, price, 60), (-60, price, 60), (0, price, 60))
+    start = made.start(T - 83)
+    assert start is not None
+    assert start.price == price
+
+
+def test_neither_scales_nor_the_end_are_interpolated() -> None:
+    made = minutes((-60, 100.0, 60), (0, 121.0, 60))
+    assert made.near(T - 30) is None
+    assert made.last(T - 30) is None
+
+
+def test_the_neighbour_may_lie_before_the_hour() -> None:
+    """Cause guarded against: a ring of an hour has forgotten the minute before the start of the 1h window."""
+    made = minutes((-3657, 100.0, 60), (-3597, 121.0, 60), *((k, 1.0, 1) for k in range(-3500, 1)))
+    start = made.start(T - 3600)
+    assert start is not None
+    assert start.price == pytest.approx(100.0 * 1.21 ** (57 / 60), rel=1e-12)
+
+
+def test_the_back_filled_past_survives_a_reload_and_a_shift() -> None:
+    made = minutes((-120, 100.0, 60), (-60, 121.0, 60), (0, 121.0, 60))
+    made.reanchor(-17)
+    other = SampleRing()
+    other.load(through_json(made.dump()))
+    assert other.backfilled == T - 17
+    for one in (made, other):
+        start = one.start(T - 17 - 90)
+        assert start is not None
+        assert start.price == pytest.approx(110.0, rel=1e-14)

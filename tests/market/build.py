@@ -223,6 +223,7 @@ def _chatter(
     if rng.random() < 0.1:
         rate = rng.gauss(0.0001, 0.0002) * (200.0 if bad else 1.0)
         hours = rng.choice((1.0, 8.0, 8.0, None))
+        rate *= 1.0 if hours is None else hours / 8.0
         rate_8h = None if hours is None else rate * 8.0 / hours
         settled = rng.random() < 0.1
         yield Funding(venue, name, symbol, rate, hours, rate_8h, None, settled, venue_ts, at)

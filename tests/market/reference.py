@@ -181,10 +181,12 @@ class Reference:
         if len(rates) >= 3:
             reach = 5.0 * max(statistics.median([abs(rate - middle) for rate in rates]), 1e-5)
         weight = sum(row["coins"] for row in funded)
-        out["funding_8h"] = (
-            sum(row["coins"] * max(middle - reach, min(middle + reach, row["rate"])) for row in funded) / weight
-        )
-        out["funding_spend"] = sum(row["coins"] * row["rate"] for row in funded)
+        clipped = [max(middle - reach, min(middle + reach, rate)) for rate in rates]
+        if len(rates) >= 3:
+            second_lowest, second_highest = sorted(clipped)[1], sorted(clipped)[-2]
+            clipped = [max(second_lowest, min(second_highest, rate)) for rate in clipped]
+        out["funding_spend"] = sum(row["coins"] * rate for row, rate in zip(funded, clipped, strict=True))
+        out["funding_8h"] = out["funding_spend"] / weight
         if len(rates) >= 2:
             out["funding_spread"] = max(rates) - min(rates)
             distances = [abs(rate - middle) for rate in rates]

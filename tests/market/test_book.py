@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from service.config import MarketSection
 from service.market import Market
 from service.market.book import Book
-from service.model import Consensus, Listing
+from service.model import Consensus, Listing, OpenInterest
 
 from .build import MARK_AGE, OI_AGE, SYMBOLS, T0, Driver, Sample, history, rules, run
 from .reference import Reference
@@ -316,3 +316,39 @@ def test_the_sample_is_a_plain_message() -> None:
     driver = Driver(1)
     driver.both("a", 100.0, 5.0, at=0)
     assert asdict(driver.sample(1000, step_s=60))["step_s"] == 60
+
+
+def test_inverse_open_interest_is_priced_with_the_accepted_mark() -> None:
+    """Cause: a mark x100 in quarantine, or one from before an outage, had priced the dollars of an inverse contract."""
+    driver = Driver(3)
+    for venue in "ab":
+        driver.both(venue, 100.0, 50.0, at=0)
+    driver.listing("c", at=0, inverse=True, contract_size=10.0)
+    assert driver.mark("c", 100.0, at=0) is None
+
+    def dollars(contracts: float, each: float, at: int) -> None:
+        event = OpenInterest("c", "P", "BTC", contracts, each, contracts * each, True, None, T0 + at)
+        assert driver.market.apply(event) is None
+
+    dollars(200.0, 0.01, at=0)  # priced by the decoder at a mark of 1000
+    assert driver.sample(1000).oi_coins == pytest.approx(120.0)
+    for venue in "abc":
+        assert driver.mark(venue, 101.0, at=1500) is None
+    view = next(view for view in driver.sample(2000).venues if view.venue == "c")
+    assert view.oi_coins == pytest.approx(2000.0 / 101.0)
+    assert driver.mark("c", 10_100.0, at=2500) == "quarantined_mark"
+    dollars(200.0, 0.00099, at=2500)
+    sample = driver.sample(3000)
+    view = next(view for view in sample.venues if view.venue == "c")
+    assert view.oi_coins is None
+    assert view.oi_coins_last == pytest.approx(2000.0 / 101.0)
+    dollars(210.0, 0.00099, at=3500)
+    view = next(view for view in driver.sample(4000).venues if view.venue == "c")
+    assert view.oi_coins_last == pytest.approx(2100.0 / 101.0)
+
+
+def test_a_linear_or_reported_amount_is_never_priced_anew() -> None:
+    driver = Driver(1)
+    driver.listing("a", at=0, inverse=True, contract_size=10.0)
+    driver.both("a", 100.0, 50.0, at=0)  # in coins, as the venue says: not derived
+    assert driver.sample(1000).oi_coins == 50.0

@@ -60,9 +60,12 @@ def _funding_by_hand(coins: list[float], rates: list[float]) -> tuple[float | No
             clipped = middle + reach
         if len(rates) >= 3 and rate < middle - reach:
             clipped = middle - reach
+        if len(rates) >= 3:
+            others = sorted(rates)[1:-1]  # what all but the lowest and all but the highest say
+            clipped = max(others[0], min(others[-1], clipped))
         weighted += amount * clipped
         total += amount
-        spend += amount * rate
+        spend += amount * clipped
     exact = [Fraction(rate) for rate in rates]
     centre = statistics.median(exact)
     furthest = exact[0]
@@ -104,7 +107,20 @@ def test_of_two_rates_the_first_venue_is_the_outlier_however_they_round(first: f
 
 def test_two_rates_are_not_clipped_three_are() -> None:
     assert consensus.clip_to_median([0.0001, 0.5]) == [0.0001, 0.5]
-    assert consensus.clip_to_median([0.0001, 0.5, 0.0001]) == [0.0001, pytest.approx(0.00015), 0.0001]
+    assert consensus.clip_to_median([0.0001, 0.5, 0.0001]) == [0.0001, 0.0001, 0.0001]
+
+
+@given(st.lists(RATES, min_size=2, max_size=10), st.floats(-0.1, 0.1), st.integers(0, 10))
+def test_no_single_venue_moves_the_mean_beyond_what_the_others_say(
+    honest: list[float], wrong: float, place: int
+) -> None:
+    """Cause: with three venues the median absolute deviation let a rate in percent pull the mean out of their range."""
+    rates = [*honest[:place], wrong, *honest[place:]]
+    found = consensus.funding_consensus([1.0] * len(rates), rates)
+    assert found.mean_8h is not None
+    assert found.spend is not None
+    assert min(honest) - 1e-12 <= found.mean_8h <= max(honest) + 1e-12
+    assert found.spend == pytest.approx(found.mean_8h * len(rates), rel=1e-9, abs=1e-12)
 
 
 def test_the_outlier_of_a_tie_is_the_first_in_venue_order() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.market.streams import near
-from service.model import StreamRule
+from service.model import Stream, StreamRule
 
 from .build import FUNDING_AGE, INDEX_AGE, MARK_AGE, OI_AGE, Driver, rule
 
@@ -408,6 +408,67 @@ def test_a_funding_rate_is_held_against_the_cap(rate: float, code: str | None) -
     driver = Driver(1)
     assert driver.funding("a", rate, at=0) == code
     assert driver.state("a", "funding", at=1000) == ("LIVE" if code is None else "QUARANTINED")
+
+
+def test_funding_in_percent_is_quarantined_below_every_cap() -> None:
+    """Cause: 0.01 % sent as 0.01 stays below the cap and moved the mean of all venues."""
+    driver = Driver(3)
+    for venue in "ab":
+        assert driver.funding(venue, 0.0002, at=0) is None
+    assert driver.funding("c", 0.0021, at=0) == "quarantined_funding"
+    for at in (30_000, 60_000, 90_000, 120_000, 150_000):
+        assert driver.funding("c", 0.0021, at=at) == "quarantined_funding"  # persistence makes it no better
+    for at, code in ((160_000, "quarantined_funding"), (190_000, "quarantined_funding"), (220_000, None)):
+        assert driver.funding("c", 0.002, at=at) == code
+
+
+def test_a_rate_may_rise_tenfold_at_once_and_with_the_others() -> None:
+    driver = Driver(2)
+    assert driver.funding("a", 0.0003, at=0) is None
+    assert driver.funding("a", 0.0029, at=1000) is None  # against its own last
+    assert driver.funding("b", 0.0001, at=1500) is None
+    assert driver.funding("b", -0.028, at=2000) is None  # against the other venue's
+
+
+def test_a_funding_rate_of_a_stale_venue_is_no_measure() -> None:
+    driver = Driver(2)
+    driver.funding("a", 0.02, at=0)
+    driver.funding("b", 0.0001, at=0)
+    assert driver.funding("b", 0.015, at=FUNDING_AGE) is None
+    driver = Driver(2)
+    driver.funding("a", 0.02, at=0)
+    driver.funding("b", 0.0001, at=0)
+    assert driver.funding("b", 0.015, at=FUNDING_AGE + 1) == "quarantined_funding"
+
+
+def test_the_first_rate_of_all_is_held_against_the_cap_alone() -> None:
+    driver = Driver(2)
+    assert driver.funding("a", 0.029, at=0) is None
+
+
+@pytest.mark.parametrize("stream", ["mark", "oi", "funding"])
+def test_a_confirm_does_not_vouch_after_a_refused_observation(stream: Stream) -> None:
+    """Cause: a venue whose frames were refused as too old kept its old mark fresh by unstamped confirmations."""
+    driver = Driver([rule("a", funding=StreamRule(FUNDING_AGE, "send"), oi=StreamRule(OI_AGE, "send"))])
+
+    def say(at: int, venue_at: int) -> str | None:
+        if stream == "mark":
+            return driver.mark("a", 100.0, at=at, venue_at=venue_at)
+        if stream == "oi":
+            return driver.oi("a", 5.0, at=at, venue_at=venue_at)
+        return driver.funding("a", 0.0001, at=at, venue_at=venue_at)
+
+    assert say(0, 0) is None
+    assert driver.confirm("a", (stream,), at=1000) is None
+    assert say(10_000, 13_000) == "future"
+    assert driver.confirm("a", (stream,), at=11_000) == "future"
+    assert driver.confirm("a", (stream,), at=12_000, venue_at=12_000) == "future"  # nor does one with a time
+    assert driver.confirm("a", (stream,), at=13_000) == "future"
+    assert say(14_000, 14_000) is None
+    assert driver.confirm("a", (stream,), at=15_000) is None
+    assert say(16_000, 13_000) == "out_of_order"
+    assert driver.confirm("a", (stream,), at=17_000) == "out_of_order"
+    assert driver.confirm("a", (stream,), at=18_000, venue_at=18_000) is None  # a late repetition was not said last
 
 
 def test_the_cap_is_per_eight_hours() -> None:

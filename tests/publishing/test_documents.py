@@ -19,7 +19,7 @@ from tests.scoring import factory
 
 NAMED = ("windows", "by_venue", "venues", "seq", "modes")  # objects whose keys are names, and what a name is called
 CALLED = {"windows": "<window>", "by_venue": "<venue>", "venues": "<venue>", "seq": "<channel>", "modes": "<mode>"}
-WHOLE = ("values", "z", "base", "ma", "transition")  # documented as one field
+WHOLE = ("values", "z", "base", "ma", "transition", "taker", "liquidated", "flush")  # documented as one field
 
 
 def paths(value: Any, path: str = "") -> set[str]:
@@ -44,7 +44,7 @@ def encoded(type_: str, channel: str, body: dict[str, Any]) -> bytes:
 def scored_body() -> dict[str, Any]:
     """A body of the real scorer."""
     scorer = Scorer("BTC", factory.EXCHANGES, factory.base())
-    body, _ = scorer.score(factory.readings())
+    body, _ = scorer.score(factory.readings(sample=factory.reporting()))
     return body
 
 

@@ -95,6 +95,19 @@ def consensus(ts: int = T0, **changes: Any) -> Consensus:
     return replace(made, **changes)
 
 
+REPORTING = (
+    replace(VENUES[0], long_coins=250.0, short_coins=150.0, long_short=(("account", 0.61, T0 - 5_000),)),
+    VENUES[1],
+    replace(VENUES[2], long_short=(("account", 0.44, T0 - 6_000), ("top_position", 0.57, T0 - 7_000))),
+    replace(VENUES[3], long_coins=60.0, short_coins=40.0),
+)
+
+
+def reporting(ts: int = T0, **changes: Any) -> Consensus:
+    """Two venues report positions, two report long shares."""
+    return consensus(ts, **{"venues": REPORTING} | changes)
+
+
 def no_data(ts: int = T0, **changes: Any) -> Consensus:
     """Below the quorum: one venue of four is left."""
     absent = {
@@ -139,6 +152,21 @@ def unready(name: Any) -> WindowReading:
 
 def level(value: float | None = 0.5, **changes: Any) -> LevelReading:
     return replace(LevelReading(value=value, z=0.3, percentile=0.4, n=1440, horizon_h=24), **changes)
+
+
+def taken(buy: float, sell: float, imbalance: float, z: float | None = None) -> dict[str, Any]:
+    """Taker flow of a window."""
+    return {"taker_buy_coins": buy, "taker_sell_coins": sell, "taker_imbalance": imbalance, "z_taker": z}
+
+
+def forced(long: float, short: float, imbalance: float | None = None, intensity: float | None = None) -> dict[str, Any]:
+    """Liquidations of a window."""
+    return {
+        "liquidated_long_coins": long,
+        "liquidated_short_coins": short,
+        "liquidation_imbalance": imbalance,
+        "liquidation_intensity": intensity,
+    }
 
 
 def readings(ts: int = T0, sample: Consensus | None = None, **changes: Any) -> Readings:

@@ -16,6 +16,7 @@ def update(alerts: Alerts, now: Readings, **changes: Any) -> list[dict[str, Any]
     fields: dict[str, Any] = {
         "status": "ok",
         "flushing": False,
+        "forced": None,
         "regime": "calm",
         "conflict_windows": (),
         "conflict_since": None,
@@ -76,10 +77,10 @@ def test_elr_spike_at_most_once_in_six_hours() -> None:
 
 def test_flush_follows_the_flush() -> None:
     alerts = Alerts("BTC")
-    (body,) = update(alerts, readings(), flushing=True)
+    (body,) = update(alerts, readings(), flushing=True, forced=True)
     assert (body["alert"], body["state"], body["severity"]) == ("flush", "raised", "critical")
     changes = {window.name: window.oi_change for window in readings().windows}
-    assert body["values"] == {"oi_change_5m": changes["5m"], "oi_change_1h": changes["1h"]}
+    assert body["values"] == {"oi_change_5m": changes["5m"], "oi_change_1h": changes["1h"], "forced": True}
     assert said(alerts, readings(ticks(1)), flushing=True) == []
     assert said(alerts, readings(ticks(2))) == [("flush", "cleared")]
 

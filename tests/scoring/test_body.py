@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from service.scoring.body import market, window
+from service.scoring.body import long_short, market, window
 from service.scoring.composite import score_window
-from tests.scoring.factory import consensus, no_data, readings, unready
+from tests.scoring.factory import T0, consensus, forced, no_data, readings, reporting, taken, unready
 from tests.scoring.factory import window as reading
 
 
@@ -50,15 +50,64 @@ def test_window() -> None:
                 "z": {"return": 0.5, "oi": 0.75},
                 "quadrant": "long_build_up",
                 "kind": "trend",
-            }
+            },
+            {
+                "id": "taker_flow",
+                "score": None,
+                "weight": 1.0,
+                "z": {"taker": None},
+                "quadrant": None,
+                "kind": "trend",
+            },
+            {
+                "id": "liquidations",
+                "score": None,
+                "weight": 1.0,
+                "z": {"imbalance": None, "intensity": None},
+                "quadrant": None,
+                "kind": "pressure",
+            },
         ],
         "trend": scored.score,
         "contrarian": None,
+        "backfilled": False,
+        "taker": None,
+        "liquidated": None,
     }
 
 
+def test_window_says_what_was_taken_and_liquidated() -> None:
+    now = readings(w5m={**taken(7.0, 5.0, 0.25, 1.5), **forced(0.0, 3.0, 1.0, 1e-3), "backfilled": True})
+    said = window(score_window(now.windows[1], now, 0.5), None, 0.8, None)
+    assert said["backfilled"] is True
+    assert said["taker"] == {"buy_coins": 7.0, "sell_coins": 5.0, "imbalance": 0.25}
+    assert said["liquidated"] == {"long_coins": 0.0, "short_coins": 3.0}
+    assert [part["z"] for part in said["components"][1:]] == [{"taker": 1.5}, {"imbalance": 1.0, "intensity": 1e-3}]
+
+
+def test_balanced_taking_is_told_and_is_not_silence() -> None:
+    now = readings(w1m=taken(4.0, 4.0, 0.0, 0.0))
+    said = window(score_window(now.windows[0], now, 0.5), None, 0.8, None)
+    assert said["taker"] == {"buy_coins": 4.0, "sell_coins": 4.0, "imbalance": 0.0}
+    assert said["components"][1]["score"] == 0.0
+
+
+def test_long_short_in_venue_order() -> None:
+    assert long_short(reporting()) == [
+        {"venue": "alpha_linear", "kind": "account", "long_share": 0.61, "as_of": T0 - 5_000},
+        {"venue": "beta", "kind": "account", "long_share": 0.44, "as_of": T0 - 6_000},
+        {"venue": "beta", "kind": "top_position", "long_share": 0.57, "as_of": T0 - 7_000},
+    ]
+    assert long_short(consensus()) == []
+
+
 def test_window_that_is_not_ready_claims_nothing() -> None:
-    for part in (unready("5m"), reading("5m", ready=False)):
+    rich = {**taken(7.0, 5.0, 0.25, 1.5), **forced(1.0, 3.0, 0.5, 1e-3), "backfilled": True}
+    for part in (unready("5m"), reading("5m", ready=False, **rich)):
         said = window(score_window(part, readings(), 0.5), None, 0.8, "neutral")
         assert (said["ready"], said["confidence"]) == (False, 0.0)
-        assert [said[name] for name in ("score", "strength", "return", "oi_change")] == [None] * 4
+        assert [said[name] for name in ("score", "strength", "return", "oi_change", "taker", "liquidated")] == [
+            None
+        ] * 6
+        assert said["backfilled"] is False
+        assert {x for component in said["components"] for x in component["z"].values()} == {None}

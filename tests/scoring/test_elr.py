@@ -18,6 +18,8 @@ from tests.scoring.factory import (
     level,
     no_data,
     readings,
+    reporting,
+    ticks,
     view,
 )
 
@@ -35,7 +37,7 @@ def said(now: Readings, denominator: Denominator | None, symbol: str = "BTC") ->
 
 def test_keys_in_order() -> None:
     for value in said(readings(), base()).values():
-        assert list(value) == [*KEYS, "base"]
+        assert list(value) == [*KEYS, "base", "base_changed"]
 
 
 def test_oi_reserve() -> None:
@@ -70,6 +72,7 @@ def test_oi_reserve() -> None:
             "source": "attestation",
             "licence": "own research",
         },
+        "base_changed": False,
     }
 
 
@@ -261,3 +264,175 @@ def test_a_base_of_nothing_is_no_base_but_a_small_one_is() -> None:
     assert [values[name]["reason"] for name in ("oi_reserve", "oi_mcap")] == ["no_denominator", "no_denominator"]
     values = said(readings(), base(supply=0.5, reserves=(("beta", 0.5),)))
     assert [values[name]["value"] for name in ("oi_reserve", "oi_mcap")] == [600.0, 200_000.0]
+
+
+# -- bases that come in ------------------------------------------------------------------------------------------
+
+
+def tick(of: Leverage, ts: int, **changes: Any) -> dict[str, dict[str, Any]]:
+    now = readings(ts, consensus(ts), **changes)
+    of.observe(now)
+    return {value["variant"]: value for value in of.values(now)}
+
+
+def test_an_item_replaces_what_it_carries_and_leaves_the_other() -> None:
+    of = Leverage("BTC", EXCHANGES, base())
+    of.denominate(base(reserves=(), supply=40_000.0, as_of=T0 - 2 * HOUR_MS, source="count", licence="free"))
+    values = tick(of, T0)
+    assert values["oi_reserve"]["base"]["source"] == "attestation"
+    assert values["oi_mcap"]["value"] == 100 * 1000 / 40_000
+    assert values["oi_mcap"]["base"] == {
+        "coins": 40_000.0, "as_of": T0 - 2 * HOUR_MS, "age_h": 2.0, "source": "count", "licence": "free",
+    }  # fmt: skip
+    of.denominate(base(supply=None, reserves=(("gamma", 50.0),), as_of=T0, source="wallets"))
+    values = tick(of, ticks(1))
+    assert (values["oi_reserve"]["value"], values["oi_reserve"]["base"]["source"]) == (2.0, "wallets")
+    assert (values["oi_mcap"]["value"], values["oi_mcap"]["base"]["source"]) == (2.5, "count")
+
+
+def test_an_item_with_nothing_in_it_takes_nothing_away() -> None:
+    of = Leverage("BTC", EXCHANGES, base())
+    of.denominate(base(supply=0.0, reserves=(("alpha", 0.0),), source="empty"))
+    values = tick(of, T0)
+    assert [values[name]["base"]["source"] for name in ("oi_reserve", "oi_mcap")] == ["attestation"] * 2
+
+
+def test_each_base_grows_stale_at_an_age_of_its_own() -> None:
+    of = Leverage("BTC", EXCHANGES, base(reserve_stale_h=3.0, supply_stale_h=1.5, as_of=T0))
+    ages = (int(1.5 * HOUR_MS), int(1.5 * HOUR_MS) + 1, 3 * HOUR_MS, 3 * HOUR_MS + 1)
+    stale = [[tick(of, T0 + age)[name]["stale"] for name in ("oi_reserve", "oi_mcap")] for age in ages]
+    assert stale == [[False, False], [False, True], [False, True], [True, True]]
+    assert tick(of, T0 + ages[-1])["oi_reserve"]["value"] == 0.36
+
+
+@pytest.mark.parametrize(
+    ("item", "variant"),
+    [
+        (base(supply=None, reserves=(("alpha", 2_000.0), ("beta", 500.0), ("gamma", 1.0))), "oi_reserve"),
+        (base(supply=None, reserves=(("alpha", 2_001.0), ("beta", 500.0))), "oi_reserve"),
+        (base(supply=None, reserves=(("alpha", 500.0), ("beta", 2_000.0))), "oi_reserve"),
+        (base(supply=20_001.0, reserves=()), "oi_mcap"),
+    ],
+)
+def test_a_changed_base_is_said_for_an_hour_of_ticks(item: Denominator, variant: str) -> None:
+    of = Leverage("BTC", EXCHANGES, base())
+    assert not any(value["base_changed"] for value in tick(of, T0).values())
+    of.denominate(item)
+    for n in (1, 2, 360):
+        assert [name for name, value in tick(of, ticks(n)).items() if value["base_changed"]] == [variant], n
+    assert not any(value["base_changed"] for value in tick(of, ticks(361)).values())
+
+
+def test_the_same_coins_from_elsewhere_or_the_first_at_all_are_no_change() -> None:
+    of = Leverage("BTC", EXCHANGES, None)
+    tick(of, T0)
+    of.denominate(base())
+    assert not any(value["base_changed"] for value in tick(of, ticks(1)).values())
+    of.denominate(base(reserves=(("beta", 500.0), ("alpha", 2_000.0)), source="another", as_of=T0))
+    values = tick(of, ticks(2))
+    assert not any(value["base_changed"] for value in values.values())
+    assert values["oi_reserve"]["base"]["source"] == "another"
+
+
+def test_what_came_and_went_between_two_ticks_was_never_shown() -> None:
+    of = Leverage("BTC", EXCHANGES, base())
+    tick(of, T0)
+    of.denominate(base(supply=30_000.0, reserves=()))
+    of.denominate(base(supply=20_000.0, reserves=()))
+    assert tick(of, ticks(1))["oi_mcap"]["base_changed"] is False
+
+
+# -- positions ---------------------------------------------------------------------------------------------------
+
+
+def positions(of: Leverage, sample: Any) -> dict[str, Any] | None:
+    now = readings(sample.ts, sample)
+    of.observe(now)
+    told = of.values(now)
+    return told[3] if len(told) == 4 else None
+
+
+def test_position_base() -> None:
+    """alpha_linear: 400 over 250 + 150; gamma: 100 over 60 + 40; the others report nothing."""
+    of = Leverage("BTC", EXCHANGES, base())
+    assert positions(of, consensus(T0 - 10_000)) is None
+    assert positions(of, reporting()) == {
+        "variant": "position_base",
+        "value": 500 / 500,
+        "unit": "ratio",
+        "z": None,
+        "percentile": None,
+        "n": 0,
+        "horizon_h": 0,
+        "change_1h": None,
+        "band": None,
+        "band_source": "percentile",
+        "formula_status": "published",
+        "as_of": T0 - 7_000,
+        "stale": False,
+        "reason": None,
+        "by_venue": {"alpha_linear": 1.0, "gamma": 1.0},
+        "ma": None,
+        "scope": {"numerator": ["alpha_linear", "gamma"], "denominator": [], "coverage": 0.5, "match": None},
+        "base": None,
+        "base_changed": False,
+    }
+    silent = positions(of, consensus(ticks(1)))
+    assert silent is not None
+    assert (silent["value"], silent["reason"], silent["by_venue"]) == (None, "no_positions", {})
+    dark = positions(of, no_data(ticks(2)))
+    assert dark is not None
+    assert (dark["value"], dark["reason"]) == (None, "no_quorum")
+
+
+def test_positions_of_a_venue_that_is_not_fresh_do_not_count() -> None:
+    of = Leverage("BTC", EXCHANGES, None)
+    venues = (*VENUES[:3], replace(gone("gamma", 100.0), long_coins=60.0, short_coins=40.0))
+    told = positions(of, consensus(venues=venues))
+    assert told is not None
+    assert (told["value"], told["reason"], told["scope"]["numerator"]) == (None, "no_positions", [])
+
+
+@pytest.mark.parametrize(("off", "reason"), [(0.0, "degenerate"), (9e-7, "degenerate"), (1.1e-6, None)])
+def test_positions_that_are_open_interest_itself_are_degenerate(off: float, reason: str | None) -> None:
+    venues = (replace(VENUES[0], long_coins=400.0, short_coins=400.0 * (1 + off)), *VENUES[1:])
+    told = positions(Leverage("BTC", EXCHANGES, None), consensus(venues=venues))
+    assert told is not None
+    assert (told["value"], told["reason"]) == (pytest.approx(0.5, rel=1e-6), reason)
+
+
+def test_no_positions_at_all_divide_nothing() -> None:
+    venues = (replace(VENUES[0], long_coins=0.0, short_coins=0.0), *VENUES[1:])
+    told = positions(Leverage("BTC", EXCHANGES, None), consensus(venues=venues))
+    assert told is not None
+    assert (told["value"], told["reason"], told["by_venue"]) == (None, "no_positions", {})
+
+
+# -- daily means -------------------------------------------------------------------------------------------------
+
+
+def test_ma_of_oi_mcap_alone_takes_ticks_with_quorum_and_coverage() -> None:
+    of = Leverage("BTC", EXCHANGES, base())
+    midnight = T0 // 86_400_000 * 86_400_000
+    for n in range(721):
+        ts = midnight + n * 60_000
+        sample = consensus(ts, step_s=60)
+        if n % 2 == 1:  # each of these would be counted as another value
+            sample = replace(sample, coverage=0.79, venues=VENUES[:2])
+        of.observe(readings(ts, sample))
+        of.observe(readings(ts, no_data(ts, coverage=0.9, step_s=60)))
+    assert of._daily._count == 361 * 6
+    for n in range(721, 1440):
+        of.observe(readings(midnight + n * 60_000, consensus(midnight + n * 60_000, step_s=60, venues=VENUES[:1])))
+    values = tick(of, midnight + 86_400_000)
+    expected = (361 * 5.0 + 719 * 2.0) / (361 + 719)
+    assert values["oi_mcap"]["ma"] == {"1d": pytest.approx(expected, rel=1e-12), "7d": None, "30d": None}
+    assert [values[name]["ma"] for name in ("oi_reserve", "funding_spend")] == [None, None]
+
+
+def test_without_a_supply_there_is_no_ma() -> None:
+    of = Leverage("BTC", EXCHANGES, base(supply=None))
+    midnight = T0 // 86_400_000 * 86_400_000
+    for n in range(1441):
+        of.observe(readings(midnight + n * 60_000, consensus(midnight + n * 60_000, step_s=60)))
+    assert tick(of, midnight + 86_410_000)["oi_mcap"]["ma"] == {"1d": None, "7d": None, "30d": None}

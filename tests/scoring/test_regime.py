@@ -7,7 +7,7 @@ import pytest
 
 from service.model import Readings
 from service.scoring.regime import Flush, falls, fragility, regime
-from tests.scoring.factory import HOUR_MS, T0, consensus, level, no_data, readings, ticks
+from tests.scoring.factory import HOUR_MS, T0, consensus, forced, level, no_data, readings, ticks
 
 HIT_1H = {"oi_change": log(0.975), "slow_z_oi": -3.0, "slow_z_return": -2.0}
 HIT_5M = {"oi_change": log(0.98), "slow_z_oi": -3.0, "slow_z_return": 2.0}
@@ -64,6 +64,66 @@ def test_flush_reset_calm() -> None:
         now = at(ticks(n), height, **changes)
         flush.update(now)
         assert regime(now, flush) == expected, n
+
+
+# Of 1,000 coins left after a fall of ln 0.975, 1000/0.975 - 1000 = 25.64 are gone: a tenth is 2.564.
+ENOUGH = 0.1 * (1000 / 0.975 - 1000)
+
+
+@pytest.mark.parametrize(
+    ("liquidated", "heard", "expected"),
+    [
+        ((ENOUGH * 0.4, ENOUGH * 0.6 * (1 + 1e-9)), True, True),
+        ((ENOUGH * (1 - 1e-9), 0.0), True, False),
+        (None, True, False),
+        (None, False, None),
+    ],
+)
+def test_forced_is_a_tenth_of_the_coins_that_fell(
+    liquidated: tuple[float, float] | None, heard: bool, expected: bool | None
+) -> None:
+    flush = Flush()
+    told = {} if liquidated is None else forced(*liquidated)
+    flush.update(at(T0, 0.9, w1h=HIT_1H | told, liquidations_heard=heard))
+    assert flush.told() == {"since": T0, "forced": expected}
+
+
+def test_of_two_windows_the_larger_fall_is_what_must_be_explained() -> None:
+    flush = Flush()
+    told = {"w1h": HIT_1H | {"oi_change": log(0.9)} | forced(10.0, 0.0), "w5m": HIT_5M}
+    flush.update(at(T0, 0.5, liquidations_heard=True, **told))
+    assert flush.forced is False  # 111 coins went in the hour, 20.4 in five minutes
+    flush.update(at(ticks(1), 0.5, liquidations_heard=True, **told | {"w1h": HIT_1H | forced(10.0, 0.0)}))
+    assert flush.forced is True
+
+
+def test_forced_stays_for_its_flush_and_is_asked_anew_by_the_next() -> None:
+    flush = Flush()
+    flush.update(at(ticks(0), 0.9, w1h=HIT_1H, liquidations_heard=False))
+    assert flush.told() == {"since": ticks(0), "forced": None}
+    flush.update(at(ticks(1), 0.9, w1h=HIT_1H, liquidations_heard=True))
+    assert flush.told() == {"since": ticks(0), "forced": False}
+    flush.update(at(ticks(2), 0.9, w1h=HIT_1H | forced(3.0, 0.0), liquidations_heard=True))
+    flush.update(at(ticks(3), 0.9, w1h=HIT_1H, liquidations_heard=True))
+    assert flush.told() == {"since": ticks(0), "forced": True}
+    flush.update(at(ticks(4), 0.9))
+    assert (flush.told(), flush.forced) == (None, True)  # the alert that clears still says it
+    flush.update(at(ticks(5), 0.9, w1h=HIT_1H, liquidations_heard=True))
+    assert flush.told() == {"since": ticks(5), "forced": False}
+
+
+def test_a_fall_of_everything_divides_by_nothing() -> None:
+    """Cause guarded against: exp(d_w) of a fall of hundreds is 0."""
+    flush = Flush()
+    flush.update(at(T0, -900.0, w1h=HIT_1H | {"oi_change": -900.0} | forced(1e6, 0.0)))
+    assert flush.forced is None
+
+
+def test_reanchor_moves_the_start_of_a_flush() -> None:
+    flush = Flush()
+    flush.update(at(T0, 0.5, w1h=HIT_1H))
+    flush.reanchor(-7_000)
+    assert flush.told() == {"since": T0 - 7_000, "forced": None}
 
 
 def test_reset_ends_at_exactly_half() -> None:

@@ -22,12 +22,15 @@ from tests.scoring.factory import (
     VENUES,
     base,
     consensus,
+    forced,
     gone,
     level,
     level_score,
     no_data,
     readings,
+    reporting,
     scored,
+    taken,
     ticks,
     unready,
 )
@@ -38,7 +41,7 @@ BODY = [
     "fragility_horizon_h", "windows", "elr", "market", "confidence_factors", "p_hit", "modes", "sizing",
     "weights_version",
 ]  # fmt: skip
-ADDED = ["gate", "p_hit_n", "excluded"]
+ADDED = ["gate", "p_hit_n", "excluded", "flush", "long_short", "backfilled_until"]
 WINDOW = ["ready", "score", "strength", "confidence", "direction", "return", "oi_change", "components"]
 MARKET = [
     "price", "index", "premium", "funding_8h", "oi_coins", "oi_usd", "oi_coverage", "venues_fresh", "venues_total",
@@ -157,6 +160,7 @@ def test_no_data_body() -> None:
         assert (window.pop("ready"), window.pop("confidence")) == (False, 0.0)
         for part in window.pop("components"):
             assert part["score"] is None
+        assert window.pop("backfilled") is False
         assert set(window.values()) == {None}
     assert {value["reason"] for value in signal["elr"]} == {"no_quorum"}
     assert [signal["market"][name] for name in ("venues_fresh", "venues_total")] == [1, 4]
@@ -304,10 +308,36 @@ def test_flush_reset_calm_with_its_alert() -> None:
         (0.98, {}, "calm", []),
     ]
     for n, (height, changes, regime, expected) in enumerate(walk):
-        signal, alerts = of.score(readings(ticks(n), consensus(ticks(n), ln_oi_index=height), **changes))
+        sample = consensus(ticks(n), ln_oi_index=height)
+        signal, alerts = of.score(readings(ticks(n), sample, liquidations_heard=True, **changes))
         check(signal)
         assert signal["regime"] == regime
         assert [(alert["alert"], alert["state"]) for alert in alerts] == expected
+        assert signal["flush"] == ({"since": ticks(1), "forced": False} if regime == "flush" else None)
+        for alert in alerts:
+            assert alert["values"]["forced"] is False
+
+
+def test_what_venues_report_is_passed_on() -> None:
+    signal = body(scorer(), readings(sample=reporting(), backfilled_until=T0 - HOUR_MS))
+    check(signal)
+    assert [entry["venue"] for entry in signal["long_short"]] == ["alpha_linear", "beta", "beta"]
+    assert signal["backfilled_until"] == T0 - HOUR_MS
+    assert [value["variant"] for value in signal["elr"]][3:] == ["position_base"]
+
+
+def test_a_followed_past_knows_bases_positions_and_flushes() -> None:
+    """Silence leaves the state that words leave: means, the first report of positions, a flush under way."""
+    told, silent = scorer(), scorer()
+    hit = {"oi_change": -0.05, "slow_z_oi": -4.0, "slow_z_return": -3.0}
+    for n in range(3):
+        now = readings(ticks(n), reporting(ticks(n)), w1h=hit)
+        told.score(now, backfill=True)
+        silent.follow(now)
+    assert json.dumps(told.dump()) == json.dumps(silent.dump())
+    after = readings(ticks(3), w1h=hit)
+    assert json.dumps(told.score(after)) == json.dumps(silent.score(after))
+    assert len(body(silent, readings(ticks(4)))["elr"]) == 4
 
 
 def test_no_data_alert_after_thirty_seconds_live_only() -> None:
@@ -374,10 +404,13 @@ def any_readings(draw: st.DrawFn, ts: int) -> Readings:
             z_oi=draw(z),
             slow_z_return=draw(z),
             slow_z_oi=draw(z),
+            backfilled=draw(st.booleans()),
+            **draw(st.sampled_from([{}, taken(2.0, 1.0, draw(st.floats(-1, 1)), draw(z))])),
+            **draw(st.sampled_from([{}, forced(3.0, 0.5, draw(st.floats(-1, 1)), draw(unit))])),
         )
         for window in made.windows
     )
-    return replace(made, windows=windows)
+    return replace(made, windows=windows, liquidations_heard=draw(st.booleans()))
 
 
 @settings(max_examples=60)
@@ -399,6 +432,9 @@ def test_dump_and_load_at_any_point_change_nothing(data: st.DataObject, point: i
     one = scorer()
     other = one
     for n in range(6):
+        if n == 3:
+            for each in (one,) if other is one else (one, other):
+                each.denominate(base(supply=None, reserves=(("alpha", 7.0),), as_of=T0))
         if n == point:
             other = scorer()
             other.load(json.loads(json.dumps(one.dump())))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from math import log
+
 import orjson
 import pytest
 
-from service.model import Tick
+from service.model import Denominator, Event, Flow, Liquidation, LongShort, Positions, Tick
 from service.wiring.engine import Engine
 from tests.wiring.build import T0, both, engine, mark
 
@@ -160,3 +162,147 @@ def test_refusals_are_counted_by_venue_and_code() -> None:
     feed(target, T0, 2)
     target.apply(mark("okx", T0 + 2_100, 110.0))
     assert target.refused == {("okx", "quarantined_mark"): 1}
+
+
+# -- extra streams and bases -------------------------------------------------------------------------------------
+
+
+def supply(coins: float) -> Denominator:
+    return Denominator("BTC", coins, (), T0, "count", "free")
+
+
+def reported(ts: int, second: int) -> list[Event]:
+    """Trades and liquidations of one venue, positions and shares of the other."""
+    return [
+        Flow("bybit", "BTCUSDT", "BTC", 2.0 + second % 3, 1.0, None, ts),
+        Liquidation("bybit", "BTCUSDT", "BTC", "long", 1.0 + second % 5, 100.0, True, None, ts),
+        Positions("okx", "BTCUSDT", "BTC", 300.0, 200.0, None, ts),
+        LongShort("okx", "BTCUSDT", "BTC", "account", 0.5 + second % 2 / 10, None, ts),
+    ]
+
+
+def busy(target: Engine, start: int, seconds: int) -> list[Tick]:
+    ticks = []
+    for second in range(1, seconds + 1):
+        ts = start + second * 1000
+        for event in (*both(ts - 500, 100.0 + 0.01 * (second % 13)), *reported(ts - 400, second)):
+            target.apply(event)
+        if second == 95:
+            target.denominate(supply(40_000.0))
+        ticks += target.advance(ts)
+    return ticks
+
+
+def test_a_base_counts_from_the_next_tick_on() -> None:
+    target = engine()
+    target.advance(T0)
+    (before,) = feed(target, T0, 10)
+    assert before.signals[0]["elr"][1]["reason"] == "no_denominator"
+    target.denominate(supply(20_000.0))
+    (after,) = feed(target, T0 + 10_000, 10)
+    assert (after.signals[0]["elr"][1]["value"], after.signals[0]["elr"][1]["base_changed"]) == (10.0, False)
+    target.denominate(supply(40_000.0))
+    (changed,) = feed(target, T0 + 20_000, 10)
+    assert (changed.signals[0]["elr"][1]["value"], changed.signals[0]["elr"][1]["base_changed"]) == (5.0, True)
+
+
+def test_a_base_changes_no_tick_before_it_however_late_the_timers_are() -> None:
+    """Cause guarded against: a base that arrived at 12 s is not seen by the tick of 10 s, when the timer is late."""
+    prompt, late = engine(), engine()
+    for target in (prompt, late):
+        target.advance(T0)
+        for event in both(T0 + 9_000, 100.0):
+            target.apply(event)
+    ticks = prompt.advance(T0 + 10_000)
+    prompt.denominate(supply(20_000.0), T0 + 12_000)
+    ticks += prompt.advance(T0 + 20_000)
+    late.denominate(supply(20_000.0), T0 + 12_000)
+    assert orjson.dumps([tick.signals for tick in late.advance(T0 + 20_000)]) == orjson.dumps(
+        [tick.signals for tick in ticks]
+    )
+    assert [tick.signals[0]["elr"][1]["value"] for tick in ticks] == [None, 10.0]
+
+
+def test_a_base_of_a_symbol_that_is_not_scored_is_ignored() -> None:
+    target = engine()
+    target.denominate(Denominator("DOGE", 1.0, (), T0, "count", "free"))
+    assert "DOGE" not in target.scorers
+
+
+def test_bases_and_extras_are_part_of_the_state() -> None:
+    for cut in (7, 94, 96, 121):
+        straight, first = engine(), engine()
+        for target in (straight, first):
+            target.advance(T0)
+            target.denominate(supply(20_000.0))
+        busy(straight, T0, cut)
+        busy(first, T0, cut)
+        second = engine()
+        second.restore(orjson.loads(orjson.dumps(first.save())))
+        begin = T0 + cut * 1000
+        second.advance(begin)
+        expected, got = busy(straight, begin, 130), busy(second, begin, 130)
+        assert orjson.dumps([tick.signals for tick in got]) == orjson.dumps([tick.signals for tick in expected])
+        assert orjson.dumps(second.save()) == orjson.dumps(straight.save())
+    last = got[-1].signals[0]
+    assert last["windows"]["1m"]["taker"]["imbalance"] > 0
+    assert last["windows"]["1m"]["liquidated"]["long_coins"] > 0
+    assert [value["variant"] for value in last["elr"]][3:] == ["position_base"]
+    assert last["elr"][1]["base"]["coins"] == 40_000.0
+    assert [entry["venue"] for entry in last["long_short"]] == ["okx"]
+
+
+def test_windows_are_ready_at_once_after_a_back_filled_past() -> None:
+    """Live from an odd second on: the windows begin between back-filled minutes."""
+    target = engine()
+    for minute in range(-130, 1):
+        for event in both(T0 + minute * 60_000, 100.0 * 1.001**minute):
+            target.apply(event)
+        target.backfill(T0 + minute * 60_000, silent=True)
+    ticks = feed(target, T0 + 17_000, 13 + 60)
+    first = ticks[1].signals[0]
+    assert first["ts"] == T0 + 20_000
+    assert [window["ready"] for window in first["windows"].values()] == [True, True, True]
+    assert [window["backfilled"] for window in first["windows"].values()] == [True, True, True]
+    assert first["backfilled_until"] == T0
+    # 5m: from -280 s, at 2/3 of the way from minute -5 to minute -4 in ln price
+    expected = log(100.003 / (100.0 * 1.001 ** (-5 + 1 / 3)))
+    assert first["windows"]["5m"]["return"] == pytest.approx(expected, rel=1e-9)
+    last = ticks[-1].signals[0]
+    assert [window["backfilled"] for window in last["windows"].values()] == [False, True, True]
+
+
+def test_an_implausible_trade_is_counted_as_refused() -> None:
+    target = engine()
+    target.advance(T0)
+    feed(target, T0, 2)
+    target.apply(Flow("okx", "BTCUSDT", "BTC", 1001.0, 0.0, None, T0 + 2_100))
+    assert target.refused == {("okx", "implausible"): 1}
+
+
+def test_a_silent_past_says_nothing_whoever_samples_it() -> None:
+    """Cause: events that sampled past a tick on their own put it into words, whatever advance() had been told."""
+    quiet = engine()
+    for second in range(0, 35):
+        for event in both(T0 + second * 1000, 100.0):
+            quiet.apply(event)
+    assert quiet.advance(T0 + 34_000, live=False, silent=True) == []
+    for event in both(T0 + 51_000, 100.0):
+        quiet.apply(event)
+    assert quiet.advance(T0 + 55_000, live=False, silent=True) == []
+
+
+def test_a_base_that_came_while_cold_is_unknown_to_ticks_before_it() -> None:
+    """Cause: a base was applied at once while events were held back, so that earlier ticks already knew it."""
+    late = engine()
+    for second in range(0, 41):
+        for event in both(T0 + second * 1000, 100.0):
+            late.apply(event)
+    late.denominate(Denominator("BTC", 19e6, (), T0, "test", "none"), T0 + 20_500)
+    ticks = late.advance(T0 + 40_000)
+    values = {
+        tick.ts - T0: next(e["value"] for e in tick.signals[0]["elr"] if e["variant"] == "oi_mcap") for tick in ticks
+    }
+    assert values[10_000] is None
+    assert values[20_000] is None
+    assert values[30_000] is not None
