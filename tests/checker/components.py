@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from typing import Any
 
 from .consensus import Sample
+from .flows import FLOW_WINDOWS, INTENSITY_SCALES, FlowReading
 from .history import DAY, Level, Window
 from .numbers import Loose, slack_of
 
@@ -34,6 +36,19 @@ def positioning(window: Window) -> dict[str, Any]:
     return component("positioning", "trend", score, {"return": z_return, "oi": z_oi}, quadrant)
 
 
+def taker_flow(z: float | None) -> dict[str, Any]:
+    return component("taker_flow", "trend", None if z is None else math.tanh(z / 2), {"taker": z})
+
+
+def liquidations(name: str, flow: FlowReading) -> dict[str, Any]:
+    """Shorts bought back push up; how much counts against the open interest."""
+    imbalance, intensity = flow.imbalance, flow.intensity
+    score = None
+    if imbalance is not None and intensity is not None:
+        score = imbalance * math.tanh(intensity / INTENSITY_SCALES[name])
+    return component("liquidations", "pressure", score, {"imbalance": imbalance, "intensity": intensity})
+
+
 def premium(z: float | None) -> dict[str, Any]:
     score = math.tanh(z / 2) if z is not None else None
     return component("premium", "trend", score, {"premium": z})
@@ -58,9 +73,11 @@ def component(
     return {"id": name, "score": score, "weight": 1.0, "z": z, "quadrant": quadrant, "kind": kind}
 
 
-def components_of(window: Window, levels: dict[str, Level], sample: Sample) -> list[dict[str, Any]]:
+def components_of(window: Window, flow: FlowReading, levels: dict[str, Level], sample: Sample) -> list[dict[str, Any]]:
     """In a window that is not ready nothing is: neither scores nor z."""
     listed = [positioning(window)]
+    if window.name in FLOW_WINDOWS:
+        listed += [taker_flow(flow.z_taker), liquidations(window.name, flow)]
     if window.name == "1h":
         z = {name: levels[name].z if window.ready else None for name in ("premium", "funding", "spread")}
         listed += [premium(z["premium"]), funding(z["funding"]), divergence(z["spread"], sample.outlier_sign)]
@@ -84,9 +101,9 @@ def window_score(trend: float | None, contra: float | None, g: float) -> float |
     return trend * (1 - g) + contra * g
 
 
-def kind_mean(components: list[dict[str, Any]], kind: str) -> float | None:
-    """Mean score of the ready components of one kind (all weights are 1)."""
-    scores = [part["score"] for part in components if part["kind"] == kind and part["score"] is not None]
+def kind_mean(components: list[dict[str, Any]], *kinds: str) -> float | None:
+    """Mean score of the ready components of some kinds (all weights are 1)."""
+    scores = [part["score"] for part in components if part["kind"] in kinds and part["score"] is not None]
     return float(sum(scores) / len(scores)) if scores else None
 
 
@@ -94,28 +111,31 @@ class Strength:
     """The rank of abs(score) among the window's earlier ticks of the trailing 24 h."""
 
     def __init__(self) -> None:
-        self.ticks: list[tuple[int, float, int, int]] = []  # ts, abs(score), its bin, how many ticks it counts as
+        self.ticks: list[tuple[int, float, int]] = []  # ts, abs(score), how many ticks it counts as
         self.first = 0  # ticks before this one have left the 24 h
+        self.sizes: list[float] = []  # of the others, in order, each as often as it counts
+        self.bins: list[int] = []  # theirs, in order
 
     def of(self, ts: int, score: float | None, backfill: bool) -> Loose | None:
         while self.first < len(self.ticks) and self.ticks[self.first][0] <= ts - DAY:
+            _, size, weight = self.ticks[self.first]
+            i, j = bisect_left(self.sizes, size), bisect_left(self.bins, _bin(size))
+            del self.sizes[i : i + weight]
+            del self.bins[j : j + weight]
             self.first += 1
         if score is None:
             return None
-        size, own_bin = abs(score), _bin(abs(score))
-        n, below, equal, same_bin = 0, 0, 0, 0
-        for _, other, other_bin, weight in self.ticks[self.first :]:
-            n += weight
-            if other < size:
-                below += weight
-            elif other == size:
-                equal += weight
-            if other_bin == own_bin:
-                same_bin += weight
-        self.ticks.append((ts, size, own_bin, BACKFILL_TICKS if backfill else 1))
+        size, n = abs(score), len(self.sizes)
+        below, up_to = bisect_left(self.sizes, size), bisect_right(self.sizes, size)
+        same_bin = bisect_right(self.bins, _bin(size)) - bisect_left(self.bins, _bin(size))
+        weight = BACKFILL_TICKS if backfill else 1
+        self.ticks.append((ts, size, weight))
+        self.sizes[below:below] = [size] * weight
+        bin_at = bisect_left(self.bins, _bin(size))
+        self.bins[bin_at:bin_at] = [_bin(size)] * weight
         if n < STRENGTH_LEAST:
             return None
-        return Loose((below + 0.5 * equal) / n, 0.5 * same_bin / n)
+        return Loose((below + 0.5 * (up_to - below)) / n, 0.5 * same_bin / n)
 
 
 def _bin(size: float) -> int:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
-from .streams import STATES_BY_BADNESS, Book, Market
+from service.model import LongShort
+
+from .books import STATES_BY_BADNESS, Book
+from .streams import Market
 
 CLIP_MADS = 5.0
 RATE_MAD_FLOOR = 1e-5
@@ -47,9 +50,16 @@ class Sample:
     trouble: list[str]
     venues_total: int
     fresh_oi: dict[str, float]  # venues of V, in venue order
-    rates: dict[str, float]  # venues of V with a LIVE known rate
+    rates: dict[str, float]  # venues of V with a LIVE known rate, as said
     last_oi: dict[str, float]  # venues seen in 24 h
     counted: dict[tuple[str, str], Counted]
+    taker: dict[str, tuple[float, float]] = field(default_factory=dict)  # coins bought and sold at venues of V
+    liquidated: dict[str, tuple[float, float]] = field(default_factory=dict)  # coins of longs and shorts at them
+    liquidation_at: int | None = None  # receipt of the last liquidation of the symbol, wherever it was
+    has_positions: bool = False  # a venue has reported some
+    positions: dict[str, tuple[float, float]] = field(default_factory=dict)  # fresh long and short coins by venue
+    long_short: list[tuple[str, str, float, int]] = field(default_factory=list)  # venue, kind, share, receipt
+    rates_used: dict[str, float] = field(default_factory=dict)  # the same as clipped
 
 
 def take_sample(market: Market, symbol: str, ts: int, step_s: int, before: Sample | None) -> Sample:
@@ -62,17 +72,19 @@ def take_sample(market: Market, symbol: str, ts: int, step_s: int, before: Sampl
         live = [book for book in books if book.counts(ts)]
         if live:
             counting[venue] = live
-        seen = [book.oi().coins for book in books if book.seen(ts)]
+        for book in live:
+            price_oi(market, book, before)
+        seen = [book.coins() for book in books if book.seen(ts)]
         if seen:
             last_oi[venue] = sum(seen)
     top = {venue: largest(books) for venue, books in counting.items()}
-    fresh_oi = {venue: sum(book.oi().coins for book in books) for venue, books in counting.items()}
+    fresh_oi = {venue: sum(book.coins() for book in books) for venue, books in counting.items()}
     listing = market.venues_listing(symbol)
     min_venues = 1 if listing == 1 else market.settings.min_venues
     quorum = len(fresh_oi) >= min_venues
 
     counted = {
-        (book.venue, book.instrument): Counted(book.venue, book.oi().contracts, book.oi().contract_coins, book.resized)
+        (book.venue, book.instrument): Counted(book.venue, book.oi().contracts, book.contract_coins(), book.resized)
         for books in counting.values()
         for book in books
     }
@@ -86,9 +98,14 @@ def take_sample(market: Market, symbol: str, ts: int, step_s: int, before: Sampl
         if rate is not None:
             rates[venue] = rate
     spread, outlier_sign = rate_spread(list(rates.values()))
+    used = clipped(rates)
     indices = [index for index in (book.live_index(ts) for book in top.values()) if index is not None]
     all_last = sum(last_oi.values())
 
+    taker = amounts(market, symbol, "taker")
+    liquidated = amounts(market, symbol, "liquidated")
+    for book in market.of(symbol):
+        book.extras.sampled()
     receipts = market.oi_receipts[symbol]
     market.oi_receipts[symbol] = 0
     return Sample(
@@ -97,8 +114,8 @@ def take_sample(market: Market, symbol: str, ts: int, step_s: int, before: Sampl
         quorum=quorum,
         price=statistics.median([book.mark() for book in top.values()]) if quorum else None,
         index=statistics.median(indices) if quorum and indices else None,
-        funding_8h=weighted_rate(rates, fresh_oi) if quorum else None,
-        funding_spend=sum(fresh_oi[venue] * rate for venue, rate in rates.items()) if quorum and rates else None,
+        funding_8h=weighted_rate(used, fresh_oi) if quorum else None,
+        funding_spend=sum(fresh_oi[venue] * rate for venue, rate in used.items()) if quorum and rates else None,
         funding_spread=spread if quorum else None,
         outlier_sign=outlier_sign if quorum else 0,
         oi_coins=sum(fresh_oi.values()) if quorum else None,
@@ -114,12 +131,63 @@ def take_sample(market: Market, symbol: str, ts: int, step_s: int, before: Sampl
         rates=rates,
         last_oi=last_oi,
         counted=counted,
+        taker={venue: pair for venue, pair in taker.items() if venue in fresh_oi},
+        liquidated={venue: pair for venue, pair in liquidated.items() if venue in fresh_oi},
+        liquidation_at=market.liquidation_at.get(symbol),
+        has_positions=symbol in market.has_positions,
+        positions=positions_of(market, symbol, ts),
+        long_short=shares_of(market, symbol, ts),
+        rates_used=used,
     )
+
+
+def price_oi(market: Market, book: Book, before: Sample | None) -> None:
+    last = book.priced
+    book.price_oi()
+    received = book.lines["oi"].value
+    assert received is not None
+    if last is not None and book.priced != last and before is not None and received.recv_ts <= before.ts:
+        market.note("priced:between")  # the mark has moved since the observation was last priced
+
+
+def amounts(market: Market, symbol: str, stream: str) -> dict[str, tuple[float, float]]:
+    """Coins of each venue since the sample before, over its trading instruments."""
+    found = {}
+    for venue, instruments in market.books[symbol].items():
+        pairs = [getattr(book.extras, stream) for book in instruments.values() if book.trading]
+        found[venue] = (sum(pair[0] for pair in pairs), sum(pair[1] for pair in pairs))
+    return found
+
+
+def positions_of(market: Market, symbol: str, ts: int) -> dict[str, tuple[float, float]]:
+    """Long and short coins of the venues with fresh positions: the sum over their trading instruments."""
+    found: dict[str, tuple[float, float]] = {}
+    for book in market.of(symbol):
+        fresh = book.extras.fresh_positions(ts)
+        if fresh is not None and book.trading:
+            before = found.get(book.venue, (0.0, 0.0))
+            found[book.venue] = (before[0] + fresh[0], before[1] + fresh[1])
+    return found
+
+
+def shares_of(market: Market, symbol: str, ts: int) -> list[tuple[str, str, float, int]]:
+    """(venue, kind, long share, receipt): of a kind, what the venue's instrument with most last accepted OI says."""
+    found = []
+    for venue, instruments in market.books[symbol].items():
+        by_kind: dict[str, list[tuple[float, str, LongShort]]] = {}
+        for book in instruments.values():
+            oi = book.coins() if book.lines["oi"].value is not None else 0.0
+            for share in book.extras.fresh_shares(ts) if book.trading else []:
+                by_kind.setdefault(share.kind, []).append((-oi, book.instrument, share))
+        for kind, said in sorted(by_kind.items()):
+            share = sorted(said, key=lambda row: row[:2])[0][2]
+            found.append((venue, kind, share.long_share, share.recv_ts))
+    return found
 
 
 def largest(books: list[Book]) -> Book:
     """The instrument with most OI in coins; ties: first by instrument name."""
-    return sorted(books, key=lambda book: (-book.oi().coins, book.instrument))[0]
+    return sorted(books, key=lambda book: (-book.coins(), book.instrument))[0]
 
 
 def chain_link(before: dict[tuple[str, str], Counted], now: dict[tuple[str, str], Counted], min_venues: int) -> float:
@@ -138,18 +206,24 @@ def chain_link(before: dict[tuple[str, str], Counted], now: dict[tuple[str, str]
     return math.log(new_sum / old_sum)
 
 
+def clipped(rates: dict[str, float]) -> dict[str, float]:
+    """From three venues on: to the plain median +/- 5 MAD, then the extremes to those next to them."""
+    if len(rates) < 3:
+        return dict(rates)
+    median = statistics.median(rates.values())
+    mad = statistics.median([abs(rate - median) for rate in rates.values()])
+    reach = CLIP_MADS * max(mad, RATE_MAD_FLOOR)
+    near = {venue: min(max(rate, median - reach), median + reach) for venue, rate in rates.items()}
+    in_order = sorted(near.values())
+    return {venue: min(max(rate, in_order[1]), in_order[-2]) for venue, rate in near.items()}
+
+
 def weighted_rate(rates: dict[str, float], oi: dict[str, float]) -> float | None:
-    """OI-weighted mean of the rates, clipped to the plain median +/- 5 MAD from three venues on."""
+    """OI-weighted mean of the clipped rates."""
     weight = sum(oi[venue] for venue in rates)
     if not rates or weight == 0.0:
         return None
-    low, high = -math.inf, math.inf
-    if len(rates) >= 3:
-        median = statistics.median(rates.values())
-        mad = statistics.median([abs(rate - median) for rate in rates.values()])
-        reach = CLIP_MADS * max(mad, RATE_MAD_FLOOR)
-        low, high = median - reach, median + reach
-    return sum(oi[venue] * min(max(rate, low), high) for venue, rate in rates.items()) / weight
+    return sum(oi[venue] * rate for venue, rate in rates.items()) / weight
 
 
 def rate_spread(rates: list[float]) -> tuple[float | None, int]:

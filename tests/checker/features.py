@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .history import WINDOWS
 from .recompute import Checker
 
 
@@ -35,12 +36,25 @@ class Features:
             if body["sizing"]["size_fraction"] > 0:
                 self.note("sized")
             self.note(f"stop:{body['sizing']['stop_multiplier']}")
-            for window in body["windows"].values():
+            if body["flush"] is not None:
+                self.note(f"forced:{body['flush']['forced']}")
+            if body["long_short"]:
+                self.note("long_short")
+            for name, window in body["windows"].items():
+                if window["ready"] and window["backfilled"]:
+                    self.note(f"backfilled:{name}")
+                if window["taker"] is not None:
+                    self.note("taker")
                 for component in window["components"]:
                     if component["score"] is not None:
                         self.note(component["id"])
             for entry in body["elr"]:
                 self.note(f"{entry['variant']}:{entry['reason']}")
+                if entry["base_changed"]:
+                    self.note(f"{symbol}/{entry['variant']}:changed")
+                for name, value in (entry["ma"] or {}).items():
+                    if value is not None:
+                        self.note(f"ma:{name}")
                 if entry["stale"]:
                     self.note("stale_denominator")
             if body["confidence_factors"]["continuity"] < 1:
@@ -48,6 +62,19 @@ class Features:
         for alert in alerts:
             self.note(f"alert:{alert['alert']}:{alert['state']}")
 
+    def windows(self, checker: Checker, ts: int, bodies: dict[str, dict[str, Any]]) -> None:
+        """Which ready windows begin between two samples."""
+        for symbol, history in checker.histories.items():
+            for name, seconds in WINDOWS:
+                if bodies[symbol]["windows"][name]["ready"] and history.ends(ts, seconds) is None:
+                    self.note(f"interpolated:{name}")
+
     def market(self, checker: Checker) -> None:
+        """What the market stage of the checker met with, and rates that were clipped to a fraction."""
         for code, count in checker.market.codes.items():
             self.seen[code] = self.seen.get(code, 0) + count
+        for symbol, history in checker.histories.items():
+            for sample in history.quorum:
+                said, used = sample.rates, sample.rates_used
+                if any(abs(said[venue]) > 4 * abs(used[venue]) for venue in said):
+                    self.note(f"{symbol}/clipped")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import statistics
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass
 from itertools import pairwise
 
 from .consensus import Sample
+from .flows import Flows
 from .numbers import Loose
 
 S = 1000
@@ -18,6 +19,7 @@ DAY = 24 * HOUR
 MONTH = 30 * DAY
 WINDOWS = (("1m", 60), ("5m", 300), ("1h", 3600))
 END_MS = 2 * S
+GAP_MS = MINUTE  # a start is interpolated over no more than this
 ALPHA_FAST = 1 - 0.5 ** (10 / 3600)
 ALPHA_SLOW = 1 - 0.5 ** (10 / (7 * 24 * 3600))
 READY_FAST = 60
@@ -45,6 +47,16 @@ class Window:
     z_oi: float | None
     slow_z_return: float | None
     slow_z_oi: float | None
+    backfilled: bool = False
+
+
+@dataclass
+class Point:
+    """Where a window begins."""
+
+    price: float
+    ln_oi_index: float
+    backfilled: bool
 
 
 @dataclass
@@ -74,6 +86,8 @@ class Minutes:
     def __init__(self) -> None:
         self.starts: list[int] = []
         self.values: list[float] = []
+        self._sorted: list[float] = []  # of values[_range], which moves on with time
+        self._range = (0, 0)
 
     def put(self, ts: int, value: float) -> None:
         start = ts - ts % MINUTE
@@ -86,6 +100,16 @@ class Minutes:
     def at(self, start: int) -> float | None:
         i = bisect_left(self.starts, start)
         return self.values[i] if i < len(self.starts) and self.starts[i] == start else None
+
+    def sorted_between(self, low: int, high: int) -> list[float]:
+        """The values of ``between(low, high)`` in order, for bounds that only rise and completed minutes."""
+        i, j = bisect_left(self.starts, low), bisect_right(self.starts, high)
+        for value in self.values[self._range[1] : j]:
+            insort(self._sorted, value)
+        for value in self.values[self._range[0] : i]:
+            del self._sorted[bisect_left(self._sorted, value)]
+        self._range = (i, j)
+        return list(self._sorted)
 
     def between(self, low: int, high: int) -> list[tuple[int, float]]:
         """(start, value) of the minutes with low <= start <= high."""
@@ -118,10 +142,15 @@ class History:
         self.minutes = {name: Minutes() for name in (*LEVEL_FLOORS, "spend", "price")}
         self._past: dict[str, tuple[int, Past]] = {}
         self._volatility_done: int | None = None  # the last minute whose realised volatility is taken
+        self.flows = Flows()
+        self.last_backfilled: int | None = None
 
     def observe(self, sample: Sample) -> None:
         self.samples.append(sample)
         self.times.append(sample.ts)
+        self.flows.observe(sample)
+        if sample.step_s == 60:
+            self.last_backfilled = sample.ts
         if not sample.quorum:
             return
         self.quorum.append(sample)
@@ -150,17 +179,44 @@ class History:
         near = self.quorum[i:j]
         return min(near, key=lambda sample: (abs(sample.ts - ts), sample.ts)) if near else None
 
+    def start(self, ts: int) -> Point | None:
+        """Where a window that begins at ``ts`` begins: at a sample within 2 s, or between two that are no minute apart
+        and one of them back-filled.
+        """
+        near = self._nearest(ts, END_MS, END_MS)
+        if near is not None:
+            assert near.price is not None
+            return Point(near.price, near.ln_oi_index, near.step_s == 60)
+        i = bisect_right(self.quorum_times, ts)
+        if i == 0 or i == len(self.quorum):
+            return None
+        before, after = self.quorum[i - 1], self.quorum[i]
+        if after.ts - before.ts > GAP_MS or 60 not in (before.step_s, after.step_s):
+            return None
+        share = (ts - before.ts) / (after.ts - before.ts)
+        assert before.price is not None
+        return Point(
+            before.price * math.exp(share * log_return(before, after)),
+            before.ln_oi_index + share * (after.ln_oi_index - before.ln_oi_index),
+            True,
+        )
+
+    def backfilled_until(self, ts: int) -> int | None:
+        last = self.last_backfilled
+        return last if last is not None and ts - last < MONTH else None
+
     def window(self, ts: int, name: str, seconds: int) -> Window:
         low = ts - seconds * S
         i, j = bisect_right(self.quorum_times, low), bisect_right(self.quorum_times, ts)
         filled = sum(sample.step_s for sample in self.quorum[i:j])
-        ends = self.ends(ts, seconds)
-        if ends is None or filled < 0.9 * seconds:
+        start, end = self.start(low), self._nearest(ts, END_MS, 0)
+        if start is None or end is None or filled < 0.9 * seconds:
             return Window(name, seconds, False, None, None, None, None, None, None)
-        ret = log_return(*ends)
+        assert end.price is not None
+        ret = math.log(end.price / start.price)
         i, j = bisect_right(self.times, low), bisect_right(self.times, ts)
         receipts = sum(sample.oi_receipts for sample in self.samples[i:j])
-        change = ends[1].ln_oi_index - ends[0].ln_oi_index if receipts >= 3 else None
+        change = end.ln_oi_index - start.ln_oi_index if receipts >= 3 else None
         return Window(
             name,
             seconds,
@@ -171,6 +227,7 @@ class History:
             self.z_of(change, "oi", ts, seconds, slow=False),
             self.z_of(ret, "return", ts, seconds, slow=True),
             self.z_of(change, "oi", ts, seconds, slow=True),
+            start.backfilled,
         )
 
     def z_of(self, change: float | None, kind: str, ts: int, seconds: int, slow: bool) -> float | None:
@@ -260,14 +317,15 @@ class History:
         last = floor_minute - MINUTE
         if name == "volatility":
             last -= MINUTE  # the last completed minute is the current value
-        recent = self.minutes[name].between(floor_minute - DAY, last)
+        minutes = self.minutes[name]
+        recent_values = minutes.sorted_between(floor_minute - DAY, last)
         older: list[tuple[int, float]] = []
         if name in LINEAR_BINS or name in LOG_BINS:
             everything = self.minutes[name].between(floor_minute - MONTH, floor_minute - DAY - MINUTE)
             older = [(start, value) for start, value in everything if start % (10 * MINUTE) == 0]
-        recent_values = sorted(value for _, value in recent)
         older_values = sorted(value for _, value in older)
-        starts = [start for start, _ in older] + [start for start, _ in recent]
+        oldest = bisect_left(minutes.starts, floor_minute - DAY)
+        starts = [start for start, _ in older] + minutes.starts[oldest : oldest + 1 if recent_values else oldest]
         n = len(recent_values) + OLDER_WEIGHT * len(older_values)
         horizon_h = min(720, math.ceil((floor_minute - starts[0]) / HOUR)) if starts else 0
         median = deviation = None

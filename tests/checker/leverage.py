@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from service.model import Denominator
-
+from .bases import Base, Bases, Days
 from .consensus import Sample
 from .history import HOUR, Level
 from .numbers import Either, Loose
 
-RESERVE_MAX_AGE, SUPPLY_MAX_AGE = 36 * HOUR, 48 * HOUR
+DEGENERATE = 1e-6
+NO_LEVEL = Level(None, None, None, 0, 0)
 SPEND_BANDS = ((10.0, "low"), (25.0, "moderate"), (50.0, "high"))
 PERCENTILE_BANDS = ((0.5, "low"), (0.8, "moderate"), (0.95, "high"))
 
@@ -41,27 +41,38 @@ def percentile_band(percentile: float | None) -> str | None:
 
 def elr_entries(
     symbol: str,
-    denominator: Denominator | None,
+    bases: Bases,
+    days: Days,
     exchanges: dict[str, str],
     sample: Sample,
     levels: dict[str, Level],
     change_1h: float | None,
     ts: int,
 ) -> list[dict[str, Any]]:
-    reserve = _oi_reserve(denominator, exchanges, sample, ts)
-    mcap = _oi_mcap(denominator, sample, ts)
+    """One entry per variant; the tick's value of ``oi_mcap`` enters its day."""
+    bases.tick(ts)
+    reserve = _oi_reserve(bases.reserves, exchanges, sample, ts)
+    mcap = _oi_mcap(bases.supply, sample, ts)
     spend = _spend(sample)
     elr, own = levels["elr"], levels["spend"]
     spend_band: str | None = percentile_band(own.percentile)
     if symbol == "BTC":
         value = spend["value"]
         spend_band = None if value is None else banded(abs(value), SPEND_BANDS)
-    return [
+    days.tick(ts, mcap["value"], sample)
+    reserve["changed"], mcap["changed"] = bases.changed("reserves", ts), bases.changed("supply", ts)
+    mcap["ma"] = days.means(ts)
+    entries = [
         _entry("oi_reserve", "ratio", "published", reserve, elr, change_1h, percentile_band(elr.percentile), sample),
         _entry("oi_mcap", "%", "published", mcap, elr, change_1h, percentile_band(elr.percentile), sample),
         _entry("funding_spend", "coins_per_8h", "inferred", spend, own, None, spend_band, sample)
         | {"band_source": "cddstamp_inferred" if symbol == "BTC" else "percentile"},
     ]
+    if sample.has_positions:
+        found = _position_base(sample)
+        entry = _entry("position_base", "ratio", "published", found, NO_LEVEL, None, None, sample)
+        entries.append(entry | {"reason": found["reason"]})  # it has no statistic that could be warming
+    return entries
 
 
 def _entry(
@@ -90,37 +101,39 @@ def _entry(
         "stale": found["stale"],
         "reason": found["reason"] or ("warming" if level.z is None else None),
         "by_venue": found["by_venue"],
-        "ma": None,
+        "ma": found.get("ma"),
         "scope": found["scope"],
         "base": found["base"],
+        "base_changed": found.get("changed", False),
     }
 
 
-def base_of(denominator: Denominator | None, coins: float | None, max_age: int, ts: int) -> dict[str, Any]:
-    """The denominator as published, and whether it is older than docs/denominators.md allows."""
-    if denominator is None or coins is None or coins <= 0:
+def base_of(base: Base | None, ts: int) -> dict[str, Any]:
+    """The denominator as published, and whether it is older than it says it may be."""
+    if base is None or base.coins <= 0:
         return {"base": None, "stale": False, "reason": "no_denominator"}
-    age = ts - denominator.as_of
-    base = {
-        "coins": coins,
-        "as_of": denominator.as_of,
+    age = ts - base.as_of
+    published = {
+        "coins": base.coins,
+        "as_of": base.as_of,
         "age_h": age / HOUR,
-        "source": denominator.source,
-        "licence": denominator.licence,
+        "source": base.source,
+        "licence": base.licence,
     }
-    return {"base": base, "stale": age > max_age, "reason": "stale_base" if age > max_age else None}
+    stale = age > base.stale_h * HOUR
+    return {"base": published, "stale": stale, "reason": "stale_base" if stale else None}
 
 
-def _oi_reserve(denominator: Denominator | None, exchanges: dict[str, str], sample: Sample, ts: int) -> dict[str, Any]:
+def _oi_reserve(base: Base | None, exchanges: dict[str, str], sample: Sample, ts: int) -> dict[str, Any]:
     """OI of the venues whose exchange has a reserve, over the whole base."""
-    reserves = dict(denominator.reserves) if denominator is not None else {}
+    reserves = base.parts if base is not None else {}
     only_all = list(reserves) == ["all"]
     in_scope = [venue for venue in exchanges if only_all or exchanges[venue] in reserves]
     numerator = [venue for venue in sample.fresh_oi if sample.quorum and venue in in_scope]
     oi = sum(sample.fresh_oi[venue] for venue in numerator)
     last = sum(sample.last_oi[venue] for venue in sample.last_oi if venue in in_scope)
     total = sum(reserves.values())
-    found = base_of(denominator, total, RESERVE_MAX_AGE, ts)
+    found = base_of(base, ts)
     value, by_venue = None, {}
     if not sample.quorum:
         found["reason"] = "no_quorum"
@@ -139,9 +152,9 @@ def _oi_reserve(denominator: Denominator | None, exchanges: dict[str, str], samp
     return found | {"value": value, "by_venue": by_venue, "scope": scope}
 
 
-def _oi_mcap(denominator: Denominator | None, sample: Sample, ts: int) -> dict[str, Any]:
-    supply = denominator.supply if denominator is not None else None
-    found = base_of(denominator, supply, SUPPLY_MAX_AGE, ts)
+def _oi_mcap(base: Base | None, sample: Sample, ts: int) -> dict[str, Any]:
+    supply = base.coins if base is not None else None
+    found = base_of(base, ts)
     value, by_venue = None, {}
     if sample.oi_coins is None:
         found["reason"] = "no_quorum"
@@ -166,6 +179,24 @@ def _spend(sample: Sample) -> dict[str, Any]:
         "by_venue": by_venue if sample.quorum else {},
         "scope": _whole_scope(sample, list(sample.rates)),
     }
+
+
+def _position_base(sample: Sample) -> dict[str, Any]:
+    """OI over the long and short coins reported, of the venues of V whose positions are fresh."""
+    sides = {venue: sample.positions[venue] for venue in sample.fresh_oi if venue in sample.positions}
+    if not sample.quorum:
+        sides = {}
+    total = sum(longs + shorts for longs, shorts in sides.values())
+    value, reason = None, None if sample.quorum else "no_quorum"
+    if sample.quorum and total <= 0:
+        reason = "no_positions"
+    elif sample.quorum:
+        value = sum(sample.fresh_oi[venue] for venue in sides) / total
+        flat = [abs(side / sample.fresh_oi[venue] - 1) <= DEGENERATE for venue, pair in sides.items() for side in pair]
+        reason = "degenerate" if all(flat) else None
+    by_venue = {venue: sample.fresh_oi[venue] / sum(pair) for venue, pair in sides.items() if sum(pair) > 0}
+    scope = _whole_scope(sample, list(sides))
+    return {"value": value, "base": None, "stale": False, "reason": reason, "by_venue": by_venue, "scope": scope}
 
 
 def _whole_scope(sample: Sample, venues: list[str]) -> dict[str, Any]:

@@ -6,7 +6,23 @@ import math
 from typing import Any
 
 from service.config import MarketSection
-from service.model import Confirm, Event, Funding, Listing, Mark, OpenInterest, Stream, StreamRule, VenueRules
+from service.model import (
+    Confirm,
+    Event,
+    Flow,
+    Funding,
+    Liquidation,
+    Listing,
+    LongShort,
+    LongShortKind,
+    Mark,
+    OpenInterest,
+    Positions,
+    PositionSide,
+    Stream,
+    StreamRule,
+    VenueRules,
+)
 
 from .consensus import Sample
 from .streams import Market
@@ -37,8 +53,8 @@ def mark(
     return Mark(venue, name, "BTC", value, index, stamp, at)
 
 
-def oi(venue: str, contracts: float, at: int, size: float = 1.0, name: str = "P") -> Event:
-    return OpenInterest(venue, name, "BTC", contracts, size, contracts * size, False, None, at)
+def oi(venue: str, contracts: float, at: int, size: float = 1.0, name: str = "P", derived: bool = False) -> Event:
+    return OpenInterest(venue, name, "BTC", contracts, size, contracts * size, derived, None, at)
 
 
 def funding(venue: str, rate_8h: float | None, at: int) -> Event:
@@ -46,12 +62,34 @@ def funding(venue: str, rate_8h: float | None, at: int) -> Event:
     return Funding(venue, "P", "BTC", rate_8h or 0.0, interval_h, rate_8h, None, False, None, at)
 
 
-def confirm(venue: str, streams: tuple[Stream, ...], at: int) -> Event:
-    return Confirm(venue, "P", "BTC", streams, None, at)
+def confirm(venue: str, streams: tuple[Stream, ...], at: int, stamp: int | None = None) -> Event:
+    return Confirm(venue, "P", "BTC", streams, stamp, at)
 
 
-def listing(venue: str, at: int, size: float = 1.0, trading: bool = True) -> Event:
-    return Listing(venue, "P", "BTC", False, size, 1.0, 8.0, trading, at)
+def listing(
+    venue: str, at: int, size: float = 1.0, trading: bool = True, name: str = "P", inverse: bool = False
+) -> Event:
+    return Listing(venue, name, "BTC", inverse, size, 1.0, 8.0, trading, at)
+
+
+def flow(venue: str, buy: float, sell: float, at: int, stamp: int | None = None, name: str = "P") -> Event:
+    return Flow(venue, name, "BTC", buy, sell, stamp, at)
+
+
+def liquidation(
+    venue: str, side: PositionSide, coins: float, at: int, stamp: int | None = None, name: str = "P"
+) -> Event:
+    return Liquidation(venue, name, "BTC", side, coins, 100.0, True, stamp, at)
+
+
+def positions(venue: str, longs: float, shorts: float, at: int, stamp: int | None = None, name: str = "P") -> Event:
+    return Positions(venue, name, "BTC", longs, shorts, stamp, at)
+
+
+def long_short(
+    venue: str, kind: LongShortKind, share: float, at: int, stamp: int | None = None, name: str = "P"
+) -> Event:
+    return LongShort(venue, name, "BTC", kind, share, stamp, at)
 
 
 def sample(ts: int, price: float = 100.0, ln_oi_index: float = 0.0, step_s: int = 1, **changes: Any) -> Sample:

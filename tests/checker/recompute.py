@@ -41,6 +41,11 @@ class Checker:
         """One event, in receive order."""
         self.market.apply(event)
 
+    def denominate(self, item: Denominator) -> None:
+        """A base that arrived: it counts from the next tick on."""
+        if item.symbol in self.verdicts:
+            self.verdicts[item.symbol].bases.take(item)
+
     def sample(self, ts: int, step_s: int) -> None:
         """Take the consensus of every symbol as of ``ts``, standing for ``step_s`` seconds."""
         for symbol in self.symbols:
@@ -60,6 +65,7 @@ class Checker:
             history.complete_minutes(ts)
             sample = history.current(ts)
             history.update_scales(ts, sample.step_s == 60)
+            history.flows.update(sample)
             bodies[symbol], alerts = self.verdicts[symbol].body(sample, history, ts, backfill)
             self.alerts += alerts
         return bodies

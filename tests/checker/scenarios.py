@@ -20,6 +20,9 @@ from service.model import (
     VenueRules,
 )
 
+from .scenario_extras import ExtraFeed
+
+Arrival = tuple[int, Denominator]  # when, what
 LIVE_FROM = 1_767_614_400_000  # the last back-filled minute, 2026-01-05 12:00 UTC
 PRICES = {"BTC": 91_250.0, "ETH": 3_140.0, "SOL": 137.5, "1000PEPE": 0.00643}
 
@@ -140,6 +143,7 @@ class Drift:
 class Scenario:
     """``hold``: (start, end) seconds in which the process is held up: nothing received, the timer late.
 
+    ``extras_from``: None, no extra streams. ``backfill_minutes`` below 0: none, and no listing but in the first second.
     ``must``: what has to happen for the scenario to prove anything (see ``features`` in the test).
     """
 
@@ -153,6 +157,12 @@ class Scenario:
     hold: tuple[tuple[int, int], ...] = ()
     must: tuple[str, ...] = ()
     quiet: tuple[str, ...] = ()  # symbols whose price, OI and funding do not move by themselves
+    extras_from: int | None = None  # seconds from the start of live from which the extra streams speak
+    bases: tuple[tuple[float, Denominator], ...] = ()  # (seconds from the start of live, what arrives then)
+    past_s: int = 0  # so much of live is driven as the past at 1 Hz
+    restarts: tuple[int, ...] = ()  # seconds after which another engine goes on from the saved state
+    silent: bool = False  # the engine puts nothing of the past into words
+    cold_s: int = 0  # the first advance comes only then; what is received before is held back
 
 
 @dataclass
@@ -177,9 +187,10 @@ class World:
         self.random = random.Random(scenario.seed)
         self.contracts = [contract for symbol in scenario.symbols for contract in contracts_of(symbol)]
         self.states = {symbol: State(PRICES[symbol]) for symbol in scenario.symbols}
+        self.extras = ExtraFeed(scenario.seed)
 
-    def steps(self) -> Iterator[tuple[str, int, list[Event]]]:
-        """("backfill" | "second" | "held", ts, events with recv_ts <= ts): at "held" the timer does not fire."""
+    def steps(self) -> Iterator[tuple[str, int, list[Event | Arrival]]]:
+        """("backfill" | "second" | "held", ts, what came by ts): at "held" the timer does not fire."""
         first = LIVE_FROM - self.scenario.backfill_minutes * 60_000
         for ts in range(first, LIVE_FROM + 1, 60_000):
             at = (ts - LIVE_FROM) / 1000
@@ -187,17 +198,40 @@ class World:
             events = self.listings(ts - 9_000) if ts == first else []
             for contract in self.contracts:
                 events += self.emit(contract, at, ts, 8_000, ("mark", "oi", "funding"))
-            yield "backfill", ts, in_order(events)
+                events += self.extra(contract, at, ts)
+            yield "backfill", ts, self.in_order(events, ts - 60_000, ts)
         for second in range(1, self.scenario.live_s + 1):
             ts, at = LIVE_FROM + second * 1000, float(second)
             self.move(at, 1.0)
             held = any(start < second < end for start, end in self.scenario.hold)
             events = []
             if not any(start < second <= end for start, end in self.scenario.hold):
-                events = self.relistings(second, ts)
+                unheard = second == 1 and self.scenario.backfill_minutes < 0
+                events = self.listings(ts - 999) if unheard else self.relistings(second, ts)
                 for contract in self.contracts:
                     events += self.emit(contract, at, ts, 999, self.due(contract, second))
-            yield "held" if held else "second", ts, in_order(events)
+                    events += self.extra(contract, at, ts)
+            held = held or second < self.scenario.cold_s
+            yield "held" if held else "second", ts, self.in_order(events, ts - 1000, ts)
+
+    def extra(self, contract: Contract, at: float, ts: int) -> list[Event]:
+        """The extra streams of a contract in the second up to ``ts``."""
+        faults = self.faults(at, contract)
+        if self.scenario.extras_from is None or at < self.scenario.extras_from or "silent" in faults:
+            return []
+        key = (contract.venue, contract.name, contract.symbol)
+        coins = self.coins(contract) * faults.get("oi_factor", 1.0)
+        return self.extras.emit(key, coins, self.states[contract.symbol].price, faults, ts)
+
+    def in_order(self, events: list[Event], after: int, until: int) -> list[Event | Arrival]:
+        """By receipt; a base comes after what was received in the same millisecond."""
+        arrivals = [(LIVE_FROM + round(at * 1000), item) for at, item in self.scenario.bases]
+        found: list[Event | Arrival] = [*events, *((at, item) for at, item in arrivals if after < at <= until)]
+        return sorted(found, key=lambda one: one[0] if isinstance(one, tuple) else one.recv_ts)
+
+    def coins(self, contract: Contract) -> float:
+        own = self.states[contract.symbol].own_oi.get(contract.venue + contract.name, 0.0)
+        return contract.oi_usd / PRICES[contract.symbol] * math.exp(self.states[contract.symbol].oi + own)
 
     def due(self, contract: Contract, second: int) -> tuple[str, ...]:
         """Which streams of a contract speak in this second: cadences differ by venue."""
@@ -253,7 +287,7 @@ class World:
         for stream in streams:
             if f"silent_{stream}" in faults:
                 continue
-            recv_ts = ts - rng.randint(0, within_ms)
+            recv_ts = ts - rng.randint(0, within_ms) - round(faults.get("old", 0.0))
             if stream == "mark":
                 made += self.marks(contract, state, faults, recv_ts)
             elif stream == "oi":
@@ -286,19 +320,19 @@ class World:
         return events
 
     def open_interest(self, contract: Contract, state: State, faults: dict[str, float], recv_ts: int) -> Event:
-        own = state.own_oi.get(contract.venue + contract.name, 0.0)
-        coins = contract.oi_usd / PRICES[contract.symbol] * math.exp(state.oi + own) * faults.get("oi_factor", 1.0)
+        coins = self.coins(contract) * faults.get("oi_factor", 1.0)
         size = contract.size * faults.get("resized", 1.0)
         contract_coins = size / state.price if contract.inverse else size
         contracts = coins * PRICES[contract.symbol] / size if contract.inverse else coins / size
         stamp = self.stamp(contract, "oi", faults, recv_ts)
         coins = contracts * contract_coins
         names = (contract.venue, contract.name, contract.symbol)
-        return OpenInterest(*names, contracts, contract_coins, coins, False, stamp, recv_ts)
+        derived = contract.inverse and "native" not in faults
+        return OpenInterest(*names, contracts, contract_coins, coins, derived, stamp, recv_ts)
 
     def funding(self, contract: Contract, state: State, faults: dict[str, float], recv_ts: int) -> Event:
         rate_8h = state.funding + state.spread.get(contract.venue, 0.0)
-        rate_8h = faults.get("rate_8h", rate_8h)
+        rate_8h = faults.get("rate_8h", rate_8h) * faults.get("funding_factor", 1.0)
         rate = rate_8h * contract.interval_h / 8
         interval_h: float | None = contract.interval_h
         known: float | None = rate * 8 / contract.interval_h
@@ -309,9 +343,11 @@ class World:
         return Funding(*names, rate, interval_h, known, None, False, stamp, recv_ts)
 
     def stamp(self, contract: Contract, stream: str, faults: dict[str, float], recv_ts: int) -> int | None:
-        """A venue timestamp: none, a little before the receipt, or (fault ``bad_stamps``) nonsense."""
-        if contract.venue == "hyperliquid":
+        """A venue timestamp: none, a little before the receipt, far too old (``late_mark`` and so on) or nonsense."""
+        if contract.venue == "hyperliquid" or (stream == "confirm" and "bare_confirms" in faults):
             return None
+        if f"late_{stream}" in faults:
+            return recv_ts - 1_000_000
         rng = self.random
         if "bad_stamps" in faults and rng.random() < faults["bad_stamps"]:
             rule = RULE_OF[contract.venue].oi if stream == "oi" else RULE_OF[contract.venue].mark
@@ -321,7 +357,9 @@ class World:
         return recv_ts - 40 - 10 * (recv_ts // 1000 % 3)
 
     def listings(self, recv_ts: int) -> list[Event]:
-        return [self.listing(contract, True, contract.size, recv_ts) for contract in self.contracts]
+        at = (recv_ts - LIVE_FROM) / 1000
+        told = [contract for contract in self.contracts if "unlisted" not in self.faults(at, contract)]
+        return [self.listing(contract, True, contract.size, recv_ts) for contract in told]
 
     def listing(self, contract: Contract, trading: bool, size: float, recv_ts: int) -> Event:
         names = (contract.venue, contract.name, contract.symbol)
@@ -336,7 +374,3 @@ class World:
                 size = contract.size * now.get("resized", 1.0)
                 events.append(self.listing(contract, "delisted" not in now, size, ts - 999))
         return events
-
-
-def in_order(events: list[Event]) -> list[Event]:
-    return sorted(events, key=lambda event: event.recv_ts)

@@ -1,4 +1,4 @@
-"""Section 2 of docs/signal.md: what is refused, what is quarantined, what is LIVE. One :class:`Book` per instrument."""
+"""Section 2 of docs/signal.md: what is refused, what is quarantined, what is LIVE."""
 
 from __future__ import annotations
 
@@ -7,115 +7,25 @@ import statistics
 from collections.abc import Sequence
 
 from service.config import MarketSection
-from service.model import Confirm, Event, Funding, Listing, Mark, OpenInterest, StreamRule, VenueRules
+from service.model import (
+    Confirm,
+    Event,
+    Extra,
+    Funding,
+    Liquidation,
+    Listing,
+    Mark,
+    OpenInterest,
+    Positions,
+    StreamRule,
+    VenueRules,
+)
 
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
-FUTURE_MS = 2000
+from .books import DAY_MS, HOUR_MS, Book, Line, refusal
+
+FUNDING_FLOOR, FUNDING_STEP = 1e-4, 10.0  # a rate beyond ten times the largest of what is known is not believed
 BASELINE_MS = HOUR_MS  # an accepted OI older than this is no baseline for the 20 % step
-STATES_BY_BADNESS = ("LIVE", "NEVER", "STALE", "FROZEN", "QUARANTINED")
-
-
-class Line:
-    """One (venue, instrument, stream): its last accepted value and what is needed to judge the next one."""
-
-    def __init__(self) -> None:
-        self.value: Mark | Funding | OpenInterest | None = None
-        self.confirmed_at: int | None = None
-        self.changed_at: int | None = None
-        self.last_venue_ts: int | None = None
-        self.quarantined = False
-        self.distrusted = False  # oi: the contract size has changed since; the next observation is a first value
-        self.first_contracts = 0.0  # oi: the value the quarantined observations must agree with
-        self.side = ""  # oi: whether they agree with the "old" level or with the "new"
-        self.agreeing: list[int] = []  # receipts of the consecutive agreeing observations
-
-        self.heard: float | None = None  # mark: the latest unrefused one, believed or not
-        self.heard_at: int | None = None
-
-    def accept(self, value: Mark | Funding | OpenInterest) -> None:
-        self.value = value
-        self.confirmed_at = value.recv_ts
-        self.quarantined = False
-        self.distrusted = False
-        self.agreeing = []
-
-
-class Book:
-    """One instrument of one venue."""
-
-    def __init__(self, rules: VenueRules, instrument: str) -> None:
-        self.rules = rules
-        self.venue = rules.venue
-        self.instrument = instrument
-        self.lines: dict[str, Line] = {"mark": Line(), "funding": Line(), "oi": Line()}
-        self.listed = False  # metadata said so
-        self.sent_oi = False
-        self.trading = True
-        self.contract_size: float | None = None
-        self.resized = 0  # contract size changes so far; contracts of different sizes are not compared
-        self.index: float | None = None
-        self.index_at: int | None = None
-        self.index_venue_ts: int | None = None
-        self.frozen = False
-        self.frozen_reference: float | None = None  # others' median at the first sample after the mark last changed
-
-    def rule(self, stream: str) -> StreamRule:
-        return {"mark": self.rules.mark, "funding": self.rules.funding, "oi": self.rules.oi}[stream]
-
-    def state(self, stream: str, at: int) -> str:
-        line = self.lines[stream]
-        if line.quarantined:
-            return "QUARANTINED"
-        if line.value is None or line.confirmed_at is None or line.distrusted:
-            return "NEVER"
-        if at - line.confirmed_at > self.rule(stream).max_age_ms:
-            return "STALE"
-        if stream == "mark" and self.frozen:
-            return "FROZEN"
-        return "LIVE"
-
-    def counts(self, at: int) -> bool:
-        """Whether the instrument is part of the consensus."""
-        return self.trading and self.state("mark", at) == "LIVE" and self.state("oi", at) == "LIVE"
-
-    def mark(self) -> float:
-        value = self.lines["mark"].value
-        assert isinstance(value, Mark)
-        assert value.mark is not None
-        return value.mark
-
-    def oi(self) -> OpenInterest:
-        value = self.lines["oi"].value
-        assert isinstance(value, OpenInterest)
-        return value
-
-    def funding_rate_8h(self, at: int) -> float | None:
-        """The LIVE rate, None when not LIVE or of unknown interval."""
-        value = self.lines["funding"].value
-        if self.state("funding", at) != "LIVE":
-            return None
-        assert isinstance(value, Funding)
-        return value.rate_8h
-
-    def live_index(self, at: int) -> float | None:
-        if self.index is None or self.index_at is None or at - self.index_at > self.rules.index_max_age_ms:
-            return None
-        return self.index
-
-    def age_share(self, stream: str, at: int) -> float:
-        """min(age / max_age, 1); a stream that is not LIVE counts 1."""
-        confirmed_at = self.lines[stream].confirmed_at
-        if self.state(stream, at) != "LIVE" or confirmed_at is None:
-            return 1.0
-        return min((at - confirmed_at) / self.rule(stream).max_age_ms, 1.0)
-
-    def seen(self, at: int) -> bool:
-        """Its oi was confirmed within 24 h and it is not delisted."""
-        line = self.lines["oi"]
-        if not self.trading or line.value is None or line.confirmed_at is None:
-            return False
-        return at - line.confirmed_at <= DAY_MS
+REFUSALS = ("future", "too_old", "out_of_order", "implausible")
 
 
 class Market:
@@ -130,7 +40,10 @@ class Market:
         }
         self.oi_receipts: dict[str, int] = dict.fromkeys(symbols, 0)  # accepted since the last sample
         self.unheard = [rule.venue for rule in rules]  # venues that have not said anything yet, of any symbol
-        self.codes: dict[str, int] = {}  # refusals and quarantines, counted: tests ask whether a case occurred
+        self.liquidation_at: dict[str, int] = {}  # symbol -> receipt of its last accepted liquidation
+        self.has_positions: list[str] = []  # symbols of which a venue has reported positions
+        self.codes: dict[str, int] = {}  # refusals, quarantines and the like, counted: did a case occur?
+        self.refusals: dict[tuple[str, str], int] = {}  # the same by venue, of what section 2 calls refused
 
     def of(self, symbol: str) -> list[Book]:
         return [book for venue in self.books[symbol].values() for book in venue.values()]
@@ -157,8 +70,15 @@ class Market:
             self.unheard.remove(event.venue)
         code = self._apply(event)
         if code is not None:
-            self.codes[code] = self.codes.get(code, 0) + 1
+            self.note(code)
+            if isinstance(event, Confirm) and event.venue_ts is None:
+                self.note("confirm:refused")
+            if code in REFUSALS:
+                self.refusals[event.venue, code] = self.refusals.get((event.venue, code), 0) + 1
         return code
+
+    def note(self, code: str) -> None:
+        self.codes[code] = self.codes.get(code, 0) + 1
 
     def _apply(self, event: Event) -> str | None:
         if event.symbol not in self.books or event.venue not in self.books[event.symbol]:
@@ -173,11 +93,14 @@ class Market:
             return None
         if isinstance(event, Confirm):
             return _confirm(book, event)
+        if isinstance(event, Extra):
+            return self._extra(book, event)
         if isinstance(event, Mark) and event.mark is None:
             return _index_only(book, event)
         stream = "mark" if isinstance(event, Mark) else "funding" if isinstance(event, Funding) else "oi"
         line = book.lines[stream]
         code = refusal(event.venue_ts, event.recv_ts, book.rule(stream), line.last_venue_ts)
+        line.refused = code
         if code is not None:
             return code
         if event.venue_ts is not None:
@@ -188,6 +111,17 @@ class Market:
             return self._funding(book, line, event)
         return self._oi(book, line, event)
 
+    def _extra(self, book: Book, event: Extra) -> str | None:
+        accepted = book.coins() if book.lines["oi"].value is not None else None
+        code = book.extras.apply(event, accepted)
+        if code is not None:
+            return code
+        if isinstance(event, Liquidation):
+            self.liquidation_at[event.symbol] = event.recv_ts
+        if isinstance(event, Positions) and event.symbol not in self.has_positions:
+            self.has_positions.append(event.symbol)
+        return None
+
     def _released(self, line: Line, recv_ts: int) -> bool:
         """Count one agreeing observation; True when it ends the quarantine."""
         line.agreeing.append(recv_ts)
@@ -196,8 +130,6 @@ class Market:
 
     def _mark(self, book: Book, line: Line, event: Mark) -> str | None:
         assert event.mark is not None
-        if event.index is not None:
-            book.index, book.index_at = event.index, event.recv_ts
         if book.state("mark", event.recv_ts) == "LIVE":
             median = self.others_median(event.symbol, event.venue, event.recv_ts)
         else:
@@ -216,10 +148,16 @@ class Market:
             line.changed_at = event.recv_ts
             book.frozen, book.frozen_reference = False, None
         line.accept(event)
+        older = event.venue_ts is not None and book.index_venue_ts is not None and event.venue_ts < book.index_venue_ts
+        # What came with a quarantined mark is no more trusted than the mark.
+        if event.index is not None and not older:
+            book.index, book.index_at, book.index_with_mark = event.index, event.recv_ts, True
+            if event.venue_ts is not None:
+                book.index_venue_ts = event.venue_ts
         return None
 
     def _funding(self, book: Book, line: Line, event: Funding) -> str | None:
-        agrees = event.rate_8h is None or abs(event.rate_8h) <= book.rules.funding_cap_8h
+        agrees = event.rate_8h is None or self._plausible(book, line, event, event.rate_8h)
         if not agrees:
             line.quarantined, line.agreeing = True, []
             return "quarantined_funding"
@@ -228,10 +166,30 @@ class Market:
         line.accept(event)
         return None
 
+    def _plausible(self, book: Book, line: Line, event: Funding, rate_8h: float) -> bool:
+        """Within the cap, and within ten times of what it was itself, or of what another venue believably says."""
+        size = abs(rate_8h)
+        last = line.value.rate_8h if isinstance(line.value, Funding) else None
+        others = [other for other in self.of(event.symbol) if other.venue != event.venue and other.trading]
+        rates = [abs(rate) for other in others if (rate := other.funding_rate_8h(event.recv_ts)) is not None]
+        own = [] if last is None else [abs(last)]
+        if size > book.rules.funding_cap_8h:
+            return False
+        if not own and not rates:
+            self.note("funding:alone" if size > FUNDING_STEP * FUNDING_FLOOR else "funding:first")
+            return True  # nothing to compare with
+        if size > FUNDING_STEP * max([FUNDING_FLOOR, *own, *rates]):
+            return False
+        if size > FUNDING_STEP * max([FUNDING_FLOOR, *own]):
+            self.note("funding:others")
+        elif size > FUNDING_STEP * max([FUNDING_FLOOR, *rates]):
+            self.note("funding:own")
+        return True
+
     def _oi(self, book: Book, line: Line, event: OpenInterest) -> str | None:
         book.sent_oi = True
         step, factor = self.settings.quarantine_oi_step, self.settings.implausible_oi_factor
-        contracts = event.contracts
+        contracts, resized = event.contracts, line.distrusted
         near_last, baseline, unit_error = False, False, False
         if line.value is not None and line.confirmed_at is not None and not line.distrusted:
             last = book.oi().contracts
@@ -254,7 +212,10 @@ class Market:
             if not self._released(line, event.recv_ts):
                 return "quarantined_oi"
         line.accept(event)
-        self.oi_receipts[event.symbol] += 1
+        if not event.derived or resized:
+            book.priced = None  # the observation's own values, until it counts
+        if book.trading:
+            self.oi_receipts[event.symbol] += 1
         return None
 
     def venues_listing(self, symbol: str) -> int:
@@ -280,19 +241,6 @@ class Market:
                 book.frozen = True
 
 
-def refusal(venue_ts: int | None, recv_ts: int, rule: StreamRule, last_venue_ts: int | None) -> str | None:
-    """Why an observation is not taken at all, or None."""
-    if venue_ts is None:
-        return None
-    if venue_ts > recv_ts + FUTURE_MS:
-        return "future"
-    if rule.stamp == "send" and recv_ts - venue_ts > rule.max_age_ms:
-        return "too_old"
-    if last_venue_ts is not None and venue_ts < last_venue_ts:
-        return "out_of_order"
-    return None
-
-
 def _within(contracts: float, reference: float, step: float) -> bool:
     if reference == 0.0:
         return contracts == 0.0
@@ -301,6 +249,7 @@ def _within(contracts: float, reference: float, step: float) -> bool:
 
 def _list(book: Book, event: Listing) -> None:
     book.listed = True
+    book.inverse = event.inverse
     book.trading = event.trading
     before = book.contract_size
     if before is not None and event.contract_size is not None and before != event.contract_size:
@@ -316,9 +265,11 @@ def _confirm(book: Book, event: Confirm) -> str | None:
     worst = None
     for stream in event.streams:
         line = book.lines[stream]
-        if line.value is None and not line.quarantined:
+        if (line.value is None or line.distrusted) and not line.quarantined:
             continue
         code = refusal(event.venue_ts, event.recv_ts, book.rule(stream), line.last_venue_ts)
+        if event.venue_ts is None or line.refused in ("future", "too_old"):
+            code = line.refused  # "unchanged" since something that was not taken
         if code is not None:
             worst = code
             continue
@@ -328,13 +279,13 @@ def _confirm(book: Book, event: Confirm) -> str | None:
             line.heard_at = event.recv_ts
         if not line.quarantined and not line.distrusted:
             line.confirmed_at = event.recv_ts
-        if stream == "mark" and book.index is not None:
+        if stream == "mark" and book.index_with_mark:
             book.index_at = event.recv_ts
     return worst
 
 
 def _index_only(book: Book, event: Mark) -> str | None:
-    """Has its own order of venue timestamps: it may come on another channel than the mark."""
+    """Index prices have an order of venue timestamps of their own: they may come on another channel than the mark."""
     assert event.index is not None
     rule = StreamRule(max_age_ms=book.rules.index_max_age_ms, stamp=book.rules.mark.stamp)
     code = refusal(event.venue_ts, event.recv_ts, rule, book.index_venue_ts)
@@ -342,5 +293,5 @@ def _index_only(book: Book, event: Mark) -> str | None:
         return code
     if event.venue_ts is not None:
         book.index_venue_ts = event.venue_ts
-    book.index, book.index_at = event.index, event.recv_ts
+    book.index, book.index_at, book.index_with_mark = event.index, event.recv_ts, False
     return None

@@ -220,3 +220,84 @@ def test_a_backfilled_minute_weighs_sixty_seconds() -> None:
         history.observe(sample(T0 + minute * MINUTE, step_s=60, full_set=minute != 30))
     assert history.continuity(T0 + HOUR) == pytest.approx(1 - 0.5 / 60)
     assert DAY == 24 * HOUR
+
+
+# where a window begins
+
+
+def warm(gap_s: int = 20) -> History:
+    """Minutes up to T0, live from ``gap_s`` on: 0.001 of ln price and 0.01 of ln oi_index a second all the time."""
+    history = History()
+    for minute in range(-3, 1):
+        history.observe(sample(T0 + minute * MINUTE, 100 * math.exp(0.06 * minute), 0.6 * minute, step_s=60))
+    for second in range(gap_s, 381):
+        history.observe(sample(T0 + second * S, 100 * math.exp(0.001 * second), 0.01 * second))
+    return history
+
+
+def test_a_start_between_backfilled_minutes_is_interpolated() -> None:
+    window = warm().window(T0 + 30 * S, "1m", 60)  # from half past, between two minutes
+    assert window.ready
+    assert window.backfilled
+    assert window.ret == pytest.approx(0.06)
+    assert window.oi_change == pytest.approx(0.6)
+
+
+def test_a_start_in_the_gap_before_live_is_interpolated() -> None:
+    history = warm()
+    for at in (303, 310, 317):
+        window = history.window(T0 + at * S, "5m", 300)
+        assert (window.ready, window.backfilled) == (True, True)
+        assert window.ret == pytest.approx(0.3)
+        assert window.oi_change == pytest.approx(3.0)
+    near = history.window(T0 + 318 * S, "5m", 300)  # 2 s before the first live sample: that one is the start
+    assert (near.ready, near.backfilled) == (True, False)
+    assert near.ret == pytest.approx(0.298)
+
+
+def test_a_sample_within_two_seconds_is_used_as_it_is() -> None:
+    window = warm().window(T0 + 302 * S, "5m", 300)
+    assert (window.ready, window.backfilled) == (True, True)
+    assert window.ret == pytest.approx(0.302)
+
+
+def test_an_interpolated_start_does_not_fill_the_window() -> None:
+    assert warm(6).window(T0 + 63 * S, "1m", 60).ready  # 58 of 60 s
+    assert not warm(11).window(T0 + 63 * S, "1m", 60).ready  # 53
+    # 22 s are empty: in the way from 60 s on, until all but 6 of them have left
+    ready = [warm(23).window(T0 + at * S, "1m", 60).ready for at in (30, 59, 60, 75, 76)]
+    assert ready == [True, True, False, False, True]
+    # 3 minutes, and of the 120 s since then 90 or 89
+    assert warm(31).window(T0 + 120 * S, "5m", 300).ready
+    assert not warm(32).window(T0 + 120 * S, "5m", 300).ready
+
+
+def test_live_samples_are_not_joined_nor_what_is_more_than_a_minute_apart() -> None:
+    live = seconds(100, 1e-3, skip=tuple(range(20, 26)))
+    assert live.start(T0 + 22 * S + 500) is None
+    assert warm(60).start(T0 + 30 * S) is not None
+    assert warm(61).start(T0 + 30 * S) is None
+    assert warm().start(T0 - 4 * MINUTE) is None
+    assert warm().start(T0 + 383 * S) is None  # nothing after it
+
+
+def test_samples_without_quorum_lie_between_two_that_have_it() -> None:
+    history = warm(60)
+    history.samples.insert(4, sample(T0 + 30 * S, quorum=False))
+    start = history.start(T0 + 30 * S)
+    assert start is not None
+    assert start.ln_oi_index == pytest.approx(0.3)
+
+
+def test_scales_and_ends_are_never_interpolated() -> None:
+    history = warm()
+    history.update_scales(T0 + 20 * S, backfill=False)
+    assert history.scales[-1].updates == 0
+    assert not warm(30).window(T0 + 20 * S, "1m", 60).ready
+
+
+def test_backfilled_until() -> None:
+    history = warm()
+    assert history.backfilled_until(T0 + 30 * DAY - 1) == T0
+    assert history.backfilled_until(T0 + 30 * DAY) is None
+    assert seconds(3).backfilled_until(T0 + 3 * S) is None

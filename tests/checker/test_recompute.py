@@ -7,12 +7,13 @@ import math
 import pytest
 
 from service.config import MarketSection
-from service.model import Event
+from service.model import Event, Stream
 
-from .consensus import rate_spread, take_sample, weighted_rate
+from .books import DAY_MS, HOUR_MS, refusal
+from .consensus import rate_spread, take_sample
 from .making import T0, S, confirm, funding, listing, mark, market, oi, rules
 from .recompute import Checker, compare
-from .streams import DAY_MS, HOUR_MS, Market, refusal
+from .streams import Market
 
 
 def two_live(at: int = T0) -> Market:
@@ -73,6 +74,42 @@ def test_a_confirm_keeps_fresh_what_has_a_value() -> None:
     feed(made, confirm("a", ("mark", "funding"), T0 + 10 * S))
     assert state(made, "a", "mark", T0 + 25 * S) == "LIVE"
     assert state(made, "a", "funding", T0 + 10 * S) == "NEVER"
+
+
+def test_a_confirm_without_a_time_is_refused_after_a_refused_observation() -> None:
+    made = two_live()
+    bare: tuple[Stream, ...] = ("mark", "oi")
+    assert feed(made, mark("a", 101.0, T0 + S, stamp=T0 + 9 * S), confirm("a", bare, T0 + 2 * S)) == ["future"] * 2
+    assert (state(made, "a", "mark", T0 + 15_001), state(made, "a", "oi", T0 + 62 * S)) == ("STALE", "LIVE")
+    assert feed(made, confirm("a", bare, T0 + 3 * S, stamp=T0 + 3 * S)) == ["future"]  # nor does one with a time
+    assert feed(made, mark("a", 100.0, T0 + 4 * S, stamp=T0 + 4 * S)) == [None]
+    late = mark("a", 101.0, T0 + 5 * S, stamp=T0 + 2 * S)
+    assert feed(made, late, confirm("a", ("mark",), T0 + 6 * S)) == ["out_of_order"] * 2
+    assert feed(made, confirm("a", ("mark",), T0 + 6 * S, stamp=T0 + 6 * S)) == [None]  # says of when it speaks
+    # one that is quarantined has been taken note of; what is held may be confirmed again once one was accepted
+    assert feed(made, mark("a", 110.0, T0 + 7 * S), confirm("a", bare, T0 + 8 * S)) == ["quarantined_mark", None]
+    assert feed(made, mark("b", 100.5, T0 + 9 * S), confirm("b", ("mark",), T0 + 10 * S)) == [None, None]
+    assert state(made, "b", "mark", T0 + 25 * S) == "LIVE"
+
+
+def test_a_confirm_of_what_has_no_value_is_not_refused() -> None:
+    made = two_live()
+    assert feed(made, mark("a", None, T0, index=99.0, stamp=T0 + 9 * S), confirm("a", ("mark",), T0)) == [
+        "future",
+        None,
+    ]
+    assert feed(made, listing("a", T0), listing("a", T0, size=10.0), confirm("a", ("funding", "oi"), T0)) == [None] * 3
+
+
+def test_an_index_comes_with_a_mark_that_is_believed() -> None:
+    made = two_live()
+    book = made.books["BTC"]["a"]["P"]
+    feed(made, mark("a", 100.0, T0, index=99.0), mark("a", 110.0, T0 + S, index=109.0))
+    assert book.index == 99.0
+    feed(made, confirm("a", ("mark",), T0 + 2 * S))
+    assert book.index_at == T0 + 2 * S
+    feed(made, mark("a", None, T0 + 3 * S, index=98.0), confirm("a", ("mark",), T0 + 4 * S))
+    assert (book.index, book.index_at) == (98.0, T0 + 3 * S)  # that one came alone
 
 
 def test_an_index_alone_vouches_for_nothing_else() -> None:
@@ -304,16 +341,6 @@ def test_several_instruments_add_up_and_the_largest_speaks() -> None:
     # an inverse contract whose coins per contract moved with the price: no build-up
     feed(made, oi("b", 400.0, T0 + S, size=0.04, name="Q"))
     assert take_sample(made, "BTC", T0 + S, 1, got).ln_oi_index == 0.0
-
-
-def test_rates_are_clipped_from_three_venues_on() -> None:
-    # median 1e-4, deviations 1e-4, 0, 9.9e-3 -> MAD 1e-4: the third counts as 6e-4
-    rates = {"a": 0.0, "b": 1e-4, "c": 1e-2}
-    assert weighted_rate(rates, {"a": 1.0, "b": 1.0, "c": 2.0}) == pytest.approx((1e-4 + 2 * 6e-4) / 4)
-    assert weighted_rate({"b": 1e-4, "c": 1e-2}, {"b": 1.0, "c": 1.0}) == pytest.approx(5.05e-3)
-    # MAD 0 -> floor 1e-5: clipped at 5e-5
-    assert weighted_rate({"a": 0.0, "b": 0.0, "c": 1.0}, {"a": 1.0, "b": 1.0, "c": 2.0}) == pytest.approx(2.5e-5)
-    assert weighted_rate({}, {}) is None
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from service.model import Denominator
 
 from .alerts import Alerts
+from .bases import Bases, Days
 from .components import (
     Direction,
     Strength,
@@ -273,7 +274,7 @@ def entries(denominator: Denominator | None, **changes: Any) -> list[dict[str, A
     )
     exchanges = {"a": "A", "b": "B", "c": "A"}
     given = levels(elr=level(1.0, 0.9), spend=level(2.0, 0.3))
-    return elr_entries("ETH", denominator, exchanges, made, given, 0.01, T0)
+    return elr_entries("ETH", Bases(denominator), Days(), exchanges, made, given, 0.01, T0)
 
 
 def test_reserves_split_by_exchange() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from service.model import Denominator
 
 from .alerts import Alerts
+from .bases import Bases, Days
 from .components import (
     WINDOW_WEIGHTS,
     Direction,
@@ -23,7 +24,8 @@ from .components import (
     window_score,
 )
 from .consensus import Sample
-from .history import HOUR, WINDOWS, History, Level, Window
+from .flows import FlowReading
+from .history import DAY, HOUR, WINDOWS, History, Level, Window
 from .leverage import elr_entries, percentile_words
 from .numbers import Loose, slack_of
 
@@ -32,6 +34,7 @@ MODES = {
     "day": (60_000, {"1m": 0.2, "5m": 0.5, "1h": 0.3}),
     "swing": (300_000, {"1m": 0.05, "5m": 0.25, "1h": 0.7}),
 }
+FORCED_SHARE = 0.10
 ABSTAIN_CONFIDENCE, ABSTAIN_FACTOR = 0.30, 0.5
 LEVELS = ("elr", "funding", "funding_abs", "premium", "spread", "volatility", "spend")
 
@@ -42,7 +45,8 @@ class Verdict:
     def __init__(self, symbol: str, exchanges: dict[str, str], denominator: Denominator | None) -> None:
         self.symbol = symbol
         self.exchanges = exchanges
-        self.denominator = denominator
+        self.bases = Bases(denominator)
+        self.days = Days()
         self.alerts = Alerts(symbol)
         self.strengths = {name: Strength() for name, _ in WINDOWS}
         self.direction = Direction()
@@ -53,6 +57,7 @@ class Verdict:
         self.sizes: list[float] = []  # abs(composite) of the ticks in a row
         self.conflict = False
         self.flush: dict[str, float] | None = None  # peak, trough
+        self.flush_said: dict[str, Any] | None = None  # since, forced
         self.reset: dict[str, float] | None = None  # level to regain, ended
         self.pending: tuple[int, float, float] | None = None  # ts, price, score
         self.hits = 0
@@ -68,10 +73,12 @@ class Verdict:
         else:
             windows = {name: history.window(ts, name, seconds) for name, seconds in WINDOWS}
         ready = [name for name, _ in WINDOWS if windows[name].ready]
+        flows = {name: FlowReading() for name, _ in WINDOWS}
+        flows |= {name: history.flows.read(sample, name, windows[name].seconds) for name in ready}
 
         g = gate(levels["elr"].z)
-        components = {name: components_of(windows[name], levels, sample) for name in windows}
-        trend = {name: kind_mean(components[name], "trend") for name in windows}
+        components = {name: components_of(windows[name], flows[name], levels, sample) for name in windows}
+        trend = {name: kind_mean(components[name], "trend", "pressure") for name in windows}
         contra = {name: kind_mean(components[name], "contrarian") for name in windows}
         scores = {name: window_score(trend[name], contra[name], g) for name in windows}
         strengths = {name: self.strengths[name].of(ts, scores[name], sample.step_s == 60) for name in windows}
@@ -97,7 +104,7 @@ class Verdict:
 
         direction, transition = self._direction(composite, abstain, no_data)
         momentum = self._momentum(composite)
-        flushing = self._flush(sample, windows, ts)
+        flushing = self._flush(sample, windows, ts, history.flows.liquidated.total(ts, 3600))
         change_24h = history.change_24h(ts)
         regime = self._regime(flushing, levels, change_24h)
         fragility = fragility_of(levels)
@@ -131,6 +138,9 @@ class Verdict:
                 "components": components[name],
                 "trend": trend[name],
                 "contrarian": contra[name],
+                "backfilled": window.backfilled,
+                "taker": flows[name].taker,
+                "liquidated": flows[name].liquidated,
             }
         self._modes(ts, scores, no_data)
         size = 0.0
@@ -166,7 +176,7 @@ class Verdict:
             "fragility_horizon_h": 24,
             "windows": window_bodies,
             "elr": elr_entries(
-                self.symbol, self.denominator, self.exchanges, sample, levels, windows["1h"].oi_change, ts
+                self.symbol, self.bases, self.days, self.exchanges, sample, levels, windows["1h"].oi_change, ts
             ),
             "market": market_of(sample),
             "confidence_factors": factors,
@@ -177,8 +187,16 @@ class Verdict:
             "gate": g,
             "p_hit_n": self.outcomes,
             "excluded": [venue for venue in sample.last_oi if venue not in sample.fresh_oi],
+            "flush": None if self.flush_said is None else dict(self.flush_said),
+            "long_short": [
+                {"venue": venue, "kind": kind, "long_share": share, "as_of": at}
+                for venue, kind, share, at in sample.long_short
+            ],
+            "backfilled_until": history.backfilled_until(ts),
         }
-        alerts = self.alerts.of(ts, status, levels, flushing, regime, self.conflict, transition, emit=not backfill)
+        alerts = self.alerts.of(
+            ts, status, levels, flushing, regime, self.conflict, transition, not backfill, self.flush_said
+        )
         return body, alerts
 
     def _direction(
@@ -204,7 +222,10 @@ class Verdict:
             return "accelerating"
         return "decelerating" if a > b > c > d else "steady"
 
-    def _flush(self, sample: Sample, windows: dict[str, Window], ts: int) -> bool:
+    def _flush(
+        self, sample: Sample, windows: dict[str, Window], ts: int, liquidated: tuple[float, float] = (0.0, 0.0)
+    ) -> bool:
+        """``liquidated``: long and short coins of the last hour, as they were counted."""
         fired = []
         for name, fall in (("1h", math.log(0.975)), ("5m", math.log(0.98))):
             window = windows[name]
@@ -216,12 +237,16 @@ class Verdict:
         if fired:
             if self.flush is None:
                 self.flush = {"peak": max(level - change for change in fired), "trough": level}
+                self.flush_said = {"since": ts, "forced": None}
             self.flush["trough"] = min(self.flush["trough"], level)
             self.reset = None
+            assert self.flush_said is not None
+            if self.flush_said["forced"] is not True:
+                self.flush_said["forced"] = forced(sample, min(fired), sum(liquidated), ts)
             return True
         if self.flush is not None:
             self.reset = {"regain": (self.flush["peak"] + self.flush["trough"]) / 2, "ended": ts}
-            self.flush = None
+            self.flush, self.flush_said = None, None
         if self.reset is not None and (level >= self.reset["regain"] or ts - self.reset["ended"] > 72 * HOUR):
             self.reset = None
         return False
@@ -275,6 +300,16 @@ class Verdict:
             score = weighted_mean(scores, weights)
             bias = self.mode_directions[name].of(score)
             self.modes[name] = {"bias": None if no_data else bias, "score": score, "as_of": ts}
+
+
+def forced(sample: Sample, change: float, liquidated: float, ts: int) -> bool | None:
+    """Whether liquidations account for a tenth of the coins that fell; None where nobody would tell."""
+    assert sample.oi_coins is not None
+    fell = (1 - math.exp(change)) * sample.oi_coins / math.exp(change)
+    if liquidated >= FORCED_SHARE * fell:
+        return True
+    heard = sample.liquidation_at is not None and ts - sample.liquidation_at <= DAY
+    return False if heard else None
 
 
 def blank_window(name: str, seconds: int) -> Window:
