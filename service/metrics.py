@@ -56,11 +56,18 @@ _ALL = (
         ("venue", "reason"),
         "Connections to the venue that ended, and attempts that failed.",
     ),
+    Family(
+        "elr_base_as_of_seconds",
+        "gauge",
+        ("source",),
+        "Unix time of the oldest figure in use of a source of reserves or supply.",
+    ),
     Family("elr_venue_messages_total", "counter", ("venue",), "Frames and HTTP bodies received.", False),
     Family("elr_bad_payload_total", "counter", ("venue", "reason"), "Frames or rows that cannot be trusted.", False),
     Family("elr_tick_duration_seconds", "histogram", (), "Time to compute a tick, all symbols.", False),
     Family("elr_tick_lag_seconds", "histogram", (), "How late a tick was taken, after its time on the grid.", False),
     Family("elr_ticks_missed_total", "counter", (), "Ticks computed too late to be published.", False),
+    Family("elr_state_saves_total", "counter", ("result",), "Writes of the saved state: ok or failed.", False),
     Family("elr_feed_clients", "gauge", (), "Connected feed clients.", False),
     Family("elr_feed_messages_total", "counter", (), "Channel messages handed to clients' sockets.", False),
     Family("elr_feed_closed_total", "counter", ("code",), "Feed connections ended, by close code.", False),
@@ -100,6 +107,9 @@ class Metrics:
         self._duration = self._histogram("elr_tick_duration_seconds", _FAST)
         self._lag = self._histogram("elr_tick_lag_seconds", _LAG)
         self._missed = self._counter("elr_ticks_missed_total")
+        self._saves = self._counter("elr_state_saves_total")
+        for result in ("ok", "failed"):
+            self._saves.labels(result)
         self._clients = self._gauge("elr_feed_clients")
         self._sent = self._counter("elr_feed_messages_total")
         self._closed = self._counter("elr_feed_closed_total")
@@ -127,6 +137,9 @@ class Metrics:
     def bad_payload(self, venue: str, reason: str) -> None:
         if venue in self._venues:
             self._bad.labels(venue, reason if reason in BAD_PAYLOAD_REASONS else OTHER).inc()
+
+    def state_saved(self, ok: bool) -> None:
+        self._saves.labels("ok" if ok else "failed").inc()
 
     def feed_clients(self, count: int) -> None:
         self._clients.set(count)
@@ -200,7 +213,8 @@ class ScrapeState:
     """Everything a scrape shows, as of ``now_ms`` by the service clock. Immutable: read by a thread.
 
     ``symbols`` and ``venues`` (name, up) as configured: other label values are not rendered. ``reconnects``:
-    (venue, reason, count). ``signals``: filled by the feed with what it published last.
+    (venue, reason, count). ``bases``: (source, as_of ms of its oldest figure in use).
+    ``signals``: filled by the feed with what it published last.
     """
 
     now_ms: int
@@ -209,6 +223,7 @@ class ScrapeState:
     samples: tuple[Consensus, ...]
     reconnects: tuple[tuple[str, str, int], ...] = ()
     max_venue_symbols: int = 50
+    bases: tuple[tuple[str, int | None], ...] = ()
     signals: tuple[SignalNumbers, ...] = ()
 
 

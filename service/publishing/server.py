@@ -148,6 +148,7 @@ class Feed:
         )
         self._routes = Routes(self.hub, views, self._readiness, lambda: self._tick_ts, clock.now_ms)
         self._ready = False
+        self.starting = "starting"  # what /readyz says until the first tick
         self._draining = False
         self._tick_ts: int | None = None
         self._ticked_ms: int | None = None
@@ -322,7 +323,7 @@ class Feed:
         if self._draining:
             return False, "draining"
         if not self._ready:
-            return False, "starting"
+            return False, self.starting
         if self._ticked_ms is not None and self._clock.now_ms() - self._ticked_ms > TICKING_MS:
             return False, "stalled"
         return True, "ready"

@@ -88,6 +88,8 @@ def to_plain(items: Sequence[Denominator]) -> list[dict[str, Any]]:
             "as_of": item.as_of,
             "source": item.source,
             "licence": item.licence,
+            "reserve_stale_h": item.reserve_stale_h,
+            "supply_stale_h": item.supply_stale_h,
         }
         for item in items
     ]
@@ -103,6 +105,8 @@ def from_plain(items: Sequence[dict[str, Any]]) -> list[Denominator]:
             as_of=int(item["as_of"]),
             source=item["source"],
             licence=item["licence"],
+            reserve_stale_h=float(item.get("reserve_stale_h", 36.0)),  # older tapes do not say
+            supply_stale_h=float(item.get("supply_stale_h", 48.0)),
         )
         for item in items
     ]
