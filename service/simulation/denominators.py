@@ -6,27 +6,33 @@ import random
 from collections.abc import Sequence
 
 from service.model import Denominator
-from service.simulation.instruments import instruments
+from service.simulation.instruments import VENUES, instruments
 from service.simulation.profiles import profile, round_significant
 
-_EXCHANGES = {"binance_usdm": "binance", "bybit": "bybit", "okx": "okx", "hyperliquid": "hyperliquid"}
+_EXCHANGES = {
+    "binance_usdm": "binance", "bybit": "bybit", "okx": "okx", "hyperliquid": "hyperliquid", "binance_coinm": "binance",
+    "bitget": "bitget", "gate": "gate", "deribit": "deribit", "kraken_futures": "kraken", "bitmex": "bitmex",
+    "dydx": "dydx",
+}  # fmt: skip
 
 
-def denominators(seed: int, symbols: Sequence[str], as_of_ms: int) -> list[Denominator]:
-    """One per symbol, in order. A reserve is three to eight times the exchange's usual open interest, so that an
-    exchange's leverage ratio lies between 0.12 and 0.33 as it does for real ones."""
-    listed = instruments(seed, symbols)
+def denominators(seed: int, symbols: Sequence[str], as_of_ms: int, venues: Sequence[str] = VENUES) -> list[Denominator]:
+    """One per symbol, in order, for the exchanges of ``venues``.
+
+    A reserve is three to eight times the exchange's usual open interest, so that an exchange's leverage ratio lies
+    between 0.12 and 0.33 as it does for real ones.
+    """
+    listed = instruments(seed, symbols, venues)
     result = []
     for symbol in symbols:
         levels = profile(seed, symbol)
         rng = random.Random(f"{seed}:denominators:{symbol}")
-        reserves: list[tuple[str, float]] = []
+        usual: dict[str, float] = {}
         for venue, exchange in _EXCHANGES.items():
-            coins = 0.0
-            for item in listed:
-                if item.venue == venue and item.symbol == symbol:
-                    price = levels.price if item.inverse else 1.0
-                    coins += item.oi_contracts * item.contract_size / price
+            coins = sum(item.oi_coins for item in listed if item.venue == venue and item.symbol == symbol)
+            usual[exchange] = usual.get(exchange, 0.0) + coins
+        reserves: list[tuple[str, float]] = []
+        for exchange, coins in usual.items():
             factor = rng.uniform(3.0, 8.0)
             if coins > 0:
                 reserves.append((exchange, round_significant(coins * factor, 6)))

@@ -14,12 +14,17 @@ from service.simulation.market import MarketModel, Quote
 MINUTE_MS = 60_000
 SECOND_MS = 1_000
 
-OI_EVERY_S = {"binance_usdm": 10, "bybit": 2, "okx": 5, "hyperliquid": 3}  # as the servers send it (or are polled)
+# As the servers send it, or are polled.
+OI_EVERY_S = {
+    "binance_usdm": 10, "bybit": 2, "okx": 5, "hyperliquid": 3, "binance_coinm": 10, "bitget": 1, "gate": 1,
+    "deribit": 1, "kraken_futures": 1, "bitmex": 3, "dydx": 30,
+}  # fmt: skip
 FUNDING_EVERY_S = 10
 # Venues that say when: the events of the others carry no venue timestamp.
-_STAMPED = ("binance_usdm", "bybit", "okx")
+_UNSTAMPED = ("hyperliquid",)
 _INTERVAL_IN_FUNDING = ("okx",)  # its instruments do not say the interval, its funding does
-_OI_BY_PRICE = ("bybit",)  # inverse interest in USD only: the coins are derived (OKX states them)
+_OI_IN_COINS = ("okx", "bitget")  # of inverse contracts too; that of the others is derived through the mark
+_NO_NEXT = ("deribit",)  # funding accrues continuously
 
 
 def history(
@@ -84,11 +89,12 @@ class _Source:
         item = quote.instrument
         self._quote = quote
         self._names = item.venue, item.name, item.symbol
-        self._stamped = item.venue in _STAMPED
+        self._stamped = item.venue not in _UNSTAMPED
+        self._funded = item.venue not in _NO_NEXT
         self._scale = round(1 / item.multiplier)  # exact: native prices times 1, or 1000
         self._interval_h = float(item.interval_h)
         self._oi_every_s = OI_EVERY_S[item.venue]
-        self._derived = item.inverse and item.venue in _OI_BY_PRICE
+        self._derived = item.unit == "quanto" or (item.inverse and item.venue not in _OI_IN_COINS)
 
     def observe(self, events: list[Event], ts: int, second: int, whole: bool) -> None:
         """Add what it says at ``ts``: a mark each second, the rest at the venue's pace, or the ``whole`` of it."""
@@ -97,9 +103,10 @@ class _Source:
         stamp = ts if self._stamped else None
         events.append(Mark(venue, name, symbol, quote.mark * scale, quote.index * scale, stamp, ts))
         if whole or second % FUNDING_EVERY_S == 0:
-            rate, interval_h = quote.rate, self._interval_h
+            rate, interval_h = quote.told_rate, self._interval_h
+            next_ts = quote.next_ts if self._funded else None
             rate_8h = rate * 8 / interval_h
-            events.append(Funding(venue, name, symbol, rate, interval_h, rate_8h, quote.next_ts, False, stamp, ts))
+            events.append(Funding(venue, name, symbol, rate, interval_h, rate_8h, next_ts, False, stamp, ts))
         if whole or second % self._oi_every_s == 0:
             contracts, each = quote.contracts, quote.contract_coins
             events.append(

@@ -3,7 +3,8 @@
 Every number comes from ``random.Random`` seeded with text (never from ambient time or the hash seed): the same seed,
 symbols, start and sequence of :meth:`MarketModel.step` calls give the same numbers. Log prices follow a common factor
 plus the symbol's own moves, both with clustered volatility; the phases of :mod:`service.simulation.schedule` move
-price, crowding and open interest; crowding makes the premium, the averaged premium makes the funding rate.
+price, crowding and open interest; crowding makes the premium, the averaged premium makes the funding rate. An
+instrument's numbers are the same whichever other venues are simulated. Each whole minute is put on record.
 """
 
 from __future__ import annotations
@@ -11,83 +12,36 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Sequence
-from math import exp, log, sqrt
+from math import exp, log, sqrt, tanh
 
-from service.simulation.instruments import Instrument, instruments
+from service.simulation.instruments import BITCOIN, VENUES, Instrument, instruments
 from service.simulation.profiles import Profile, profile
+from service.simulation.quotes import BASE_PREMIUM, RATE_IN_FORCE, Mood, Quote
+from service.simulation.records import MINUTE_MS
 from service.simulation.schedule import Schedule, Segment, plays
 
 MAX_STEP_MS = 60_000
 HOUR_MS = 3_600_000
 YEAR_S = 31_557_600.0
 MARKET_VOLATILITY = 0.34  # of the common factor, per year
-BASE_PREMIUM = -0.00045  # perpetuals trade a few bps under the index in calm times; funding is then near zero
 LONG_PREMIUM = 0.0020  # what a full crowd of longs adds to the premium
 SHORT_PREMIUM = 0.0010
-INTEREST_8H = 0.0001  # interest component and its dampener, as the venues publish their formula
-DAMPENER_8H = 0.0005
 OI_BAND = 0.35  # log distance from its base beyond which open interest is pulled back, whatever the phase
 ORACLE_MS = 3_000  # Hyperliquid's oracle and mark move about every 3 s
+CROWD_MS = 300_000  # long/short ratios are published every five minutes
+FORCED_PER_S = {"flush": 1.2, "cascade": 0.6}  # liquidations per instrument
+FORCED_IDLE = 1 / 900
+_LATE_NEXT = ("binance_usdm", "binance_coinm")  # the message of the settlement itself has the old time
 
-
-class Quote:
-    """One instrument now, in the venue's native units; read-only for everybody but the model.
-
-    ``mark``, ``index``: USD per native coin. ``rate``: per funding interval. ``next_ts``: next settlement.
-    ``contracts``: one-sided. ``premium``: mark against index before rounding. ``settled_rate``: of the last settlement.
-    Rate and contracts are worked out when asked for: they are told less often than the market moves.
-    """
-
-    __slots__ = (
-        "average_premium", "index", "index_offset", "instrument", "level", "loading", "mark", "next_ts", "noise",
-        "premium", "settled_rate",
-    )  # fmt: skip
-
-    def __init__(self, instrument: Instrument, rng: random.Random) -> None:
-        self.instrument = instrument
-        self.index_offset = rng.uniform(-0.00003, 0.00003)
-        self.loading = rng.uniform(0.85, 1.15)  # how strongly this instrument follows the symbol's build-ups
-        self.premium = BASE_PREMIUM + rng.gauss(0.0, 0.0001)
-        self.average_premium = self.premium
-        self.noise = rng.gauss(0.0, 0.01)
-        self.level = 0.0  # of the symbol's open interest
-        self.mark = self.index = self.settled_rate = 0.0
-        self.next_ts = 0
-
-    @property
-    def rate(self) -> float:
-        mean, item = self.average_premium, self.instrument
-        damped = mean + min(max(INTEREST_8H - mean, -DAMPENER_8H), DAMPENER_8H)
-        return round(min(max(damped * item.interval_h / 8, -item.cap), item.cap), 8)
-
-    @property
-    def contracts(self) -> float:
-        item = self.instrument
-        return round(item.oi_contracts * exp(self.level * self.loading + self.noise), item.oi_digits)
-
-    @property
-    def price(self) -> float:
-        """Mark in USD per canonical unit."""
-        return self.mark / self.instrument.multiplier
-
-    @property
-    def contract_coins(self) -> float:
-        """Canonical coins per contract now; moves with the mark for an inverse contract."""
-        size = self.instrument.contract_size
-        return size / self.price if self.instrument.inverse else size
-
-    @property
-    def coins(self) -> float:
-        """One-sided open interest in canonical coins."""
-        return self.contracts * self.contract_coins
+__all__ = ["HOUR_MS", "ORACLE_MS", "MarketModel", "Quote", "SymbolState"]
 
 
 class SymbolState:
     """One symbol's market, shared by its instruments."""
 
     __slots__ = (
-        "crowd", "hours", "idle_volatility", "level", "levels", "log_base", "log_price", "phase_volatility", "quotes",
-        "schedule", "symbol",
+        "burst", "crowd", "hours", "idle_volatility", "lean", "level", "levels", "log_base", "log_price", "mood",
+        "phase_volatility", "quotes", "schedule", "symbol",
     )  # fmt: skip
 
     def __init__(self, seed: int, symbol: str, start_ms: int, listed: Sequence[Instrument]) -> None:
@@ -101,7 +55,10 @@ class SymbolState:
         self.crowd = 0.0
         self.idle_volatility = rng.gauss(0.0, 0.25)  # log, clusters
         self.phase_volatility = 0.0  # log, follows the phase
-        self.quotes = tuple(Quote(item, rng) for item in listed)
+        self.burst = 0.0  # log, of liquidations: they come in clusters
+        self.lean = 0.0  # of the takers, beyond what crowd and price say
+        self.mood = Mood(start_ms)
+        self.quotes = tuple(Quote(item, seed, self.mood) for item in listed)
         self.hours: deque[tuple[int, float]] = deque(maxlen=25)  # (hour, price at its start)
 
     def day(self) -> tuple[float, float, float]:
@@ -114,8 +71,8 @@ class _Coefficients:
     """What depends on the step's length only."""
 
     __slots__ = (
-        "average_fast", "average_slow", "calm", "cluster", "cluster_kick", "follow", "noise", "noise_kick", "premium",
-        "premium_kick", "pull", "root", "seconds",
+        "average_fast", "average_slow", "burst", "burst_kick", "calm", "cluster", "cluster_kick", "follow", "lean",
+        "lean_kick", "noise", "noise_kick", "premium", "premium_kick", "pull", "root", "seconds",
     )  # fmt: skip
 
     def __init__(self, dt_ms: int) -> None:
@@ -132,28 +89,40 @@ class _Coefficients:
         self.average_fast = 1 - exp(-s / 1200)
         self.noise = exp(-s / 14_400)
         self.noise_kick = 0.008 * sqrt(1 - self.noise**2)
+        self.burst = exp(-s / 8)
+        self.burst_kick = sqrt(1 - self.burst**2)
+        self.lean = exp(-s / 90)
+        self.lean_kick = 0.12 * sqrt(1 - self.lean**2)
 
 
 class MarketModel:
-    """The market of ``symbols`` from ``start_ms`` on (UTC epoch ms); :meth:`step` moves it."""
+    """The market of ``symbols`` on ``venues`` from ``start_ms`` on (UTC epoch ms); :meth:`step` moves it."""
 
-    def __init__(self, seed: int, symbols: Sequence[str], start_ms: int) -> None:
+    def __init__(self, seed: int, symbols: Sequence[str], start_ms: int, venues: Sequence[str] = VENUES) -> None:
         self.seed = seed
         self.symbols = tuple(symbols)
+        self.venues = tuple(venue for venue in VENUES if venue in venues)
         self.now_ms = start_ms
         self.staged_ms: int | None = None
         self._rng = random.Random(f"{seed}:market")
         self._market_volatility = 0.0
         self._coefficients: dict[int, _Coefficients] = {}
-        listed = instruments(seed, self.symbols)
+        self._crowd_rng = random.Random(f"{seed}:crowds")
+        listed = instruments(seed, self.symbols, self.venues)
         self.states = tuple(
             SymbolState(seed, symbol, start_ms, [item for item in listed if item.symbol == symbol])
             for symbol in self.symbols
         )
         by_name = {(q.instrument.venue, q.instrument.name): q for state in self.states for q in state.quotes}
         self._quotes = tuple(by_name[item.venue, item.name] for item in listed)
+        bitcoin = by_name.get(("bitmex", BITCOIN))
+        for quote in self._quotes:
+            if quote.instrument.unit == "quanto":
+                quote.bitcoin = bitcoin
         for state in self.states:
             self._refresh(state, 0, start_ms)
+        if start_ms % MINUTE_MS == 0:
+            self._record(start_ms)
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -207,7 +176,29 @@ class MarketModel:
         self.now_ms = to_ms
         for index, state in enumerate(self.states):
             self._move(state, k, from_ms, market, index == 0)
+            self._sway(state, k, from_ms, to_ms)
             self._refresh(state, from_ms, to_ms, k)
+        if to_ms // MINUTE_MS != from_ms // MINUTE_MS:
+            self._record(to_ms // MINUTE_MS * MINUTE_MS)
+
+    def _record(self, minute_ms: int) -> None:
+        for quote in self._quotes:
+            quote.past.note(minute_ms, quote.mark, quote.index, quote.contracts)
+
+    def _sway(self, state: SymbolState, k: _Coefficients, from_ms: int, to_ms: int) -> None:
+        """How many trade, on which side, and who is forced to."""
+        gauss = self._crowd_rng.gauss
+        segment, mood = state.schedule.at(from_ms), state.mood
+        state.burst = state.burst * k.burst + k.burst_kick * gauss(0.0, 1.0)
+        state.lean = state.lean * k.lean + k.lean_kick * gauss(0.0, 1.0)
+        forced = FORCED_PER_S.get(segment.phase.name)
+        mood.cascading, mood.side = forced is not None, segment.side
+        mood.forced = (FORCED_IDLE if forced is None else forced) * exp(state.burst - 0.5)
+        mood.activity = exp(state.idle_volatility + state.phase_volatility)
+        mood.pressure = 0.7 * tanh(0.25 * state.crowd + 8_000 * segment.price_per_s + state.lean)
+        mood.now_ms, mood.step_s = to_ms, k.seconds
+        if to_ms // CROWD_MS != from_ms // CROWD_MS:
+            mood.crowd = state.crowd
 
     def _move(self, state: SymbolState, k: _Coefficients, from_ms: int, market: float, leads: bool) -> None:
         gauss = self._rng.gauss
@@ -236,7 +227,6 @@ class MarketModel:
 
     def _refresh(self, state: SymbolState, from_ms: int, to_ms: int, k: _Coefficients | None = None) -> None:
         """Bring the instruments in line with their symbol."""
-        gauss = self._rng.gauss
         price = exp(state.log_price)
         hour = to_ms // HOUR_MS
         if not state.hours or state.hours[-1][0] != hour:
@@ -248,27 +238,40 @@ class MarketModel:
         oracle_moves = to_ms // ORACLE_MS != from_ms // ORACLE_MS
         for quote in state.quotes:
             item = quote.instrument
-            hyperliquid = item.interval_h == 1
-            interval_ms = item.interval_h * HOUR_MS
-            if item.venue == "binance_usdm":
-                next_ts = -(-to_ms // interval_ms) * interval_ms  # the message of the settlement itself has the old T
-            else:
-                next_ts = (to_ms // interval_ms + 1) * interval_ms
-            settles = next_ts != quote.next_ts
-            if settles and quote.next_ts != 0:
-                quote.settled_rate = quote.rate
+            self._settle(quote, to_ms)
             if k is not None:
+                gauss = quote.gauss
                 premium = quote.premium - premium_aim
                 quote.premium = premium_aim + premium * k.premium + k.premium_kick * gauss(0.0, 1.0)
-                average = k.average_fast if hyperliquid else k.average_slow
+                average = k.average_fast if item.interval_h == 1 else k.average_slow
                 quote.average_premium += (quote.premium - quote.average_premium) * average
                 quote.noise = quote.noise * k.noise + k.noise_kick * gauss(0.0, 1.0)
             quote.level = state.level
-            if oracle_moves or not hyperliquid:
+            if oracle_moves or item.venue != "hyperliquid":
                 native = price * item.multiplier * (1 + quote.index_offset)
                 quote.index = round(native, item.price_digits)
-                quote.mark = round(native * (1 + quote.premium), item.price_digits)
-            if settles:
-                if quote.next_ts == 0:
-                    quote.settled_rate = quote.rate
-                quote.next_ts = next_ts
+                # dYdX margins by its oracle: there is no mark of its own (venue page).
+                premium = 0.0 if item.venue == "dydx" else quote.premium
+                quote.mark = round(native * (1 + premium), item.price_digits)
+            if quote.next_ts == 0:  # the beginning of the market
+                quote.settled_rate = quote.rate
+                quote.next_ts = _next_ts(item, to_ms)
+
+    @staticmethod
+    def _settle(quote: Quote, to_ms: int) -> None:
+        """Pass the settlement that lies between the last step and this one."""
+        item = quote.instrument
+        next_ts = _next_ts(item, to_ms)
+        if quote.next_ts in (0, next_ts):
+            return
+        charged = quote.settled_rate if item.venue in RATE_IN_FORCE else quote.rate
+        quote.settlements.append((quote.next_ts, charged))
+        quote.settled_rate = quote.rate
+        quote.next_ts = next_ts
+
+
+def _next_ts(item: Instrument, now_ms: int) -> int:
+    interval_ms, offset_ms = item.interval_h * HOUR_MS, item.offset_h * HOUR_MS
+    if item.venue in _LATE_NEXT:
+        return -(-now_ms // interval_ms) * interval_ms
+    return ((now_ms - offset_ms) // interval_ms + 1) * interval_ms + offset_ms

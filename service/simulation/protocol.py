@@ -79,6 +79,7 @@ class Protocol(ABC):
     """One venue's wire protocol over the market model."""
 
     venue: str
+    max_connections: int | None = None  # open at a time; the next one gets HTTP 429
 
     def __init__(self, model: MarketModel, rng: random.Random) -> None:
         self.model = model
@@ -92,6 +93,10 @@ class Protocol(ABC):
     @abstractmethod
     def accept(self, path: str, query: Mapping[str, str], session_id: str, now_ms: int) -> Session | None:
         """A session for a WebSocket request on ``path``; None where the venue has no socket there."""
+
+    def greeting(self, session: Session, now_ms: int) -> list[Out]:
+        """What the venue says first on a new connection."""
+        return []
 
     @abstractmethod
     def received(self, session: Session, text: str, now_ms: int) -> list[Out]:
@@ -132,6 +137,14 @@ def strings(value: Any) -> list[str] | None:
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return list(value)
     return None
+
+
+def whole(query: Mapping[str, str], key: str, default: int) -> int | None:
+    """A non-negative whole number of the query, ``default`` where it is absent; None if it is none."""
+    text = query.get(key, "")
+    if text == "":
+        return default
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 16 else None
 
 
 def fixed(value: float, digits: int) -> str:

@@ -1,4 +1,7 @@
-"""Binance USD-M futures as its page describes it: routed streams, silent wrong routes, OI over HTTP, server pings."""
+"""Binance USD-M futures as its page describes it: routed streams, silent wrong routes, OI over HTTP, server pings.
+
+COIN-M (``protocol_binance_coinm.py``) differs in names and units; what it shares is here.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from service.simulation import binance_past as past
 from service.simulation.instruments import MAJORS
 from service.simulation.market import HOUR_MS, MarketModel, Quote
 from service.simulation.protocol import (
@@ -24,6 +28,7 @@ from service.simulation.protocol import (
     strings,
     trimmed,
 )  # fmt: skip
+from service.simulation.quotes import Trade
 
 PING_EVERY_MS = 180_000  # the server pings each 3 minutes and waits 10 for a pong
 PONG_WITHIN_MS = 600_000
@@ -32,15 +37,20 @@ MAX_STREAMS = 1024
 WEIGHT_PER_MINUTE = 2400
 OI_REFRESH_MS = 5_000  # an OI figure is some seconds old, with its own time
 LIFETIME_MS = 24 * HOUR_MS
+WINDOW_MS = 300_000  # of the limits apart from the weight
+REQUESTS_PER_WINDOW = {"data": 1000, "funding": 500}
+FORCE_ORDERS = "!forceOrder@arr"
 
 _PATH = re.compile(r"(?:/(public|market|private))?/(ws|stream)(?:/(.+))?").fullmatch
 _MARK = re.compile(r"([a-z0-9]+)@markPrice(@1s)?").fullmatch
+_EVENTS = re.compile(r"([a-z0-9_]+)@(aggTrade|forceOrder)").fullmatch
 _ARRAY = re.compile(r"!markPrice@arr(@1s)?").fullmatch
 _METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
 
 
 class BinanceUsdm(Protocol):
     venue = "binance_usdm"
+    api = "fapi"
 
     def __init__(self, model: MarketModel, rng: random.Random) -> None:
         super().__init__(model, rng)
@@ -48,6 +58,9 @@ class BinanceUsdm(Protocol):
         self._oi: dict[str, tuple[int, float]] = {}
         self._minute = 0
         self._weight = 0
+        self._window = 0
+        self._requests = dict.fromkeys(REQUESTS_PER_WINDOW, 0)
+        self._aggregates = dict.fromkeys(self._by_name, 309_896_910)
 
     def addresses(self, authority: str) -> tuple[dict[str, str], str]:
         return {"market": f"ws://{authority}/market"}, f"http://{authority}"
@@ -98,13 +111,69 @@ class BinanceUsdm(Protocol):
         if now_ms % 1000 != 0:
             return
         for topic in wanted:
-            match, array = _MARK(topic), _ARRAY(topic)
+            match, array, events = _MARK(topic), _ARRAY(topic), _EVENTS(topic)
             if match is not None:
                 quote = self._by_name.get(match[1].upper())
                 if quote is not None and (match[2] is not None or now_ms % 3000 == 0):
                     yield Frame(encode(self._mark(quote, now_ms)), topic)
-            elif array is not None and (array[1] is not None or now_ms % 3000 == 0):
-                yield Frame(encode([self._mark(quote, now_ms) for quote in self.quotes]), topic)
+            elif array is not None:
+                if array[1] is not None or now_ms % 3000 == 0:
+                    yield Frame(encode([self._mark(quote, now_ms) for quote in self.quotes]), topic)
+            elif topic == FORCE_ORDERS:
+                for quote in self.quotes:
+                    yield from self._forced(quote, topic, now_ms)
+            elif events is not None and events[1].upper() in self._by_name:
+                quote = self._by_name[events[1].upper()]
+                yield from self._trades(quote, topic) if events[2] == "aggTrade" else self._forced(quote, topic, now_ms)
+
+    def _trades(self, quote: Quote, topic: str) -> Iterator[Frame]:
+        """Each frame is one taker order's fills at one price, up to 100 ms after it (venue page)."""
+        for trade in quote.trades():
+            yield Frame(encode(self._aggregate(quote, trade)), topic)
+
+    def _aggregate(self, quote: Quote, trade: Trade) -> dict[str, Any]:
+        name = quote.instrument.name
+        self._aggregates[name] += 1
+        size = fixed(trade.contracts, quote.instrument.oi_digits)
+        return {
+            "e": "aggTrade",
+            "E": trade.ts + 3,
+            "a": self._aggregates[name],
+            "s": name,
+            "p": trimmed(trade.price, 8, 2),
+            "q": size,
+            "nq": size,
+            "f": trade.number,
+            "l": trade.number,
+            "T": trade.ts,
+            "m": trade.taker == "sell",
+            "st": 1,
+        }
+
+    def _forced(self, quote: Quote, topic: str, now_ms: int) -> Iterator[Frame]:
+        """At most one order per symbol and second: the largest."""
+        forced = quote.liquidations()
+        if forced:
+            largest = max(forced, key=lambda trade: trade.contracts)
+            yield Frame(encode({"e": "forceOrder", "E": now_ms, "o": self._order(quote, largest)}), topic)
+
+    def _order(self, quote: Quote, trade: Trade) -> dict[str, Any]:
+        """The order that closed the position: its side is the opposite of the position's."""
+        size = fixed(trade.contracts, quote.instrument.oi_digits)
+        ordered = trade.price * (0.98 if trade.taker == "sell" else 1.02)
+        return {
+            "s": quote.instrument.name,
+            "S": trade.taker.upper(),
+            "o": "LIMIT",
+            "f": "IOC",
+            "q": size,
+            "p": trimmed(ordered, 8),
+            "ap": trimmed(trade.price, 8),
+            "X": "FILLED",
+            "l": size,
+            "z": size,
+            "T": trade.ts,
+        }
 
     def wrap(self, session: Session, frame: Frame) -> str:
         return f'{{"stream":"{frame.topic}","data":{frame.text}}}' if session.kind == "stream" else frame.text
@@ -139,47 +208,88 @@ class BinanceUsdm(Protocol):
     def answer(self, method: str, path: str, query: Mapping[str, str], body: str, now_ms: int) -> Answer:
         if now_ms // 60_000 != self._minute:
             self._minute, self._weight = now_ms // 60_000, 0
-        symbol = query.get("symbol")
-        weight = 10 if path == "/fapi/v1/premiumIndex" and symbol is None else 1
-        self._weight += weight
+        if now_ms // WINDOW_MS != self._window:
+            self._window, self._requests = now_ms // WINDOW_MS, dict.fromkeys(self._requests, 0)
+        group = "data" if path.startswith("/futures/data/") else "funding" if "/v1/funding" in path else None
+        self._weight += self._cost(path, query)
         headers = {"X-MBX-USED-WEIGHT-1M": str(self._weight)}
-        if self._weight > WEIGHT_PER_MINUTE:
+        if group is not None:
+            self._requests[group] += 1
+        if self._weight > WEIGHT_PER_MINUTE or (group and self._requests[group] > REQUESTS_PER_WINDOW[group]):
             headers["Retry-After"] = str(60 - now_ms // 1000 % 60)
             return Answer(
                 429,
                 encode({"code": -1003, "msg": "Too many requests; current limit is 2400 weight per minute."}),
                 headers,
             )
-        status, document = self._document(path, symbol, now_ms) if method == "GET" else (405, {})
+        status, document = self._document(path, query, now_ms) if method == "GET" else (405, {})
         return Answer(status, encode(document), headers)
 
-    def _document(self, path: str, symbol: str | None, now_ms: int) -> tuple[int, Any]:
-        if path == "/fapi/v1/ping":
+    def _cost(self, path: str, query: Mapping[str, str]) -> int:
+        if path.startswith("/futures/data/"):
+            return 0
+        if path.endswith("PriceKlines"):
+            return past.bars_weight(query)
+        return 10 if path == "/fapi/v1/premiumIndex" and "symbol" not in query else 1
+
+    def _document(self, path: str, query: Mapping[str, str], now_ms: int) -> past.Reply:
+        base = f"/{self.api}/v1/"
+        if path == f"{base}ping":
             return 200, {}
-        if path == "/fapi/v1/time":
+        if path == f"{base}time":
             return 200, {"serverTime": now_ms}
-        if path == "/fapi/v1/exchangeInfo":
+        if path == f"{base}exchangeInfo":
             return 200, self._exchange_info(now_ms)
-        if path == "/fapi/v1/fundingInfo":
+        if path == f"{base}fundingInfo":
             adjusted = [
                 quote for quote in self.quotes if quote.instrument.interval_h != 8 or quote.instrument.symbol in MAJORS
             ]
             return 200, [self._funding_info(quote) for quote in adjusted]
-        if path not in ("/fapi/v1/openInterest", "/fapi/v1/premiumIndex"):
+        if path.startswith("/futures/data/"):
+            return self._statistics(path.removeprefix("/futures/data/"), query, now_ms)
+        what = path.removeprefix(base)
+        if what == path or what not in (
+            "openInterest", "premiumIndex", "markPriceKlines", "indexPriceKlines", "fundingRate",
+        ):  # fmt: skip
             return 404, {"code": -5000, "msg": f"Path {path}, Method GET is invalid"}
-        if symbol is None:
-            if path == "/fapi/v1/premiumIndex":
-                return 200, [self._premium(quote, now_ms) for quote in self.quotes]
-            return 400, {
-                "code": -1102,
-                "msg": "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.",
-            }
-        quote = self._by_name.get(symbol)
+        return self._of_symbol(what, query, now_ms)
+
+    def _of_symbol(self, what: str, query: Mapping[str, str], now_ms: int) -> past.Reply:
+        key = "pair" if what == "indexPriceKlines" else "symbol"
+        if query.get(key) is None:
+            return self._premiums(query, now_ms) if what == "premiumIndex" else missing(key)
+        quote = self._by_pair(query[key]) if key == "pair" else self._by_name.get(query[key])
         if quote is None:
-            return 400, {"code": -1121, "msg": "Invalid symbol."}
-        if path == "/fapi/v1/premiumIndex":
-            return 200, self._premium(quote, now_ms)
-        return 200, self._open_interest(quote, now_ms)
+            return INVALID_SYMBOL
+        if what == "premiumIndex":
+            return self._premiums(query, now_ms)
+        if what == "openInterest":
+            return 200, self._open_interest(quote, now_ms)
+        if what == "fundingRate":
+            return past.fundings(quote, query, now_ms)
+        return past.bars(quote, "mark" if what == "markPriceKlines" else "index", query, now_ms)
+
+    def _by_pair(self, pair: str) -> Quote | None:
+        """The perpetual of a pair."""
+        return self._by_name.get(pair)
+
+    def _premiums(self, query: Mapping[str, str], now_ms: int) -> past.Reply:
+        if "symbol" in query:
+            return 200, self._premium(self._by_name[query["symbol"]], now_ms)
+        return 200, [self._premium(quote, now_ms) for quote in self.quotes]
+
+    def _statistics(self, what: str, query: Mapping[str, str], now_ms: int) -> past.Reply:
+        if what != "openInterestHist" and what not in past.RATIOS:
+            return 404, {"code": -5000, "msg": f"Path {what}, Method GET is invalid"}
+        if query.get("symbol") is None:
+            return missing("symbol")
+        quote = self._by_name.get(query["symbol"])
+        if quote is None:
+            return INVALID_SYMBOL
+        names = {"symbol": quote.instrument.name}
+        if what == "openInterestHist":
+            return past.interest(quote, names, query, now_ms)
+        return past.ratio(quote, names, past.RATIOS[what], query, now_ms)
 
     def _open_interest(self, quote: Quote, now_ms: int) -> dict[str, Any]:
         item = quote.instrument
@@ -264,6 +374,14 @@ class BinanceUsdm(Protocol):
             "orderTypes": ["LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET"],
             "timeInForce": ["GTC", "IOC", "FOK", "GTX", "GTD"],
         }  # fmt: skip
+
+
+INVALID_SYMBOL: past.Reply = (400, {"code": -1121, "msg": "Invalid symbol."})
+
+
+def missing(key: str) -> past.Reply:
+    """A parameter that the venue must have."""
+    return 400, {"code": -1102, "msg": f"Mandatory parameter '{key}' was not sent, was empty/null, or malformed."}
 
 
 def _error(number: int | None, message: str, code: int = 2) -> Frame:

@@ -1,4 +1,7 @@
-"""Bybit V5 as its page describes it: linear and inverse sockets, ticker snapshots and deltas, JSON pings."""
+"""Bybit V5 as its page describes it: linear and inverse sockets, ticker snapshots and deltas, JSON pings.
+
+Trades and liquidations have no snapshot: nothing is sent again on subscribing.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import random
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from service.simulation import bybit_past as past
 from service.simulation.market import MarketModel, Quote
 from service.simulation.protocol import (
     Answer,
@@ -26,6 +30,8 @@ from service.simulation.protocol import (
 IDLE_MS = 600_000  # without a client message
 MAX_ARGS_CHARACTERS = 21_000
 TOPIC = "tickers."
+TRADES = "publicTrade."
+LIQUIDATIONS = "allLiquidation."
 _CATEGORIES = ("linear", "inverse")
 
 
@@ -69,7 +75,7 @@ class Bybit(Protocol):
         if sum(map(len, {**session.topics, **dict.fromkeys(topics)})) > MAX_ARGS_CHARACTERS:
             return [Frame(_reply(session, False, "error:args size exceeds 21000", number, operation))]
         for topic in topics:  # one bad topic fails the request
-            if not topic.startswith(TOPIC) or topic[len(TOPIC) :] not in self._listed[session.kind]:
+            if self._quote_of(session.kind, topic) is None:
                 return [Frame(_reply(session, False, f"error:handler not found,topic:{topic}", number, operation))]
         ack = Frame(_reply(session, True, "", number, operation))
         if operation == "unsubscribe":
@@ -79,13 +85,18 @@ class Bybit(Protocol):
         data: list[Out] = []
         for topic in topics:
             session.topics[topic] = None
-            data.append(Frame(self._snapshot(topic, now_ms), topic))
+            if topic.startswith(TOPIC):
+                data.append(Frame(self._snapshot(topic, now_ms), topic))
         # Data can arrive before the ack: clients must not wait for it.
         return [*data, ack] if self.rng.random() < 0.3 else [ack, *data]
 
     def pushes(self, wanted: Mapping[str, None], now_ms: int) -> Iterator[Frame]:
         self._pushed = dict(wanted)
         for topic in wanted:
+            if not topic.startswith(TOPIC):
+                if now_ms % 1000 == 0:
+                    yield from self._events(topic, now_ms)
+                continue
             quote = self._topics[topic]
             before = self._state[topic]
             after = {**before, **self._book(quote)} if now_ms % 1000 != 0 else self._fields(quote)
@@ -94,6 +105,23 @@ class Bybit(Protocol):
                 self._state[topic] = after
                 data = {"symbol": quote.instrument.name, **changed}
                 yield Frame(self._message(topic, "delta", data, now_ms), topic)
+
+    def _quote_of(self, category: str, topic: str) -> Quote | None:
+        for prefix in (TOPIC, TRADES, LIQUIDATIONS):
+            if topic.startswith(prefix):
+                return self._listed[category].get(topic.removeprefix(prefix))
+        return None
+
+    def _events(self, topic: str, now_ms: int) -> Iterator[Frame]:
+        """Trades, or liquidations, of the last second."""
+        name = topic.partition(".")[2]
+        quote = self._topics[TOPIC + name]
+        if topic.startswith(TRADES):
+            rows = [past.trade(quote, trade) for trade in quote.trades()]
+        else:
+            rows = [past.liquidation(quote, trade) for trade in quote.liquidations()]
+        if rows:
+            yield Frame(encode({"topic": topic, "type": "snapshot", "ts": now_ms, "data": rows}), topic)
 
     def watch(self, session: Session, now_ms: int) -> list[Out]:
         return [Hangup(1000, "idle")] if now_ms - session.last_in_ms >= IDLE_MS else []
@@ -165,8 +193,8 @@ class Bybit(Protocol):
         if path == "/v5/market/time":
             seconds = now_ms // 1000
             return _ok({"timeSecond": str(seconds), "timeNano": str(now_ms * 1_000_000)}, now_ms)
-        known = ("/v5/market/instruments-info", "/v5/market/tickers", "/v5/market/open-interest")
-        if path not in known:
+        what = path.removeprefix("/v5/market/")
+        if what == path or (what not in ("instruments-info", "tickers") and what not in past.ENDPOINTS):
             return Answer(
                 404,
                 encode({"retCode": 10404, "retMsg": "path not found", "result": {}, "retExtInfo": {}, "time": now_ms}),
@@ -179,21 +207,17 @@ class Bybit(Protocol):
             return _refused(10001, "params error: symbol invalid", now_ms)
         listed = self._listed[category]
         quotes = [listed[name]] if name is not None else list(listed.values())
-        if path == "/v5/market/tickers":
+        if what == "tickers":
             rows = [{"symbol": quote.instrument.name, **self._fields(quote)} for quote in quotes]
             return _ok({"category": category, "list": rows}, now_ms)
-        if path == "/v5/market/open-interest":
-            return self._open_interest(category, name, now_ms)
-        return self._instruments(category, quotes, query, name is None, now_ms)
-
-    def _open_interest(self, category: str, name: str | None, now_ms: int) -> Answer:
+        if what == "instruments-info":
+            return self._instruments(category, quotes, query, name is None, now_ms)
         if name is None:
             return _refused(10001, "params error: symbol required", now_ms)
-        quote = self._listed[category][name]
-        digits = quote.instrument.oi_digits
-        row = {"openInterest": fixed(2 * quote.contracts, digits), "singleOpenInterest": fixed(quote.contracts, digits)}
-        rows = [{**row, "timestamp": str(now_ms // 300_000 * 300_000)}]
-        return _ok({"symbol": name, "category": category, "list": rows, "nextPageCursor": ""}, now_ms)
+        result = past.ENDPOINTS[what](listed[name], query, now_ms)
+        if isinstance(result, str):
+            return _refused(10001, f"params error: {result} invalid", now_ms)
+        return _ok({"symbol": name, "category": category, **result}, now_ms)
 
     def _instruments(
         self, category: str, quotes: list[Quote], query: Mapping[str, str], everything: bool, now_ms: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from service.simulation.market import HOUR_MS, MarketModel, Quote
@@ -20,13 +20,19 @@ from service.simulation.protocol import (
     parse,
     trimmed,
 )  # fmt: skip
+from service.simulation.quotes import Trade
 
 QUIET_MS = 60_000  # a connection to which the server has sent nothing this long is closed
 _DELISTED = "SIMOLD"
+REPLAYED = 30  # fills sent again to every new subscriber, without a mark
+HISTORY_ROWS = 500
+TRADES = "trades:"
+TYPES = ("activeAssetCtx", "trades")
 
 
 class Hyperliquid(Protocol):
     venue = "hyperliquid"
+    max_connections = 10
 
     def __init__(self, model: MarketModel, rng: random.Random) -> None:
         super().__init__(model, rng)
@@ -50,33 +56,48 @@ class Hyperliquid(Protocol):
         method = request.get("method") if isinstance(request, dict) else None
         if method not in ("subscribe", "unsubscribe") or not isinstance(wanted, dict):
             return [_error(f"Error parsing JSON into valid websocket request: {text}")]
-        coin = wanted.get("coin")
-        if wanted.get("type") != "activeAssetCtx" or not isinstance(coin, str):
+        kind, coin = wanted.get("type"), wanted.get("coin")
+        if kind not in TYPES or not isinstance(coin, str):
             return [_error(f"Error parsing JSON into valid websocket request: {text}")]
         if coin not in self._by_name:
             return [Hangup(None)]  # measured: closed with no frame at all, and every subscription with it
-        shown = encode({"type": "activeAssetCtx", "coin": coin})
+        subscription = {"type": kind, "coin": coin}
+        shown = encode(subscription)
+        topic = TRADES + coin if kind == "trades" else coin
         if method == "unsubscribe":
-            if coin not in session.topics:
+            if topic not in session.topics:
                 return [_error(f"Already unsubscribed: {shown}")]
-            del session.topics[coin]
-        elif coin in session.topics:
+            del session.topics[topic]
+        elif topic in session.topics:
             return [_error(f"Already subscribed: {shown}")]
-        ack = {
-            "channel": "subscriptionResponse",
-            "data": {"method": method, "subscription": {"type": "activeAssetCtx", "coin": coin}},
-        }
+        ack = {"channel": "subscriptionResponse", "data": {"method": method, "subscription": subscription}}
         replies: list[Out] = [Frame(encode(ack))]
         if method == "subscribe":
-            session.topics[coin] = None
-            replies.append(Frame(self._context_frame(self._by_name[coin]), coin))
+            session.topics[topic] = None
+            replies += [Frame(text, topic) for text in self._first(topic)]
         return replies
+
+    def _first(self, topic: str) -> list[str]:
+        coin = topic.removeprefix(TRADES)
+        quote = self._by_name[coin]
+        if coin == topic:
+            return [self._context_frame(quote)]
+        quote.trades()
+        last = list(quote.recent)[-REPLAYED:]
+        return [_trades(coin, last)] if last else []
 
     def pushes(self, wanted: Mapping[str, None], now_ms: int) -> Iterator[Frame]:
         if now_ms % 1000 != 0:
             return
-        for coin in wanted:
-            text = self._context_frame(self._by_name[coin])
+        for topic in wanted:
+            coin = topic.removeprefix(TRADES)
+            quote = self._by_name[coin]
+            if coin != topic:  # all fills of the blocks since the last second
+                fills = quote.trades()
+                if fills:
+                    yield Frame(_trades(coin, fills), topic)
+                continue
+            text = self._context_frame(quote)
             if self._sent.get(coin) != text:
                 self._sent[coin] = text
                 yield Frame(text, coin)
@@ -123,7 +144,29 @@ class Hyperliquid(Protocol):
             return Answer(200, encode([self._meta(), [*contexts, self._dead_context()]]))
         if kind == "predictedFundings":
             return Answer(200, encode([self._predicted(quote, now_ms) for quote in self.quotes]))
+        if kind == "fundingHistory":
+            return self._history(request, now_ms)
         return Answer(422, encode("Failed to deserialize the JSON body into the target type"))
+
+    def _history(self, request: Mapping[str, Any], now_ms: int) -> Answer:
+        """Settled hours from a time on, oldest first."""
+        begin_ms, end_ms = request.get("startTime"), request.get("endTime", now_ms)
+        coin = request.get("coin")
+        if type(begin_ms) is not int or type(end_ms) is not int or not isinstance(coin, str):
+            return Answer(422, encode("Failed to deserialize the JSON body into the target type"))
+        if coin not in self._by_name:
+            return Answer(500, encode(None))
+        rows = [
+            {
+                "coin": coin,
+                "fundingRate": trimmed(rate, 10, 1),
+                "premium": trimmed(rate * 8 - 0.0001, 10, 1),
+                "time": settled_ms + 48,
+            }
+            for settled_ms, rate in self._by_name[coin].settlements
+            if begin_ms <= settled_ms + 48 <= end_ms
+        ]
+        return Answer(200, encode(rows[:HISTORY_ROWS]))
 
     def _meta(self) -> dict[str, Any]:
         universe: list[dict[str, Any]] = [
@@ -152,6 +195,23 @@ class Hyperliquid(Protocol):
         running = now_ms // HOUR_MS * HOUR_MS  # the START of the running hour, as measured on the real venue
         row = {"fundingRate": trimmed(quote.rate, 10, 1), "nextFundingTime": running, "fundingIntervalHours": 1}
         return [quote.instrument.name, [["HlPerp", row]]]
+
+
+def _trades(coin: str, fills: Iterable[Trade]) -> str:
+    rows = [
+        {
+            "coin": coin,
+            "side": "B" if trade.taker == "buy" else "A",
+            "px": trimmed(trade.price, 12, 1),
+            "sz": trimmed(trade.contracts, 8, 1),
+            "time": trade.ts,
+            "hash": f"0x{trade.number:064x}" if trade.number % 9 else f"0x{0:064x}",  # of a TWAP: all zeros
+            "tid": trade.number * 977 % (1 << 50),
+            "users": [f"0x{trade.number * 7 % (1 << 159):040x}", f"0x{trade.number * 11 % (1 << 159):040x}"],
+        }
+        for trade in fills
+    ]
+    return encode({"channel": "trades", "data": rows})
 
 
 def _error(text: str) -> Frame:

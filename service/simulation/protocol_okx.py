@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from service.simulation import okx_past
 from service.simulation.market import HOUR_MS, MarketModel, Quote
 from service.simulation.protocol import (
     Answer,
@@ -20,6 +22,7 @@ from service.simulation.protocol import (
     parse,
     trimmed,
 )  # fmt: skip
+from service.simulation.quotes import Trade
 
 QUIET_MS = 30_000  # without traffic, or without any subscription
 MAX_REQUEST_BYTES = 65_536
@@ -28,7 +31,10 @@ MARK_HEARTBEAT_MS = 10_000
 INDEX_HEARTBEAT_MS = 60_000
 OI_EVERY_MS = (3_000, 10_000)
 FUNDING_EVERY_MS = (30_000, 90_000)
-_CHANNELS = ("mark-price", "index-tickers", "funding-rate", "open-interest")
+_CHANNELS = ("mark-price", "index-tickers", "funding-rate", "open-interest", "trades")
+LIQUIDATIONS = "liquidation-orders:SWAP"
+TWICE = 5  # of so many liquidations one is told twice
+BACKLOG = 20  # old liquidations told to a new subscriber
 
 
 class Okx(Protocol):
@@ -40,6 +46,7 @@ class Okx(Protocol):
         self._indices = {quote.instrument.index_name: quote for quote in self.quotes}
         self._last: dict[str, tuple[Any, int]] = {}  # topic -> what was pushed, and when
         self._due: dict[str, int] = {}  # topic -> next push of channels with a pace of their own
+        self._liquidated: deque[tuple[Quote, Trade]] = deque(maxlen=BACKLOG)
 
     def addresses(self, authority: str) -> tuple[dict[str, str], str]:
         return {"public": f"ws://{authority}/ws/v5/public"}, f"http://{authority}"
@@ -78,7 +85,7 @@ class Okx(Protocol):
                 continue
             if operation == "subscribe":
                 session.topics[topic] = None
-                first.append(Frame(self._message(topic, now_ms), topic))
+                first += [Frame(text, topic) for text in self._first(topic, now_ms)]
             else:
                 session.topics.pop(topic, None)
             replies.append(Frame(_event(session, number, {"event": operation, "arg": argument})))
@@ -86,8 +93,15 @@ class Okx(Protocol):
 
     def pushes(self, wanted: Mapping[str, None], now_ms: int) -> Iterator[Frame]:
         for topic in wanted:
-            channel = topic.partition(":")[0]
-            if channel in ("mark-price", "index-tickers"):
+            channel, _, name = topic.partition(":")
+            if channel == "trades":
+                if now_ms % 1000 == 0:
+                    for trade in self._by_name[name].trades():
+                        yield Frame(_traded(name, trade), topic)
+            elif topic == LIQUIDATIONS:
+                if now_ms % 1000 == 0:
+                    yield from self._liquidations()
+            elif channel in ("mark-price", "index-tickers"):
                 value, at = self._value(topic), now_ms
                 before, pushed = self._last.get(topic, (None, 0))
                 heartbeat = MARK_HEARTBEAT_MS if channel == "mark-price" else INDEX_HEARTBEAT_MS
@@ -112,10 +126,26 @@ class Okx(Protocol):
         if not isinstance(argument, dict):
             return None
         channel, name = argument.get("channel"), argument.get("instId")
+        if channel == "liquidation-orders":
+            return LIQUIDATIONS if argument.get("instType") == "SWAP" else None
         if channel not in _CHANNELS or not isinstance(name, str):
             return None
         listed = self._indices if channel == "index-tickers" else self._by_name
         return f"{channel}:{name}" if name in listed else None
+
+    def _first(self, topic: str, now_ms: int) -> list[str]:
+        """What a new subscriber gets at once."""
+        if topic == LIQUIDATIONS:  # a backlog, not in order of time
+            shuffled = sorted(self._liquidated, key=lambda row: row[1].number % 7)
+            return [_liquidation(quote, trade) for quote, trade in shuffled]
+        return [] if topic.startswith("trades:") else [self._message(topic, now_ms)]
+
+    def _liquidations(self) -> Iterator[Frame]:
+        for quote in self.quotes:
+            for trade in quote.liquidations():
+                self._liquidated.append((quote, trade))
+                for _ in range(2 if trade.number % TWICE == 0 else 1):  # as seen on the real venue
+                    yield Frame(_liquidation(quote, trade), LIQUIDATIONS)
 
     def _value(self, topic: str) -> float:
         channel, _, name = topic.partition(":")
@@ -195,6 +225,9 @@ class Okx(Protocol):
         if path == "/api/v5/public/time":
             return _ok([{"ts": str(now_ms)}])
         name = query.get("instId")
+        past = okx_past.known(path)
+        if past is not None:
+            return self._past(past, name, query, now_ms)
         if path == "/api/v5/market/index-tickers":
             if name is None and "quoteCcy" not in query:
                 return _refused("50014", "Parameter instId or quoteCcy can not be empty.")
@@ -219,6 +252,21 @@ class Okx(Protocol):
             return _ok(self._instruments(quotes, everything))
         return _ok([self._row(tail, quote.instrument.name, now_ms) for quote in quotes])
 
+    def _past(self, what: str, name: str | None, query: Mapping[str, str], now_ms: int) -> Answer:
+        if name is None:
+            return _refused("50014", "Parameter instId can not be empty.")
+        rows: okx_past.Rows
+        if what in okx_past.CANDLES:
+            listed = self._by_name if okx_past.CANDLES[what] == "mark" else self._indices
+            rows = okx_past.candles(what, listed.get(name), query, now_ms)
+        elif name not in self._by_name:
+            rows = "51001", "Instrument ID, Instrument ID code, or Spread ID doesn't exist."
+        elif what == "funding-rate-history":
+            rows = okx_past.funding(self._by_name[name], query, now_ms)
+        else:
+            rows = okx_past.statistics(what, self._by_name[name], query, now_ms)
+        return _refused(*rows) if isinstance(rows, tuple) else _ok(rows)
+
     def _instruments(self, quotes: list[Quote], everything: bool) -> list[dict[str, Any]]:
         rows = [_instrument(quote) for quote in quotes]
         if everything and quotes:  # a suspended swap, which must not count
@@ -230,6 +278,43 @@ class Okx(Protocol):
             }
             rows.append({**rows[0], **names, "state": "suspend"})
         return rows
+
+
+def _traded(name: str, trade: Trade) -> str:
+    row = {
+        "instId": name,
+        "tradeId": str(trade.number),
+        "px": trimmed(trade.price, 12),
+        "sz": trimmed(trade.contracts, 8),
+        "side": trade.taker,
+        "ts": str(trade.ts),
+        "count": str(1 + trade.number % 4),
+        "source": "0",
+        "seqId": trade.number * 3,
+    }
+    return encode({"arg": {"channel": "trades", "instId": name}, "data": [row]})
+
+
+def _liquidation(quote: Quote, trade: Trade) -> str:
+    """`side` is that of the order; `posSide` says nothing for one-way accounts."""
+    item = quote.instrument
+    detail = {
+        "bkLoss": "0",
+        "bkPx": trimmed(trade.price, item.price_digits),
+        "ccy": "",
+        "posSide": "net" if trade.number % 3 == 0 else trade.liquidated,
+        "side": trade.taker,
+        "sz": trimmed(trade.contracts, item.oi_digits),
+        "ts": str(trade.ts),
+    }
+    row = {
+        "details": [detail],
+        "instFamily": item.index_name,
+        "instId": item.name,
+        "instType": "SWAP",
+        "uly": item.index_name,
+    }
+    return encode({"arg": {"channel": "liquidation-orders", "instType": "SWAP"}, "data": [row]})
 
 
 def _instrument(quote: Quote) -> dict[str, Any]:
@@ -276,7 +361,7 @@ def _error(session: Session, number: Any, code: str, message: str) -> Frame:
     return Frame(_event(session, number, {"event": "error", "code": code, "msg": message}))
 
 
-def _ok(rows: list[dict[str, Any]]) -> Answer:
+def _ok(rows: list[Any]) -> Answer:
     return Answer(200, encode({"code": "0", "data": rows, "msg": ""}))
 
 

@@ -16,16 +16,25 @@ from service.clock import Clock
 from service.model import Endpoints
 from service.simulation.market import MarketModel
 from service.simulation.protocol import Frame, Hangup, Out, Protocol, ServerPing, Session
+from service.simulation.protocol_binance_coinm import BinanceCoinm
 from service.simulation.protocol_binance_usdm import BinanceUsdm
+from service.simulation.protocol_bitget import Bitget
+from service.simulation.protocol_bitmex import Bitmex
 from service.simulation.protocol_bybit import Bybit
+from service.simulation.protocol_deribit import Deribit
+from service.simulation.protocol_dydx import Dydx
+from service.simulation.protocol_gate import Gate
 from service.simulation.protocol_hyperliquid import Hyperliquid
+from service.simulation.protocol_kraken_futures import KrakenFutures
 from service.simulation.protocol_okx import Okx
 
 log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
 BEAT_MS = 500  # the market moves each second; Bybit's book also in between
-PROTOCOLS: tuple[type[Protocol], ...] = (BinanceUsdm, Bybit, Okx, Hyperliquid)
+PROTOCOLS: tuple[type[Protocol], ...] = (
+    BinanceUsdm, Bybit, Okx, Hyperliquid, BinanceCoinm, Bitget, Gate, Deribit, KrakenFutures, Bitmex, Dydx,
+)  # fmt: skip
 MAX_UNSENT_BYTES = 1 << 20  # a client that does not read is cut, as a venue would
 MAX_MESSAGE_BYTES = 1 << 17
 OUTAGE_AFTER_S = (340.0, 380.0)
@@ -52,6 +61,7 @@ class VenueServer:
         self.protocol = protocol
         self.on_send: OnSend | None = None
         self.down = False
+        self.compress = False  # whether new connections negotiate permessage-deflate
         self.port = 0
         self._clock = clock
         self._rng = rng
@@ -131,7 +141,12 @@ class VenueServer:
         session = self.protocol.accept(request.path, request.query, f"{self._rng.getrandbits(32):08x}", now_ms)
         if session is None:
             return web.Response(status=404, text="Not found")
-        socket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=MAX_MESSAGE_BYTES, timeout=1.0)
+        most = self.protocol.max_connections
+        if most is not None and len(self._clients) >= most:
+            return web.Response(status=429, text="Too Many Requests")
+        socket = web.WebSocketResponse(
+            autoping=False, compress=self.compress, max_msg_size=MAX_MESSAGE_BYTES, timeout=1.0
+        )
         await socket.prepare(request)
         if request.transport is None:  # gone during the handshake
             return socket
@@ -140,6 +155,8 @@ class VenueServer:
         client = _Client(session, socket, transport)
         self._clients.append(client)
         try:
+            for out in self.protocol.greeting(session, now_ms):
+                await self._put(client, out, now_ms)
             await self._read(client)
         finally:
             self._clients.remove(client)
@@ -196,11 +213,15 @@ class SimulatedVenues:
     def __init__(self, model: MarketModel, clock: Clock, rng: random.Random, scheduled_outage: bool = True) -> None:
         self.model = model
         self._clock = clock
-        own = random.Random(rng.getrandbits(64))  # the venues' draws must not depend on who else draws from ``rng``
+        base = rng.getrandbits(64)  # a venue's draws depend neither on who else draws from ``rng`` nor on other venues
+        own = random.Random(base)
         self.servers: dict[str, VenueServer] = {}
         for protocol in PROTOCOLS:
-            spoken = protocol(model, random.Random(own.getrandbits(64)))
-            self.servers[spoken.venue] = VenueServer(spoken, clock, random.Random(own.getrandbits(64)))
+            if protocol.venue not in model.venues:
+                continue
+            spoken = protocol(model, random.Random(f"{base}:protocol:{protocol.venue}"))
+            drawn = random.Random(f"{base}:server:{protocol.venue}")
+            self.servers[spoken.venue] = VenueServer(spoken, clock, drawn)
         self.planned_outage: tuple[str, float, float] | None = None  # (venue, seconds after start, seconds long)
         if scheduled_outage:
             self.planned_outage = (own.choice(list(self.servers)), own.uniform(*OUTAGE_AFTER_S), own.uniform(*OUTAGE_S))

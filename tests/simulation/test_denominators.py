@@ -3,9 +3,10 @@ from __future__ import annotations
 from service.config import DEFAULT_SYMBOLS
 from service.simulation.denominators import denominators
 from service.simulation.market import MarketModel
+from service.venues import VENUES
 from tests.simulation.build import START_MS
 
-EXCHANGES = {"binance_usdm": "binance", "bybit": "bybit", "okx": "okx", "hyperliquid": "hyperliquid"}
+EXCHANGES = {name: venue.rules.exchange for name, venue in VENUES.items()}
 
 
 def test_one_per_symbol_and_said_to_be_simulated() -> None:

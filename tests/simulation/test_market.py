@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from service.config import DEFAULT_SYMBOLS
+from service.simulation.instruments import VENUES
 from service.simulation.market import HOUR_MS, MarketModel
 from tests.simulation.build import START_MS, SYMBOLS
 
@@ -25,7 +26,7 @@ seconds = range({start} + 3_601_000, {start} + 3_660_000, 1000)
 for ts in [*minutes, *seconds]:
     model.step(ts)
     for q in model.quotes():
-        seen.update(repr((q.instrument.name, q.mark, q.index, q.rate, q.next_ts, q.contracts)).encode())
+        seen.update(repr((q.instrument.name, q.mark, q.index, q.rate, q.next_ts, q.contracts, q.trades())).encode())
 print(seen.hexdigest())
 """
 
@@ -189,3 +190,68 @@ def test_inverse_contracts_are_counted_in_dollars() -> None:
 def test_an_unknown_symbol_is_a_key_error() -> None:
     with pytest.raises(KeyError):
         MarketModel(3, ("BTC",), START_MS).state("ETH")
+
+
+def test_a_venue_is_the_same_whichever_others_are_simulated() -> None:
+    """Instruments once drew from one generator in turn, so that leaving a venue out changed all after it."""
+    seen = []
+    for venues in (VENUES, ("gate", "okx"), ("okx",)):
+        model = MarketModel(7, ("BTC", "SOL"), START_MS, venues)
+        model.stage(START_MS)
+        model.step(START_MS + HOUR_MS)
+        model.step(START_MS + HOUR_MS + 1000)
+        assert model.venues == tuple(venue for venue in VENUES if venue in venues)
+        seen.append([(q.mark, q.index, q.rate, q.contracts, q.trades(), q.settlements) for q in model.quotes("okx")])
+    assert seen[0] == seen[1] == seen[2]
+
+
+def test_funding_is_settled_at_each_venues_own_time() -> None:
+    begin = START_MS // (24 * HOUR_MS) * 24 * HOUR_MS + 1000
+    model = MarketModel(3, ("BTC",), begin)
+    rates: dict[str, float] = {}
+    for minute in range(1, 25 * 60):
+        for quote in model.quotes():
+            rates[quote.instrument.name] = quote.rate
+        model.step(begin + minute * 60_000)
+    hours = {quote.instrument.venue: [ts // HOUR_MS % 24 for ts, _ in quote.settlements] for quote in model.quotes()}
+    assert hours["okx"] == hours["binance_usdm"] == hours["gate"] == [8, 16, 0]
+    assert hours["bitmex"] == [4, 12, 20]
+    assert hours["dydx"] == [*range(1, 24), 0]
+    for quote in model.quotes():
+        assert quote.next_ts > model.now_ms
+        assert all(abs(rate) <= quote.instrument.cap for _, rate in quote.settlements)
+
+
+def test_a_rate_in_force_is_fixed_for_its_interval_and_then_charged() -> None:
+    model = MarketModel(3, ("BTC",), START_MS, ("kraken_futures", "okx"))
+    kraken, okx = model.quotes("kraken_futures")[0], model.quotes("okx")[0]
+    settlement = kraken.next_ts
+    told = set()
+    while model.now_ms < settlement - 60_000:
+        model.step(model.now_ms + 60_000)
+        told.add(kraken.told_rate)
+    assert len(told) == 1
+    [in_force] = told
+    model.step(settlement)
+    assert kraken.settlements[-1] == (settlement, in_force)
+    assert kraken.told_rate != in_force
+    assert okx.told_rate == okx.rate
+
+
+def test_dydx_margins_by_its_oracle() -> None:
+    model = MarketModel(3, ("BTC",), START_MS)
+    model.step(START_MS + HOUR_MS)
+    [quote] = model.quotes("dydx")
+    assert quote.mark == quote.index
+    assert quote.premium != 0.0
+
+
+def test_every_minute_is_on_record_however_late_the_steps() -> None:
+    model = MarketModel(3, ("BTC",), START_MS + 30_000)
+    for step_ms in (1000, 29_000, 61_500, 500, 58_000, 180_000):
+        model.step(model.now_ms + step_ms)
+    quote = model.quotes()[0]
+    minutes = [point.ts for point in quote.past.points(0, model.now_ms)]
+    assert minutes == list(range(START_MS + 60_000, model.now_ms + 1, 60_000))
+    whole = MarketModel(3, ("BTC",), START_MS)
+    assert [point.ts for point in whole.quotes()[0].past.points(0, START_MS)] == [START_MS]

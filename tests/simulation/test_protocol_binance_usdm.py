@@ -5,9 +5,21 @@ import json
 import pytest
 from websockets.asyncio.client import connect
 
-from service.simulation.market import HOUR_MS
+from service.simulation.market import HOUR_MS, MarketModel
 from service.simulation.protocol import Frame, Hangup, ServerPing
-from tests.simulation.build import START_MS, beat, ends, get, protocol_of, receive, say, serving, session_of
+from tests.simulation.build import (
+    START_MS,
+    SYMBOLS,
+    beat,
+    ends,
+    get,
+    market,
+    protocol_of,
+    receive,
+    say,
+    serving,
+    session_of,
+)
 
 TOPIC = "btcusdt@markPrice@1s"
 
@@ -188,3 +200,94 @@ def test_the_weight_is_counted_and_limited_per_minute() -> None:
 
 def test_there_is_no_socket_elsewhere() -> None:
     assert protocol_of("binance_usdm").accept("/market", {}, "c", START_MS) is None
+
+
+def test_trades_say_who_took_and_forced_orders_come_once_a_second() -> None:
+    model = MarketModel(5, SYMBOLS, START_MS - 3_600_000)
+    model.stage(START_MS - 120_000)
+    model.step(START_MS)
+    protocol = protocol_of("binance_usdm", model)
+    [quote] = [item for item in protocol.quotes if item.instrument.name == "BTCUSDT"]
+    wanted = dict.fromkeys(["btcusdt@aggTrade", "btcusdt@forceOrder", "nopeusdt@aggTrade"])
+    forced = 0
+    for second in range(1, 61):
+        model.step(START_MS + second * 1000)
+        frames = [(frame.topic, json.loads(frame.text)) for frame in protocol.pushes(wanted, model.now_ms)]
+        trades = [row for topic, row in frames if topic == "btcusdt@aggTrade"]
+        assert [(row["s"], float(row["q"]), row["m"], row["T"]) for row in trades] == [
+            ("BTCUSDT", trade.contracts, trade.taker == "sell", trade.ts) for trade in quote.trades()
+        ]
+        orders = [row["o"] for topic, row in frames if topic == "btcusdt@forceOrder"]
+        assert len(orders) == min(1, len(quote.liquidations()))
+        for order in orders:
+            forced += 1
+            assert order["S"] == "SELL"  # the order that closed a long
+            assert float(order["z"]) == max(trade.contracts for trade in quote.liquidations())
+    assert forced >= 5
+    assert list(protocol.pushes(wanted, model.now_ms + 500)) == []
+
+
+def test_candles_page_from_their_start_or_from_now() -> None:
+    model = market()
+    model.step(START_MS + 150_000)
+    protocol = protocol_of("binance_usdm", model)
+    [quote] = [item for item in protocol.quotes if item.instrument.name == "ETHUSDT"]
+    query, now_ms = {"symbol": "ETHUSDT", "interval": "1m"}, START_MS + 150_000
+    _, rows = get(protocol, "/fapi/v1/markPriceKlines", now_ms, **query)
+    assert [row[0] - START_MS for row in rows] == [-60_000, 0, 60_000, 120_000]
+    assert [row[6] - row[0] for row in rows] == [59_999] * 4
+    [point] = quote.past.points(START_MS + 60_000, START_MS + 60_000)
+    assert float(rows[1][4]) == float(rows[2][1]) == point.mark
+    assert all(float(row[3]) <= float(row[4]) <= float(row[2]) for row in rows)
+    _, early = get(protocol, "/fapi/v1/markPriceKlines", now_ms, **query, startTime=str(START_MS), limit="1")
+    assert [row[0] for row in early] == [START_MS]
+    _, late = get(protocol, "/fapi/v1/indexPriceKlines", now_ms, pair="ETHUSDT", interval="1m", limit="1")
+    assert (late[0][0], float(late[0][4])) == (START_MS + 120_000, quote.index)
+    assert get(protocol, "/fapi/v1/markPriceKlines", now_ms, symbol="ETHUSDT", interval="7m")[1]["code"] == -1120
+    assert get(protocol, "/fapi/v1/markPriceKlines", now_ms, **query, startTime="x")[1]["code"] == -1130
+    assert get(protocol, "/fapi/v1/indexPriceKlines", now_ms, symbol="ETHUSDT", interval="1m")[1]["code"] == -1102
+
+
+def test_candles_weigh_by_their_limit() -> None:
+    protocol = protocol_of("binance_usdm")
+    query = {"symbol": "ETHUSDT", "interval": "1m"}
+    used = []
+    for limit in ("99", "499", "1000", "1500"):
+        answer = protocol.answer("GET", "/fapi/v1/markPriceKlines", {**query, "limit": limit}, "", START_MS)
+        used.append(int(answer.headers["X-MBX-USED-WEIGHT-1M"]))
+    assert used == [1, 3, 8, 18]
+
+
+def test_statistics_have_a_limit_of_their_own_and_no_weight() -> None:
+    protocol = protocol_of("binance_usdm")
+    query = {"symbol": "BTCUSDT", "period": "5m"}
+    answers = [
+        protocol.answer("GET", "/futures/data/topLongShortAccountRatio", query, "", START_MS) for _ in range(1001)
+    ]
+    assert [answer.status for answer in answers[999:]] == [200, 429]
+    assert answers[0].headers == {"X-MBX-USED-WEIGHT-1M": "0"}
+    assert protocol.answer("GET", "/futures/data/topLongShortAccountRatio", query, "", START_MS + 300_000).status == 200
+    [row] = json.loads(answers[0].text)
+    quote = protocol.quotes[0]
+    assert float(row["longAccount"]) == quote.long_share("top_account")
+    assert float(row["longAccount"]) + float(row["shortAccount"]) == pytest.approx(1.0)
+    funding = [get(protocol, "/fapi/v1/fundingRate", symbol="BTCUSDT")[0] for _ in range(501)]
+    assert funding[499:] == [200, 429]
+
+
+def test_the_past_of_open_interest_and_funding() -> None:
+    model = MarketModel(5, ("BTC",), START_MS - 30 * 3_600_000)
+    model.step(START_MS)
+    protocol = protocol_of("binance_usdm", model)
+    quote = protocol.quotes[0]
+    _, rows = get(protocol, "/futures/data/openInterestHist", symbol="BTCUSDT", period="5m", limit="500")
+    newest = START_MS // 300_000 * 300_000
+    assert rows[-1]["timestamp"] == newest - 300_000  # the five minutes under way are not there yet
+    [point] = quote.past.points(newest, newest)
+    assert float(rows[-1]["sumOpenInterest"]) == point.contracts
+    assert float(rows[-1]["sumOpenInterestValue"]) == pytest.approx(point.contracts * point.mark)
+    _, settled = get(protocol, "/fapi/v1/fundingRate", symbol="BTCUSDT")
+    assert [float(row["fundingRate"]) for row in settled] == [rate for _, rate in quote.settlements]
+    late = [row["fundingTime"] - ts for row, (ts, _) in zip(settled, quote.settlements, strict=True)]
+    assert all(0 <= ms < 17 for ms in late)
+    assert any(late)

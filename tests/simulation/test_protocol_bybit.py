@@ -1,12 +1,27 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
 
+from service.simulation.bybit_past import is_block
+from service.simulation.market import MarketModel
 from service.simulation.protocol import Hangup
-from tests.simulation.build import START_MS, beat, ends, get, market, protocol_of, receive, say, serving, session_of
+from tests.simulation.build import (
+    START_MS,
+    SYMBOLS,
+    beat,
+    ends,
+    get,
+    market,
+    protocol_of,
+    receive,
+    say,
+    serving,
+    session_of,
+)
 
 LINEAR = "/v5/public/linear"
 INVERSE = "/v5/public/inverse"
@@ -169,12 +184,15 @@ def test_instruments_are_listed_by_pages() -> None:
 
 
 def test_other_http_answers_and_errors() -> None:
-    protocol = protocol_of("bybit")
+    model = market()
+    model.step(START_MS + 60_000)
+    protocol = protocol_of("bybit", model)
     _, tickers = get(protocol, "/v5/market/tickers", category="linear")
     assert len(tickers["result"]["list"]) == 8
     _, one = get(protocol, "/v5/market/tickers", category="linear", symbol="BTCUSDT")
     assert [row["symbol"] for row in one["result"]["list"]] == ["BTCUSDT"]
-    _, interest = get(protocol, "/v5/market/open-interest", category="linear", symbol="BTCUSDT", intervalTime="5min")
+    query = {"category": "linear", "symbol": "BTCUSDT"}
+    _, interest = get(protocol, "/v5/market/open-interest", START_MS + 60_000, **query, intervalTime="5min")
     row = interest["result"]["list"][0]
     assert float(row["openInterest"]) == pytest.approx(2 * float(row["singleOpenInterest"]))
     assert get(protocol, "/v5/market/time")[1]["time"] == START_MS
@@ -184,3 +202,94 @@ def test_other_http_answers_and_errors() -> None:
     assert get(protocol, "/v5/market/instruments-info", category="linear", limit="-1")[1]["retCode"] == 10001
     assert get(protocol, "/v5/nothing")[0] == 404
     assert protocol.answer("POST", "/v5/market/time", {}, "", START_MS).status == 405
+
+
+def cascading() -> MarketModel:
+    model = MarketModel(5, SYMBOLS, START_MS - 3_600_000)
+    model.stage(START_MS - 120_000)
+    model.step(START_MS)
+    return model
+
+
+def test_trades_and_liquidations_have_no_snapshot() -> None:
+    protocol = protocol_of("bybit")
+    session = session_of(protocol, INVERSE)
+    [ack] = say(protocol, session, {"op": "subscribe", "args": ["publicTrade.BTCUSD", "allLiquidation.BTCUSD"]})
+    assert ack["success"] is True
+    [refused] = say(protocol, session, {"op": "subscribe", "args": ["allLiquidation.BTCUSDT", "publicTrade.ETHUSD"]})
+    assert refused["success"] is False
+    assert list(session.topics) == ["publicTrade.BTCUSD", "allLiquidation.BTCUSD"]
+
+
+def test_a_liquidations_side_is_the_positions_and_an_inverse_size_is_dollars() -> None:
+    model = cascading()
+    protocol = protocol_of("bybit", model)
+    [quote] = [item for item in protocol.quotes if item.instrument.name == "BTCUSD"]
+    wanted = dict.fromkeys(["publicTrade.BTCUSD", "allLiquidation.BTCUSD"])
+    sides: list[str] = []
+    blocks = 0
+    for second in range(1, 121):
+        model.step(START_MS + second * 1000)
+        frames = {frame.topic: json.loads(frame.text) for frame in protocol.pushes(wanted, model.now_ms)}
+        trades = frames["publicTrade.BTCUSD"]["data"] if "publicTrade.BTCUSD" in frames else []
+        assert [(row["S"], float(row["v"]), row["T"], row["BT"]) for row in trades] == [
+            (trade.taker.capitalize(), trade.contracts, trade.ts, is_block(trade)) for trade in quote.trades()
+        ]
+        blocks += sum(row["BT"] for row in trades)
+        forced = frames["allLiquidation.BTCUSD"]["data"] if "allLiquidation.BTCUSD" in frames else []
+        assert [float(row["v"]) for row in forced] == [trade.contracts for trade in quote.liquidations()]
+        assert all(row["v"] == str(int(row["v"])) for row in forced)  # whole dollars
+        sides += [row["S"] for row in forced]
+    assert len(sides) >= 10
+    assert set(sides) == {"Buy"}  # longs were closed
+    assert blocks >= 1
+    assert list(protocol.pushes(wanted, model.now_ms + 500)) == []
+
+
+def test_the_past_comes_newest_first_and_its_last_stamp_in_seconds() -> None:
+    model = MarketModel(5, ("BTC",), START_MS - 30 * 3_600_000)
+    model.step(START_MS)
+    protocol = protocol_of("bybit", model)
+    [quote] = [item for item in protocol.quotes if item.instrument.name == "BTCUSD"]
+    query = {"category": "inverse", "symbol": "BTCUSD"}
+    path = "/v5/market/"
+    _, bars = get(protocol, path + "mark-price-kline", **query, interval="1", start=str(START_MS - 120_000))
+    assert [int(row[0]) - START_MS for row in bars["result"]["list"]] == [0, -60_000, -120_000]
+    assert float(bars["result"]["list"][0][4]) == quote.mark
+    _, index = get(protocol, path + "index-price-kline", **query, interval="1", limit="1")
+    assert float(index["result"]["list"][0][4]) == quote.index
+    _, interest = get(protocol, path + "open-interest", **query, intervalTime="5min", limit="3")
+    rows = interest["result"]["list"]
+    newest = START_MS // 300_000 * 300_000
+    assert [int(row["timestamp"]) for row in rows] == [newest, newest - 300_000, (newest - 600_000) // 1000]
+    [point] = quote.past.points(newest, newest)
+    assert float(rows[0]["singleOpenInterest"]) == point.contracts
+    assert float(rows[0]["openInterest"]) == 2 * point.contracts
+    cursor = interest["result"]["nextPageCursor"]
+    _, following = get(protocol, path + "open-interest", **query, intervalTime="5min", limit="3", cursor=cursor)
+    assert int(following["result"]["list"][0]["timestamp"]) == newest - 900_000
+    since = str(START_MS - 30 * 3_600_000)
+    _, funding = get(protocol, path + "funding/history", **query, startTime=since, endTime=str(START_MS))
+    assert [(int(row["fundingRateTimestamp"]), float(row["fundingRate"])) for row in funding["result"]["list"]] == list(
+        reversed(quote.settlements)
+    )
+    for endpoint, wrong in (
+        ("funding/history", {"startTime": since}),
+        ("mark-price-kline", {"interval": "1m"}),
+        ("mark-price-kline", {"interval": "1", "limit": "1001"}),
+        ("open-interest", {"intervalTime": "5min", "limit": "201"}),
+        ("open-interest", {}),
+        ("account-ratio", {}),
+    ):
+        assert get(protocol, path + endpoint, **query, **wrong)[1]["retCode"] == 10001
+
+
+def test_account_ratios_are_of_contracts_not_settled_in_usdc() -> None:
+    protocol = protocol_of("bybit")
+    query = {"category": "linear", "period": "5min", "limit": "1"}
+    _, answer = get(protocol, "/v5/market/account-ratio", **query, symbol="BTCUSDT")
+    [row] = answer["result"]["list"]
+    [quote] = [item for item in protocol.quotes if item.instrument.name == "BTCUSDT"]
+    assert float(row["buyRatio"]) == quote.long_share("account")
+    assert float(row["buyRatio"]) + float(row["sellRatio"]) == pytest.approx(1.0)
+    assert get(protocol, "/v5/market/account-ratio", **query, symbol="BTCPERP")[1]["retCode"] == 10001

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from service.simulation.market import HOUR_MS
 from service.simulation.protocol import Hangup
 from tests.simulation.build import START_MS, beat, ends, protocol_of, receive, say, serving, session_of
 
@@ -128,3 +129,66 @@ def test_info_errors() -> None:
 
 def test_there_is_no_socket_elsewhere() -> None:
     assert protocol_of("hyperliquid").accept("/", {}, "c", START_MS) is None
+
+
+def trades_of(coin: str, method: str = "subscribe") -> dict[str, Any]:
+    return {"method": method, "subscription": {"type": "trades", "coin": coin}}
+
+
+def test_trades_come_in_lists_and_the_last_thirty_are_replayed_without_a_mark() -> None:
+    protocol = protocol_of("hyperliquid")
+    session = session_of(protocol, "/ws")
+    ack = say(protocol, session, trades_of("kPEPE"))[0]
+    assert ack["data"]["subscription"] == {"type": "trades", "coin": "kPEPE"}
+    assert say(protocol, session, trades_of("kPEPE"))[0]["data"].startswith("Already subscribed")
+    [quote] = [item for item in protocol.quotes if item.instrument.name == "kPEPE"]
+    told: list[dict[str, Any]] = []
+    for half in range(1, 121):
+        protocol.model.step(START_MS + half * 500 // 1000 * 1000)
+        frames = list(protocol.pushes(session.topics, START_MS + half * 500))
+        assert len(frames) == (0 if half % 2 or not quote.trades() else 1)
+        for frame in frames:
+            message = json.loads(frame.text)
+            assert message["channel"] == "trades"
+            told += message["data"]
+            fills = [("B" if fill.taker == "buy" else "A", fill.price, fill.contracts) for fill in quote.trades()]
+            assert [(row["side"], float(row["px"]), float(row["sz"])) for row in message["data"]] == fills
+    assert len({(row["time"], row["coin"], row["tid"]) for row in told}) == len(told) > 30
+    assert any(set(row["hash"]) == {"0", "x"} for row in told)
+    [_, replay] = say(protocol, session_of(protocol, "/ws"), trades_of("kPEPE"), START_MS + 60_000)
+    assert set(replay) == {"channel", "data"}
+    assert replay["data"] == told[-30:]
+    say(protocol, session, trades_of("kPEPE", "unsubscribe"))
+    assert session.topics == {}
+    assert ends(say(protocol, session, trades_of("NOPE")))
+
+
+def test_settled_funding_from_a_time_on() -> None:
+    protocol = protocol_of("hyperliquid")
+    now_ms = START_MS + 5 * HOUR_MS
+    protocol.model.step(now_ms)
+    [quote] = [item for item in protocol.quotes if item.instrument.name == "BTC"]
+
+    def asked(**more: Any) -> tuple[int, Any]:
+        body = json.dumps({"type": "fundingHistory", "coin": "BTC", **more})
+        answer = protocol.answer("POST", "/info", {}, body, now_ms)
+        return answer.status, json.loads(answer.text)
+
+    _, rows = asked(startTime=START_MS + HOUR_MS)
+    assert [float(row["fundingRate"]) for row in rows] == [rate for _, rate in list(quote.settlements)[1:]]
+    assert [row["time"] % HOUR_MS < 1000 for row in rows] == [True] * 4
+    assert rows[0]["time"] < rows[-1]["time"]
+    assert len(asked(startTime=0, endTime=now_ms - 2 * HOUR_MS)[1]) == 3
+    assert asked()[0] == asked(startTime="x")[0] == 422
+    assert asked(coin="NOPE", startTime=0) == (500, None)
+
+
+async def test_the_eleventh_connection_gets_429() -> None:
+    async with serving("hyperliquid") as (_, endpoints, _):
+        sockets = [await connect(endpoints.ws["main"]) for _ in range(10)]
+        with pytest.raises(InvalidStatus) as caught:
+            await connect(endpoints.ws["main"])
+        assert caught.value.response.status_code == 429
+        for socket in sockets:
+            await socket.close()
+        await (await connect(endpoints.ws["main"])).close()

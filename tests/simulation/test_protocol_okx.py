@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import connect
 
+from service.simulation.market import HOUR_MS, MarketModel
 from service.simulation.protocol import Hangup
 from tests.simulation.build import START_MS, beat, get, protocol_of, receive, say, serving, session_of
 
@@ -184,3 +185,114 @@ def test_http_errors() -> None:
     assert get(protocol, "/api/v5/public/open-interest", instType="SWAP", instId="NOPE")[1]["code"] == "51001"
     assert get(protocol, "/api/v5/nothing")[0] == 404
     assert protocol.answer("POST", "/api/v5/public/time", {}, "", START_MS).status == 405
+
+
+def test_trades_come_singly_and_never_on_subscribing() -> None:
+    protocol = protocol_of("okx")
+    session = session_of(protocol, PATH)
+    assert len(say(protocol, session, subscribe(("trades", "BTC-USDT-SWAP")))) == 1  # the ack
+    [quote] = [item for item in protocol.quotes if item.instrument.name == "BTC-USDT-SWAP"]
+    seen = 0
+    for half in range(1, 21):
+        protocol.model.step(START_MS + half * 500 // 1000 * 1000)
+        frames = list(protocol.pushes(session.topics, START_MS + half * 500))
+        assert len(frames) == (0 if half % 2 else len(quote.trades()))
+        for frame, trade in zip(frames, quote.trades(), strict=False):
+            [row] = json.loads(frame.text)["data"]
+            assert [row[key] for key in ("tradeId", "side", "ts")] == [str(trade.number), trade.taker, str(trade.ts)]
+            assert (float(row["px"]), float(row["sz"])) == (trade.price, trade.contracts)
+            seen += 1
+    assert seen > 10
+
+
+def test_liquidations_of_all_swaps_some_told_twice_and_a_backlog_for_newcomers() -> None:
+    model = MarketModel(5, ("BTC", "ETH"), START_MS - HOUR_MS, ("okx",))
+    model.stage(START_MS - 180_000)
+    model.step(START_MS)
+    protocol = protocol_of("okx", model)
+    session = session_of(protocol, PATH)
+    request = {"op": "subscribe", "args": [{"channel": "liquidation-orders", "instType": "SWAP"}]}
+    assert [reply["event"] for reply in say(protocol, session, request)] == ["subscribe"]
+    told, expected = [], []
+    for second in range(1, 61):
+        model.step(START_MS + second * 1000)
+        for frame in protocol.pushes(session.topics, START_MS + second * 1000):
+            message = json.loads(frame.text)
+            assert message["arg"] == {"channel": "liquidation-orders", "instType": "SWAP"}
+            [row] = message["data"]
+            [detail] = row["details"]
+            assert detail["posSide"] in ("net", "long" if detail["side"] == "sell" else "short")
+            told.append((row["instId"], detail["side"], float(detail["sz"]), int(detail["ts"])))
+        for quote in protocol.quotes:
+            expected += [(quote.instrument.name, t.taker, t.contracts, t.ts) for t in quote.liquidations()]
+    assert len(told) > len(expected) > 20
+    assert list(dict.fromkeys(told)) == expected
+    replies = say(protocol, session_of(protocol, PATH), request, START_MS + 60_500)
+    backlog = [int(reply["data"][0]["details"][0]["ts"]) for reply in replies[1:]]
+    assert len(backlog) == 20
+    assert backlog != sorted(backlog)
+    wrong = {"op": "subscribe", "args": [{"channel": "liquidation-orders", "instType": "MOON"}]}
+    assert say(protocol, session_of(protocol, PATH), wrong)[0]["code"] == "60018"
+
+
+def test_the_past_in_pages_of_a_hundred_newest_first() -> None:
+    protocol = protocol_of("okx")
+    now_ms = START_MS + 20 * HOUR_MS
+    protocol.model.step(now_ms)
+    [quote] = [item for item in protocol.quotes if item.instrument.name == "BTC-USDT-SWAP"]
+    name = {"instId": "BTC-USDT-SWAP"}
+    _, marks = get(protocol, "/api/v5/market/mark-price-candles", now_ms, bar="1m", **name)
+    assert [int(row[0]) for row in marks["data"]] == list(range(now_ms, now_ms - 6_000_000, -60_000))
+    assert [row[5] for row in marks["data"][:2]] == ["0", "1"]
+    assert float(marks["data"][1][4]) == quote.mark  # the close of the last minute is the price now
+    older = {"after": str(now_ms - 60_000), "before": str(now_ms - 240_000), "instId": "BTC-USDT"}
+    _, indices = get(protocol, "/api/v5/market/history-index-candles", now_ms, **older)
+    assert [int(row[0]) for row in indices["data"]] == [now_ms - 120_000, now_ms - 180_000]
+    [point] = quote.past.points(now_ms - 60_000, now_ms - 60_000)
+    assert float(indices["data"][0][4]) == point.index
+    _, interest = get(protocol, "/api/v5/rubik/stat/contracts/open-interest-history", now_ms, period="5m", **name)
+    stamp, contracts, coins, usd = (float(value) for value in interest["data"][0])
+    [point] = quote.past.points(int(stamp), int(stamp))
+    assert (stamp, contracts, len(interest["data"])) == (now_ms // 300_000 * 300_000, point.contracts, 100)
+    assert coins == pytest.approx(contracts * 0.01)
+    assert usd == pytest.approx(coins * point.mark)
+    _, rates = get(protocol, "/api/v5/public/funding-rate-history", now_ms, **name)
+    assert [float(row["realizedRate"]) for row in rates["data"]] == [rate for _, rate in reversed(quote.settlements)]
+    assert [int(row["fundingTime"]) for row in rates["data"]] == [at for at, _ in reversed(quote.settlements)]
+
+
+def test_ratios_and_taker_volume() -> None:
+    protocol = protocol_of("okx")
+    [quote] = [item for item in protocol.quotes if item.instrument.name == "ETH-USDT-SWAP"]
+    base = "/api/v5/rubik/stat/contracts/long-short"
+    for tail, kind in (
+        ("account-ratio-contract", "account"),
+        ("account-ratio-contract-top-trader", "top_account"),
+        ("position-ratio-contract-top-trader", "top_position"),
+    ):
+        [[at, ratio]] = get(protocol, f"{base}-{tail}", instId="ETH-USDT-SWAP", period="5m")[1]["data"]
+        share = quote.long_share(kind)  # type: ignore[arg-type]
+        assert (int(at), float(ratio)) == (START_MS // 300_000 * 300_000, pytest.approx(share / (1 - share), abs=1e-4))
+    protocol.model.step(START_MS + HOUR_MS)
+    later = START_MS + HOUR_MS
+    _, taken = get(protocol, "/api/v5/rubik/stat/taker-volume-contract", later, instId="ETH-USDT-SWAP", unit="1")
+    assert len(taken["data"]) == 12
+    _, sold, bought = (float(value) for value in taken["data"][0])
+    assert bought / (sold + bought) == pytest.approx(quote.long_share("account"), abs=1e-5) != 0.5
+
+
+def test_errors_about_the_past() -> None:
+    protocol = protocol_of("okx")
+    candles, interest = "/api/v5/market/mark-price-candles", "/api/v5/rubik/stat/contracts/open-interest-history"
+    for path, query, code in (
+        (candles, {}, "50014"),
+        (candles, {"instId": "NOPE-SWAP"}, "51001"),
+        (candles, {"instId": "BTC-USDT-SWAP", "bar": "7m"}, "51000"),
+        (candles, {"instId": "BTC-USDT-SWAP", "after": "x"}, "51000"),
+        (candles, {"instId": "BTC-USDT-SWAP", "limit": "0"}, "51000"),
+        ("/api/v5/market/index-candles", {"instId": "BTC-USDT-SWAP"}, "51001"),
+        (interest, {"instId": "NOPE-SWAP"}, "51001"),
+        (interest, {"instId": "BTC-USDT-SWAP", "period": "7m"}, "51000"),
+        ("/api/v5/public/funding-rate-history", {"instId": "BTC-USDT-SWAP", "before": "x"}, "51000"),
+    ):
+        assert get(protocol, path, **query)[1]["code"] == code, (path, query)

@@ -19,6 +19,7 @@ from tests.simulation.build import START_MS
 
 SYMBOLS = (*DEFAULT_SYMBOLS, "1000SHIB", "WIF")
 NAMES = [protocol.venue for protocol in PROTOCOLS]
+SOMETIMES_STAMPED = ("dydx",)  # its prices are, but not in snapshots
 EXACT = {"rel": 1e-9, "abs": 1e-12}
 
 
@@ -34,7 +35,7 @@ class Desk:
         self.endpoints = Endpoints(ws=sockets, rest=rest)
         assert list(sockets) == list(self.venue.endpoints.ws)
         self.items: list[Decoded] = []
-        self.acks = 0
+        self.now_ms = 0  # when the last frame came
 
     def request(self, request: Request, now_ms: int) -> None:
         parts = urlsplit(request.url)
@@ -54,16 +55,20 @@ class Desk:
             assert session is not None, plan.url
             decoder = self.venue.decoder(self.catalog)
             texts = []
-            for sent in plan.frames:
-                for out in self.protocol.received(session, sent, now_ms):
+            at_ms = now_ms
+            for count, sent in enumerate(plan.frames):  # paced as the links do: some venues refuse what comes faster
+                at_ms = now_ms + int(count * 1000 / self.venue.limits.sends_per_s)
+                for out in self.protocol.received(session, sent, at_ms):
                     assert isinstance(out, Frame), out
                     texts.append(self.protocol.wrap(session, out) if out.topic else out.text)
-            texts += [self.protocol.wrap(session, frame) for frame in self.protocol.pushes(session.topics, now_ms)]
+            at_ms = -(-at_ms // 1000) * 1000
+            self.now_ms = max(self.now_ms, at_ms)
+            texts += [self.protocol.wrap(session, frame) for frame in self.protocol.pushes(session.topics, at_ms)]
             if plan.keepalive is not None:
-                [pong] = self.protocol.received(session, plan.keepalive.text, now_ms)
+                [pong] = self.protocol.received(session, plan.keepalive.text, at_ms)
                 assert isinstance(pong, Frame)
                 texts.append(pong.text)
-            items = [item for text in texts for item in decoder.decode(text, now_ms)]
+            items = [item for text in texts for item in decoder.decode(text, at_ms)]
             self.items += items
             kinds = [item.kind for item in items if isinstance(item, Control)]
             assert kinds.count("ack") == plan.acks
@@ -113,7 +118,10 @@ def test_the_metadata_list_what_the_history_lists(
         found = trading[name]
         assert (found.symbol, found.inverse, found.multiplier) == (item.symbol, item.inverse, item.multiplier)
         assert found.interval_h == item.interval_h
-        assert found.contract_size == pytest.approx(item.contract_size, **EXACT)
+        if item.contract_size is None:
+            assert found.contract_size is None
+        else:
+            assert found.contract_size == pytest.approx(item.contract_size, **EXACT)
 
 
 @pytest.mark.parametrize("venue", NAMES)
@@ -158,8 +166,8 @@ def test_venue_timestamps_never_lie_behind_the_history(
     for item in desk.items:
         if isinstance(item, Mark | Funding | OpenInterest):
             before = stamped[item.instrument, type(item)]
-            assert (item.venue_ts is None) == (before is None)
-            assert item.venue_ts is None or before is None or before <= item.venue_ts <= START_MS
+            assert venue in SOMETIMES_STAMPED or (item.venue_ts is None) == (before is None)
+            assert item.venue_ts is None or before is None or before <= item.venue_ts <= desk.now_ms
 
 
 def test_bybits_deltas_decode_to_the_market_as_it_moves() -> None:

@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from service.clock import ServiceClock
 from service.simulation import MarketModel, SimulatedVenues
+from service.simulation.instruments import VENUES
 from service.simulation.servers import MAX_UNSENT_BYTES
 from tests.simulation.build import START_MS, ManualClock, beat, receive, serving
 
@@ -22,6 +23,7 @@ HELLO = {
     "okx": ("public", "", '{"op":"subscribe","args":[{"channel":"mark-price","instId":"BTC-USDT-SWAP"}]}'),
     "hyperliquid": ("main", "", '{"method":"subscribe","subscription":{"type":"activeAssetCtx","coin":"BTC"}}'),
 }
+FOUR = tuple(HELLO)
 
 
 class LoopClock:
@@ -55,7 +57,7 @@ async def data_of(socket: Any, count: int) -> list[dict[str, Any]]:
 async def test_all_venues_send_on_ports_of_their_own_as_real_time_goes_by() -> None:
     clock = ServiceClock()
     now = clock.now_ms()
-    venues = SimulatedVenues(MarketModel(5, ("BTC", "ETH"), now - 60_000), clock, random.Random(1))
+    venues = SimulatedVenues(MarketModel(5, ("BTC", "ETH"), now - 60_000, FOUR), clock, random.Random(1))
     endpoints = await venues.start()
     try:
         assert list(endpoints) == list(HELLO)
@@ -134,7 +136,10 @@ def test_the_outage_is_drawn_from_the_seed_and_can_be_left_out() -> None:
         return SimulatedVenues(model, ManualClock(), random.Random(seed)).planned_outage
 
     assert plan(1) == plan(1)
-    assert {plan(seed)[0] for seed in range(40)} == set(HELLO)
+    assert {plan(seed)[0] for seed in range(120)} == set(VENUES)
+    assert sorted(SimulatedVenues(model, ManualClock(), random.Random(1)).servers) == sorted(VENUES)
+    two = MarketModel(5, ("BTC",), START_MS, ("gate", "okx"))
+    assert list(SimulatedVenues(two, ManualClock(), random.Random(1)).servers) == ["okx", "gate"]
     quiet = SimulatedVenues(model, ManualClock(), random.Random(1), scheduled_outage=False)
     assert quiet.planned_outage is None
 

@@ -1,0 +1,223 @@
+"""One instrument of the simulated market: its prices, funding, open interest, trades, liquidations and past."""
+
+from __future__ import annotations
+
+import random
+import zlib
+from collections import deque
+from dataclasses import dataclass
+from math import exp, log
+from typing import Literal
+
+from service.model import LongShortKind, PositionSide
+from service.simulation.instruments import Instrument
+from service.simulation.records import Bar, Price, Records
+
+BASE_PREMIUM = -0.00045  # perpetuals trade a few bps under the index in calm times; funding is then near zero
+INTEREST_8H = 0.0001  # interest component and its dampener, as the venues publish their formula
+DAMPENER_8H = 0.0005
+RATE_IN_FORCE = ("bitmex", "kraken_futures")  # tell the rate fixed for the running interval, not the estimate
+SETTLEMENTS = 80
+RECENT_TRADES = 50
+DAY_S = 86_400
+TRADES_PER_STEP = 3  # ordinary ones, at most
+FORCED_PER_STEP = 6
+FORCED_SHARE = 3e-5  # of the open interest: the middle size of a liquidation in a cascade
+IDLE_SHARE = 2e-6  # and in calm times
+_LONG_SHARES: dict[LongShortKind, tuple[float, float]] = {  # when nobody is crowded, and what a full crowd adds
+    "account": (0.55, 0.16), "position": (0.51, 0.06), "top_account": (0.53, 0.12), "top_position": (0.52, 0.08),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """One taker order's fill. ``ts``: within the last second. ``price``: native. ``contracts``: > 0, whole lots.
+
+    ``number``: unique per instrument and growing, with gaps. ``liquidated``: whose position was closed by force.
+    """
+
+    ts: int
+    price: float
+    contracts: float
+    taker: Literal["buy", "sell"]
+    liquidated: PositionSide | None
+    number: int
+
+
+class Mood:
+    """What a symbol's traders do now; set by the model, shared by the symbol's instruments.
+
+    ``activity``: turnover against calm times. ``pressure``: in [-1, 1], takers sell or buy. ``forced``: liquidations
+    per second and instrument, of the ``side`` (+1 longs) that is crowded. ``crowd``: as at the last five minutes.
+    """
+
+    __slots__ = ("activity", "cascading", "crowd", "dice", "forced", "now_ms", "pressure", "side", "step_s")
+
+    def __init__(self, now_ms: int) -> None:
+        self.activity, self.pressure, self.forced, self.crowd = 1.0, 0.0, 0.0, 0.0
+        self.side, self.cascading = 1, False
+        self.now_ms, self.step_s = now_ms, 1.0
+        self.dice = random.Random(0)  # seeded anew for every instrument and step: draws must not depend on who asks
+
+
+class Quote:
+    """One instrument now, in the venue's native units; read-only for everybody but the model.
+
+    ``mark``, ``index``: USD per native coin. ``rate``: per funding interval. ``next_ts``: next settlement.
+    ``contracts``: one-sided. ``premium``: mark against index before rounding. ``settled_rate``: the estimate as it
+    stood at the last settlement. ``settlements``: (time, rate charged then), oldest first. ``past``: its minutes.
+    ``bitcoin``: the quote whose index converts a quanto contract.
+    """
+
+    __slots__ = (
+        "_salt", "_traded_ms", "_trades", "average_premium", "bitcoin", "gauss", "index", "index_offset", "instrument",
+        "level", "loading", "mark", "mood", "next_ts", "noise", "past", "premium", "recent", "settled_rate",
+        "settlements", "tilt",
+    )  # fmt: skip
+
+    def __init__(self, instrument: Instrument, seed: int, mood: Mood) -> None:
+        name = f"{seed}:quote:{instrument.venue}:{instrument.name}"
+        rng = random.Random(name)  # of its own: a venue's numbers do not depend on which others are simulated
+        self.gauss = rng.gauss
+        self.instrument = instrument
+        self.mood = mood
+        self.index_offset = rng.uniform(-0.00003, 0.00003)
+        self.loading = rng.uniform(0.85, 1.15)  # how strongly this instrument follows the symbol's build-ups
+        self.tilt = rng.uniform(-0.02, 0.02)  # of its long shares
+        self.premium = BASE_PREMIUM + rng.gauss(0.0, 0.0001)
+        self.average_premium = self.premium
+        self.noise = rng.gauss(0.0, 0.01)
+        self.level = 0.0  # of the symbol's open interest
+        self.mark = self.index = self.settled_rate = 0.0
+        self.next_ts = 0
+        self.settlements: deque[tuple[int, float]] = deque(maxlen=SETTLEMENTS)
+        self.past = Records()
+        self.bitcoin: Quote | None = None
+        self.recent: deque[Trade] = deque(maxlen=RECENT_TRADES)  # those that were asked for
+        self._salt = zlib.crc32(name.encode()) << 44
+        self._traded_ms = -1
+        self._trades: tuple[Trade, ...] = ()
+
+    # -- prices, funding, open interest ----------------------------------------------------------------------------
+
+    @property
+    def rate(self) -> float:
+        """The running estimate for the next settlement."""
+        mean, item = self.average_premium, self.instrument
+        damped = mean + min(max(INTEREST_8H - mean, -DAMPENER_8H), DAMPENER_8H)
+        return round(min(max(damped * item.interval_h / 8, -item.cap), item.cap), 8)
+
+    @property
+    def told_rate(self) -> float:
+        """What the venue calls its funding rate now: the estimate, or the rate in force until ``next_ts``."""
+        return self.settled_rate if self.instrument.venue in RATE_IN_FORCE else self.rate
+
+    @property
+    def contracts(self) -> float:
+        item = self.instrument
+        return round(item.oi_contracts * exp(self.level * self.loading + self.noise), item.oi_digits)
+
+    @property
+    def price(self) -> float:
+        """Mark in USD per canonical unit."""
+        return self.mark / self.instrument.multiplier
+
+    @property
+    def contract_coins(self) -> float:
+        """Canonical coins per contract now; moves with the mark for an inverse one, with bitcoin for a quanto one."""
+        return self.coins_each(self.mark)
+
+    @property
+    def coins(self) -> float:
+        """One-sided open interest in canonical coins."""
+        return self.contracts * self.contract_coins
+
+    def coins_each(self, native_price: float) -> float:
+        """Canonical coins per contract at that native price (a trade's own)."""
+        item = self.instrument
+        if item.unit == "usd":
+            return item.native_size / native_price * item.multiplier
+        size = item.native_size * item.multiplier
+        if item.unit == "coins":
+            return size
+        assert self.bitcoin is not None  # quanto contracts are listed with bitcoin only
+        return size * self.bitcoin.index
+
+    # -- trades ----------------------------------------------------------------------------------------------------
+
+    def trades(self) -> tuple[Trade, ...]:
+        """Fills of the model's last step, in time order, liquidations among them; () where nobody traded.
+
+        The same however often and by whomever they are asked for.
+        """
+        if self._traded_ms != self.mood.now_ms:
+            self._traded_ms = self.mood.now_ms
+            self._trades = self._drawn()
+            self.recent.extend(self._trades)
+        return self._trades
+
+    def liquidations(self) -> tuple[Trade, ...]:
+        """Those of :meth:`trades` that closed somebody's position by force."""
+        return tuple(trade for trade in self.trades() if trade.liquidated is not None)
+
+    def flow_coins(self) -> tuple[float, float]:
+        """(bought, sold) by takers in the last step, canonical coins."""
+        bought = sold = 0.0
+        for trade in self.trades():
+            coins = trade.contracts * self.coins_each(trade.price)
+            if trade.taker == "buy":
+                bought += coins
+            else:
+                sold += coins
+        return bought, sold
+
+    def _drawn(self) -> tuple[Trade, ...]:
+        mood = self.mood
+        dice = mood.dice
+        dice.seed(self._salt ^ mood.now_ms)
+        whole, lot = self.contracts, 10.0**-self.instrument.oi_digits
+        orders: list[tuple[float, bool, PositionSide | None]] = []  # contracts, whether the taker buys, liquidated
+        volume = whole * (1.4 + 40 * abs(self.premium)) / DAY_S * mood.step_s * mood.activity
+        volume *= exp(dice.gauss(-0.18, 0.6))
+        count = dice.randint(1, TRADES_PER_STEP)
+        for _ in range(count):
+            size = volume / count * dice.uniform(0.3, 1.7)
+            if size >= lot or dice.random() * lot < size:
+                orders.append((size, dice.random() < 0.5 + 0.5 * mood.pressure, None))
+        chance, forced = exp(-mood.forced * mood.step_s), 0
+        product = dice.random()
+        while product > chance and forced < FORCED_PER_STEP:  # Poisson, as Knuth draws it
+            forced += 1
+            product *= dice.random()
+            middle = FORCED_SHARE if mood.cascading else IDLE_SHARE
+            long = mood.side > 0 if mood.cascading else dice.random() < 0.5
+            orders.append((whole * exp(dice.gauss(log(middle), 1.0)), not long, "long" if long else "short"))
+        if not orders:
+            return ()
+        first = mood.now_ms // 1000 * 16
+        times = sorted(mood.now_ms - dice.randrange(1, 900) for _ in orders)
+        dice.shuffle(orders)
+        digits, price_digits = self.instrument.oi_digits, self.instrument.price_digits
+        return tuple(
+            Trade(
+                ts=ts,
+                price=round(self.mark * (1 + dice.uniform(-0.00005, 0.00005)), price_digits),
+                contracts=max(lot, round(size, digits)),
+                taker="buy" if buys else "sell",
+                liquidated=liquidated,
+                number=first + place,
+            )
+            for place, (ts, (size, buys, liquidated)) in enumerate(zip(times, orders, strict=True))
+        )
+
+    # -- positions, past -------------------------------------------------------------------------------------------
+
+    def long_share(self, kind: LongShortKind) -> float:
+        """Who is long, in (0, 1), as of the last five full minutes; four decimals."""
+        middle, slope = _LONG_SHARES[kind]
+        return round(min(max(middle + slope * self.mood.crowd * self.loading + self.tilt, 0.05), 0.95), 4)
+
+    def bars(self, price: Price, begin_ms: int, end_ms: int, minutes: int = 1) -> list[Bar]:
+        """Bars of mark or index that open in [begin_ms, end_ms], oldest first, the running one included."""
+        now = self.mark if price == "mark" else self.index
+        return self.past.bars(price, begin_ms, end_ms, minutes, self.mood.now_ms, now)

@@ -1,0 +1,101 @@
+"""What an instrument was worth at every past minute, so that the simulated venues can answer for their history."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from typing import Literal
+
+MINUTE_MS = 60_000
+KEEP_MINUTES = 72 * 60
+_SLACK = 600  # minutes kept beyond, so that the front is cut off seldom
+
+Price = Literal["mark", "index"]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One instrument at ``ts`` (UTC epoch ms, a whole minute), in its venue's native units as :class:`Quote`."""
+
+    ts: int
+    mark: float
+    index: float
+    contracts: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """Prices from ``open_ms`` until ``open_ms`` plus the bar's length, or until now if it is not ``closed``."""
+
+    open_ms: int
+    open: float
+    high: float
+    low: float
+    close: float
+    closed: bool
+
+
+class Records:
+    """One instrument's minutes, the last 72 h of them, without gaps."""
+
+    __slots__ = ("_contracts", "_first_ms", "_indices", "_marks")
+
+    def __init__(self) -> None:
+        self._first_ms = 0
+        self._marks = array("d")
+        self._indices = array("d")
+        self._contracts = array("d")
+
+    @property
+    def last_ms(self) -> int:
+        """The newest recorded minute; 0 before the first."""
+        return 0 if not self._marks else self._first_ms + (len(self._marks) - 1) * MINUTE_MS
+
+    def note(self, minute_ms: int, mark: float, index: float, contracts: float) -> None:
+        """Record the next whole minute. ValueError if it does not follow the last one."""
+        if not self._marks:
+            self._first_ms = minute_ms
+        elif minute_ms != self.last_ms + MINUTE_MS:
+            raise ValueError(f"minute {minute_ms} does not follow {self.last_ms}")
+        self._marks.append(mark)
+        self._indices.append(index)
+        self._contracts.append(contracts)
+        excess = len(self._marks) - KEEP_MINUTES
+        if excess >= _SLACK:
+            self._first_ms += excess * MINUTE_MS
+            for column in (self._marks, self._indices, self._contracts):
+                del column[:excess]
+
+    def points(self, begin_ms: int, end_ms: int, every_ms: int = MINUTE_MS) -> list[Point]:
+        """What was recorded in [begin_ms, end_ms] at whole multiples of ``every_ms`` (minutes), oldest first."""
+        result: list[Point] = []
+        if not self._marks:
+            return result
+        ts = -(-max(begin_ms, self._first_ms) // every_ms) * every_ms
+        last_ms = min(end_ms, self.last_ms)
+        while ts <= last_ms:
+            at = (ts - self._first_ms) // MINUTE_MS
+            result.append(Point(ts, self._marks[at], self._indices[at], self._contracts[at]))
+            ts += every_ms
+        return result
+
+    def bars(self, price: Price, begin_ms: int, end_ms: int, minutes: int, now_ms: int, now: float) -> list[Bar]:
+        """Bars that open in [begin_ms, end_ms] and not before the records, oldest first.
+
+        The last is the running one, up to ``now`` at ``now_ms``, if it has begun by ``end_ms``.
+        """
+        column = self._marks if price == "mark" else self._indices
+        length_ms = minutes * MINUTE_MS
+        result: list[Bar] = []
+        if not column:
+            return result
+        open_ms = -(-max(begin_ms, self._first_ms) // length_ms) * length_ms
+        while open_ms <= min(end_ms, self.last_ms):
+            at = (open_ms - self._first_ms) // MINUTE_MS
+            closed = open_ms + length_ms <= now_ms
+            values = list(column[at : at + minutes + 1])
+            if not closed:
+                values.append(now)
+            result.append(Bar(open_ms, values[0], max(values), min(values), values[-1], closed))
+            open_ms += length_ms
+        return result
