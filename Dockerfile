@@ -13,6 +13,8 @@ FROM python:3.13-slim
 ENV PATH=/opt/elr/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 COPY --from=build /opt/elr /opt/elr
 COPY config /etc/elr
+RUN install -d -o 10001 -g 10001 -m 0750 /var/lib/elr
+VOLUME /var/lib/elr
 USER 10001:10001
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \

@@ -1,20 +1,21 @@
-"""``elr check``: judge a configuration; with ``--net``, say which venues answer from here."""
+"""``elr check``: judge a configuration; with ``--net``, say what can be reached from here, and what that leaves."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-from collections import Counter
 
 import aiohttp
 
+from service.cli.reach import reach, without_quorum
 from service.clock import ServiceClock
 from service.config import Config, load
-from service.model import Endpoints
-from service.venues.spec import Venue
+from service.errors import BadPayload, VenueError
+from service.fundamentals import SOURCES
+from service.wiring.bases import fetch, sections, session
 from service.wiring.setup import denominators_of, endpoints_of, venues_of
 
-TIMEOUT_S = 10.0
+SOURCE_S = 60.0  # some answers are tens of megabytes
 
 
 def run(options: argparse.Namespace) -> int:
@@ -32,45 +33,44 @@ def run(options: argparse.Namespace) -> int:
     return asyncio.run(_net(config))
 
 
+async def _sources(config: Config, now_ms: int) -> list[str]:
+    """One request to each enabled source of denominators; without them only the ratios are missing."""
+
+    async def ask(name: str) -> str:
+        source, section = SOURCES[name], sections(config)[name]
+        requests = source.begin(section.rest or source.rest, config.service.symbols, config.denominators.coingecko_ids)
+        if not requests:
+            return f"denominators from {name}: nothing to ask for these symbols"
+        try:
+            async with session(aiohttp.ClientTimeout(total=SOURCE_S)) as client:
+                await fetch(client, config.network, source, requests[0], now_ms)
+        except (VenueError, BadPayload) as error:
+            return f"denominators from {name}: not reachable ({error}); its ratios stay null or keep their last base"
+        return f"denominators from {name}: reachable"
+
+    return await asyncio.gather(*(ask(name) for name, section in sections(config).items() if section.enabled))
+
+
 async def _net(config: Config) -> int:
     endpoints = endpoints_of(config)
-    venues = venues_of(config)
-    answers = await asyncio.gather(*(_reach(config, venue, endpoints[name]) for name, venue in venues.items()))
-    for name, answer in zip(venues, answers, strict=True):
-        print(f"{name}: {answer}")
-    counts = Counter("reachable" if answer.startswith("reachable") else "not" for answer in answers)
-    quorum = min(config.market.min_venues, len(venues))
-    enough = counts["reachable"] >= quorum
-    verdict = "holds" if enough else "does NOT hold: no symbol will have data"
-    print(f"{counts['reachable']} of {len(venues)} reachable; the quorum of {quorum} {verdict}")
-    return 0 if enough else 1
-
-
-async def _reach(config: Config, venue: Venue, endpoints: Endpoints) -> str:
-    request = venue.metadata(endpoints)[0]
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-    try:
-        async with aiohttp.ClientSession(timeout=timeout) as session:
-            answer = await session.request(
-                request.method,
-                request.url,
-                data=request.body,
-                headers={"Content-Type": "application/json"},
-                proxy=config.network.proxy,
-                allow_redirects=False,
-            )
-            async with answer:
-                if answer.status in (403, 451):
-                    return (
-                        f"refused from here (HTTP {answer.status}: geo-block?); "
-                        f"use a proxy or disable venues.{venue.name}"
-                    )
-                if answer.status != 200:
-                    return f"answers HTTP {answer.status}"
-            for kind, url in endpoints.ws.items():
-                async with session.get(url.replace("ws", "http", 1), allow_redirects=False) as upgrade:
-                    if upgrade.status in (403, 451):
-                        return f"HTTP is reachable, the {kind} socket is refused (HTTP {upgrade.status})"
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        return f"not reachable ({str(error) or type(error).__name__})"
-    return "reachable"
+    symbols, extras = config.service.symbols, config.streams.wanted()
+    now_ms = ServiceClock().now_ms()
+    found = await asyncio.gather(
+        *(
+            reach(venue, endpoints[name], symbols, config.network, extras, now_ms)
+            for name, venue in venues_of(config).items()
+        )
+    )
+    for item in found:
+        print(f"{item.venue}: {item.line(symbols)}")
+    count = sum(item.reachable for item in found)
+    print(f"{count} of {len(found)} venues reachable")
+    for line in await _sources(config, now_ms):
+        print(line)
+    lost = without_quorum(symbols, found, config.market.min_venues)
+    if not lost:
+        print("every symbol has its quorum")
+        return 0
+    for symbol, there, needed in lost:
+        print(f"{symbol}: NO quorum: {there} reachable venues list it, {needed} are needed: it will have no data")
+    return 1

@@ -25,8 +25,6 @@ from service.wiring.setup import rules_of, venues_of
 
 log = logging.getLogger(__name__)
 
-SIMULATED = ("binance_usdm", "bybit", "okx", "hyperliquid")
-
 
 def run(options: argparse.Namespace) -> int:
     config = _config(options)
@@ -36,9 +34,10 @@ def run(options: argparse.Namespace) -> int:
     rng = random.Random(options.seed)
     clock = ServiceClock()
     begin = start_of_past(clock.now_ms())
-    bases = denominators(options.seed, config.service.symbols, begin)
+    enabled = config.venues.enabled()
+    bases = denominators(options.seed, config.service.symbols, begin, enabled)
     engine = Engine(config.service.symbols, rules_of(config), config.market, bases)
-    model = MarketModel(options.seed, config.service.symbols, begin)
+    model = MarketModel(options.seed, config.service.symbols, begin, enabled)
     _drive(engine, model, begin, clock)
 
     async def main(stop: asyncio.Event) -> None:
@@ -68,11 +67,6 @@ def run(options: argparse.Namespace) -> int:
 
 def _config(options: argparse.Namespace) -> Config:
     config = load(options.config)
-    real = {name: config.venues.of(name).model_copy(update={"enabled": False}) for name in config.venues.enabled()}
-    simulated = {name: part.model_copy(update={"enabled": True}) for name, part in real.items() if name in SIMULATED}
-    if not simulated:
-        raise ConfigError([f"venues: none of the simulated ones is enabled; these are {', '.join(SIMULATED)}"])
-    config = config.model_copy(update={"venues": config.venues.model_copy(update={**real, **simulated})})
     if options.port is None:
         return config
     if not 0 <= options.port <= 65535:

@@ -6,12 +6,16 @@ import argparse
 import asyncio
 import logging
 import random
+from pathlib import Path
 
 from service.cli.running import run_until_stopped
 from service.clock import ServiceClock
-from service.config import load
+from service.config import Config, load
+from service.model import Denominator
+from service.wiring.bases import sections
 from service.wiring.engine import Engine
 from service.wiring.outputs import open_outputs
+from service.wiring.saved_state import StateFile, default_folder, restored
 from service.wiring.service import Service, new_epoch
 from service.wiring.setup import denominators_of, endpoints_of, rules_of, venues_of
 
@@ -22,14 +26,33 @@ def run(options: argparse.Namespace) -> int:
     config = load(options.config)
     logging.getLogger().setLevel(config.service.log_level.upper())
     denominators = denominators_of(config, ServiceClock().now_ms())
-    if not denominators:
-        log.warning(
-            "no denominators file: oi_reserve and oi_mcap stay null; set denominators.file, see docs/denominators.md"
-        )
+    sources = [name for name, section in sections(config).items() if section.enabled]
+    if not denominators and not sources:
+        log.warning("no denominators: oi_reserve and oi_mcap stay null; see docs/denominators.md")
+    elif not denominators:
+        log.info("no denominators file: asking %s; see docs/denominators.md", ", ".join(sources))
+    state = _state_file(config)
+    try:
+        return _serve(options, config, denominators, state)
+    finally:
+        if state is not None:
+            state.close()
+
+
+def _state_file(config: Config) -> StateFile | None:
+    if not config.state.keep:
+        return None
+    folder = config.state.folder
+    return StateFile(default_folder() if folder is None else Path(folder))
+
+
+def _serve(
+    options: argparse.Namespace, config: Config, denominators: list[Denominator], state: StateFile | None
+) -> int:
     outputs = open_outputs(options.record, options.signals)
     rng = random.Random()
     clock = ServiceClock()
-    engine = Engine(config.service.symbols, rules_of(config), config.market, denominators)
+    engine = _engine(config, denominators, state, clock)
 
     async def main(stop: asyncio.Event) -> None:
         service = Service(
@@ -43,8 +66,32 @@ def run(options: argparse.Namespace) -> int:
             rng=rng,
             epoch=new_epoch(clock.now_ms(), rng),
             outputs=outputs,
+            warm=config.start.history,
+            state=state,
+            sources=True,
         )
         await service.run(stop)
 
     run_until_stopped(main)
     return 0
+
+
+def _engine(config: Config, denominators: list[Denominator], state: StateFile | None, clock: ServiceClock) -> Engine:
+    """The engine to begin with, and a line that says in plain words what it begins with."""
+
+    def make() -> Engine:
+        return Engine(config.service.symbols, rules_of(config), config.market, denominators)
+
+    then = "then the venues' history" if config.start.history else "no history (start.history = false)"
+    if state is None:
+        log.info("start: no saved state (state.keep = false), %s", then)
+        return make()
+    engine, found = restored(state, config, make, clock.now_ms())
+    if engine.sampled_ms == 0:
+        log.info("start: %s, %s", found or f"no saved state in {state.path.parent}", then)
+        return engine
+    gap = "the gap is filled in from the venues' history" if config.start.history else "the gap stays empty"
+    log.info("start: %s; %s", found, gap)
+    for item in denominators:  # the operator's file as it is now, not as it was
+        engine.denominate(item)
+    return engine

@@ -11,6 +11,7 @@ each run begins with its own header. Records (``ts`` = receive time by the servi
 ``["b", ts, venue, connection, reason]``  a frame the transport refused
 ``["c", ts, venue, connection, reason]``  a connection ended
 ``["r", ts, shift_ms, sampled_ms]``    the clock was re-anchored; last sample before it
+``["d", ts, {...}]``                   what the ratio divides by arrived (plain denominator)
 ``["p", ts]``                          the signals of tick ``ts`` were published
 ``["e", ts]``                          the run ended in order
 ====================================== =================================================================
@@ -73,6 +74,7 @@ class Record:
     reason: str = ""
     shift_ms: int = 0
     sampled_ms: int = 0
+    item: dict[str, Any] | None = None
 
 
 def record_line(record: Record) -> bytes:
@@ -98,6 +100,8 @@ def record_line(record: Record) -> bytes:
         return orjson.dumps([kind, record.ts, record.venue, record.connection, record.reason])
     if kind == "r":
         return orjson.dumps(["r", record.ts, record.shift_ms, record.sampled_ms])
+    if kind == "d":
+        return orjson.dumps(["d", record.ts, record.item])
     return orjson.dumps([kind, record.ts])
 
 
@@ -133,6 +137,9 @@ def parse_line(line: bytes) -> Header | Record:
     if kind == "r":
         ts, shift_ms, sampled_ms = fields
         return Record("r", ts, shift_ms=shift_ms, sampled_ms=sampled_ms)
+    if kind == "d":
+        ts, item = fields
+        return Record("d", ts, item=item)
     return Record(kind, *fields)
 
 
@@ -144,6 +151,7 @@ _SHAPES: dict[str, list[type]] = {
     "b": [int, str, str, str],
     "c": [int, str, str, str],
     "r": [int, int, int],
+    "d": [int, dict],
     "p": [int],
     "e": [int],
 }

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable
 from io import FileIO
 from pathlib import Path
 
@@ -44,6 +45,8 @@ class TapeWriter:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._failed: str | None = None
+        self._held: list[bytes] | None = None  # members waiting for the run's header
+        self._header: bytes | None = None
         self._thread = threading.Thread(target=self._run, name="tape", daemon=True)
         self._thread.start()
 
@@ -54,7 +57,14 @@ class TapeWriter:
 
     def header(self, header: Header) -> None:
         """Begin a run. Its size is free: a warm state may well be larger than the queue of frames."""
-        self._put(header.line(), 0)
+        if self._held is None:
+            self._put(header.line(), 0)
+        else:
+            self._header = header.line()
+
+    def hold(self) -> None:
+        """The next header comes later than the records of its run: these are kept, compressed, until it does."""
+        self._held = []
 
     def record(self, record: Record) -> None:
         line = record_line(record)
@@ -92,19 +102,37 @@ class TapeWriter:
             with self._lock:
                 lines, self._queue = self._queue, deque()
                 self._queued_bytes = 0
-            if lines and not broken:  # nothing may follow a member that was written in part
+            if not broken:  # nothing may follow a member that was written in part
                 try:
-                    self._append(gzip.compress(b"\n".join(lines) + b"\n", compresslevel=5, mtime=int(time.time())))
+                    self._write(lines)
                 except OSError as error:
                     broken = True
                     self._fail(str(error))
             if stopping and not self._queue:
                 return
 
+    def _write(self, lines: deque[bytes]) -> None:
+        member = _member(lines) if lines else None
+        if self._held is not None:
+            if member is not None:
+                self._held.append(member)
+            if self._header is None:
+                return
+            self._append(_member([self._header]))
+            for waiting in self._held:
+                self._append(waiting)
+            self._held = self._header = None
+        elif member is not None:
+            self._append(member)
+
     def _append(self, member: bytes) -> None:
         left = memoryview(member)
         while left:  # the file is unbuffered: a nearly full disk takes a part, and refuses at the next call
             left = left[self._file.write(left) :]
+
+
+def _member(lines: Iterable[bytes]) -> bytes:
+    return gzip.compress(b"\n".join(lines) + b"\n", compresslevel=5, mtime=int(time.time()))
 
 
 def _open(path: Path) -> FileIO:

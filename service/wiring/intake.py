@@ -11,17 +11,41 @@ from collections.abc import Callable, Mapping, Sequence
 
 from service.clock import Clock
 from service.metrics import Metrics
-from service.model import Bad, Control, Decoded, Event, Skipped
+from service.model import (
+    EXTRA_STREAMS,
+    Bad,
+    Control,
+    Decoded,
+    Event,
+    Extra,
+    ExtraStream,
+    Flow,
+    Liquidation,
+    LongShort,
+    Past,
+    Positions,
+    Skipped,
+)
 from service.tapes import Record
 from service.venues.spec import Catalog, Decoder, Venue
 
 log = logging.getLogger(__name__)
 
+EXTRAS: dict[type[Extra], ExtraStream] = {
+    Liquidation: "liquidation",
+    Flow: "flow",
+    Positions: "positions",
+    LongShort: "long_short",
+}
 MAX_CONNECTIONS = 4096  # decoders kept; connections beyond it are forgotten oldest first (their links are long gone)
 
 
 class Intake:
-    """Frames of all venues to events. ``apply`` is the engine's; ``sampled_ms`` its last sample time."""
+    """Frames of all venues to events. ``apply`` is the engine's; ``sampled_ms`` its last sample time.
+
+    ``extras``: the extra streams that are on. Some venues' channels carry one that is off beside one that is on (trades
+    and liquidations, say): what is off goes no further than the tape.
+    """
 
     def __init__(
         self,
@@ -31,6 +55,7 @@ class Intake:
         sampled_ms: Callable[[], int],
         metrics: Metrics,
         record: Callable[[Record], None] | None = None,
+        extras: Sequence[ExtraStream] = EXTRA_STREAMS,
     ) -> None:
         self._venues = venues
         self._clock = clock
@@ -38,6 +63,7 @@ class Intake:
         self._sampled_ms = sampled_ms
         self._metrics = metrics
         self._record = record
+        self._unwanted = tuple(kind for kind, stream in EXTRAS.items() if stream not in extras)
         self.catalogs = {name: Catalog() for name in venues}
         self._decoders: dict[tuple[str, str], Decoder] = {}
         self.last_bad: dict[str, str] = {}
@@ -78,7 +104,7 @@ class Intake:
         elif kind == "c":
             self._decoders.pop((venue, record.connection), None)
         elif kind == "b":
-            self._bad(venue, record.reason, "refused by the transport")
+            self.bad(venue, record.reason, "refused by the transport")
         return ()
 
     def _decode(self, record: Record) -> Sequence[Decoded]:
@@ -91,12 +117,13 @@ class Intake:
         self._metrics.venue_message(venue)
         for item in items:
             if isinstance(item, Bad):
-                self._bad(venue, item.reason, item.detail)
-            elif not isinstance(item, Control | Skipped):
+                self.bad(venue, item.reason, item.detail)
+            elif not isinstance(item, Control | Skipped | Past) and not isinstance(item, self._unwanted):
                 self._apply(item)
         return items
 
-    def _bad(self, venue: str, reason: str, detail: str) -> None:
+    def bad(self, venue: str, reason: str, detail: str) -> None:
+        """Count a frame or row that cannot be trusted."""
         self._metrics.bad_payload(venue, reason)
         text = f"{reason}: {detail}"[:200]
         if self.last_bad.get(venue) != text:  # one line per kind of trouble, not per frame

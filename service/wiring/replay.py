@@ -8,7 +8,7 @@ from pathlib import Path
 from service.config import Config, parse
 from service.errors import ConfigError, TapeError
 from service.metrics import Metrics
-from service.model import Tick
+from service.model import Event, Tick
 from service.tapes import Header, Record, read
 from service.venues import VENUES
 from service.venues.spec import Venue
@@ -44,13 +44,35 @@ class Run:
         self.header = header
         self.clock = TapeClock()
         self.metrics = Metrics(tuple(venues), "replay", header.service_version)
-        self.intake = Intake(venues, self.clock, self.engine.apply, lambda: self.engine.sampled_ms, self.metrics)
+        self._within_ms: int | None = self.engine.sampled_ms  # what was received until then is in the state already
+        self.intake = Intake(
+            venues,
+            self.clock,
+            self._apply,
+            lambda: self.engine.sampled_ms,
+            self.metrics,
+            extras=self.config.streams.wanted(),
+        )
         self.engine.advance(header.created_ms)
         self._pending: list[Tick] = []
+
+    def _apply(self, event: Event) -> None:
+        if self._within_ms is None:
+            self.engine.apply(event)
 
     def take(self, record: Record) -> list[Tick]:
         """Apply one record; returns the ticks the live run published at it."""
         self.clock.now = record.ts
+        if self._within_ms is not None and (record.ts > self._within_ms or record.kind == "r"):
+            self._within_ms = None
+        if record.kind == "d":
+            if self._within_ms is None:
+                assert record.item is not None  # the reader checks
+                try:
+                    self.engine.denominate(from_plain([record.item])[0], record.ts)
+                except (KeyError, TypeError, ValueError) as error:
+                    raise TapeError(f"denominator at {record.ts} cannot be used by this version: {error}") from None
+            return []
         if record.kind == "r":
             due = self.engine.advance(record.sampled_ms)  # what the live run had sampled before the shift
             self.engine.reanchor(record.shift_ms)

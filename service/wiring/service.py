@@ -6,23 +6,31 @@ import asyncio
 import logging
 import random
 from collections.abc import Mapping
+from typing import Any
 
 from service import __version__
 from service.clock import ServiceClock, perf_seconds
 from service.config import Config
+from service.fundamentals.ledger import kinds_of
 from service.metrics import Metrics
-from service.model import Denominator, Endpoints, Tick
+from service.model import Denominator, Endpoints, Event, Tick
 from service.publishing import Feed
 from service.tapes import Header, Record
 from service.venues.health import VenueHealth
 from service.venues.spec import Venue
+from service.wiring.bases import Bases
+from service.wiring.beginning import SHORT_GAP_MS, catch_up, fill_past
 from service.wiring.clock_watch import ClockWatch
 from service.wiring.denominators import to_plain
 from service.wiring.engine import TICK_MS, Engine
+from service.wiring.holding import Holding
 from service.wiring.intake import Intake
 from service.wiring.outputs import Outputs
+from service.wiring.saved_state import StateFile, document
+from service.wiring.saver import Saver
 from service.wiring.venue_runner import keep, runners
 from service.wiring.views import LiveViews
+from service.wiring.warm_start import WarmStart
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +52,15 @@ class Service:
         rng: random.Random,
         epoch: str,
         outputs: Outputs,
+        warm: bool = False,
+        state: StateFile | None = None,
+        sources: bool = False,
     ) -> None:
+        """``warm``: begin with the venues' history (``config.start``); otherwise the engine goes live at once.
+
+        ``state``: where the engine is kept from time to time and at the end. The caller closes it.
+        ``sources``: ask the enabled network sources for what ``denominators``, the operator's file, does not cover.
+        """
         self.config = config
         self._clock = clock
         self._rng = rng
@@ -57,12 +73,27 @@ class Service:
         self.intake = Intake(
             venues,
             clock,
-            engine.apply,
+            self._take,
             lambda: engine.sampled_ms,
             self.metrics,
             None if self._writer is None else self._writer.record,
+            config.streams.wanted(),
         )
-        self.views = LiveViews(config, source, engine, self.intake, self.health, clock)
+        self._source = source
+        self._denominators = denominators
+        self._holding: Holding | None = None
+        self._saver = None if state is None else Saver(state, self._document, self.metrics)
+        fixed = [pair for item in denominators for pair in kinds_of(item)]
+        self.bases = Bases(config, fixed, self.denominate, clock, rng) if sources else None
+        self.views = LiveViews(
+            config,
+            source,
+            engine,
+            self.intake,
+            self.health,
+            clock,
+            None if self.bases is None else self.bases.health,
+        )
         self.feed = Feed(
             config.feed,
             source,
@@ -75,20 +106,44 @@ class Service:
         )
         self._runners = runners(config, venues, endpoints, self.intake, clock, rng, self.health)
         self._published_ms = 0
-        created_ms = clock.now_ms()
+        self._created_ms = clock.now_ms()
+        if warm and self._created_ms - engine.sampled_ms > SHORT_GAP_MS:
+            self._holding = Holding()
+            if self._writer is not None:
+                self._writer.hold()
+        else:
+            self._write_header()
+            engine.advance(self._created_ms)  # from here it is live; a replay starts at the same instant
+
+    def _write_header(self) -> None:
         if self._writer is not None:
             self._writer.header(
                 Header(
-                    created_ms=created_ms,
-                    source=source,
+                    created_ms=self._created_ms,
+                    source=self._source,
                     service_version=__version__,
                     ticks=True,
-                    config=config.model_dump(mode="json"),
-                    denominators=to_plain(denominators),
-                    state=engine.save() if engine.sampled_ms != 0 else None,
+                    config=self.config.model_dump(mode="json"),
+                    denominators=to_plain(self._denominators),
+                    state=self._engine.save() if self._engine.sampled_ms != 0 else None,
                 )
             )
-        engine.advance(created_ms)  # from here it is live; a replay starts at the same instant
+
+    def _take(self, event: Event) -> None:
+        if self._holding is None:
+            self._engine.apply(event)
+        else:
+            self._holding.event(event)
+
+    def denominate(self, item: Denominator) -> None:
+        """A base has arrived: on the tape, and in use from the next tick on."""
+        recv_ts = self.intake.stamp()
+        if self._writer is not None:
+            self._writer.record(Record("d", recv_ts, item=to_plain([item])[0]))
+        if self._holding is None:
+            self._engine.denominate(item, recv_ts)
+        else:
+            self._holding.denominator(item, recv_ts)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Open the feed, run every task until ``stop``, then drain: not ready, notice, close 1001, exit within 5 s."""
@@ -99,7 +154,11 @@ class Service:
                 tasks = [
                     group.create_task(keep(name, self._runners[name]), name=f"venue:{name}") for name in self._runners
                 ]
-                tasks.append(group.create_task(self._beat(), name="beat"))
+                tasks.append(group.create_task(self._live(), name="beat"))
+                if self.bases is not None:
+                    tasks.append(group.create_task(self._ask_sources(self.bases), name="bases"))
+                if self._saver is not None:
+                    tasks.append(group.create_task(self._saver.run(self.config.state.every_s), name="state"))
                 await stop.wait()
                 self.feed.set_ready(False)
                 for task in tasks:
@@ -107,7 +166,21 @@ class Service:
                 await self.feed.drain()  # while the venue links close: both together stay within 5 s
         finally:
             await self.feed.drain()
+            if self._saver is not None:
+                await self._saver.save()
             self.close()
+
+    async def _ask_sources(self, bases: Bases) -> None:
+        try:
+            await bases.run()
+        except Exception:
+            log.exception("denominator sources failed, a defect of ours: what they gave stays in use")
+
+    def _document(self) -> dict[str, Any] | None:
+        """The state to be kept; None while the engine is not live: what is on disk is better then."""
+        if self._holding is not None:
+            return None
+        return document(self._engine, self.config, self._clock.now_ms())
 
     def close(self) -> None:
         """Write what is queued and close the files."""
@@ -116,6 +189,47 @@ class Service:
         self._outputs.close()
 
     # -- once a second -----------------------------------------------------------------------------------------
+
+    async def _live(self) -> None:
+        if self._holding is not None:
+            await self._begin(self._holding)
+        await self._beat()
+
+    async def _begin(self, holding: Holding) -> None:
+        """The past first; meanwhile the links open and what they deliver is held."""
+        start, engine = self.config.start, self._engine
+        asked_ms = max(engine.sampled_ms, self._created_ms - start.history_h * 3_600_000)
+        warm = WarmStart(
+            self._runners,
+            self.config.service.symbols,
+            self.config.market.min_venues,
+            asked_ms,
+            self._clock,
+            self._rng,
+            self.intake.bad,
+        )
+        log.info("warm start: asking the venues for the last %.1f h", (self._created_ms - asked_ms) / 3_600_000)
+        await warm.fetch(start.deadline_s, lambda: holding.half_full, self._tell)
+        filled = 0
+        if warm.archive.points > 0:
+            filled = await fill_past(
+                engine, warm.archive, warm.listings(), holding, asked_ms, self._created_ms, self._clock, self._tell
+            )
+        if filled > 0:
+            log.info("warm: %.1f h of history filled in, %d points", filled / 60, warm.archive.points)
+        elif engine.sampled_ms != 0:
+            log.warning("no venue gave any history: going on from the saved state, with a gap")
+        else:
+            log.warning("cold start: no venue gave any history; every window and statistic fills up live")
+        self._write_header()
+        self._tell("catching up")
+        await catch_up(engine, holding, self._created_ms)
+        self._holding = None  # in the same turn of the loop in which nothing was left
+        self.feed.starting = "starting"
+
+    def _tell(self, text: str) -> None:
+        """For /readyz."""
+        self.feed.starting = f"starting: {text}"
 
     async def _beat(self) -> None:
         while True:

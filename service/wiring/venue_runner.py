@@ -1,15 +1,16 @@
-"""Keeps one venue running: instruments first, then its links and polls, renewed when the listing changes."""
+"""Keeps one venue running: instruments first, then its links and polls, re-planned without a gap as listings change."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Mapping, Sequence
 
 from service.clock import Clock
 from service.config import Config, NetworkSection
-from service.model import Endpoints, Listing
+from service.model import Endpoints, ExtraStream, Listing
 from service.venues.backoff import Backoff
 from service.venues.budget import VenueBudget, Window
 from service.venues.health import VenueHealth
@@ -22,13 +23,15 @@ log = logging.getLogger(__name__)
 
 PROCESS_CONNECTS = (3, 1.0)  # attempts and seconds, over all venues: all dropped at once come back without a burst
 RESTART_S = 10.0
-LISTING_REFRESH_S = (
-    3600.0  # funding intervals and listings change at run time (venue pages); hourly is what they advise
-)
+RETIRE_S = 90.0  # a plan that is no more keeps its socket for so long, or until the changed plans serve
+LOOK_S = 0.5
 
 
 class VenueRunner:
-    """One venue's tasks. :meth:`run` never ends by itself; cancelling it closes every socket of the venue."""
+    """One venue's tasks. :meth:`run` never ends by itself; cancelling it closes every socket of the venue.
+
+    ``listed`` is set once the venue has said which instruments it has; ``listings`` are those we want, by name.
+    """
 
     def __init__(
         self,
@@ -36,6 +39,7 @@ class VenueRunner:
         endpoints: Endpoints,
         symbols: Sequence[str],
         oi_poll_s: float,
+        extras: Sequence[ExtraStream],
         catalog: Catalog,
         sink: FrameSink,
         clock: Clock,
@@ -44,81 +48,92 @@ class VenueRunner:
         health: VenueHealth,
         process_connects: Window,
     ) -> None:
-        self._venue = venue
-        self._endpoints = endpoints
+        self.venue = venue
+        self.endpoints = endpoints
+        self.catalog = catalog
+        self.listed = asyncio.Event()
+        self.listings: list[Listing] = []
         self._symbols = frozenset(symbols)
         self._oi_poll_s = oi_poll_s
-        self._catalog = catalog
+        self._extras = tuple(extras)
         self._sink = sink
         self._clock = clock
         self._rng = rng
         self._network = network
         self._health = health
         self._budget = VenueBudget(venue.limits, process_connects)
-        self._poller = Poller(venue, sink, clock, rng, self._budget, network, health)
+        self.poller = Poller(venue, sink, clock, rng, self._budget, network, health)
+        self._links: dict[str, tuple[Link, asyncio.Task[None]]] = {}
 
     async def run(self) -> None:
-        listings = await self._first_listings()
-        while True:
-            log.info("venue=%s instruments=%d", self._venue.name, len(listings))
-            async with asyncio.TaskGroup() as group:
-                tasks = [
-                    group.create_task(link.run(), name=f"{self._venue.name}:{name}")
-                    for name, link in self._links(listings)
-                ]
-                polls = self._venue.polls(self._endpoints, listings, self._oi_poll_s)
-                if polls:
-                    tasks.append(group.create_task(self._poller.run(polls), name=f"{self._venue.name}:polls"))
-                listings = await self._changed_listings(listings)
-                for task in tasks:
-                    task.cancel()
-
-    def _links(self, listings: Sequence[Listing]) -> list[tuple[str, Link]]:
-        plans = self._venue.connections(self._endpoints, listings)
-        return [
-            (
-                plan.name,
-                Link(
-                    self._venue,
-                    plan,
-                    self._sink,
-                    self._clock,
-                    self._rng,
-                    self._budget,
-                    self._network,
-                    self._health,
-                ),
-            )
-            for plan in plans
-        ]
+        self._links.clear()
+        self.listings = []
+        backoff = Backoff(self._network.backoff_cap_s, self._rng)
+        every_s = self._network.listing_refresh_s
+        requests = self.venue.metadata(self.endpoints)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.poller.run(()), name=f"{self.venue.name}:polls")
+            while True:
+                failed = await self.poller.fetch_metadata(requests)
+                wanted = self._wanted()
+                if wanted != self.listings:
+                    self._plan(group, wanted)
+                if wanted or not failed:
+                    self.listed.set()
+                if failed:
+                    requests = failed  # the others are known until the next round
+                    await asyncio.sleep(backoff.next_delay_s())
+                    continue
+                if not wanted:
+                    log.info("venue=%s lists none of the configured symbols; asked again later", self.venue.name)
+                backoff.lived(math.inf)
+                requests = self.venue.metadata(self.endpoints)
+                await asyncio.sleep(every_s * (0.9 + 0.2 * self._rng.random()))
 
     def _wanted(self) -> list[Listing]:
         return [
             listing
-            for _, listing in sorted(self._catalog.listings.items())
+            for _, listing in sorted(self.catalog.listings.items())
             if listing.trading and listing.symbol in self._symbols
         ]
 
-    async def _first_listings(self) -> list[Listing]:
-        backoff = Backoff(self._network.backoff_cap_s, self._rng)
-        while True:
-            if await self._poller.fetch_metadata(self._venue.metadata(self._endpoints)):
-                wanted = self._wanted()
-                if wanted:
-                    return wanted
-                log.warning("venue=%s lists none of the configured symbols", self._venue.name)
-            await asyncio.sleep(backoff.next_delay_s())
+    def _plan(self, group: asyncio.TaskGroup, wanted: list[Listing]) -> None:
+        """Bring links and polls in line with these listings; what is planned as before is left untouched."""
+        name = self.venue.name
+        before = {listing.instrument for listing in self.listings}
+        after = {listing.instrument for listing in wanted}
+        if before != after:
+            gone, new = sorted(before - after), sorted(after - before)
+            log.info("venue=%s instruments=%d new=%d gone=%s", name, len(wanted), len(new), ",".join(gone) or "-")
+        self.listings = wanted
+        plans = (
+            {plan.name: plan for plan in self.venue.connections(self.endpoints, wanted, self._extras)} if wanted else {}
+        )
+        changed: list[Link] = []
+        retired = [self._links.pop(plan_name) for plan_name in list(self._links) if plan_name not in plans]
+        for plan_name, plan in plans.items():
+            known = self._links.get(plan_name)
+            if known is None:
+                link = Link(
+                    self.venue, plan, self._sink, self._clock, self._rng, self._budget, self._network, self._health
+                )
+                self._links[plan_name] = (link, group.create_task(link.run(), name=f"{name}:{plan_name}"))
+                changed.append(link)
+            elif known[0].plan != plan:
+                known[0].replan(plan)
+                changed.append(known[0])
+        for old, task in retired:
+            group.create_task(self._retire(task, changed), name=f"{name}:{old.plan.name}:retiring")
+        polls = self.venue.polls(self.endpoints, wanted, self._oi_poll_s, self._extras) if wanted else []
+        self.poller.replan(polls)
 
-    async def _changed_listings(self, current: Sequence[Listing]) -> list[Listing]:
-        """Wait until the venue's list of our instruments differs from ``current``."""
-        known = [listing.instrument for listing in current]
-        while True:
-            await asyncio.sleep(LISTING_REFRESH_S * (0.9 + 0.2 * self._rng.random()))
-            if await self._poller.fetch_metadata(self._venue.metadata(self._endpoints)):
-                wanted = self._wanted()
-                if wanted and [listing.instrument for listing in wanted] != known:
-                    log.info("venue=%s listing changed: links are renewed", self._venue.name)
-                    return wanted
+    async def _retire(self, task: asyncio.Task[None], changed: Sequence[Link]) -> None:
+        """End a link whose plan is no more once the changed plans serve: its instruments may have moved to them."""
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + RETIRE_S
+        while loop.time() < end_s and not all(link.serves for link in changed):  # noqa: ASYNC110 - links tell nobody
+            await asyncio.sleep(LOOK_S)
+        task.cancel()
 
 
 async def keep(name: str, runner: VenueRunner) -> None:
@@ -148,6 +163,7 @@ def runners(
             endpoints[name],
             config.service.symbols,
             config.venues.of(name).oi_poll_s,
+            config.streams.wanted(),
             intake.catalogs[name],
             intake,
             clock,

@@ -12,6 +12,7 @@ from service.model import Consensus, VenueView
 from service.publishing import status_body
 from service.venues.health import VenueHealth
 from service.venues.session import REASONS
+from service.wiring.bases import SourceHealth
 from service.wiring.engine import Engine
 from service.wiring.intake import Intake
 
@@ -21,7 +22,8 @@ _NO_RECONNECTS = {reason: 0 for reason in REASONS if reason != "stopped"}  # fro
 class LiveViews:
     """Implements :class:`service.publishing.Views` over the engine's last samples and the links' health.
 
-    ``health`` is empty in a replay: a venue is then up while any of its streams is fresh.
+    ``health`` is empty in a replay: a venue is then up while any of its streams is fresh. ``sources``: health of the
+    denominators' sources.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class LiveViews:
         intake: Intake,
         health: Mapping[str, VenueHealth],
         clock: Clock,
+        sources: Mapping[str, SourceHealth] | None = None,
     ) -> None:
         self._config = config
         self._source = source
@@ -39,6 +42,7 @@ class LiveViews:
         self._intake = intake
         self._health = health
         self._clock = clock
+        self._sources = {} if sources is None else sources
         self._venues = config.venues.enabled()
 
     def symbols(self) -> dict[str, Any]:
@@ -65,6 +69,7 @@ class LiveViews:
             "ts": self._clock.now_ms(),
             "source": self._source,
             "venues": {name: self._venue(name) for name in self._venues},
+            "sources": {name: health.plain() for name, health in self._sources.items()},
         }
 
     def status(self) -> dict[str, Any]:
@@ -83,6 +88,7 @@ class LiveViews:
                 for reason, count in (_NO_RECONNECTS | health.reconnects).items()
             ),
             max_venue_symbols=self._config.metrics.max_venue_symbols,
+            bases=tuple((name, health.as_of_ms) for name, health in self._sources.items()),
         )
 
     def _venue(self, name: str) -> dict[str, Any]:

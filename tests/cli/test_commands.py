@@ -112,7 +112,7 @@ def test_a_taken_port_is_said_plainly_and_exits_1(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        config.write_text(f'[service]\nsymbols = ["BTC"]\n[feed]\nport = {port}\n')
+        config.write_text(f'[service]\nsymbols = ["BTC"]\n[feed]\nport = {port}\n[state]\nfolder = "state"\n')
         done = subprocess.run(
             [sys.executable, "-m", "service", "serve", "--config", str(config)],
             capture_output=True, timeout=30, check=False, text=True,
@@ -126,7 +126,8 @@ def test_serve_without_a_network_stays_up_says_why_and_publishes_no_data(tmp_pat
     config = tmp_path / "elr.toml"
     nowhere = "http://127.0.0.1:9"
     config.write_text(
-        '[service]\nsymbols = ["BTC"]\n[feed]\nport = 0\n'
+        '[service]\nsymbols = ["BTC"]\n[feed]\nport = 0\n[state]\nfolder = "state"\n'
+        + "".join(f"[denominators.{name}]\nenabled = false\n" for name in ("defillama", "coingecko"))
         + "".join(f'[venues.{name}]\nrest = "{nowhere}"\n' for name in ("binance_usdm", "bybit", "okx", "hyperliquid"))
     )
     out = tmp_path / "signals.jsonl"

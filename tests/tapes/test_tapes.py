@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import time
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ records = st.one_of(
     st.builds(lambda t, v, c, why: Record("b", t, v, c, reason=why), times, names, names, names),
     st.builds(lambda t, d, s: Record("r", t, shift_ms=d, sampled_ms=s), times, st.integers(-(2**40), 2**40), times),
     st.builds(lambda t: Record("p", t), times),
+    st.builds(lambda t, n: Record("d", t, item={"symbol": n, "supply": None}), times, names),
     st.builds(lambda t: Record("e", t), times),
 )
 
@@ -63,6 +65,38 @@ def write(path: Path, *items: Record) -> None:
 
 def never(text: str) -> None:
     raise AssertionError(text)
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_held_run_begins_with_its_header_all_the_same(tmp_path: Path, early: bool) -> None:
+    """Cause: frames arrive while the past is still being filled in; the header's state is known only afterwards."""
+    path = tmp_path / "a.tape"
+    write(path, Record("p", 10_000))
+    writer = TapeWriter(path)
+    writer.hold()
+    frames = [Record("f", 20_001 + number, "okx", "a#1", raw="{}", context="") for number in range(3)]
+    writer.record(frames[0])
+    if early:  # a member of its own, before the header is there
+        deadline = time.monotonic() + 5
+        while not writer._held and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert writer._held
+    writer.record(frames[1])
+    writer.header(HEADER)
+    writer.record(frames[2])
+    writer.close()
+    assert list(read(path, never)) == [HEADER, Record("p", 10_000), HEADER, *frames]
+
+
+def test_a_held_run_without_a_header_leaves_the_tape_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "a.tape"
+    write(path, Record("p", 10_000))
+    before = path.read_bytes()
+    writer = TapeWriter(path)
+    writer.hold()
+    writer.record(Record("o", 20_000, "okx", "a#1"))
+    writer.close()
+    assert path.read_bytes() == before
 
 
 def test_two_runs_appended_to_one_tape(tmp_path: Path) -> None:

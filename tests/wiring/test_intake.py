@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+
+import pytest
+
 from service.metrics import Metrics
-from service.model import Event, Mark
-from service.tapes import Record
+from service.model import EXTRA_STREAMS, Event, ExtraStream, Mark
+from service.tapes import Header, Record
 from service.venues import VENUES
 from service.wiring.intake import Intake
+from service.wiring.replay import Run
 
 SNAPSHOT = (
     '{"topic":"tickers.BTCUSDT","type":"snapshot","data":{"symbol":"BTCUSDT","markPrice":"101.5","indexPrice":"101.25",'
@@ -29,11 +35,13 @@ class Hand:
         return self.now
 
 
-def build(sampled_ms: int = 0) -> tuple[Intake, list[Event], list[Record], Metrics]:
+def build(
+    sampled_ms: int = 0, venue: str = "bybit", extras: Sequence[ExtraStream] = EXTRA_STREAMS
+) -> tuple[Intake, list[Event], list[Record], Metrics]:
     events: list[Event] = []
     records: list[Record] = []
-    metrics = Metrics(("bybit",), "live", "test")
-    intake = Intake({"bybit": VENUES["bybit"]}, Hand(), events.append, lambda: sampled_ms, metrics, records.append)
+    metrics = Metrics((venue,), "live", "test")
+    intake = Intake({venue: VENUES[venue]}, Hand(), events.append, lambda: sampled_ms, metrics, records.append, extras)
     return intake, events, records, metrics
 
 
@@ -86,3 +94,56 @@ def test_frames_of_a_venue_that_is_not_configured_are_only_recorded() -> None:
     assert intake.frame("okx", "public#1", "{}") == ()
     assert len(records) == 1
     assert events == []
+
+
+FORCED_TRADE = {
+    "type": "channel_data",
+    "channel": "v4_trades",
+    "id": "BTC-USD",
+    "contents": {
+        "trades": [
+            {
+                "id": "0123",
+                "side": "SELL",
+                "size": "0.5",
+                "price": "80000",
+                "type": "LIQUIDATED",
+                "createdAt": "2025-11-21T00:00:00.000Z",
+            }
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("extras", "kinds"),
+    [
+        (EXTRA_STREAMS, ["Liquidation", "Flow"]),
+        (("liquidation",), ["Liquidation"]),
+        (("flow", "positions"), ["Flow"]),
+        ((), []),
+    ],
+)
+def test_a_stream_that_is_off_is_dropped_from_a_channel_that_carries_two(
+    extras: Sequence[ExtraStream], kinds: list[str]
+) -> None:
+    """Cause: with only one of them on, a venue whose trades carry the liquidations brought both."""
+    intake, events, records, _ = build(venue="dydx", extras=extras)
+    intake.opened("dydx", "extra#1")
+    intake.frame("dydx", "extra#1", json.dumps(FORCED_TRADE))
+    assert [type(event).__name__ for event in events] == kinds
+    assert len(records) == 2
+
+
+@pytest.mark.parametrize(("flow", "kinds"), [(True, ["Liquidation", "Flow"]), (False, ["Liquidation"])])
+def test_a_replay_leaves_out_what_was_off_when_the_tape_was_made(flow: bool, kinds: list[str]) -> None:
+    """Cause: a replay that applied what the live run had dropped would publish other signals."""
+    at = Hand().now
+    config = {"venues": {"dydx": {"enabled": True}}, "streams": {"flow": flow}}
+    run = Run(Header(at, "live", "test", True, config, [], None), "a.tape")
+    applied: list[str] = []
+    run.engine.apply = lambda event: applied.append(type(event).__name__)  # type: ignore[method-assign]
+    raw = json.dumps(FORCED_TRADE)
+    run.take(Record("o", at + 1, "dydx", "extra#1"))
+    run.take(Record("f", at + 2, "dydx", "extra#1", raw=raw))
+    assert applied == kinds
