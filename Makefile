@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo serve test lint unit coverage bench lock clean
+.PHONY: help demo serve test lint unit faults coverage bench lock clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,9 @@ lint: $(STAMP) ## format, lint, types, import rules, module sizes
 
 unit: $(STAMP) ## the tests
 	@$(BIN)/pytest
+
+faults: $(STAMP) ## every fault on every venue in virtual time, judged, one table (half an hour)
+	@$(BIN)/python -m tests.faults.matrix
 
 coverage: $(STAMP) ## the tests with branch coverage
 	@$(BIN)/pytest --cov --cov-report=term
