@@ -10,7 +10,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from bench.frames import FRAMES
+from bench.frames import BEFORE, FRAMES
 from bench.market import events, warm_engine
 from bench.timing import interleaved, median_us, ratio
 from service.config import Config
@@ -26,11 +26,10 @@ def decode_table(console: Console, repeat: int) -> None:
         "venue", "message", "bytes", "orjson us", "decode us", "ratio to orjson",
         title="decode + normalise, floor: orjson.loads of the same frame",
     )  # fmt: skip
-    snapshot = FRAMES["bybit", "ticker snapshot"]
     for (venue, kind), text in FRAMES.items():
         decoder = VENUES[venue].decoder(Catalog())
-        if venue == "bybit":
-            decoder.decode(snapshot, RECV_MS)
+        if venue in BEFORE:
+            decoder.decode(BEFORE[venue], RECV_MS)
         if kind == "ticker delta":  # a delta with an older cross sequence would be dropped unread: number them
             head, tail = text.split('"cs":818232113624')
             numbers = iter(range(818232113624, 818232113624 + 10_000_000))
@@ -52,12 +51,12 @@ def decode_table(console: Console, repeat: int) -> None:
 
 
 def tick_table(console: Console, sizes: list[int], ticks: int) -> None:
+    venues = Config().venues.enabled()
     table = Table(
         "symbols", "sample ms", "score ms", "encode ms", "tick in all ms", "us a symbol", "events us each",
         "orjson floor ms", "ratio to floor",
-        title="one tick x 4 venues x 3 windows; floor: orjson.dumps of the finished bodies",
+        title=f"one tick x {len(venues)} venues x 3 windows; floor: orjson.dumps of the finished bodies",
     )  # fmt: skip
-    venues = Config().venues.enabled()
     for size in sizes:
         engine, ts, rng = warm_engine(size)
         sample, score, encode, apply_each, floor = [], [], [], [], []

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+DATA = Path(__file__).resolve().parents[1] / "tests" / "data"
+
+
+def _fixture(venue: str, name: str) -> str:
+    return (DATA / venue / f"{name}.json").read_text().strip()
+
+
 FRAMES: dict[tuple[str, str], str] = {
     ("binance_usdm", "markPrice"): (
         '{"stream":"btcusdt@markPrice@1s","data":{"e":"markPriceUpdate","E":1763720519000,"s":"BTCUSDT","p":"91234.56789012",'
@@ -37,4 +46,22 @@ FRAMES: dict[tuple[str, str], str] = {
         '{"channel":"activeAssetCtx","data":{"coin":"BTC","ctx":{"funding":"0.0000125","openInterest":"35409.41702","prevDayPx":"90666.0","dayNtlVlm":"845822222.75",'
         '"premium":"-0.0004003904","oraclePx":"91222.0","markPx":"91190.0","midPx":"91189.5","impactPxs":["91189.0","91190.0"],"dayBaseVlm":"10601.61339"}}}'
     ),
+}
+FRAMES |= {
+    (venue, kind): _fixture(venue, name)
+    for venue, kind, name in (
+        ("binance_coinm", "markPrice", "ws_mark_price_update"),
+        ("bitget", "ticker", "ws_ticker"),
+        ("gate", "tickers", "ws_tickers"),
+        ("deribit", "ticker", "ws_ticker_linear"),
+        ("kraken_futures", "ticker", "ws_ticker_linear"),
+        ("bitmex", "instrument update", "ws_update_mark"),
+        ("dydx", "batch", "ws_channel_batch_data"),
+    )
+}
+# What a decoder must have read before: deltas count from their snapshot on.
+BEFORE: dict[str, str] = {
+    "bybit": FRAMES["bybit", "ticker snapshot"],
+    "bitmex": _fixture("bitmex", "ws_partial_inverse"),
+    "dydx": _fixture("dydx", "ws_subscribed"),
 }
