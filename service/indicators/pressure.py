@@ -62,6 +62,10 @@ class Buckets(Stateful):
             return 0.0, 0.0
         return sum(self._left[first:]), sum(self._right[first:])
 
+    def count(self, second: int) -> int:
+        """How many buckets end after ``second``."""
+        return len(self._ends) - bisect_right(self._ends, second)
+
     def reanchor(self, seconds: int, newest: int) -> None:
         """Shift the ends. The bucket still open ends with ``newest``, the sample before the shift: later ones have
         ends of their own on the new grid."""
