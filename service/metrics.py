@@ -35,7 +35,9 @@ _ALL = (
     Family("elr_strength", "gauge", ("symbol", "window"), "Rank of the score's size in its last 24 h, 0 to 1."),
     Family("elr_confidence", "gauge", ("symbol", "window"), "Product of the confidence factors, 0 to 1."),
     Family("elr_conflict", "gauge", ("symbol",), "1 while the windows disagree."),
-    Family("elr_fragility", "gauge", ("symbol",), "Ranks the chance of a flush of open interest within a day, 0 to 1."),
+    Family(
+        "elr_fragility", "gauge", ("symbol",), "Ranks the chance of a deep fall of open interest within a day, 0 to 1."
+    ),
     Family("elr_abstain", "gauge", ("symbol",), "1 while the signal says that it does not know."),
     Family("elr_regime", "gauge", ("symbol", "regime"), "1 for the current regime; the others have no series."),
     Family("elr_mark_price_usd", "gauge", ("symbol", "venue"), "Fresh mark price in USD per canonical unit."),
@@ -62,6 +64,15 @@ _ALL = (
         ("source",),
         "Unix time of the oldest figure in use of a source of reserves or supply.",
     ),
+    Family(
+        "elr_eval_hit_ratio",
+        "gauge",
+        ("symbol", "horizon"),
+        "Share of published directions that the price followed, non-overlapping outcomes.",
+    ),
+    Family("elr_eval_ic", "gauge", ("symbol", "horizon"), "Rank correlation of score and return after it, -1 to 1."),
+    Family("elr_eval_brier", "gauge", ("symbol", "horizon"), "Mean squared error of the hit probability, a coin 0.25."),
+    Family("elr_eval_outcomes", "gauge", ("symbol", "horizon"), "Non-overlapping outcomes behind the hit ratio."),
     Family("elr_venue_messages_total", "counter", ("venue",), "Frames and HTTP bodies received.", False),
     Family("elr_bad_payload_total", "counter", ("venue", "reason"), "Frames or rows that cannot be trusted.", False),
     Family("elr_tick_duration_seconds", "histogram", (), "Time to compute a tick, all symbols.", False),
@@ -213,7 +224,8 @@ class ScrapeState:
     """Everything a scrape shows, as of ``now_ms`` by the service clock. Immutable: read by a thread.
 
     ``symbols`` and ``venues`` (name, up) as configured: other label values are not rendered. ``reconnects``:
-    (venue, reason, count). ``bases``: (source, as_of ms of its oldest figure in use).
+    (venue, reason, count). ``bases``: (source, as_of ms of its oldest figure in use). ``evaluations``: (symbol,
+    horizon, hit, ic, brier, outcomes) of the scoreboard.
     ``signals``: filled by the feed with what it published last.
     """
 
@@ -225,6 +237,7 @@ class ScrapeState:
     max_venue_symbols: int = 50
     bases: tuple[tuple[str, int | None], ...] = ()
     signals: tuple[SignalNumbers, ...] = ()
+    evaluations: tuple[tuple[str, str, float | None, float | None, float | None, int], ...] = ()
 
 
 def numbers_of(body: SignalBody) -> SignalNumbers:

@@ -37,6 +37,7 @@ class ScrapeCollector(Collector):
         self._signals()
         self._samples()
         self._venues()
+        self._evaluations()
         yield from self._families.values()
 
     def _add(self, name: str, labels: Iterable[str], value: float | None) -> None:
@@ -95,6 +96,14 @@ class ScrapeCollector(Collector):
             self._add("elr_venue_reconnects_total", (venue, reason), count)
         for source, as_of_ms in self._state.bases:
             self._add("elr_base_as_of_seconds", (source,), None if as_of_ms is None else as_of_ms / 1000)
+
+    def _evaluations(self) -> None:
+        for symbol, horizon, hit, ic, brier, n in self._state.evaluations:
+            if symbol in self._symbols:
+                self._add("elr_eval_hit_ratio", (symbol, horizon), hit)
+                self._add("elr_eval_ic", (symbol, horizon), ic)
+                self._add("elr_eval_brier", (symbol, horizon), brier)
+                self._add("elr_eval_outcomes", (symbol, horizon), n)
 
 
 class _WithoutCreated(Collector):

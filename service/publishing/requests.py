@@ -42,9 +42,13 @@ class Channels:
     """The channels of this feed, in order, and their wildcards."""
 
     KINDS = ("signal", "market", "alert")
+    SINGLE = ("status", "scoreboard")
 
     def __init__(self, symbols: Sequence[str]) -> None:
-        self.names: tuple[str, ...] = (*(f"{kind}.{symbol}" for kind in self.KINDS for symbol in symbols), "status")
+        self.names: tuple[str, ...] = (
+            *(f"{kind}.{symbol}" for kind in self.KINDS for symbol in symbols),
+            *self.SINGLE,
+        )
         self._groups: dict[str, tuple[str, ...]] = {name: (name,) for name in self.names}
         for kind in self.KINDS:
             self._groups[f"{kind}.*"] = tuple(f"{kind}.{symbol}" for symbol in symbols)

@@ -12,6 +12,7 @@ import orjson
 
 from service.metrics import ScrapeState
 from service.publishing.hub import Hub
+from service.publishing.message import body_bytes, rounded
 
 STREAM = "/v1/stream"
 METRICS = "/metrics"
@@ -31,6 +32,18 @@ class Views(Protocol):
 
     def venues(self) -> dict[str, Any]:
         """``/v1/venues``: health per venue, symbol, stream."""
+        ...
+
+    def weights(self) -> dict[str, Any]:
+        """``/v1/weights``: the weights in force and what has been learned."""
+        ...
+
+    def scoreboard(self) -> dict[str, Any]:
+        """``/v1/scoreboard`` without the symbols: each horizon over all of them."""
+        ...
+
+    def scoreboard_of(self, symbol: str) -> dict[str, Any]:
+        """One symbol's part of it."""
         ...
 
     def scrape(self) -> ScrapeState:
@@ -129,6 +142,7 @@ class Routes:
         now_ms: Callable[[], int],
     ) -> None:
         self._hub = hub
+        self._views = views
         self._ready = ready
         self._tick_ts = tick_ts
         self._now_ms = now_ms
@@ -137,7 +151,9 @@ class Routes:
             "/readyz": self._readyz,
             "/v1/signals": self._signals,
             "/v1/symbols": lambda ask, whole: _json(views.symbols()),
+            "/v1/scoreboard": self._scoreboard,
             "/v1/venues": lambda ask, whole: _json(views.venues()),
+            "/v1/weights": lambda ask, whole: _json(views.weights()),
         }
         self.paths = (*self._paths, "/v1/signals/{symbol}", METRICS, STREAM)
 
@@ -164,6 +180,18 @@ class Routes:
         return Reply(HTTPStatus.OK, text)
 
     def _signals(self, ask: Ask, whole: bool) -> Reply:
+        return self._paged(ask, whole, {"ts": self._tick_ts()}, b"signals", self._text)
+
+    def _scoreboard(self, ask: Ask, whole: bool) -> Reply:
+        def text(symbol: str) -> bytes:
+            return body_bytes(self._views.scoreboard_of(symbol))
+
+        return self._paged(ask, whole, rounded(self._views.scoreboard()), b"symbols", text)
+
+    def _paged(
+        self, ask: Ask, whole: bool, head: dict[str, Any], name: bytes, text_of: Callable[[str], bytes | None]
+    ) -> Reply:
+        """``head``, the path of the next page, and a list with one item per symbol that has any."""
         symbols = self._hub.symbols
         after = ask.query.get("after")
         if after is not None:
@@ -174,17 +202,17 @@ class Routes:
         size = 0
         follows = last = None
         for symbol in symbols:
-            text = self._text(symbol)
+            text = text_of(symbol)
             if text is None:
                 continue
             if texts and not whole and size + len(text) > PAGE_BYTES:
-                follows = f"/v1/signals?after={last}"
+                follows = f"{ask.path}?after={last}"
                 break
             texts.append(text)
             size += len(text)
             last = symbol
-        head = orjson.dumps({"ts": self._tick_ts(), "next": follows})
-        return Reply(HTTPStatus.OK, b'%b,"signals":[%b]}' % (head[:-1], b",".join(texts)))
+        begin = orjson.dumps({**head, "next": follows})
+        return Reply(HTTPStatus.OK, b'%b,"%b":[%b]}' % (begin[:-1], name, b",".join(texts)))
 
     def _text(self, symbol: str) -> bytes | None:
         latest = self._hub.sequencer.latest(f"signal.{symbol}")

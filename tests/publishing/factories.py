@@ -241,6 +241,12 @@ class FakeViews:
     def venues(self) -> dict[str, Any]:
         return {"venues": {"bybit": {"up": True}, "okx": {"up": False}}}
 
+    def scoreboard(self) -> dict[str, Any]:
+        return {"ts": self.clock.now, "horizons": {"1m": {"n": 3, "hit": 2 / 3}}}
+
+    def scoreboard_of(self, symbol: str) -> dict[str, Any]:
+        return {"symbol": symbol, "horizons": {"1m": {"n": 1, "hit": 1.0}}}
+
     def scrape(self) -> ScrapeState:
         return ScrapeState(
             now_ms=self.clock.now,

@@ -13,12 +13,14 @@ from service.publishing import codes
 from service.publishing import message as wire
 from service.publishing.message import Message, body_bytes, market_body, status_body
 from service.publishing.requests import Channels, Request, parse
+from service.scoreboard import Scoreboard
 from service.scoring import Scorer
 from tests.publishing.factories import EPOCH, SYMBOLS, TS, Running, alert_body, sample
 from tests.scoring import factory
 
-NAMED = ("windows", "by_venue", "venues", "seq", "modes")  # objects whose keys are names, and what a name is called
+NAMED = ("windows", "by_venue", "venues", "seq", "modes", "horizons")  # objects whose keys are names
 CALLED = {"windows": "<window>", "by_venue": "<venue>", "venues": "<venue>", "seq": "<channel>", "modes": "<mode>"}
+CALLED["horizons"] = "<horizon>"  # what a name is called
 WHOLE = ("values", "z", "base", "ma", "transition", "taker", "liquidated", "flush")  # documented as one field
 
 
@@ -63,6 +65,7 @@ MESSAGES = {
     "market.SYMBOL": encoded("market", "market.BTC", market_body(sample())),
     "alert.SYMBOL": encoded("alert", "alert.BTC", alert_body()),
     "status": encoded("status", "status", status_body(TS, {"bybit": VENUE})),
+    "scoreboard": encoded("scoreboard", "scoreboard", Scoreboard(("BTC",)).body(TS)),
 }
 
 
@@ -85,7 +88,7 @@ def test_every_field_of_every_message_is_described_and_no_other(name: str, secti
     made = paths(orjson.loads(MESSAGES[name]))
     described = rows(sections[name])
     assert len(set(described)) == len(described)
-    if "." in name or name == "status":
+    if "." in name or name in Channels.SINGLE:
         described += rows(sections["Envelope of channel messages"])
         made |= {"skipped"}
     assert sorted(described) == sorted(made)
@@ -139,4 +142,4 @@ def test_paths(sections: dict[str, str]) -> None:
 
 
 def test_the_channel_kinds_are_the_described_ones(sections: dict[str, str]) -> None:
-    assert {f"{kind}.SYMBOL" for kind in Channels.KINDS} | {"status"} <= set(sections)
+    assert {f"{kind}.SYMBOL" for kind in Channels.KINDS} | set(Channels.SINGLE) <= set(sections)

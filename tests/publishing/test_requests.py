@@ -71,7 +71,7 @@ def test_ping_needs_no_id() -> None:
         ('{"op":"subscribe","id":5,"channels":["signal.BTC","signal.NOPE"]}', "unknown_channel", 5),
         ('{"op":"subscribe","id":5,"channels":["*"]}', "unknown_channel", 5),
         ('{"op":"subscribe","id":5,"channels":["signal.btc"]}', "unknown_channel", 5),
-        ('{"op":"snapshot","id":5,"channels":["scoreboard"]}', "unknown_channel", 5),
+        ('{"op":"snapshot","id":5,"channels":["scores"]}', "unknown_channel", 5),
         ('{"op":"subscribe","id":6,"channels":["signal.BTC"],"resume":[]}', "bad_request", 6),
         ('{"op":"subscribe","id":6,"channels":["signal.BTC"],"resume":{"epoch":"x"}}', "bad_request", 6),
         ('{"op":"subscribe","id":6,"channels":["signal.BTC"],"resume":{"epoch":1,"seq":{}}}', "bad_request", 6),

@@ -1,0 +1,124 @@
+"""``elr scoreboard``: is the ledger whole, and what does it come to."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from service.config import load
+from service.errors import ConfigError
+from service.scoreboard import GENESIS, HORIZONS, Checked, Outcome, Tally, read_line, verify
+from service.scoreboard.tally import entry, reliability
+from service.wiring.ledger import files, lines_of
+
+BAD_DATA = 3
+COLUMNS = (("horizon", 10), ("n", 8), ("hit", 8), ("95 % interval", 17), ("ic", 9), ("se", 8), ("brier", 8))
+HEAD = " " * 10 + "".join(f"{name:>{width}}" for name, width in (*COLUMNS, ("clim.", 8), ("lost", 7)))
+
+
+class Totals:
+    """The tallies of every symbol met, each outcome once."""
+
+    def __init__(self) -> None:
+        self.tallies: dict[str, dict[str, Tally]] = {}
+        self.repeated = 0
+        self._last: dict[tuple[str, str], int] = {}
+
+    def add(self, outcome: Outcome) -> None:
+        """Outcomes of a symbol and horizon come in order; one that does not was told before a restart already."""
+        key = (outcome.symbol, outcome.horizon)
+        if outcome.ts <= self._last.get(key, 0):
+            self.repeated += 1
+            return
+        self._last[key] = outcome.ts
+        known = self.tallies.setdefault(outcome.symbol, {name: Tally() for name, _ in HORIZONS})
+        known[outcome.horizon].enter(outcome)
+
+
+def run(options: argparse.Namespace) -> int:
+    paths = _paths(options)
+    totals = Totals()
+    end: Checked | None = None
+    for path in paths:
+        checked = verify(_counted(path, totals), *((end.hash, end.seq) if end is not None else ()))
+        if checked.broken is not None:
+            print(f"elr: {path}: line {checked.broken} is broken: {checked.why}", file=sys.stderr)
+            print(f"{path}: {checked.broken - 1} lines before it are whole")
+            return BAD_DATA
+        if end is None and checked.lines > 0 and (checked.first_seq, checked.first_prev) != (1, GENESIS):
+            print(f"begins in the middle: with line {checked.first_seq} of the chain, after {checked.first_prev}")
+        if checked.lines > 0:
+            end = checked
+        print(f"{path}: {checked.lines} lines, whole")
+    if end is None:
+        print("no outcome yet")
+        return 0
+    print(f"the chain is whole up to line {end.seq}, hash {end.hash}")
+    if totals.repeated > 0:
+        print(f"{totals.repeated} outcomes told again after a restart are counted once")
+    _table(totals, options.symbols)
+    return 0
+
+
+def _paths(options: argparse.Namespace) -> list[Path]:
+    given: list[Path] = options.files
+    if not given:
+        folder = load(options.config).scoreboard.folder
+        if folder is None:
+            raise ConfigError(["no ledger: name a FILE, or a --config with scoreboard.folder"])
+        given = [Path(folder)]
+    found: list[Path] = []
+    for path in given:
+        inside = files(path) if path.is_dir() else [path]
+        if not inside or not inside[0].exists():
+            raise ConfigError([f"{path}: no ledger there"])
+        found += inside
+    return found
+
+
+def _counted(path: Path, totals: Totals) -> Iterator[bytes]:
+    """The file's lines; each is counted when the next is asked for, that is, once it has been found whole."""
+    before: bytes | None = None
+    for line in lines_of(path):
+        if before is not None:
+            totals.add(read_line(before))
+        yield line
+        before = line
+    if before is not None:
+        totals.add(read_line(before))
+
+
+def _table(totals: Totals, symbols: Sequence[str] | None) -> None:
+    for symbol in symbols or ():
+        if symbol not in totals.tallies:
+            raise ConfigError([f"--symbols {symbol}: not in the ledger"])
+    everyone = list(totals.tallies.values())
+    print(f"\n{HEAD}")
+    for number, (name, _) in enumerate(HORIZONS):
+        print(_row("all" if number == 0 else "", name, entry([known[name] for known in everyone])))
+    for symbol in symbols or ():
+        for number, (name, _) in enumerate(HORIZONS):
+            print(_row(symbol if number == 0 else "", name, entry([totals.tallies[symbol][name]])))
+    bins = reliability([known["composite"] for known in everyone])
+    if bins:
+        print("\nsaid (p_hit of the composite) and came:")
+        for part in bins:
+            told = f"said {part['p_hit']:.3f}, came {part['hit']:.3f}, n {part['n']}"
+            print(f"  {part['low']:.2f} to {part['high']:.2f}: {told}")
+    print("\nAll symbols: they move together, so the intervals assume no more than they know (docs/scoreboard.md).")
+
+
+def _row(symbol: str, name: str, said: dict[str, Any]) -> str:
+    interval = "-" if said["hit_low"] is None else f"{said['hit_low']:.3f} to {said['hit_high']:.3f}"
+    numbers = "".join(
+        f"{_number(said[key], digits):>{width}}"
+        for key, digits, width in (("ic", 4, 9), ("ic_se", 4, 8), ("brier", 4, 8), ("brier_climatology", 4, 8))
+    )
+    return f"{symbol:<10}{name:>10}{said['n']:>8}{_number(said['hit'], 3):>8}{interval:>17}{numbers}{said['lost']:>7}"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,8 @@
+"""The live track record: what became of every published signal (docs/scoreboard.md). Pure and synchronous."""
+
+from service.scoreboard.board import Scoreboard
+from service.scoreboard.ledger import GENESIS, Chain, Checked, read_line, verify
+from service.scoreboard.outcome import HORIZONS, Outcome
+from service.scoreboard.tally import Tally
+
+__all__ = ["GENESIS", "HORIZONS", "Chain", "Checked", "Outcome", "Scoreboard", "Tally", "read_line", "verify"]

@@ -1,0 +1,150 @@
+"""All symbols' records, the open outcomes and the end of the ledger's chain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from service.model import SignalBody
+from service.scoreboard.ledger import Chain, written
+from service.scoreboard.outcome import HORIZONS, Outcome, short
+from service.scoreboard.pending import Pending
+from service.scoreboard.tally import Tally, entry, reliability
+from service.state import Stateful
+
+
+class _Board(Stateful):
+    """One symbol."""
+
+    STATE = ("pending", "tallies")
+    __slots__ = STATE
+
+    def __init__(self, phase: int) -> None:
+        self.pending = Pending()
+        self.tallies = [Tally(phase) for _ in HORIZONS]
+
+    def settle(self, number: int, outcome: Outcome) -> None:
+        self.tallies[number].enter(outcome)
+
+
+class Scoreboard(Stateful):
+    """What became of every published signal, judged at 1m, 5m and 1h; the composite at 1h.
+
+    At each live tick first :meth:`mature`, then, once it is published, :meth:`take`. Back-filled ticks come to neither.
+    ``since``: the first published tick that was taken, None before.
+    """
+
+    STATE = ("_boards", "chain", "since")
+
+    def __init__(self, symbols: Sequence[str]) -> None:
+        self.symbols = tuple(symbols)
+        self._phases = {symbol: number for number, symbol in enumerate(self.symbols)}
+        self._boards = {symbol: _Board(self._phases[symbol]) for symbol in self.symbols}
+        self.chain = Chain()
+        self.since: int | None = None
+        self._lines: list[tuple[str, str, str]] | None = None
+
+    def make(self, name: str, key: str) -> Stateful | None:
+        return _Board(self._phases[key])
+
+    # -- outcomes ----------------------------------------------------------------------------------------------
+
+    def take(self, ts: int, signals: Sequence[SignalBody]) -> None:
+        """The signals of tick ``ts`` were published: from now on their outcomes are open."""
+        if self.since is None:
+            self.since = ts
+        for body in signals:
+            price = body["market"]["price"]
+            if price is None:
+                continue
+            board = self._boards[body["symbol"]]
+            windows = body["windows"]
+            said = [_said(body if name == "composite" else windows[name]) for name, _ in HORIZONS]
+            p_hits = [
+                short(body["p_hit"] if name == "composite" else tally.p_hit)
+                for (name, _), tally in zip(HORIZONS, board.tallies, strict=True)
+            ]
+            board.pending.take(ts, short(price), said, p_hits)
+
+    def mature(self, ts: int, prices: Sequence[float | None]) -> list[Outcome]:
+        """The outcomes that tick ``ts`` decides, lost ones included; ``prices`` in the order of the symbols."""
+        found: list[Outcome] = []
+        for symbol, price in zip(self.symbols, prices, strict=True):
+            board = self._boards[symbol]
+            found += board.pending.mature(symbol, ts, None if price is None else short(price), board.settle)
+        for outcome in found:
+            parts = self.chain.add(outcome)
+            if self._lines is not None:
+                self._lines.append(parts)
+        return found
+
+    def reanchor(self, delta_ms: int) -> None:
+        """The service clock's anchor moved: what is due keeps its distance, rounded to whole seconds."""
+        shift_ms = round(delta_ms / 1000) * 1000
+        for board in self._boards.values():
+            board.pending.reanchor(shift_ms)
+
+    # -- ledger ------------------------------------------------------------------------------------------------
+
+    def keep_lines(self) -> None:
+        """From now on lines wait for :meth:`drain`, which the caller must then do."""
+        if self._lines is None:
+            self._lines = []
+
+    def drain(self) -> list[bytes]:
+        """The ledger's lines since the last call, without newlines."""
+        if not self._lines:
+            return []
+        lines, self._lines = self._lines, []
+        return [written(parts) for parts in lines]
+
+    # -- what it comes to --------------------------------------------------------------------------------------
+
+    def tally(self, symbol: str, horizon: str) -> Tally:
+        return self._boards[symbol].tallies[[name for name, _ in HORIZONS].index(horizon)]
+
+    def body(self, ts: int) -> dict[str, Any]:
+        """The body of the channel ``scoreboard``: each horizon over all symbols, as of ``ts``."""
+        return {
+            "ts": ts,
+            "since": self.since,
+            "ledger": {"seq": self.chain.seq, "hash": self.chain.hash},
+            "horizons": {name: entry(tallies) for name, tallies in self._pooled()},
+        }
+
+    def document(self, ts: int | None) -> dict[str, Any]:
+        """The same with the reliability of ``p_hit``."""
+        body = self.body(0)
+        for name, tallies in self._pooled():
+            body["horizons"][name]["bins"] = reliability(tallies)
+        return {**body, "ts": ts}
+
+    def of_symbol(self, symbol: str) -> dict[str, Any]:
+        """One symbol's horizons, each with the reliability of ``p_hit`` and what it would say now."""
+        tallies = zip(HORIZONS, self._boards[symbol].tallies, strict=True)
+        return {
+            "symbol": symbol,
+            "horizons": {
+                name: {**entry([tally]), "p_hit": tally.p_hit, "bins": reliability([tally])}
+                for (name, _), tally in tallies
+            },
+        }
+
+    def numbers(self) -> tuple[tuple[str, str, float | None, float | None, float | None, int], ...]:
+        """(symbol, horizon, hit, ic, brier, n) of everything, for the metrics."""
+        return tuple(
+            (symbol, name, tally.hit, tally.ic, None if tally.n == 0 else tally.brier_sum / tally.n, tally.n)
+            for symbol in self.symbols
+            for (name, _), tally in zip(HORIZONS, self._boards[symbol].tallies, strict=True)
+        )
+
+    def _pooled(self) -> list[tuple[str, list[Tally]]]:
+        return [
+            (name, [self._boards[symbol].tallies[number] for symbol in self.symbols])
+            for number, (name, _) in enumerate(HORIZONS)
+        ]
+
+
+def _said(part: Mapping[str, Any]) -> tuple[float | None, str | None]:
+    score = part["score"]
+    return (None if score is None else short(score)), part["direction"]

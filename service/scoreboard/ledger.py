@@ -1,0 +1,166 @@
+"""The ledger's lines: one outcome each, chained by hashes, so that none can be changed, dropped or put in afterwards.
+
+A line is JSON: the fields of :data:`FIELDS` in alphabetical order, then ``prev_hash`` and ``hash``. ``hash`` is the
+SHA-256, in hex, of the *canonical* text of the fields (keys sorted, no spaces, numbers as Python's json writes them)
+followed by ``prev_hash``; the first line's ``prev_hash`` is 64 zeros.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from service.scoreboard.outcome import HORIZONS, Outcome, is_hit, log_return
+from service.state import Stateful
+
+GENESIS = "0" * 64
+FIELDS = (
+    "T", "at", "direction", "hit", "horizon", "in_hit", "in_ic", "p_hit", "price_at", "price_then", "ret", "score",
+    "seq", "symbol",
+)  # fmt: skip
+_WORDS = {None: "null", True: "true", False: "false"}
+_DIRECTIONS = {None: "null", "long": '"long"', "short": '"short"', "neutral": '"neutral"'}
+_NAMES = tuple(name for name, _ in HORIZONS)
+_HEX = set("0123456789abcdef")
+
+
+def canonical(fields: dict[str, Any]) -> str:
+    return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _text(seq: int, outcome: Outcome) -> str:
+    """The canonical text, written out: a tenth of the time of the general way. A test keeps the two equal."""
+    at, price_at, ret = outcome.at, outcome.price_at, outcome.ret
+    return (
+        f'{{"T":{outcome.ts},"at":{"null" if at is None else at},"direction":{_DIRECTIONS[outcome.direction]}'
+        f',"hit":{_WORDS[outcome.hit]},"horizon":"{outcome.horizon}"'
+        f',"in_hit":{_WORDS[outcome.in_hit]},"in_ic":{_WORDS[outcome.in_ic]},"p_hit":{outcome.p_hit!r}'
+        f',"price_at":{"null" if price_at is None else repr(price_at)},"price_then":{outcome.price_then!r}'
+        f',"ret":{"null" if ret is None else repr(ret)},"score":{outcome.score!r},"seq":{seq}'
+        f',"symbol":"{outcome.symbol}"}}'
+    )
+
+
+def _hash(text: str, prev: str) -> str:
+    return sha256((text + prev).encode()).hexdigest()
+
+
+def _line(text: str, prev: str, found: str) -> bytes:
+    return f'{text[:-1]},"prev_hash":"{prev}","hash":"{found}"}}'.encode()
+
+
+class Chain(Stateful):
+    """The end of the chain: how many lines there are, and the hash of the last one."""
+
+    STATE = ("hash", "seq")
+    __slots__ = ("hash", "seq")
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self.hash = GENESIS
+
+    def add(self, outcome: Outcome) -> tuple[str, str, str]:
+        """Go on by one line: its canonical text, the hash before it and its own, for :func:`written`."""
+        self.seq += 1
+        prev = self.hash
+        text = _text(self.seq, outcome)
+        self.hash = _hash(text, prev)
+        return text, prev, self.hash
+
+
+def written(parts: tuple[str, str, str]) -> bytes:
+    """A line without its newline."""
+    return _line(*parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What :func:`verify` found. ``first_prev``: the hash that the first line follows; ``seq``, ``hash``: the end.
+
+    ``broken``: number of the first line, from 1, that does not fit, and ``why``; None where all do.
+    """
+
+    lines: int
+    first_prev: str
+    first_seq: int
+    seq: int
+    hash: str
+    broken: int | None = None
+    why: str = ""
+
+
+def verify(lines: Iterable[bytes], prev: str | None = None, seq: int | None = None) -> Checked:
+    """Check a ledger's lines (without newlines) in order, up to the first that is broken.
+
+    ``prev`` and ``seq``: end of the part before; where not given the first line is taken at its word, for a ledger may
+    begin in the middle (``first_seq`` 1 and ``first_prev`` :data:`GENESIS` mean that it does not). A tail cut off as a
+    whole leaves no trace in the lines: compare ``hash`` with one that was published.
+    """
+    count = 0
+    first_prev, first_seq = prev or GENESIS, 1 if seq is None else seq + 1
+    last_hash, last_seq = prev or GENESIS, 0 if seq is None else seq
+    for line in lines:
+        count += 1
+        found, why = _parsed(line)
+        if why == "" and found["prev_hash"] != last_hash and (prev is not None or count > 1):
+            why = "prev_hash is not the hash of the line before"
+        if why == "" and found["seq"] != last_seq + 1 and (seq is not None or count > 1):
+            why = f"seq {found['seq']} does not follow {last_seq}"
+        if why != "":
+            return Checked(count, first_prev, first_seq, last_seq, last_hash, count, why)
+        if count == 1:
+            first_prev, first_seq = found["prev_hash"], found["seq"]
+        last_hash, last_seq = found["hash"], found["seq"]
+    return Checked(count, first_prev, first_seq, last_seq, last_hash)
+
+
+def read_line(line: bytes) -> Outcome:
+    """The outcome of a line that :func:`verify` has passed."""
+    fields = json.loads(line)
+    return Outcome(
+        **{"ts" if name == "T" else name: fields[name] for name in FIELDS if name != "seq"},
+    )
+
+
+def _parsed(line: bytes) -> tuple[dict[str, Any], str]:
+    """The line's object and an empty text, or why it cannot be one of ours."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}, "not JSON"
+    if not isinstance(found, dict) or set(found) != {*FIELDS, "prev_hash", "hash"}:
+        return {}, "not the fields of a ledger line"
+    if type(found["seq"]) is not int or not all(_is_hash(found[name]) for name in ("prev_hash", "hash")):
+        return {}, "seq or a hash is of a wrong type"
+    try:
+        text = canonical({name: found[name] for name in FIELDS})
+    except ValueError:
+        return {}, "a number that JSON does not have"
+    if _hash(text, found["prev_hash"]) != found["hash"]:
+        return {}, "hash does not fit the line"
+    if _line(text, found["prev_hash"], found["hash"]) != line:
+        return {}, "not in canonical form"
+    return found, _contradiction(found)
+
+
+def _is_hash(value: Any) -> bool:
+    return isinstance(value, str) and len(value) == 64 and set(value) <= _HEX
+
+
+def _contradiction(found: dict[str, Any]) -> str:
+    """Where the numbers of a rightly hashed line contradict each other; empty where they do not."""
+    try:
+        if found["horizon"] not in _NAMES:
+            return "an unknown horizon"
+        if found["at"] is None:
+            return "" if found["ret"] is found["price_at"] is found["hit"] is None else "lost, and yet with an outcome"
+        if found["ret"] != log_return(found["price_then"], found["price_at"]):
+            return "ret is not ln(price_at / price_then)"
+        if found["hit"] is not is_hit(found["direction"], found["ret"]):
+            return "hit does not follow from direction and ret"
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return "a value of a wrong type"
+    return ""
