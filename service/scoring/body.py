@@ -41,12 +41,12 @@ def window(scored: WindowScore, strength: float | None, confidence: float, side:
             {
                 "id": part.id,
                 "score": said.score,
-                "weight": part.weight,
+                "weight": weight,
                 "z": said.z,
                 "quadrant": said.quadrant,
                 "kind": part.kind,
             }
-            for part, said in scored.judged
+            for (part, said), weight in zip(scored.judged, scored.weights, strict=True)
         ],
         "trend": scored.trend,
         "contrarian": scored.contrarian,

@@ -73,6 +73,13 @@ class Leverage(Stateful):
         if not self._positions_known:
             self._positions_known = any(view.long_coins is not None for view in sample.venues)
 
+    def keep_bases(self, sources: Sequence[str]) -> None:
+        """Forget the bases of other sources than these."""
+        if self._reserves.source not in sources:
+            self._reserves = Base()
+        if self._supply.source not in sources:
+            self._supply = Base()
+
     def values(self, readings: Readings) -> list[dict[str, Any]]:
         """The ``elr`` list of the message."""
         told = [self._oi_reserve(readings), self._oi_mcap(readings), self._funding_spend(readings)]

@@ -9,7 +9,7 @@ from typing import Any
 from service.model import Denominator, Readings, SignalBody
 from service.scoring import body, confidence, sizing, status
 from service.scoring.alerts import Alerts, Situation
-from service.scoring.composite import WEIGHTS, WindowScore, gate, over_windows, score_window
+from service.scoring.composite import WEIGHTS, Weights, WindowScore, gate, over_windows, score_window
 from service.scoring.conflict import Conflict
 from service.scoring.direction import Direction, Momentum, Side, transition
 from service.scoring.elr import Leverage
@@ -62,7 +62,7 @@ class Scorer(Stateful):
         "_strengths",
         "_window_directions",
     )
-    __slots__ = (*STATE, "symbol")
+    __slots__ = (*STATE, "_windows", "symbol")
 
     def __init__(self, symbol: str, exchanges: Mapping[str, str], denominator: Denominator | None) -> None:
         self.symbol = symbol
@@ -76,26 +76,40 @@ class Scorer(Stateful):
         self._record = Record()
         self._strengths = [Strength() for _ in WEIGHTS]
         self._window_directions = [Direction() for _ in WEIGHTS]
+        self._windows: list[WindowScore] = []  # of the last tick
 
     def denominate(self, item: Denominator) -> None:
         """Divide by what ``item`` carries from the next tick on; what it does not carry stays."""
         self._leverage.denominate(item)
 
-    def follow(self, readings: Readings) -> None:
+    def experts(self) -> dict[str, dict[str, float | None]]:
+        """What each component, and the fixed formula as ``static``, said at the last tick, by window; None: nothing."""
+        return {
+            scored.window.name: {part.id: said.score for part, said in scored.judged} | {"static": scored.static}
+            for scored in self._windows
+        }
+
+    def keep_bases(self, sources: Sequence[str]) -> None:
+        """Forget the bases of other sources than these."""
+        self._leverage.keep_bases(sources)
+
+    def follow(self, readings: Readings, weights: Weights | None = None) -> None:
         """The past without a word: leaves exactly the state that :meth:`score` with ``backfill`` leaves.
 
         Percentiles and the levels that no score is made of may be missing (``SymbolIndicators.read(ranks=False)``).
         """
-        self._judge(readings)
+        self._judge(readings, weights)
         self._alerts.pause()
 
-    def _judge(self, readings: Readings) -> _Verdict:
+    def _judge(self, readings: Readings, weights: Weights | None) -> _Verdict:
         """Score and state of this tick: everything that goes on from tick to tick but the record and the alerts."""
         sample, ts = readings.consensus, readings.ts
         quorum = sample.quorum
         g = gate(readings.elr.z if quorum else None)
 
-        windows = [score_window(window, readings, g) for window in readings.windows]
+        shares = {} if weights is None else weights.windows
+        windows = [score_window(window, readings, g, shares.get(window.name)) for window in readings.windows]
+        self._windows = windows
         scores = [(scored.window.name, scored.score) for scored in windows]
         strengths = [
             (scored.window.name, ranks.update(scored.score, ts, sample.step_s > TICK_S))
@@ -131,13 +145,15 @@ class Scorer(Stateful):
             modes=self._modes.update(scores, quorum, ts),
         )
 
-    def score(self, readings: Readings, backfill: bool = False) -> tuple[SignalBody, list[dict[str, Any]]]:
+    def score(
+        self, readings: Readings, backfill: bool = False, weights: Weights | None = None
+    ) -> tuple[SignalBody, list[dict[str, Any]]]:
         """The signal body of this tick, keys in the order of the feed's contract, and the alerts it raises or clears.
 
         Without quorum nothing is claimed. ``backfill``: the past; it takes no outcome and raises no alert.
-        A back-filled minute counts six ticks in the ranks.
+        A back-filled minute counts six ticks in the ranks. ``weights``: learned ones, None for the fixed formula.
         """
-        verdict = self._judge(readings)
+        verdict = self._judge(readings, weights)
         sample, ts = readings.consensus, readings.ts
         quorum = sample.quorum
         price = sample.price if quorum else None
@@ -194,7 +210,7 @@ class Scorer(Stateful):
                 "size_fraction": sizing.size_fraction(p_hit, factors.confidence, fragile, tradeable, side),
                 "stop_multiplier": sizing.stop_multiplier(conflict, momentum, factors.agreement, scored_windows),
             },
-            "weights_version": WEIGHTS_VERSION,
+            "weights_version": WEIGHTS_VERSION if weights is None else weights.version,
             "gate": verdict.gate,
             "p_hit_n": self._record.n,
             "excluded": list(sample.excluded),

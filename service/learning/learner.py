@@ -1,0 +1,206 @@
+"""One Hedge a window over all symbols (or one a window and symbol): rounds, labels, and which weights are in force."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import orjson
+
+from service.config_weights import WeightsSection
+from service.errors import ConfigError
+from service.learning.hedge import Hedge, rates
+from service.learning.loss import label
+from service.state import Plain, Stateful
+
+WINDOWS = (("1m", 60_000), ("5m", 300_000), ("1h", 3_600_000))
+ROUND_MS = 60_000  # every window's rounds begin and end on it
+ZERO = "zero"  # says 0 always, never sleeps: that nothing works
+STATIC = "static"  # says what the fixed formula says
+ZERO_PRIOR = 0.5  # that nothing works is the null hypothesis: even odds against all the others together
+POOLED = "all"
+STATIC_VERSION = "static-1"
+# The span the rates are made for: long enough for an edge of a few percent to show, with a change of mind a month.
+SPAN_MS = 90 * 86_400_000
+SPAN_SWITCHES = 3
+
+Scores = Mapping[str, Mapping[str, float | None]]  # window -> expert -> score, None asleep
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """Learned shares of the windows that use them, by expert; a window that is not named uses the fixed formula."""
+
+    version: str
+    windows: Mapping[str, Mapping[str, float]]
+
+
+class Learner(Stateful):
+    """Learns always; what is in force depends on the mode (``[weights]`` of the configuration).
+
+    ``static``: nothing. ``learn``: the shares of each window with at least ``min_outcomes`` rounds. ``frozen``: the
+    shares given. At a tick: :meth:`mature` with the returns, then score with :meth:`in_force`, then :meth:`take`.
+
+    ``experts``: component ids by window. Rounds begin at UTC multiples of the window and do not overlap; the label of
+    the one begun at T is the return of the window that ends at T plus its length: known at just that tick, or never.
+    """
+
+    STATE = ("_hedges", "_pending")
+
+    def __init__(
+        self, symbols: Sequence[str], experts: Mapping[str, Sequence[str]], settings: WeightsSection | None = None
+    ) -> None:
+        self._settings = WeightsSection() if settings is None else settings
+        self._symbols = tuple(symbols)
+        self._groups = self._symbols if self._settings.per_symbol else (POOLED,)
+        self._experts = {name: (*experts[name], STATIC, ZERO) for name, _ in WINDOWS}
+        self._hedges = {f"{group}:{name}": self._fresh(name) for group in self._groups for name, _ in WINDOWS}
+        # Window -> the round that waits for its labels: {"ts", "said": {symbol: scores in the experts' order}}.
+        self._pending: dict[str, Any] = {}
+        self._frozen = self._given()
+        self._in_force: dict[str, InForce | None] = {}
+        self._settle()
+
+    # -- at a tick ---------------------------------------------------------------------------------------------
+
+    def mature(self, ts: int, returns: Mapping[str, Mapping[str, float | None]]) -> None:
+        """Close the rounds that end at ``ts``: ``returns`` are z_return by symbol and window, None where unknown."""
+        learned = False
+        for name, ms in WINDOWS:
+            waiting = self._pending.get(name)
+            if waiting is None or ts < waiting["ts"] + ms:
+                continue
+            del self._pending[name]
+            if ts > waiting["ts"] + ms:
+                continue  # its tick was skipped: a later return is not its outcome
+            outcomes: dict[str, list[tuple[list[float | None], float]]] = {group: [] for group in self._groups}
+            for symbol in self._symbols:
+                z = returns.get(symbol, {}).get(name)
+                if z is not None and symbol in waiting["said"]:
+                    outcomes[self._group(symbol)].append((waiting["said"][symbol], label(z)))
+            for group, pairs in outcomes.items():
+                self._hedges[f"{group}:{name}"].update(pairs)
+            learned = True
+        if learned:
+            self._settle()
+
+    def take(self, ts: int, scores: Mapping[str, Scores]) -> None:
+        """Begin the rounds due at ``ts`` with what each symbol's components and the fixed formula say."""
+        for name, ms in WINDOWS:
+            if ts % ms != 0:
+                continue
+            said = {}
+            for symbol in self._symbols:
+                spoken = scores.get(symbol, {}).get(name, {})
+                of = [0.0 if expert == ZERO else spoken.get(expert) for expert in self._experts[name]]
+                if any(score is not None for score in of[:-1]):
+                    said[symbol] = of
+            if said:
+                self._pending[name] = {"ts": ts, "said": said}
+
+    def in_force(self, symbol: str) -> InForce | None:
+        """What to score ``symbol`` with at the tick being taken; None: the fixed formula."""
+        return self._in_force[self._group(symbol)]
+
+    def reanchor(self) -> None:
+        """The clock's anchor moved: rounds under way are given up, a window must be as long as it says."""
+        self._pending.clear()
+
+    # -- which weights -----------------------------------------------------------------------------------------
+
+    def _group(self, symbol: str) -> str:
+        return symbol if self._settings.per_symbol else POOLED
+
+    def _given(self) -> InForce | None:
+        given = self._settings.frozen
+        if self._settings.mode != "frozen":
+            return None
+        if given is None:
+            raise ConfigError(["weights.file: mode frozen needs the file of the weights"])
+        problems = []
+        for window, shares in given.windows.items():
+            known = self._experts.get(window, ())
+            unknown = [expert for expert in shares if expert not in known]
+            if unknown:
+                problems.append(
+                    f"weights.frozen.windows.{window}: unknown {', '.join(unknown)}; it has {' '.join(known)}"
+                )
+        if problems:
+            raise ConfigError(problems)
+        return _in_force(given.rounds, {str(window): shares for window, shares in given.windows.items()})
+
+    def _settle(self) -> None:
+        for group in self._groups:
+            if self._settings.mode == "learn":
+                self._in_force[group] = self._learned(group, self._settings.min_outcomes)
+            else:
+                self._in_force[group] = self._frozen
+
+    def _learned(self, group: str, least: int) -> InForce | None:
+        hedges = {name: self._hedges[f"{group}:{name}"] for name, _ in WINDOWS}
+        ripe = {name: hedge for name, hedge in hedges.items() if hedge.rounds >= least}
+        if not ripe:
+            return None
+        rounds = sum([hedge.rounds for hedge in ripe.values()])
+        return _in_force(rounds, {name: hedge.named(hedge.shares) for name, hedge in ripe.items()})
+
+    # -- state and view ----------------------------------------------------------------------------------------
+
+    def dump(self) -> dict[str, Plain]:
+        about = {"per_symbol": self._settings.per_symbol, "symbols": self._symbols, "experts": self._experts}
+        return {"about": orjson.loads(orjson.dumps(about)), **super().dump()}
+
+    def load(self, plain: Plain) -> None:
+        """Go on from a :meth:`dump`. What was learned with other components or pooling does not fit: begins anew."""
+        about = {"per_symbol": self._settings.per_symbol, "symbols": self._symbols, "experts": self._experts}
+        if plain["about"] == orjson.loads(orjson.dumps(about)):
+            super().load({name: value for name, value in plain.items() if name != "about"})
+        self._settle()
+
+    def make(self, name: str, key: str) -> Stateful | None:
+        return self._fresh(key.rpartition(":")[2]) if name == "_hedges" else None
+
+    def _fresh(self, window: str) -> Hedge:
+        experts = self._experts[window]
+        others = (1.0 - ZERO_PRIOR) / (len(experts) - 1)
+        learning_rate, share_rate = rates(1.0 / others, SPAN_MS // dict(WINDOWS)[window], SPAN_SWITCHES)
+        return Hedge(experts, learning_rate, share_rate, [others] * (len(experts) - 1) + [ZERO_PRIOR])
+
+    @classmethod
+    def saved(cls, plain: Plain) -> Learner:
+        """As it was dumped, for looking at: in mode ``static``, whatever it was used for."""
+        about = plain["about"]
+        experts = {name: known[:-2] for name, known in about["experts"].items()}
+        made = cls(about["symbols"], experts, WeightsSection(per_symbol=about["per_symbol"]))
+        made.load(plain)
+        return made
+
+    def report(self) -> dict[str, Any]:
+        """``/v1/weights`` (docs/weights.md): what is in force and what has been learned, by group and window."""
+        groups = {}
+        for group in self._groups:
+            force, learned = self._in_force[group], self._learned(group, 1)
+            groups[group] = {
+                "version": STATIC_VERSION if force is None else force.version,
+                "shadow_version": STATIC_VERSION if learned is None else learned.version,
+                "windows": {
+                    name: {
+                        "in_force": None if force is None else force.windows.get(name),
+                        **self._hedges[f"{group}:{name}"].report(),
+                    }
+                    for name, _ in WINDOWS
+                },
+            }
+        return {
+            "mode": self._settings.mode,
+            "min_outcomes": self._settings.min_outcomes,
+            "per_symbol": self._settings.per_symbol,
+            "groups": groups,
+        }
+
+
+def _in_force(rounds: int, windows: Mapping[str, Mapping[str, float]]) -> InForce:
+    digest = sha256(orjson.dumps(windows, option=orjson.OPT_SORT_KEYS)).hexdigest()[:8]
+    return InForce(f"hedge-{rounds}-{digest}", {name: dict(shares) for name, shares in windows.items()})
