@@ -23,9 +23,12 @@ def run(options: argparse.Namespace) -> int:
     denominators = denominators_of(config, ServiceClock().now_ms())
     print(f"configuration: ok ({options.file if options.file is not None else 'defaults'})")
     print(f"symbols: {len(config.service.symbols)}, venues: {', '.join(config.venues.enabled())}")
+    asked = [name for name, section in sections(config).items() if section.enabled]
     print(
         f"denominators: {len(denominators)} symbols"
         if denominators
+        else f"denominators: no file; asked for by themselves: {', '.join(asked)}"
+        if asked
         else "denominators: none; oi_reserve and oi_mcap stay null"
     )
     if not options.net:

@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     begin = start_of_past(clock.now_ms())
     enabled = config.venues.enabled()
     bases = denominators(options.seed, config.service.symbols, begin, enabled)
-    engine = Engine(config.service.symbols, rules_of(config), config.market, bases)
+    engine = Engine(config.service.symbols, rules_of(config), config.market, bases, config.weights)
     model = MarketModel(options.seed, config.service.symbols, begin, enabled)
     _drive(engine, model, begin, clock)
 

@@ -87,7 +87,32 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument(
         "--signals", metavar="FILE|-", help="where signal bodies go, one JSON line each; - is standard output"
     )
+    replay.add_argument(
+        "--ledger", metavar="FILE|-", help="where the ledger of outcomes goes, identical to the live run's"
+    )
     replay.add_argument("--port", type=int, metavar="N", help="also serve the replay as a feed on this port")
+
+    backtest = command(
+        "backtest",
+        "judge the signal on history files",
+        "CSV files (gzipped or not; docs/backtest.md lists the columns) through the service's own code, into one\n"
+        "self-contained HTML report and report.json. Needs the research extra.",
+    )
+    backtest.add_argument("files", metavar="FILE", nargs="+", type=Path, help="history with a price and open interest")
+    backtest.add_argument("--report", metavar="DIR", type=Path, required=True, help="folder of the report; made if new")
+    backtest.add_argument("--symbol", metavar="S", default="BTC", help="what the files are of (default BTC)")
+    backtest.add_argument(
+        "--slow", metavar="FILE", type=Path, action="append",
+        help="reserves, supply or settled funding from another file, each used once it was known; repeatable",
+    )  # fmt: skip
+    backtest.add_argument("--event", metavar="DATE", action="append", help="a UTC day to look at closely; repeatable")
+    backtest.add_argument(
+        "--delay-m", metavar="N", type=int, default=60, help="minutes after midnight a daily row is out (default 60)"
+    )
+    backtest.add_argument(
+        "--cost-bp", metavar="X", type=float, default=10.0, help="cost of a round trip, basis points (default 10)"
+    )
+    backtest.add_argument("--resume", action="store_true", help="go on from the checkpoints of a run that was stopped")
 
     decode = command(
         "decode",
@@ -103,6 +128,31 @@ def _parser() -> argparse.ArgumentParser:
     watch = command("watch", "a live table in the terminal", "A live table of all symbols; plain lines when piped.")
     watch.add_argument("url", metavar="URL", nargs="?", default="ws://127.0.0.1:8080/v1/stream", help="feed address")
     watch.add_argument("--symbols", metavar="S", nargs="+", help="only these symbols")
+
+    weights = command(
+        "weights",
+        "what the components' weights are, and would be",
+        "The weights in force, those learned in the background, the guarantee and the regret measured so far: of a\n"
+        "running service, or of a saved state (state.json.gz). docs/weights.md explains them.",
+    )
+    weights.add_argument(
+        "source", metavar="URL|FILE", nargs="?", default="http://127.0.0.1:8080", help="feed address or state file"
+    )
+    weights.add_argument("--symbol", metavar="S", help="of this symbol, where each has its own")
+    weights.add_argument("--save", metavar="FILE", type=Path, help='write what was learned, for mode = "frozen"')
+
+    scoreboard = command(
+        "scoreboard",
+        "verify a ledger of outcomes and show what it comes to",
+        "Checks the hash chain of ledger files (or of all those of a folder, in order) and prints hit rates, rank\n"
+        "correlations and Brier scores with their intervals. Exit status 3 names the first broken line.\n"
+        "docs/scoreboard.md says how to read it, and what it does not prove.",
+    )
+    scoreboard.add_argument(
+        "files", metavar="FILE", nargs="*", type=Path, help="ledger files in order, or a folder; else the configured"
+    )
+    scoreboard.add_argument("--config", metavar="FILE", type=Path, help="TOML file that names scoreboard.folder")
+    scoreboard.add_argument("--symbols", metavar="S", nargs="+", help="rows of these symbols, beside those of all")
 
     command("venues", "what each venue provides", "Venues, their addresses, streams, units, cadences and limits.")
 

@@ -12,6 +12,7 @@ import aiohttp
 
 from service.config import NetworkSection
 from service.model import Endpoints, ExtraStream, Listing
+from service.venues.poller import refuses
 from service.venues.spec import Catalog, ConnectionPlan, Request, Venue
 
 METADATA_S = 30.0  # instrument lists are megabytes
@@ -60,10 +61,14 @@ async def reach(
         for request in venue.metadata(endpoints):
             try:
                 body = await _get(session, request, network.proxy)
-                decoder.decode(body, now_ms, request.context)
+                if refuses(decoder.decode(body, now_ms, request.context)):
+                    result.problems.append("HTTP: what answers is no list of instruments: a login page, or an error")
+                    break
             except (aiohttp.ClientError, OSError, TimeoutError, _Refused) as error:
                 result.problems.append(f"HTTP: {why(error)}")
                 break
+        if not result.problems and not catalog.listings:
+            result.problems.append("HTTP: the list of instruments is empty")
         wanted = [item for _, item in sorted(catalog.listings.items()) if item.trading and item.symbol in symbols]
         if not result.problems:
             result.listed = [symbol for symbol in symbols if any(item.symbol == symbol for item in wanted)]

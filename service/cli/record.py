@@ -10,7 +10,7 @@ import random
 from service import __version__
 from service.cli.running import run_until_stopped
 from service.clock import ServiceClock
-from service.config import load
+from service.config import load, shareable
 from service.metrics import Metrics
 from service.model import Event
 from service.tapes import Header, Record, TapeWriter
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
                 "live",
                 __version__,
                 False,
-                config.model_dump(mode="json"),
+                shareable(config),
                 to_plain(denominators),
                 None,
             )

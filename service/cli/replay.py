@@ -17,6 +17,7 @@ from service.publishing import Feed
 from service.wiring.engine import TICK_MS
 from service.wiring.outputs import write_signals
 from service.wiring.replay import Run, replay
+from service.wiring.scores import Scores
 from service.wiring.service import STATUS_EVERY_MS, new_epoch
 from service.wiring.views import LiveViews
 
@@ -34,16 +35,20 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError([f"{options.tape}: no such tape"])
     target = options.signals if options.signals is not None else (None if options.port is not None else "-")
     out = _open(target)
+    ledger = None
     try:
+        ledger = _open(options.ledger, "--ledger")
         if options.port is None and speed is None:
-            _straight(options.tape, out)
+            _straight(options.tape, out, ledger)
         else:
-            run_until_stopped(lambda stop: _paced(options.tape, out, speed, options.port, stop))
-        if out is not None:
-            out.flush()
+            run_until_stopped(lambda stop: _paced(options.tape, out, ledger, speed, options.port, stop))
+        for file in (out, ledger):
+            if file is not None:
+                file.flush()
     finally:
-        if out is not None and out is not sys.stdout.buffer:
-            out.close()
+        for file in (out, ledger):
+            if file is not None and file is not sys.stdout.buffer:
+                file.close()
     return 0
 
 
@@ -59,7 +64,7 @@ def _speed(text: str) -> float | None:
     return value
 
 
-def _open(target: str | None) -> IO[bytes] | None:
+def _open(target: str | None, option: str = "--signals") -> IO[bytes] | None:
     if target is None:
         return None
     if target == "-":
@@ -67,17 +72,23 @@ def _open(target: str | None) -> IO[bytes] | None:
     try:
         return open(target, "wb")
     except OSError as error:
-        raise ConfigError([f"--signals {target}: cannot be written: {error.strerror}"]) from None
+        raise ConfigError([f"{option} {target}: cannot be written: {error.strerror}"]) from None
 
 
 def _told(text: str) -> None:
     log.warning("%s", text)
 
 
-def _straight(tape: Path, out: IO[bytes] | None) -> None:
+def _write_ledger(file: IO[bytes] | None, run: Run) -> None:
+    if file is not None and run.ledger:
+        file.write(b"\n".join(run.ledger) + b"\n")
+
+
+def _straight(tape: Path, out: IO[bytes] | None, ledger: IO[bytes] | None) -> None:
     ticks = frames = 0
-    for _, record, published in replay(tape, _told):
+    for run, record, published in replay(tape, _told):
         frames += record.kind == "f"
+        _write_ledger(ledger, run)
         for tick in published:
             ticks += 1
             if out is not None:
@@ -87,7 +98,14 @@ def _straight(tape: Path, out: IO[bytes] | None) -> None:
     log.info("replayed ticks=%d frames=%d: end of tape", ticks, frames)
 
 
-async def _paced(tape: Path, out: IO[bytes] | None, speed: float | None, port: int | None, stop: asyncio.Event) -> None:
+async def _paced(
+    tape: Path,
+    out: IO[bytes] | None,
+    ledger: IO[bytes] | None,
+    speed: float | None,
+    port: int | None,
+    stop: asyncio.Event,
+) -> None:
     """The tape at ``speed``, with or without a feed; the event loop gets its turn whatever the speed."""
     loop = asyncio.get_running_loop()
     served: _Served | None = None
@@ -111,6 +129,7 @@ async def _paced(tape: Path, out: IO[bytes] | None, speed: float | None, port: i
                 turn_s = loop.time()
             if stop.is_set():
                 return
+            _write_ledger(ledger, run)
             for tick in published:
                 if out is not None:
                     write_signals(out, tick.signals)
@@ -135,6 +154,7 @@ class _Served:
         self.feed = feed
         self._run = run
         self._views = views
+        self._scores = Scores(run.engine)
         self._published_ms = 0
         self._status_ms = 0
 
@@ -154,6 +174,7 @@ class _Served:
             self._published_ms = tick.ts
             self.feed.publish_tick(tick, missed)
             self.feed.set_ready(True)
+        self._scores.show(published, self.feed)
         self.feed.publish_market(self._run.engine.samples)
         if self._run.clock.now - self._status_ms >= STATUS_EVERY_MS:
             self._status_ms = self._run.clock.now

@@ -11,8 +11,10 @@ from pathlib import Path
 from service.cli.running import run_until_stopped
 from service.clock import ServiceClock
 from service.config import Config, load
+from service.fundamentals import SOURCES
 from service.model import Denominator
 from service.wiring.bases import sections
+from service.wiring.beginning import SHORT_GAP_MS
 from service.wiring.engine import Engine
 from service.wiring.outputs import open_outputs
 from service.wiring.saved_state import StateFile, default_folder, restored
@@ -49,7 +51,7 @@ def _state_file(config: Config) -> StateFile | None:
 def _serve(
     options: argparse.Namespace, config: Config, denominators: list[Denominator], state: StateFile | None
 ) -> int:
-    outputs = open_outputs(options.record, options.signals)
+    outputs = open_outputs(options.record, options.signals, config.scoreboard)
     rng = random.Random()
     clock = ServiceClock()
     engine = _engine(config, denominators, state, clock)
@@ -80,7 +82,7 @@ def _engine(config: Config, denominators: list[Denominator], state: StateFile | 
     """The engine to begin with, and a line that says in plain words what it begins with."""
 
     def make() -> Engine:
-        return Engine(config.service.symbols, rules_of(config), config.market, denominators)
+        return Engine(config.service.symbols, rules_of(config), config.market, denominators, config.weights)
 
     then = "then the venues' history" if config.start.history else "no history (start.history = false)"
     if state is None:
@@ -90,8 +92,13 @@ def _engine(config: Config, denominators: list[Denominator], state: StateFile | 
     if engine.sampled_ms == 0:
         log.info("start: %s, %s", found or f"no saved state in {state.path.parent}", then)
         return engine
-    gap = "the gap is filled in from the venues' history" if config.start.history else "the gap stays empty"
+    if clock.now_ms() - engine.sampled_ms <= SHORT_GAP_MS:
+        gap = "it goes on at once"
+    else:
+        gap = "the gap is filled in from the venues' history" if config.start.history else "the gap stays empty"
     log.info("start: %s; %s", found, gap)
+    asked = [SOURCES[name].title for name, section in sections(config).items() if section.enabled]
+    engine.keep_bases(asked)
     for item in denominators:  # the operator's file as it is now, not as it was
         engine.denominate(item)
     return engine

@@ -27,9 +27,11 @@ SLUGS = {  # exchange (as service.model.VenueRules.exchange) -> slug; dYdX and H
     "bitmex": "bitmex",
 }
 HISTORY_BYTES = 256 << 20
-WRAPPED = {  # redeemable one for one by their issuer; staked and interest-bearing copies are other coins
-    "BTC": ("WBTC", "BTCB", "CBBTC", "TBTC"),
-    "ETH": ("WETH", "BETH"),
+# Redeemable one for one by somebody else. Staked copies (BETH) are other coins; an exchange's own paper (BTCB) stands
+# for coins that are counted already.
+WRAPPED = {
+    "BTC": ("WBTC", "CBBTC", "TBTC"),
+    "ETH": ("WETH",),
     "BNB": ("WBNB",),
     "SOL": ("WSOL",),
     "AVAX": ("WAVAX",),

@@ -25,6 +25,7 @@ class Market(Stateful):
         self._rules = tuple(rules)
         self._settings = settings
         self.books = {symbol: Book(symbol, rules, settings) for symbol in symbols}
+        self.filling = False  # what comes is the back-filled past: the engine says so
         self.heard = {rule.venue: False for rule in rules}  # anything at all, of any symbol, since the start
 
     def apply(self, event: Event) -> str | None:
@@ -37,7 +38,7 @@ class Market(Stateful):
         if event.venue in self.heard:
             self.heard[event.venue] = True
         book = self.books.get(event.symbol)
-        return None if book is None else book.apply(event)
+        return None if book is None else book.apply(event, self.filling)
 
     def sample(self, ts: int, step_s: int) -> list[Consensus]:
         """The consensus of every symbol at ``ts`` (UTC ms on a whole second), in configuration order.

@@ -61,8 +61,8 @@ class Book(Stateful):
 
     # -- events ------------------------------------------------------------------------------------------------
 
-    def apply(self, event: Event) -> str | None:
-        """Take one event. The code of the refusal or quarantine, or None."""
+    def apply(self, event: Event, filling: bool = False) -> str | None:
+        """Take one event. The code of the refusal or quarantine, or None. ``filling``: of the back-filled past."""
         shelf = self.shelves.get(event.venue)
         if shelf is None:
             return None
@@ -78,7 +78,7 @@ class Book(Stateful):
         if isinstance(event, Confirm):
             return self._confirm(instrument, event)
         if isinstance(event, OpenInterest):
-            return self._take_oi(instrument, event)
+            return self._take_oi(instrument, event, filling)
         if isinstance(event, Funding):
             return self._take_funding(shelf, instrument, event)
         if isinstance(event, Listing):
@@ -101,13 +101,17 @@ class Book(Stateful):
         self._span(mark)
         return None if track.take(event, mark, agrees) else QUARANTINED_MARK
 
-    def _take_oi(self, instrument: Instrument, event: OpenInterest) -> str | None:
+    def _take_oi(self, instrument: Instrument, event: OpenInterest, filling: bool) -> str | None:
         instrument.sent_oi = True
         refused = instrument.oi.refusal(event.venue_ts, event.recv_ts)
         if refused is not None:
             return refused
         if not instrument.oi.take(event):
             return QUARANTINED_OI
+        if instrument.oi.historic and not filling:
+            # History is dated late and held: the step to the first live value is the change of many minutes.
+            instrument.linked_contracts = None
+        instrument.oi.historic = filling
         if instrument.trading:
             self.oi_receipts += 1
         return None

@@ -229,6 +229,7 @@ class Shelf(Stateful):
         An instrument counts (is part of the sums) while its mark and oi are LIVE: exact after ``grow_old``.
         """
         result: Tally | None = None
+        unreported = False  # of an instrument that counts no positions are known
         most = (-1, -2.0)  # whether it counts, then how much: a counting instrument ranks before all others
         for item in self.instruments.values():
             reported = item.reported
@@ -265,11 +266,14 @@ class Shelf(Stateful):
                 most = rank
                 result.primary = item
             if counts:
+                unreported = unreported or not reported.has_positions(at)
                 self._count(result, item)
                 item.linked_contracts = oi.contracts
                 item.linked_coins = 0.0 if oi.contract_coins is None else oi.contract_coins
             else:
                 item.linked_contracts = None
+        if result is not None and unreported:  # sizes of a part are no base of the whole
+            result.long_coins = result.short_coins = None
         return result
 
     @staticmethod

@@ -13,7 +13,16 @@ UNIT_TRUST_MS = 86_400_000  # ... and a unit error against one this recent
 class OiTrack(Track):
     """Open interest. ``coins`` outlives a reset, because coverage still asks what the venue last held."""
 
-    __slots__ = ("agreeing_old", "coins", "contract_coins", "contracts", "derived", "first_outlying", "priced")
+    __slots__ = (
+        "agreeing_old",
+        "coins",
+        "contract_coins",
+        "contracts",
+        "derived",
+        "first_outlying",
+        "historic",
+        "priced",
+    )
     STATE = (
         *Track.STATE,
         "agreeing_old",
@@ -22,6 +31,7 @@ class OiTrack(Track):
         "contracts",
         "derived",
         "first_outlying",
+        "historic",
         "priced",
     )
 
@@ -31,6 +41,7 @@ class OiTrack(Track):
         self.contract_coins: float | None = None
         self.coins: float | None = None
         self.derived = False
+        self.historic = False  # the held value was back-filled
         self.priced: float | None = None  # coins per contract at the last accepted mark, where they hang on one
         self.first_outlying: float | None = None  # contracts that began the quarantine, or its present count
         self.agreeing_old = False  # the present count agrees with the last accepted value, not the first outlying one

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections import deque
 from email.utils import parsedate_to_datetime
+from math import inf
 
 from service.venues.spec import Limits
 
 DEFAULT_PENALTY_S = 30.0  # a throttled answer that does not say how long
 MAX_PENALTY_S = 3 * 86_400.0  # the longest ban a venue page documents (Binance, HTTP 418); beyond it is a mistake
 HISTORY_SHARE = 0.6  # of the request weight; history is not granted what live polls may need within the period
+SPARSE_S = 30.0  # a connection budget with less than one attempt in so long is one to be careful with
+BURST_SHARE = 0.75  # of such a budget: up to it attempts come as backoff has them
+EXTRA_SHARE = 0.25
 THROTTLED = (403, 418, 429)  # statuses by which venues throttle (Bybit answers 403)
 
 
@@ -32,8 +36,7 @@ class Window:
 
         ``share``: only this part of the capacity may be used by the caller, whoever spent it before.
         """
-        while self._spent and self._spent[0][0] + self._period_s <= now_s:
-            self._spent.popleft()
+        self._forget(now_s)
         capacity = self._capacity * share
         amount = min(amount, capacity)  # a request above the whole budget gets an empty window
         free = capacity - sum(spent for _, spent in self._spent)
@@ -44,6 +47,15 @@ class Window:
             free += spent
             wait = at_s + self._period_s - now_s
         return wait
+
+    def used(self, now_s: float) -> float:
+        """Share of the capacity spent within the period, 0 to 1."""
+        self._forget(now_s)
+        return sum(spent for _, spent in self._spent) / self._capacity
+
+    def _forget(self, now_s: float) -> None:
+        while self._spent and self._spent[0][0] + self._period_s <= now_s:
+            self._spent.popleft()
 
     def spend(self, now_s: float, amount: float = 1.0) -> None:
         self._spent.append((now_s, min(amount, self._capacity)))
@@ -60,16 +72,27 @@ class VenueBudget:
         self._connects = Window(limits.connects, limits.connect_period_s)
         self._process_connects = process_connects
         self._rest = Window(limits.rest_weight, limits.rest_period_s)
+        each_s = limits.connect_period_s / limits.connects
+        self._distance_s = 4.0 * each_s if each_s >= SPARSE_S else 0.0
+        self._connected_s = -inf
         self._connects_after_s = 0.0
         self._rest_after_s = 0.0
 
-    def reserve_connect(self, now_s: float) -> float:
-        """One connection attempt at ``now_s``."""
+    def reserve_connect(self, now_s: float, extra: bool = False) -> float:
+        """One connection attempt at ``now_s``. ``extra``: of a socket without which the venue counts all the same.
+
+        Where a venue allows only so many an hour, attempts keep a distance from the last one of any socket once most
+        of them are spent (a quarter, for extra ones), so that they are never used up: after a few minutes' outage
+        the venue would otherwise be out of reach for the rest of the hour.
+        """
         wait = max(self._connects_after_s - now_s, self._connects.wait_s(now_s), 0.0)
+        if self._distance_s > 0.0 and self._connects.used(now_s) >= (EXTRA_SHARE if extra else BURST_SHARE):
+            wait = max(wait, self._connected_s + self._distance_s - now_s)
         if self._process_connects is not None:
             wait = max(wait, self._process_connects.wait_s(now_s))
         if wait == 0.0:
             self._connects.spend(now_s)
+            self._connected_s = now_s
             if self._process_connects is not None:
                 self._process_connects.spend(now_s)
         return wait

@@ -251,7 +251,7 @@ class _Socket:
     async def _converse(self) -> None:
         link = self._link
         loop = asyncio.get_running_loop()
-        while (wait_s := link.budget.reserve_connect(loop.time())) > 0:  # noqa: ASYNC110 - a budget has no event
+        while (wait_s := link.budget.reserve_connect(loop.time(), extra=not link.plan.expects)) > 0:  # noqa: ASYNC110 - a budget has no event
             await asyncio.sleep(max(wait_s, 0.001))
         self.session.attempt()
         link.changed.set()

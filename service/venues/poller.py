@@ -18,7 +18,7 @@ import aiohttp
 from service.clock import Clock
 from service.config import NetworkSection
 from service.errors import VenueError, VenueRejected, VenueSilent
-from service.model import Bad, Confirm, Decoded, Funding, Mark, OpenInterest, Skipped
+from service.model import Bad, Confirm, Control, Decoded, Funding, Listing, Mark, OpenInterest, Past, Skipped
 from service.venues.backoff import Backoff
 from service.venues.budget import THROTTLED, VenueBudget, http_reason, parse_retry_after
 from service.venues.health import VenueHealth
@@ -92,7 +92,8 @@ class Poller:
             failed: list[Request] = []
             for request in requests:
                 barred = self._budget.rest_blocked_s(asyncio.get_running_loop().time()) > 0  # the venue said: not now
-                if barred or await self._attempt(session, request, METADATA_BYTES, METADATA_FACTOR) is None:
+                items = None if barred else await self._attempt(session, request, METADATA_BYTES, METADATA_FACTOR)
+                if items is None or refuses(items):
                     failed.append(request)
             return failed
 
@@ -107,7 +108,8 @@ class Poller:
             await asyncio.sleep(max(wait_s, 0.001))
         try:
             body = await self._fetch(session, request, POLL_BYTES, 1.0)
-            sink.frame(self._venue.name, CONNECTION, body, request.context)
+            if refuses(sink.frame(self._venue.name, CONNECTION, body, request.context)):
+                raise VenueRejected("refused", request.context)
         except VenueError as error:
             failure = error
         except Exception as error:  # the one guard of a request: a defect of ours costs this answer only
@@ -255,3 +257,9 @@ def rest_reason(error: Exception) -> VenueError:
         case _:
             reason = "protocol"
     return VenueError(reason, detail)
+
+
+def refuses(items: Sequence[Decoded]) -> bool:
+    """Whether an HTTP 200 is no answer: an error in words, a maintenance page. Anything of use in it is an answer."""
+    trouble = any(isinstance(item, Bad) or (isinstance(item, Control) and item.kind == "refused") for item in items)
+    return trouble and not any(isinstance(item, Listing | Past | Mark | Funding | OpenInterest) for item in items)

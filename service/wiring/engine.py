@@ -11,18 +11,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.config import MarketSection
+from service.config_weights import WeightsSection
 from service.indicators import SymbolIndicators
+from service.learning.learner import ROUND_MS, Learner
 from service.market import Market
 from service.model import Consensus, Denominator, Event, SignalBody, Tick, VenueRules
-from service.scoring import Scorer
-from service.state import Stateful
+from service.scoreboard import Outcome, Scoreboard
+from service.scoring import COMPONENT_IDS, Scorer, Weights
+from service.state import Plain, Stateful
 
 SAMPLE_MS = 1_000
 TICK_MS = 10_000
 MINUTE_MS = 60_000
 HELD_UP_MS = 600_000
 STALE_BY_MS = 310_000  # funding is fresh for five minutes, everything else for less
-STATE_VERSION = 2  # 2: extra streams, bases, the back-filled past of a window's start
+STATE_VERSION = 3  # 2: extra streams, bases, the back-filled past of a window's start; 3: the scoreboard
 
 
 class Engine(Stateful):
@@ -32,7 +35,7 @@ class Engine(Stateful):
     minute by minute. From then on it samples every second.
     """
 
-    STATE = ("sampled_ms", "market", "indicators", "scorers")
+    STATE = ("sampled_ms", "market", "indicators", "scorers", "scoreboard")
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class Engine(Stateful):
         rules: Sequence[VenueRules],
         settings: MarketSection,
         denominators: Sequence[Denominator],
+        weights: WeightsSection | None = None,
     ) -> None:
         self.symbols = tuple(symbols)
         self.market_settings = settings
@@ -48,6 +52,9 @@ class Engine(Stateful):
         self.market = Market(self.symbols, rules, settings)
         self.indicators = {symbol: SymbolIndicators(symbol) for symbol in self.symbols}
         self.scorers = {symbol: self._scorer(symbol) for symbol in self.symbols}
+        self.learner = Learner(self.symbols, COMPONENT_IDS, weights)
+        self.scoreboard = Scoreboard(self.symbols)
+        self.matured: list[Outcome] = []  # what the last live tick decided, of signals published before
         self.sampled_ms: int = 0  # time of the last sample; 0 before any
         self.samples: list[Consensus] = []  # the last sample of every symbol
         self.refused: dict[tuple[str, str], int] = {}  # (venue, code) -> observations not counted
@@ -88,6 +95,11 @@ class Engine(Stateful):
             self._sample_to(at_ms - 1)
         self._settle(item)
 
+    def keep_bases(self, sources: Sequence[str]) -> None:
+        """After a restore: forget the bases that are not from these sources. A file may have changed meanwhile."""
+        for scorer in self.scorers.values():
+            scorer.keep_bases(sources)
+
     def _settle(self, item: Denominator) -> None:
         scorer = self.scorers.get(item.symbol)
         if scorer is not None:
@@ -99,6 +111,7 @@ class Engine(Stateful):
         ``live`` False: the past is being driven at full resolution (warm start): no outcomes, no alerts. With
         ``silent`` no ticks of it either: the state afterwards is the same, but nothing is put into words.
         """
+        self.market.filling = False
         if self._cold:
             self._cold = False
             held, self._held = self._held, []
@@ -149,34 +162,57 @@ class Engine(Stateful):
     def _score(self, ts: int, backfill: bool) -> Tick:
         bodies: list[SignalBody] = []
         alerts: list[dict[str, Any]] = []
-        for symbol in self.symbols:
-            body, raised = self.scorers[symbol].score(self.indicators[symbol].read(ts), backfill)
+        readings = [self.indicators[symbol].read(ts) for symbol in self.symbols]
+        learning = not backfill and ts % ROUND_MS == 0
+        if learning:  # all labels of this tick first: no symbol is scored with weights that another has outlived
+            self.learner.mature(
+                ts, {item.symbol: {str(window.name): window.z_return for window in item.windows} for item in readings}
+            )
+        for item in readings:
+            body, raised = self.scorers[item.symbol].score(item, backfill, self._weights(item.symbol))
             bodies.append(body)
             alerts.extend(raised)
+        if learning:
+            self.learner.take(ts, {symbol: scorer.experts() for symbol, scorer in self.scorers.items()})
+        if not backfill:
+            self.matured = self.scoreboard.mature(ts, [body["market"]["price"] for body in bodies])
         return Tick(ts, tuple(bodies), tuple(alerts))
+
+    def published(self, tick: Tick) -> None:
+        """``tick``, the newest so far, went out: its outcomes are open from now on. Ticks never published have none."""
+        self.scoreboard.take(tick.ts, tick.signals)
+
+    def _weights(self, symbol: str) -> Weights | None:
+        """The learned weights in force, None for the fixed formula."""
+        force = self.learner.in_force(symbol)
+        return None if force is None else Weights(force.version, force.windows)
 
     def _follow(self, ts: int) -> None:
         for symbol in self.symbols:
-            self.scorers[symbol].follow(self.indicators[symbol].read(ts, ranks=False))
+            self.scorers[symbol].follow(self.indicators[symbol].read(ts, ranks=False), self._weights(symbol))
 
     # -- warm start --------------------------------------------------------------------------------------------
 
-    def backfill(self, ts: int, silent: bool = False) -> Tick:
+    def backfill(self, ts: int, silent: bool = False, step_s: int = 60) -> Tick:
         """Take the back-filled sample and tick of UTC minute ``ts`` from the events applied since the last one.
 
-        ``silent``: as for :meth:`advance`; the tick says nothing.
+        ``silent``: as for :meth:`advance`; the tick says nothing. ``step_s``: the seconds the sample stands for, whole
+        minutes; more than one in a back-test of coarser data.
         """
         if not self._cold:
             raise ValueError("back-filling comes before the first advance()")
+        if step_s < 60 or step_s % 60 != 0:
+            raise ValueError(f"a back-filled sample stands for whole minutes, not {step_s} s")
         if ts % MINUTE_MS != 0 or ts <= self.sampled_ms:
             raise ValueError(f"{ts} is not a UTC minute after {self.sampled_ms}")
+        self.market.filling = True
         due = [event for event in self._held if event.recv_ts <= ts]
         self._held = [event for event in self._held if event.recv_ts > ts]
         for event in due:
             self._take(event)
         while self._held_bases and self._held_bases[0][0] <= ts:
             self._settle(self._held_bases.pop(0)[1])
-        self._sample(ts, 60)
+        self._sample(ts, step_s)
         if silent:
             self._follow(ts)
             return Tick(ts, (), ())
@@ -190,8 +226,30 @@ class Engine(Stateful):
         for symbol in self.symbols:
             self.indicators[symbol].reanchor(delta_ms)
             self.scorers[symbol].reanchor(delta_ms)
+        self.learner.reanchor()
+        self.scoreboard.reanchor(delta_ms)
         if self.sampled_ms != 0:
             self.sampled_ms += round(delta_ms / SAMPLE_MS) * SAMPLE_MS
+
+    def dump(self) -> dict[str, Plain]:
+        return {**super().dump(), "learner": self.learner.dump()}
+
+    def load(self, plain: Plain) -> None:
+        """A state from before the weights were learned has none of them: they begin anew."""
+        if isinstance(plain, dict) and "learner" in plain:
+            self.learner.load(plain["learner"])
+            plain = {name: value for name, value in plain.items() if name != "learner"}
+        super().load(plain)
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything yet that a replay must begin with."""
+        return self.sampled_ms != 0 or self.scoreboard.chain.seq != 0
+
+    @property
+    def covered_minutes(self) -> int:
+        """Minutes of the last day of which the best known symbol has values."""
+        return max((indicators.covered_minutes for indicators in self.indicators.values()), default=0)
 
     def save(self) -> dict[str, Any]:
         """Everything that :meth:`restore` needs to go on exactly from here, as plain JSON values."""
@@ -199,11 +257,14 @@ class Engine(Stateful):
             raise ValueError("events are held back: advance() first")
         return {"version": STATE_VERSION, "symbols": list(self.symbols), "engine": self.dump()}
 
-    def restore(self, plain: Mapping[str, Any]) -> None:
-        """Load a :meth:`save` of an engine with the same symbols; raises ValueError if it is not one."""
+    def restore(self, plain: Mapping[str, Any], filling: bool = False) -> None:
+        """Load a :meth:`save` of an engine with the same symbols; raises ValueError if it is not one.
+
+        ``filling``: it was saved between two :meth:`backfill`, which go on.
+        """
         if plain.get("version") != STATE_VERSION:
             raise ValueError(f"state version {plain.get('version')!r}, expected {STATE_VERSION}")
         if plain.get("symbols") != list(self.symbols):
             raise ValueError("state of other symbols")
         self.load(plain["engine"])
-        self._cold = self.sampled_ms == 0
+        self._cold = filling or self.sampled_ms == 0

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
+from service.config_scoreboard import ScoreboardSection
 from service.errors import ConfigError
 from service.model import SignalBody
 from service.publishing import body_bytes
 from service.tapes import TapeWriter
+from service.wiring.ledger import LedgerFile
 
 log = logging.getLogger(__name__)
 
@@ -51,20 +53,28 @@ class Outputs:
 
     tape: TapeWriter | None = None
     signals: SignalsFile | None = None
+    ledger: LedgerFile | None = None
 
     def close(self) -> None:
         if self.tape is not None:
             self.tape.close()
         if self.signals is not None:
             self.signals.close()
+        if self.ledger is not None:
+            self.ledger.close()
 
 
-def open_outputs(tape: Path | None, signals: Path | None) -> Outputs:
-    """Open both for appending. Raises :exc:`ConfigError` naming the path that cannot be written."""
-    writer = None if tape is None else TapeWriter(tape)
+def open_outputs(tape: Path | None, signals: Path | None, ledger: ScoreboardSection | None = None) -> Outputs:
+    """Open all for appending. Raises :exc:`ConfigError` naming the path that cannot be written."""
+    opened = Outputs()
     try:
-        return Outputs(writer, None if signals is None else SignalsFile(signals))
+        if tape is not None:
+            opened = replace(opened, tape=TapeWriter(tape))
+        if signals is not None:
+            opened = replace(opened, signals=SignalsFile(signals))
+        if ledger is not None and ledger.folder is not None:
+            opened = replace(opened, ledger=LedgerFile(Path(ledger.folder), ledger.rotate_mb << 20))
     except ConfigError:
-        if writer is not None:
-            writer.close()
+        opened.close()
         raise
+    return opened

@@ -61,7 +61,7 @@ class _Cursor:
 
     __slots__ = ("_hold_ms", "_intervals_h", "_next", "_times", "_values", "fresh", "interval_h", "value")
 
-    def __init__(self, series: Series) -> None:
+    def __init__(self, series: Series, after_ms: int = 0) -> None:
         self._times = series.times
         self._values = series.values
         self._intervals_h = series.intervals_h
@@ -70,6 +70,10 @@ class _Cursor:
         self.value: float | None = None  # what stands, None if nothing does
         self.interval_h: float | None = None
         self.fresh = False  # whether it is new at this minute
+        while self._next < len(self._times) and self._times[self._next] <= after_ms:
+            # Older than what is known: it confirms that, and is no news.
+            self.value = self._values[self._next]
+            self._next += 1
 
     def step(self, minute: int) -> None:
         times, at = self._times, self._next
@@ -88,13 +92,13 @@ class _Cursor:
 class _Source:
     """One instrument's past."""
 
-    def __init__(self, listing: Listing, streams: Mapping[str, Series], with_funding: bool) -> None:
+    def __init__(self, listing: Listing, streams: Mapping[str, Series], with_funding: bool, known_ms: int) -> None:
         self._listing = listing
         self._names = listing.venue, listing.instrument, listing.symbol
         empty = Series()
-        self._mark = _Cursor(streams.get("mark", empty))
-        self._index = _Cursor(streams.get("index", empty))
-        self._oi = _Cursor(streams.get("oi", empty))
+        self._mark = _Cursor(streams.get("mark", empty), known_ms)
+        self._index = _Cursor(streams.get("index", empty), known_ms)
+        self._oi = _Cursor(streams.get("oi", empty), known_ms)
         self._funding = _Cursor(streams.get("funding", empty) if with_funding else empty)
         self._owed = False  # open interest that waits for a mark to be converted
         self._keys = {name: (listing.venue, listing.instrument, name) for name in ("mark", "index", "oi", "funding")}
@@ -162,7 +166,7 @@ def minutes(
     ``with_funding`` False: the engine has seen running estimates, beside which settled rates say nothing new.
     """
     sources = [
-        _Source(listing, streams, with_funding)
+        _Source(listing, streams, with_funding, 0 if with_funding else after_ms)
         for listing in listings
         if (streams := archive.of(listing.venue, listing.instrument))
     ]

@@ -36,7 +36,13 @@ class Run:
             self.config: Config = parse(header.config)
             denominators = from_plain(header.denominators)
             venues: Mapping[str, Venue] = {name: VENUES[name] for name in self.config.venues.enabled()}
-            self.engine = Engine(self.config.service.symbols, rules_of(self.config), self.config.market, denominators)
+            self.engine = Engine(
+                self.config.service.symbols,
+                rules_of(self.config),
+                self.config.market,
+                denominators,
+                self.config.weights,
+            )
             if header.state is not None:
                 self.engine.restore(header.state)
         except (ConfigError, ValueError, KeyError, TypeError) as error:
@@ -53,15 +59,24 @@ class Run:
             self.metrics,
             extras=self.config.streams.wanted(),
         )
+        self.engine.scoreboard.keep_lines()
         self.engine.advance(header.created_ms)
         self._pending: list[Tick] = []
+        self.ledger: list[bytes] = []
 
     def _apply(self, event: Event) -> None:
         if self._within_ms is None:
             self.engine.apply(event)
 
     def take(self, record: Record) -> list[Tick]:
-        """Apply one record; returns the ticks the live run published at it."""
+        """Apply one record; returns the ticks the live run published at it. ``ledger``: its lines since."""
+        published = self._apply_record(record)
+        for tick in published:
+            self.engine.published(tick)
+        self.ledger = self.engine.scoreboard.drain()
+        return published
+
+    def _apply_record(self, record: Record) -> list[Tick]:
         self.clock.now = record.ts
         if self._within_ms is not None and (record.ts > self._within_ms or record.kind == "r"):
             self._within_ms = None

@@ -151,10 +151,22 @@ def restored(file: StateFile, config: Config, make: Callable[[], Engine], now_ms
     engine = make()
     try:
         engine.load(plain["engine"]["engine"])
+        _judge(engine, plain["created_ms"])
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         file.set_aside(f"{type(error).__name__}: {error}")
         return make(), "saved state is not used: it is damaged"
+    covered_h = engine.covered_minutes / 60
+    if config.start.history and covered_h < config.start.history_h / 2:
+        return make(), f"saved state is not used: it knows only {covered_h:.1f} h, history is worth more"
     return engine, f"restored the state saved {_ago(now_ms - plain['created_ms'])} ago"
+
+
+def _judge(engine: Engine, created_ms: int) -> None:
+    """Raises ValueError for what loads and yet cannot be gone on from."""
+    if type(engine.sampled_ms) is not int or not 0 < engine.sampled_ms <= created_ms + AHEAD_MS:
+        raise ValueError(f"last sample {engine.sampled_ms!r}")
+    if list(engine.indicators) != list(engine.symbols) or list(engine.scorers) != list(engine.symbols):
+        raise ValueError("symbols are missing")
 
 
 def _ago(age_ms: int) -> str:

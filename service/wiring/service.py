@@ -10,7 +10,7 @@ from typing import Any
 
 from service import __version__
 from service.clock import ServiceClock, perf_seconds
-from service.config import Config
+from service.config import Config, shareable
 from service.fundamentals.ledger import kinds_of
 from service.metrics import Metrics
 from service.model import Denominator, Endpoints, Event, Tick
@@ -28,6 +28,7 @@ from service.wiring.intake import Intake
 from service.wiring.outputs import Outputs
 from service.wiring.saved_state import StateFile, document
 from service.wiring.saver import Saver
+from service.wiring.scores import Scores
 from service.wiring.venue_runner import keep, runners
 from service.wiring.views import LiveViews
 from service.wiring.warm_start import WarmStart
@@ -68,6 +69,7 @@ class Service:
         self._outputs = outputs
         self._writer = outputs.tape
         self._watch = ClockWatch(clock)
+        self._scores = Scores(engine, outputs.ledger)
         self.health = {name: VenueHealth(name) for name in venues}
         self.metrics = Metrics(tuple(venues), source, __version__)
         self.intake = Intake(
@@ -123,9 +125,9 @@ class Service:
                     source=self._source,
                     service_version=__version__,
                     ticks=True,
-                    config=self.config.model_dump(mode="json"),
+                    config=shareable(self.config),
                     denominators=to_plain(self._denominators),
-                    state=self._engine.save() if self._engine.sampled_ms != 0 else None,
+                    state=self._engine.save() if self._engine.begun else None,
                 )
             )
 
@@ -186,6 +188,7 @@ class Service:
         """Write what is queued and close the files."""
         if self._writer is not None:
             self._writer.record(Record("e", self._clock.now_ms()))
+        self._scores.flush()
         self._outputs.close()
 
     # -- once a second -----------------------------------------------------------------------------------------
@@ -268,6 +271,7 @@ class Service:
         if self._outputs.signals is not None:
             self._outputs.signals.write(ticks[-1].signals)
         self.feed.publish_tick(ticks[-1], missed)
+        self._scores.published(ticks[-1], self.feed)
         self.feed.set_ready(True)
 
     def _watch_clock(self) -> None:
@@ -282,6 +286,7 @@ class Service:
         if self._engine.sampled_ms + TICK_MS < self._published_ms:
             # Ticks of times already published are coming: clients must not take them for repeats.
             self._published_ms = 0
+            self._scores.forget()
             self.feed.new_epoch(new_epoch(self._clock.now_ms(), self._rng))
 
 

@@ -75,6 +75,8 @@ class VenueRunner:
             group.create_task(self.poller.run(()), name=f"{self.venue.name}:polls")
             while True:
                 failed = await self.poller.fetch_metadata(requests)
+                if not failed and not self.catalog.listings:
+                    failed = requests  # a venue that lists nothing at all has not answered
                 wanted = self._wanted()
                 if wanted != self.listings:
                     self._plan(group, wanted)

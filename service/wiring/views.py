@@ -72,9 +72,20 @@ class LiveViews:
             "sources": {name: health.plain() for name, health in self._sources.items()},
         }
 
+    def weights(self) -> dict[str, Any]:
+        """The weights in force and what has been learned."""
+        return {"ts": self._clock.now_ms(), "source": self._source, **self._engine.learner.report()}
+
     def status(self) -> dict[str, Any]:
         """The body of the status channel."""
         return status_body(self._clock.now_ms(), {name: self._summary(name) for name in self._venues})
+
+    def scoreboard(self) -> dict[str, Any]:
+        """Each horizon over all symbols, as of the last sample."""
+        return {"source": self._source, **self._engine.scoreboard.document(self._engine.sampled_ms)}
+
+    def scoreboard_of(self, symbol: str) -> dict[str, Any]:
+        return self._engine.scoreboard.of_symbol(symbol)
 
     def scrape(self) -> ScrapeState:
         return ScrapeState(
@@ -89,6 +100,7 @@ class LiveViews:
             ),
             max_venue_symbols=self._config.metrics.max_venue_symbols,
             bases=tuple((name, health.as_of_ms) for name, health in self._sources.items()),
+            evaluations=self._engine.scoreboard.numbers(),
         )
 
     def _venue(self, name: str) -> dict[str, Any]:

@@ -51,6 +51,7 @@ class Book:
         self.inverse = False
         self.contract_size: float | None = None
         self.priced: float | None = None  # contract_coins of the last sample at which it counted, if derived from it
+        self.history_until: int | None = None  # the last back-filled sample, if what is held is from history
         self.resized = 0  # contract size changes so far; contracts of different sizes are not compared
         self.index: float | None = None
         self.index_at: int | None = None

@@ -83,6 +83,11 @@ def take_sample(market: Market, symbol: str, ts: int, step_s: int, before: Sampl
     min_venues = 1 if listing == 1 else market.settings.min_venues
     quorum = len(fresh_oi) >= min_venues
 
+    for book in market.of(symbol):
+        note_history(book, ts, step_s)
+    positions = positions_of(market, symbol, ts, counting)
+    if positions and (step_s == 60 or ts % 10_000 == 0) and symbol not in market.has_positions:
+        market.has_positions.append(symbol)
     counted = {
         (book.venue, book.instrument): Counted(book.venue, book.oi().contracts, book.contract_coins(), book.resized)
         for books in counting.values()
@@ -135,7 +140,7 @@ def take_sample(market: Market, symbol: str, ts: int, step_s: int, before: Sampl
         liquidated={venue: pair for venue, pair in liquidated.items() if venue in fresh_oi},
         liquidation_at=market.liquidation_at.get(symbol),
         has_positions=symbol in market.has_positions,
-        positions=positions_of(market, symbol, ts),
+        positions=positions,
         long_short=shares_of(market, symbol, ts),
         rates_used=used,
     )
@@ -159,10 +164,32 @@ def amounts(market: Market, symbol: str, stream: str) -> dict[str, tuple[float, 
     return found
 
 
-def positions_of(market: Market, symbol: str, ts: int) -> dict[str, tuple[float, float]]:
+def note_history(book: Book, ts: int, step_s: int) -> None:
+    """The first open interest accepted live after a back-filled one is not compared with it."""
+    value = book.lines["oi"].value
+    if value is None:
+        return
+    if step_s == 60:
+        if value.recv_ts > ts - 60_000:
+            book.history_until = ts
+    elif book.history_until is not None and value.recv_ts > book.history_until:
+        book.history_until = None
+        book.resized += 1
+
+
+def positions_of(
+    market: Market, symbol: str, ts: int, counting: dict[str, list[Book]]
+) -> dict[str, tuple[float, float]]:
     """Long and short coins of the venues with fresh positions: the sum over their trading instruments."""
     found: dict[str, tuple[float, float]] = {}
+    partly = [
+        venue
+        for venue, books in counting.items()
+        if any(book.extras.fresh_positions(ts) is None for book in books)  # sizes of a part are no base of the whole
+    ]
     for book in market.of(symbol):
+        if book.venue in partly:
+            continue
         fresh = book.extras.fresh_positions(ts)
         if fresh is not None and book.trading:
             before = found.get(book.venue, (0.0, 0.0))

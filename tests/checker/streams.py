@@ -16,7 +16,6 @@ from service.model import (
     Listing,
     Mark,
     OpenInterest,
-    Positions,
     StreamRule,
     VenueRules,
 )
@@ -41,7 +40,7 @@ class Market:
         self.oi_receipts: dict[str, int] = dict.fromkeys(symbols, 0)  # accepted since the last sample
         self.unheard = [rule.venue for rule in rules]  # venues that have not said anything yet, of any symbol
         self.liquidation_at: dict[str, int] = {}  # symbol -> receipt of its last accepted liquidation
-        self.has_positions: list[str] = []  # symbols of which a venue has reported positions
+        self.has_positions: list[str] = []  # symbols of which a tick knew the positions of a venue
         self.codes: dict[str, int] = {}  # refusals, quarantines and the like, counted: did a case occur?
         self.refusals: dict[tuple[str, str], int] = {}  # the same by venue, of what section 2 calls refused
 
@@ -118,8 +117,6 @@ class Market:
             return code
         if isinstance(event, Liquidation):
             self.liquidation_at[event.symbol] = event.recv_ts
-        if isinstance(event, Positions) and event.symbol not in self.has_positions:
-            self.has_positions.append(event.symbol)
         return None
 
     def _released(self, line: Line, recv_ts: int) -> bool:

@@ -37,7 +37,7 @@ def llama(document: Any, symbols: list[str]) -> Answer:
 
 
 def test_defillama_newest_total_with_wrapped_forms_and_units() -> None:
-    tokens = {"BTC": 600.5, "WBTC": 10.25, "BTCB": 3.25, "STETH": 77.0, "ETH": 900.0, "PEPE": 5_000.0}
+    tokens = {"BTC": 600.5, "WBTC": 10.25, "CBBTC": 3.25, "BTCB": 9.0, "BETH": 77.0, "ETH": 900.0, "PEPE": 5_000.0}
     answer = llama(protocol([(DAY - 86_400, {"BTC": 1.0}), (DAY, tokens)]), ["BTC", "ETH", "SOL", "1000PEPE"])
     assert answer.figures == (
         Figure("reserve", "BTC", "binance", 614.0, DAY * 1000),

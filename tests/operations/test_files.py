@@ -111,10 +111,27 @@ def test_compose_is_hardened(repository: Path) -> None:
     assert compose["services"]["elr"]["stop_grace_period"] == "10s"  # draining takes at most 5
 
 
-def test_the_lock_file_is_hashed_and_names_no_registry(repository: Path) -> None:
-    text = (repository / "requirements.lock").read_text()
-    pins = re.findall(r"^([a-z0-9-]+)==\S+", text, re.MULTILINE)
-    assert {"websockets", "orjson", "uvloop", "prometheus-client", "pytest-asyncio"} <= set(pins)
+RUNS = {"websockets", "orjson", "uvloop", "prometheus-client", "aiohttp", "pydantic", "ijson"}
+TESTS = {"pytest-asyncio", "hypothesis", "looptime", "numpy", "scipy", "matplotlib", "wickra"}
+
+
+@pytest.mark.parametrize(("name", "wanted", "unwanted"), [("", RUNS, TESTS), ("-dev", RUNS | TESTS, set())])
+def test_the_lock_files_are_hashed_and_name_no_registry(
+    repository: Path, name: str, wanted: set[str], unwanted: set[str]
+) -> None:
+    """What runs is locked apart from what tests: the image and `make demo` carry no test tools."""
+    text = (repository / f"requirements{name}.lock").read_text()
+    pins = set(re.findall(r"^([a-z0-9-]+)==\S+", text, re.MULTILINE))
+    assert wanted <= pins
+    assert not unwanted & pins
     assert "://" not in text
     for block in re.split(r"\n(?=[a-z])", text.strip()):
         assert "--hash=sha256:" in block, block[:40]
+
+
+def test_the_lock_files_agree(repository: Path) -> None:
+    pins = [
+        dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (repository / f"requirements{name}.lock").read_text(), re.MULTILINE))
+        for name in ("", "-dev")
+    ]
+    assert {name: pins[1].get(name) for name in pins[0]} == pins[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -167,3 +168,33 @@ def test_history_is_granted_only_its_share_whoever_spent_the_rest() -> None:
     assert live.reserve_history(0.0) == 60.0
     live.penalise_rest(60.0, 30.0)
     assert live.reserve_history(61.0) == 29.0
+
+
+def test_an_outage_never_uses_up_an_hourly_budget() -> None:
+    """Cause: three sockets spent BitMEX's sixty attempts in a five-minute outage; the venue was gone for the hour."""
+    budget = VenueBudget(replace(LIMITS, connects=60, connect_period_s=3600.0))
+    granted: list[tuple[float, bool]] = []
+    due = {"main": 0.0, "extra-1": 0.0, "extra-2": 0.0}
+    for second in range(3 * 3600):
+        for name, at in due.items():
+            if second >= at:
+                wait = budget.reserve_connect(float(second), extra=name != "main")
+                due[name] = second + (30.0 if wait == 0.0 else wait)
+                if wait == 0.0:
+                    granted.append((float(second), name == "main"))
+    for at, _ in granted:
+        assert sum(at <= other < at + 3600.0 for other, _ in granted) <= 60
+    main = [at for at, of_main in granted if of_main]
+    assert max(b - a for a, b in pairwise(main)) <= 270.0
+    assert all(b - a <= 60.0 for a, b in pairwise([at for at in main if at < 600.0]))
+    # Healthy again: the extra sockets come back without waiting for the hour to pass.
+    end = granted[-1][0]
+    assert budget.reserve_connect(end + 241.0, extra=True) == 0.0
+
+
+def test_extra_sockets_leave_the_budget_to_the_others() -> None:
+    budget = VenueBudget(replace(LIMITS, connects=8, connect_period_s=320.0))
+    assert [budget.reserve_connect(0.1 * n, extra=True) == 0.0 for n in range(4)] == [True, True, False, False]
+    assert [budget.reserve_connect(1.0 + 0.1 * n) == 0.0 for n in range(5)] == [True, True, True, True, False]
+    assert budget.reserve_connect(1.3 + 159.9) > 0.0
+    assert budget.reserve_connect(1.3 + 160.0) == 0.0

@@ -151,9 +151,22 @@ async def test_throttling_slows_every_request_of_the_venue(status: int) -> None:
     assert run.health.rest.failures == {f"http_{status}": 1}
 
 
+@pytest.mark.parametrize("text", ["<html>maintenance</html>", "refused too many visits"])
+async def test_an_answer_that_is_no_list_is_a_failed_one(text: str) -> None:
+    """Cause: a maintenance page with HTTP 200 counted as a complete list, and the venue was gone for an hour."""
+
+    async def meta(request: web.Request, number: int) -> web.StreamResponse:
+        return web.Response(text=text)
+
+    site, run = Site(meta), Run()
+    async with site.running():
+        requests = [Request("GET", f"{site.url}/a", context="a")]
+        assert await run.poller.fetch_metadata(requests) == requests
+
+
 async def test_metadata_is_fetched_once_in_order() -> None:
     async def meta(request: web.Request, number: int) -> web.StreamResponse:
-        return web.Response(text="x" * (5 << 20) if number == 2 else "info")
+        return web.Response(text="info".ljust(5 << 20) if number == 2 else "info")
 
     site, run = Site(meta), Run()
     async with site.running():

@@ -306,3 +306,34 @@ def test_a_base_that_came_while_cold_is_unknown_to_ticks_before_it() -> None:
     assert values[10_000] is None
     assert values[20_000] is None
     assert values[30_000] is not None
+
+
+def test_the_step_from_late_history_to_live_open_interest_is_no_change() -> None:
+    """Cause: published history is minutes late; the first live value was linked to it as one minute's change."""
+    warm = engine()
+    for minute in range(1, 66):
+        for event in both(T0 + minute * 60_000, 100.0, coins=1000.0):
+            warm.apply(event)
+        warm.backfill(T0 + minute * 60_000, silent=True)
+    before = warm.samples[0].ln_oi_index
+    begin = T0 + 65 * 60_000
+    for second in range(1, 30):
+        for event in both(begin + second * 1000, 100.0, coins=1100.0 + second):
+            warm.apply(event)
+        warm.advance(begin + second * 1000)
+    assert warm.samples[0].oi_coins == 2 * 1129.0
+    assert warm.samples[0].ln_oi_index - before == pytest.approx(log(1129.0 / 1101.0))
+
+
+def test_bases_of_sources_that_are_no_more_are_forgotten() -> None:
+    """Cause: figures removed from the operator's file stayed in use after a restart, under the file's name."""
+    made = engine()
+    made.denominate(Denominator("BTC", 19e6, (("bybit", 10.0),), T0, "old file", "own"))
+    made.denominate(Denominator("BTC", None, (("bybit", 20.0),), T0, "DefiLlama CEX transparency", "free"))
+    made.keep_bases(["DefiLlama CEX transparency"])
+    for second in range(0, 11):
+        for event in both(T0 + second * 1000, 100.0):
+            made.apply(event)
+    elr = {item["variant"]: item for item in made.advance(T0 + 10_000)[-1].signals[0]["elr"]}
+    assert elr["oi_reserve"]["base"]["coins"] == 20.0
+    assert elr["oi_mcap"]["reason"] == "no_denominator"

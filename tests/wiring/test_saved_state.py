@@ -33,7 +33,13 @@ def lived(seconds: int = 30) -> Any:
     return made
 
 
-CONFIG = Config().model_copy(update={"service": Config().service.model_copy(update={"symbols": ("BTC",)})})
+CONFIG = Config().model_copy(
+    update={
+        "service": Config().service.model_copy(update={"symbols": ("BTC",)}),
+        "start": Config().start.model_copy(update={"history": False}),
+    }
+)
+WITH_HISTORY = CONFIG.model_copy(update={"start": Config().start})
 LATER = T0 + 31_000
 
 
@@ -55,6 +61,26 @@ def test_a_restored_engine_goes_on_exactly(file: StateFile) -> None:
             before.apply(event)
             after.apply(event)
         assert after.advance(T0 + 1000 * second) == before.advance(T0 + 1000 * second)
+
+
+def test_a_state_that_knows_little_is_worth_less_than_history(file: StateFile) -> None:
+    """Cause: what a start without a network had saved kept every later start from asking for history."""
+    file.write(document(lived(), CONFIG, T0 + 30_000))
+    made, found = restored(file, WITH_HISTORY, engine, LATER)
+    assert made.sampled_ms == 0
+    assert found == "saved state is not used: it knows only 0.0 h, history is worth more"
+    assert restored(file, CONFIG, engine, LATER)[0].sampled_ms == T0 + 30_000
+
+
+@pytest.mark.parametrize("sampled", [None, "abc", 1.5, -5, 0, T0 + 9_000_000])
+def test_a_last_sample_that_cannot_be_is_damage(file: StateFile, sampled: Any) -> None:
+    """Cause: it loaded, and every start from then on ended in a traceback."""
+    plain = document(lived(), CONFIG, T0 + 30_000)
+    plain["engine"]["engine"]["sampled_ms"] = sampled
+    file.write(plain)
+    made, found = restored(file, CONFIG, engine, LATER)
+    assert (made.sampled_ms, found) == (0, "saved state is not used: it is damaged")
+    assert file.path.with_name("state.json.gz.bad").exists()
 
 
 def test_nothing_saved_is_a_fresh_engine(file: StateFile) -> None:

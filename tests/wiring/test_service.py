@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from service.clock import ServiceClock
-from service.config import Config, parse
+from service.config import Config, parse, shareable
+from service.config_scoreboard import ScoreboardSection
 from service.errors import ConfigError
 from service.publishing import body_bytes
 from service.tapes import Header, Record, read
@@ -45,7 +46,7 @@ def snapshot(coin: str, price: float, coins: float) -> str:
 class Bench:
     """A service with two venues whose frames the test delivers itself."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, ledger: Path | None = None) -> None:
         self.hands = Hands()
         self.config: Config = parse(
             {
@@ -69,7 +70,9 @@ class Bench:
             clock=clock,
             rng=random.Random(1),
             epoch=new_epoch(clock.now_ms(), random.Random(1)),
-            outputs=open_outputs(folder / "a.tape", self.signals),
+            outputs=open_outputs(
+                folder / "a.tape", self.signals, ScoreboardSection(folder=None if ledger is None else str(ledger))
+            ),
         )
         self.ticks: list[tuple[int, int]] = []
         self.epochs: list[str] = []
@@ -261,3 +264,10 @@ def test_an_epoch_is_a_ulid() -> None:
     assert len(epoch) == 26
     assert epoch == new_epoch(T0, random.Random(3))
     assert epoch < new_epoch(T0 + 1, random.Random(3))
+
+
+def test_a_tape_does_not_carry_the_proxy() -> None:
+    """Cause: the header held the whole configuration, the proxy's password with it, and tapes are handed on."""
+    config = parse({"network": {"proxy": "http://bob:secret@proxy.example:3128"}})
+    assert "secret" not in json.dumps(shareable(config))
+    assert parse(shareable(config)).network.open_timeout_s == config.network.open_timeout_s

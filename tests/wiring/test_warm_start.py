@@ -103,7 +103,9 @@ async def test_broken_history_is_counted_and_costs_that_venue_only(tmp_path: Pat
             body = (await running.tick()).signals[0]
             assert windows(body)["1h"]
             value = running.service.metrics.registry.get_sample_value
-            assert value("elr_bad_payload_total", {"venue": "okx", "reason": "unknown_shape"}) == 4
+            assert (
+                value("elr_bad_payload_total", {"venue": "okx", "reason": "unknown_shape"}) == 12
+            )  # asked three times each
 
 
 async def test_a_quorum_for_every_symbol_comes_before_more_venues_for_one(tmp_path: Path) -> None:
