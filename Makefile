@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEV := $(VENV)/.installed-dev
 
 .PHONY: help demo serve test lint unit faults coverage bench lock clean
 
@@ -18,6 +19,11 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(STAMP)
 
+$(DEV): $(STAMP) requirements-dev.lock
+	@echo "installing what the tests and back-tests need (hash-locked)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $(DEV)
+
 demo: $(STAMP) ## a running service on simulated venues, http://127.0.0.1:8080
 	@$(BIN)/elr demo
 
@@ -26,7 +32,7 @@ serve: $(STAMP) ## the service on live public venues
 
 test: lint unit ## everything a change must pass
 
-lint: $(STAMP) ## format, lint, types, import rules, module sizes
+lint: $(DEV) ## format, lint, types, import rules, module sizes
 	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ."; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
@@ -35,20 +41,21 @@ lint: $(STAMP) ## format, lint, types, import rules, module sizes
 	@long=$$(find service -name '*.py' -exec wc -l {} + | awk '$$2 != "total" && $$1 > 400 {print $$2 ": " $$1 " lines, at most 400"}'); \
 	 if [ -n "$$long" ]; then echo "$$long"; exit 1; fi
 
-unit: $(STAMP) ## the tests
+unit: $(DEV) ## the tests
 	@$(BIN)/pytest
 
-faults: $(STAMP) ## every fault on every venue in virtual time, judged, one table (half an hour)
+faults: $(DEV) ## every fault on every venue in virtual time, judged, one table (half an hour)
 	@$(BIN)/python -m tests.faults.matrix
 
-coverage: $(STAMP) ## the tests with branch coverage
+coverage: $(DEV) ## the tests with branch coverage
 	@$(BIN)/pytest --cov --cov-report=term
 
-bench: $(STAMP) ## decode and tick costs as ratios, one table
+bench: $(DEV) ## decode and tick costs as ratios, one table
 	@$(BIN)/python -m bench
 
-lock: ## resolve requirements.lock anew (needs uv: pip install uv)
-	uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --python-version 3.11 --group dev pyproject.toml -o requirements.lock
+lock: ## resolve both lock files anew, what runs and what tests (needs uv: pip install uv)
+	uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --python-version 3.11 --group dev pyproject.toml -o requirements-dev.lock
+	uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --no-emit-index-url --python-version 3.11 --group build --constraint requirements-dev.lock pyproject.toml -o requirements.lock
 
 clean: ## remove what make installed and built
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

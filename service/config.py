@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 from pydantic import (
     AfterValidator,
     BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     ValidationInfo,
@@ -21,6 +20,9 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from service.config_scoreboard import ScoreboardSection, absolute
+from service.config_section import Section as Section
+from service.config_weights import WeightsSection, with_file
 from service.errors import ConfigError
 from service.model import EXTRA_STREAMS, ExtraStream
 
@@ -73,12 +75,6 @@ def _http_address(value: str) -> str:
 
 
 HttpAddress = Annotated[str, AfterValidator(_http_address)]
-
-
-class Section(BaseModel):
-    """A table of the file: unknown keys are refused, values are not coerced, nothing changes after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False)
 
 
 class ServiceSection(Section):
@@ -322,7 +318,9 @@ class Config(Section):
     start: StartSection = Field(default_factory=StartSection)
     state: StateSection = Field(default_factory=StateSection)
     denominators: DenominatorsSection = Field(default_factory=DenominatorsSection)
+    scoreboard: ScoreboardSection = Field(default_factory=ScoreboardSection)
     metrics: MetricsSection = Field(default_factory=MetricsSection)
+    weights: WeightsSection = Field(default_factory=WeightsSection)
 
     @field_validator("venues")
     @classmethod
@@ -387,4 +385,12 @@ def load(path: str | Path | None) -> Config:
         config = config.model_copy(update={"denominators": section})
     if (folder := config.state.folder) is not None:
         config = config.model_copy(update={"state": config.state.model_copy(update={"folder": str(home / folder)})})
-    return config
+    resolved = {"weights": with_file(config.weights, home), "scoreboard": absolute(config.scoreboard, home)}
+    return config.model_copy(update=resolved)
+
+
+def shareable(config: Config) -> dict[str, Any]:
+    """Plain values for a tape, without the proxy: it may hold a password, and tapes are handed on."""
+    plain = config.model_dump(mode="json")
+    plain["network"]["proxy"] = None
+    return plain

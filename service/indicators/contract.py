@@ -20,6 +20,12 @@ from service.state import Stateful
 from service.statistics import robust_z
 
 UNREAD = LevelReading(None, None, None, 0, 0)
+COARSEST_S = 3_600  # samples further apart than this say nothing of a day's spread: 24 values held for an hour each
+
+
+def feeds_a_day(sample: Consensus) -> bool:
+    """Whether samples come often enough for a statistic over 24 h; coarser back-filled ones leave it undefined."""
+    return sample.step_s <= COARSEST_S
 
 
 class Level(Stateful):
@@ -59,7 +65,7 @@ class Level(Stateful):
 
     def z(self, x: float, sample: Consensus) -> float | None:
         """Robust z of ``x`` over 24 h of minute values; None while not ready."""
-        if not self.ready:
+        if not self.ready or not feeds_a_day(sample):
             return None
         median, mad = self.history.recent.middle()
         return robust_z(x, median, mad, self.floor(sample))
@@ -69,7 +75,8 @@ class Level(Stateful):
         x, history = self.value(sample), self.history
         if x is None:
             return LevelReading(None, None, None, history.n, history.horizon_h(now))
-        return LevelReading(x, self.z(x, sample), history.percentile(x), history.n, history.horizon_h(now))
+        percentile = history.percentile(x) if history.bins is not None or feeds_a_day(sample) else None
+        return LevelReading(x, self.z(x, sample), percentile, history.n, history.horizon_h(now))
 
     def read_z(self, sample: Consensus) -> LevelReading:
         """The reading without its rank."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.indicators.contract import Level
+from service.indicators.contract import Level, feeds_a_day
 from service.indicators.history import History, LogarithmicBins
 from service.model import Consensus, LevelReading
 
@@ -28,7 +28,7 @@ class Funding(Level):
         return LevelReading(
             x,
             None if x is None else self.z(x, sample),
-            None if x is None else self.history.recent_percentile(x),
+            None if x is None or not feeds_a_day(sample) else self.history.recent_percentile(x),
             len(self.history.recent),
             self.history.recent_horizon_h(now),
         )

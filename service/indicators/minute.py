@@ -9,12 +9,14 @@ from service.model import Consensus
 from service.state import Stateful
 
 MINUTE_MS = 60_000
+MINUTE_S = 60
 
 
 class MinuteBook(Stateful):
     """The running minute of a symbol. It owns no level; it feeds them.
 
-    A minute is over with the first sample at or after its end. After a backward re-anchor samples may fall into
+    A minute is over with the first sample at or after its end; the minutes that the next sample stands for have the
+    value of the one before. After a backward re-anchor samples may fall into
     a minute that is already over: they count for the running one.
     """
 
@@ -31,8 +33,11 @@ class MinuteBook(Stateful):
         minute = sample.ts // MINUTE_MS
         if self.minute is None or minute > self.minute:
             if self.minute is not None:
+                # A back-filled sample of several minutes is the first news since the one before: that one held so long.
+                held = minute - self.minute if (minute - self.minute) * MINUTE_S <= sample.step_s else 1
                 for level, x in zip(self._levels, self._values, strict=True):
-                    level.update(self.minute, x)
+                    for over in range(self.minute, self.minute + held):
+                        level.update(over, x)
                     level.advance(minute)
                 self._values = [None] * len(self._levels)
             self.minute = minute

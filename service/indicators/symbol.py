@@ -8,7 +8,7 @@ from typing import Literal
 import orjson
 
 from service.errors import OurBug
-from service.indicators.contract import UNREAD
+from service.indicators.contract import UNREAD, feeds_a_day
 from service.indicators.minute import MINUTE_MS, MinuteBook
 from service.indicators.pressure import BUCKET_S, NOTHING, Forced, Pressure, Taker
 from service.indicators.registry import Levels
@@ -40,6 +40,11 @@ class SymbolIndicators(Stateful):
         self._book = MinuteBook(self._levels.each())
         self._sample: Consensus | None = None  # the newest
         self._scaled_second: int | None = None  # of the last reading: one update of the scales a tick
+
+    @property
+    def covered_minutes(self) -> int:
+        """Minutes of the last 24 h that leverage has a value of."""
+        return len(self._levels.elr.history.recent)
 
     def observe(self, consensus: Consensus) -> None:
         """Every sample of the symbol, in time order."""
@@ -113,7 +118,11 @@ class SymbolIndicators(Stateful):
             change_24h=levels.elr.change_24h(now, sample),
             continuity=self._ring.continuity(second),
             statistics_ready=(
-                levels.funding.ready and levels.premium.ready and levels.elr.ready and levels.volatility.ready
+                feeds_a_day(sample)
+                and levels.funding.ready
+                and levels.premium.ready
+                and levels.elr.ready
+                and levels.volatility.ready
             ),
             backfilled_until=backfilled_until,
             liquidations_heard=heard,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 
-from service.indicators.contract import Level
+from service.indicators.contract import Level, feeds_a_day
 from service.indicators.history import LEAST_VALUES, History, LogarithmicBins
 from service.model import Consensus
 from service.state import Plain
@@ -45,7 +45,7 @@ class Volatility(Level):
         return sample.price
 
     def value(self, sample: Consensus) -> float | None:
-        return self._now
+        return self._now if feeds_a_day(sample) else None
 
     @property
     def ready(self) -> bool:
