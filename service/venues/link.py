@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 CLOSE_S = 1.0  # a closing handshake gets this long, then the socket is aborted
 SEND_S = 10.0  # a text of a few hundred bytes that cannot be sent within this: the peer reads nothing
 PING_S = 20.0  # protocol pings where the venue has no keep-alive text of its own, and the deadline of their pongs
+LEAST_WAIT_S = 0.001  # what is left of a pause by rounding is no reason to ask again a thousand times
 RENEWAL_JITTER_S = 1.0  # links that got the same notice do not all knock at once
 
 
@@ -96,7 +97,7 @@ class Link:
                     self.changed.clear()
                     wait_s = self._arrange(group, asyncio.get_running_loop().time())
                     self._report()
-                    await _wait(self.changed, wait_s)
+                    await _wait(self.changed, None if wait_s is None else max(wait_s, LEAST_WAIT_S))
         finally:
             self.health.forget(self.plan.name)
 

@@ -183,6 +183,23 @@ async def test_reset_in_mid_frame() -> None:
         assert not [raw for _, _, raw in run.sink.of("frame") if raw == "mark BTC"]
 
 
+async def test_what_rounding_leaves_of_a_pause_is_no_hot_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cause: a pause that ended a fraction of a nanosecond from now was asked for again without end."""
+    asked = 0
+
+    def arrange(group: asyncio.TaskGroup, now_s: float) -> float:
+        nonlocal asked
+        asked += 1
+        assert asked < 1000
+        return 3e-10
+
+    run = Run(plan("ws://127.0.0.1:9"))
+    monkeypatch.setattr(run.link, "_arrange", arrange)
+    async with run.running():
+        await asyncio.sleep(0.5)
+    assert 100 <= asked <= 600
+
+
 async def test_backoff_grows_while_unhealthy_and_starts_anew_after_a_healthy_while() -> None:
     """A venue that accepts and drops at once is asked ever more rarely; after 60 s of life, quickly again."""
 
