@@ -21,7 +21,7 @@ from service.state import Stateful
 
 TTL_MS = 30_000
 TICK_S = 10
-FRAGILITY_HORIZON_H = 24  # fragility ranks the chance of a flush within a day
+FRAGILITY_HORIZON_H = 24  # fragility ranks the chance of a deep fall of open interest within a day
 WEIGHTS_VERSION = "static-1"
 
 
