@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 import orjson
 
+from service import page
 from service.metrics import ScrapeState
 from service.publishing.hub import Hub
 from service.publishing.message import body_bytes, rounded
@@ -18,6 +20,15 @@ STREAM = "/v1/stream"
 METRICS = "/metrics"
 JSON = "application/json"
 PAGE_BYTES = 240 * 1024  # of an uncompressed list; a larger body risks its end with a slow reader
+# The page runs its own scripts and styles and talks to this service, nothing else; nobody shows it in a frame.
+PAGE_HEADERS = (
+    (
+        "Content-Security-Policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    ("Referrer-Policy", "no-referrer"),
+)
 TOKEN_NAMES = frozenset(
     ("token", "access_token", "auth", "authorization", "bearer", "api_key", "apikey", "key", "secret", "jwt")
 )
@@ -127,10 +138,15 @@ def unavailable(message: str) -> Reply:
     return failure(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", message, ("Retry-After", "5"))
 
 
+# Relative, so that it also leads home behind a proxy's prefix.
+LEAD_HOME = Reply(HTTPStatus.FOUND, b"", "text/plain", (("Location", page.HOME.removeprefix("/")), *PAGE_HEADERS))
+
+
 class Routes:
     """All paths except the stream and the metrics.
 
     ``ready`` tells (ready, state in a word); ``tick_ts`` the time of the last published tick, None before any.
+    ``files``: the page's, by path (:func:`service.page.load`).
     """
 
     def __init__(
@@ -140,6 +156,7 @@ class Routes:
         ready: Callable[[], tuple[bool, str]],
         tick_ts: Callable[[], int | None],
         now_ms: Callable[[], int],
+        files: Mapping[str, page.Asset],
     ) -> None:
         self._hub = hub
         self._views = views
@@ -154,8 +171,12 @@ class Routes:
             "/v1/scoreboard": self._scoreboard,
             "/v1/venues": lambda ask, whole: _json(views.venues()),
             "/v1/weights": lambda ask, whole: _json(views.weights()),
+            "/": lambda ask, whole: LEAD_HOME,
         }
-        self.paths = (*self._paths, "/v1/signals/{symbol}", METRICS, STREAM)
+        shown = {path: Reply(HTTPStatus.OK, file.body, file.content_type, PAGE_HEADERS) for path, file in files.items()}
+        self._paths |= {path: partial(_same, reply) for path, reply in shown.items()}
+        pages = [path for path in self._paths if not path.startswith(page.ASSETS)]
+        self.paths = (*pages, f"{page.ASSETS}{{file}}", "/v1/signals/{symbol}", METRICS, STREAM)
 
     def answer(self, ask: Ask, whole: bool) -> Reply:
         """The answer to a request that :func:`check` let pass. ``whole``: compression will keep a long list small."""
@@ -235,6 +256,10 @@ def accepts_gzip(header: str | None) -> bool:
                 parameter.replace(" ", "") in ("q=0", "q=0.0", "q=0.00", "q=0.000") for parameter in parameters
             )
     return False
+
+
+def _same(reply: Reply, ask: Ask, whole: bool) -> Reply:
+    return reply
 
 
 def _json(document: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Reply:

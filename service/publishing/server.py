@@ -25,6 +25,7 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 
+from service import page
 from service.clock import Clock, perf_seconds
 from service.config import FeedSection
 from service.errors import PublishError
@@ -146,7 +147,7 @@ class Feed:
         self.hub = Hub(
             settings, source, symbols, epoch, server_name, clock.now_ms, frame, metrics.feed_sent, self._flush_soon
         )
-        self._routes = Routes(self.hub, views, self._readiness, lambda: self._tick_ts, clock.now_ms)
+        self._routes = Routes(self.hub, views, self._readiness, lambda: self._tick_ts, clock.now_ms, page.load())
         self._ready = False
         self.starting = "starting"  # what /readyz says until the first tick
         self._draining = False
@@ -365,8 +366,7 @@ class Feed:
         return await asyncio.shield(self._scrape)
 
     def _refuse_stream(self, connection: ServerConnection, ask: Ask, headers: Headers) -> Reply | None:
-        refused = routes.refuse_stream(ask, headers.get_all)
-        if refused is not None:
+        if (refused := routes.refuse_stream(ask, headers.get_all)) is not None:
             return refused
         address = str(connection.remote_address[0])
         if self._draining:

@@ -121,8 +121,8 @@ def regime(readings: Readings, flush: Flush) -> str | None:
 def fragility(readings: Readings) -> float | None:
     """Mean percentile of leverage, abs(funding) and volatility, in [0, 1].
 
-    It ranks the chance of a deep fall of open interest within a day; it is no forecast of volatility, of a direction or of
-    the flush label (docs/evidence.md). None unless all three are known.
+    It ranks the chance of a deep fall of open interest within a day; it is no forecast of volatility, of a direction or
+    of the flush label (docs/evidence.md). None unless all three are known.
     """
     if not readings.consensus.quorum:
         return None

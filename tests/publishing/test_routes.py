@@ -72,7 +72,7 @@ async def test_symbols_and_venues_come_from_the_views() -> None:
 @pytest.mark.parametrize(
     ("request_line", "status", "code"),
     [
-        ("GET /", 404, "not_found"),
+        ("GET /nowhere", 404, "not_found"),
         ("GET /v2/stream", 404, "not_found"),
         ("GET /v1/signals/", 404, "unknown_symbol"),
         ("GET /v1/signals/NOPE", 404, "unknown_symbol"),

@@ -1,0 +1,29 @@
+// What may be said of a record, by one rule (docs/page.md). Never by colour alone: each has its mark and its words.
+
+import { known } from "./format.js";
+
+export const LEAST = 100; // trials; with fewer, 95 % is wider than 20 points and the first look decides too much
+const Z = 1.959963984540054;
+
+const VERDICTS = {
+  few: { code: "few", rank: 0, mark: "…", text: "too few to say" },
+  coin: { code: "coin", rank: 1, mark: "◇", text: "nothing told from a coin" },
+  wrong: { code: "wrong", rank: 2, mark: "▼", text: "wrong more often than a coin" },
+  right: { code: "right", rank: 3, mark: "▲", text: "right more often than a coin" },
+};
+
+export function verdict(record) {
+  const { hit_low: low, hit_high: high, n_effective: trials } = record;
+  if (!known(low) || !known(high) || !(trials >= LEAST)) return VERDICTS.few;
+  if (low > 0.5) return VERDICTS.right;
+  if (high < 0.5) return VERDICTS.wrong;
+  return VERDICTS.coin;
+}
+
+/** Wilson's 95 % interval of a share seen in n > 0 trials, as service/scoreboard/measures.py has it. */
+export function wilson(share, n) {
+  const spread = (Z * Z) / n;
+  const centre = (share + spread / 2) / (1 + spread);
+  const half = (Z / (1 + spread)) * Math.sqrt((share * (1 - share)) / n + spread / (4 * n));
+  return [share === 0 ? 0 : Math.max(0, centre - half), share === 1 ? 1 : Math.min(1, centre + half)];
+}
