@@ -14,6 +14,7 @@ from service.statistics import BINS, DAY_MINUTES, BinnedWindow, SortedWindow
 MONTH_MINUTES = 30 * DAY_MINUTES
 OLDER_EVERY_MINUTES = 10
 LEAST_VALUES = 60
+FURTHEST = 1e12  # bins
 
 
 class LogarithmicBins(Stateful):
@@ -52,7 +53,9 @@ class LinearBins(Stateful):
         """The bin of ``value``; outside [0, 511] it is beyond every value binned."""
         if self._origin is None:
             return self._offset
-        return math.floor((value - self._origin) / self._width + 0.5) + self._offset
+        # So far away bins are no numbers that a dump could hold, and nothing lies between them.
+        distance = max(-FURTHEST, min((value - self._origin) / self._width, FURTHEST))
+        return math.floor(distance + 0.5) + self._offset
 
     def centre(self, index: int) -> float:
         return (self._origin or 0.0) + (index - self._offset) * self._width

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from service.formulas import change
 from service.indicators.contract import Level
 from service.indicators.history import History
 from service.model import Consensus
@@ -20,4 +21,4 @@ class Premium(Level):
     def of(self, sample: Consensus) -> float | None:
         if sample.price is None or sample.index is None:
             return None
-        return sample.price / sample.index - 1.0
+        return change(sample.price, sample.index)

@@ -6,6 +6,8 @@ from service.indicators.contract import Level
 from service.indicators.history import History
 from service.model import Consensus
 
+TINY = 1e-12  # coins: open interest of 0 leaves no scale of its own, and nothing is divided by 0
+
 
 class Spend(Level):
     """funding_spend over 24 h. The MAD floor is a rate of 1e-5 on all open interest of the sample."""
@@ -22,4 +24,4 @@ class Spend(Level):
 
     def floor(self, sample: Consensus) -> float:
         assert sample.oi_coins is not None  # a sample with a spend has quorum
-        return self.FLOOR * sample.oi_coins
+        return max(self.FLOOR * sample.oi_coins, TINY)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import exp, log
+from math import exp
+
+from service.formulas import log_change
 
 CLIP_MADS = 5.0
 MAD_FLOOR = 1e-5
@@ -120,9 +122,8 @@ def funding_consensus(coins: Sequence[float], rates_8h: Sequence[float]) -> Fund
 def link(now: float, before: float, venues: int, needed: int) -> float:
     """Chain link: the log change of oi of the instruments that count at both samples, both at the earlier coins
     per contract; 0 where they belong to fewer venues than the quorum or a sum is 0."""
-    if venues < needed or now <= 0.0 or before <= 0.0:
-        return 0.0
-    return log(now / before)
+    change = log_change(now, before) if venues >= needed else None
+    return 0.0 if change is None else change
 
 
 def coverage(fresh_coins: float, last_coins: float) -> float:

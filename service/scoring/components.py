@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import tanh
 from typing import Literal, TypeAlias
 
+from service.formulas import quadrant
 from service.model import Readings, WindowReading
 
 Kind: TypeAlias = Literal["trend", "pressure", "contrarian"]
@@ -45,15 +46,6 @@ class Component:
     kind: Kind
     weight: float
     judge: Callable[[WindowReading, Readings], Judgement]
-
-
-def quadrant(z_return: float, z_oi: float) -> str | None:
-    """Who acts, by the signs of price and open interest; None when either is 0."""
-    if z_return == 0 or z_oi == 0:
-        return None
-    if z_oi > 0:
-        return "long_build_up" if z_return > 0 else "short_build_up"
-    return "short_covering" if z_return > 0 else "long_unwinding"
 
 
 def dead(z: float) -> float:

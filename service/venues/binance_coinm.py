@@ -106,20 +106,9 @@ class BinanceCoinmDecoder(BinanceUsdmDecoder):
 
     # -- mark, index -------------------------------------------------------------------------------------------
 
-    def _add_mark(
-        self,
-        listing: Listing,
-        row: dict[str, Any],
-        mark: str,
-        index: str,
-        venue_ts: int,
-        recv_ts: int,
-        out: list[Decoded],
-    ) -> None:
+    def _index_in(self, row: dict[str, Any], key: str) -> float | None:
         """`markPrice` with an index is documented but in no recording: read where there is one."""
-        value = price(need(row, mark))
-        index_value = price(row[index]) if row.get(index, "") != "" else None
-        out.append(self._mark(listing, value, index_value, venue_ts, recv_ts))
+        return price(row[key]) if row.get(key, "") != "" else None
 
     def _index_of_pair(self, row: dict[str, Any], recv_ts: int, out: list[Decoded]) -> None:
         """`i` is the pair here and `p` the index price."""

@@ -253,8 +253,11 @@ class BinanceUsdmDecoder(HistoryReader):
         out: list[Decoded],
     ) -> None:
         value = price(need(row, mark))
-        index_value = price(row[index]) if index in row else None  # messages of 2019 lack it
-        out.append(self._mark(listing, value, index_value, venue_ts, recv_ts))
+        out.append(self._mark(listing, value, self._index_in(row, index), venue_ts, recv_ts))
+
+    def _index_in(self, row: dict[str, Any], key: str) -> float | None:
+        """Messages of 2019 lack it."""
+        return price(row[key]) if key in row else None
 
     def _add_funding(
         self,

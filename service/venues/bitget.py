@@ -12,12 +12,20 @@ from typing import Any
 
 from service.errors import BadPayload
 from service.model import Bad, Control, Decoded, Endpoints, ExtraStream, Listing, StreamRule, VenueRules
-from service.venues.bitget_extras import BitgetExtras, extra_plans, history_requests, ratio_polls, subscription
+from service.venues.bitget_extras import (
+    KEEPALIVE,
+    BitgetExtras,
+    extra_plans,
+    history_requests,
+    ratio_polls,
+    requests_for,
+)
 from service.venues.bitget_products import INTERVALS_H, PRODUCTS, QUOTES, product_of
 from service.venues.numbers import coins, interval_hours, price, rate, text, timestamp_ms
 from service.venues.reading import HOUR_MS, echo, guarded, items, label, mapping, need
 from service.venues.schedule import measure_interval
-from service.venues.spec import Catalog, ConnectionPlan, KeepAlive, Limits, Poll, Request
+from service.venues.spec import Catalog, ConnectionPlan, Limits, Poll, Request
+from service.venues.streamed import Streamed, sockets
 from service.venues.symbols import USD_QUOTES, base_of, canonical
 
 SLACK_MS = 600_000  # a next funding this long past, or this much beyond its interval: the schedule is broken
@@ -27,7 +35,7 @@ PERPETUAL, DELIVERY = "1", "2"  # symbolType of tickers: text live, an integer i
 UNUSED = ("tradeId", "longShortRatio", "longShortAccountRatio", "longShortPositionRatio", "buyVolume")
 
 
-class Bitget:
+class Bitget(Streamed):
     """The venue: see :class:`service.venues.spec.Venue`."""
 
     name = "bitget"
@@ -51,16 +59,8 @@ class Bitget:
         funding_cap_8h=0.16,
     )
 
-    def rules_for(self, oi_poll_s: float, instruments: int = 0) -> VenueRules:
-        """Everything is streamed: the polling cadence does not matter."""
-        return self.rules
-
     def decoder(self, catalog: Catalog) -> BitgetDecoder:
         return BitgetDecoder(catalog)
-
-    def frames_of(self, document: object) -> Sequence[object]:
-        """No frame of this venue is an array."""
-        return document if isinstance(document, list) else [document]
 
     def metadata(self, endpoints: Endpoints) -> list[Request]:
         return [
@@ -76,21 +76,9 @@ class Bitget:
         self, endpoints: Endpoints, listings: Sequence[Listing], extras: Sequence[ExtraStream] = ()
     ) -> list[ConnectionPlan]:
         """One request an instrument: whether a bad channel fails its whole request is not documented."""
-        plans: list[ConnectionPlan] = []
-        for start in range(0, len(listings), self.limits.max_topics):
-            part = listings[start : start + self.limits.max_topics]
-            frames = tuple(subscription("ticker", item.instrument) for item in part)
-            plans.append(
-                ConnectionPlan(
-                    name=f"public-{len(plans) + 1}",
-                    url=endpoints.ws["public"],
-                    frames=frames,
-                    expects=tuple((item.instrument, stream) for item in part for stream in ("mark", "funding", "oi")),
-                    acks=len(frames),
-                    keepalive=KeepAlive("ping", 30.0),
-                )
-            )
-        return plans + extra_plans(endpoints.ws["public"], listings, extras, self.limits.max_topics)
+        url, most = endpoints.ws["public"], self.limits.max_topics
+        tickers = sockets("public", url, listings, most, requests_for("ticker"), keepalive=KEEPALIVE)
+        return tickers + extra_plans(url, listings, extras, most)
 
     def polls(
         self,

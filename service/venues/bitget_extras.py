@@ -11,7 +11,7 @@ Active Long Short Account/Position Data", periods of 5 minutes, one request a se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -25,7 +25,9 @@ from service.venues.numbers import coins, number, price, rate, text, timestamp_m
 from service.venues.prints import Print, traded
 from service.venues.reading import guarded, items, label, mapping, need
 from service.venues.spec import ConnectionPlan, KeepAlive, Poll, Request
+from service.venues.streamed import sockets
 
+KEEPALIVE = KeepAlive("ping", 30.0)
 RATIO = "long_short:"  # context of a ratio answer: its rows do not name the instrument
 RATIO_EVERY_S = 300.0
 RATIO_MOST_S = 800.0  # a ratio is fresh for 900 s
@@ -37,10 +39,16 @@ RATES_A_PAGE = 100
 TRADE_KEYS = {False: ("side", "size", "price", "ts", "tradeId"), True: ("S", "v", "p", "T", "i")}  # v2; v3 (UTA)
 
 
-def subscription(channel: str, name: str) -> str:
-    """The request for one instrument's channel of the v2 socket."""
-    arg = {"instType": product_of(name), "channel": channel, "instId": name}
-    return orjson.dumps({"op": "subscribe", "args": [arg]}).decode()
+def subscription(**argument: str | None) -> str:
+    """The request for one channel."""
+    return orjson.dumps({"op": "subscribe", "args": [argument]}).decode()
+
+
+def requests_for(channel: str) -> Callable[[Sequence[Listing]], tuple[str, ...]]:
+    """The requests for some instruments' channel of the v2 socket, one each."""
+    return lambda part: tuple(
+        subscription(instType=product_of(item.instrument), channel=channel, instId=item.instrument) for item in part
+    )
 
 
 def extra_plans(
@@ -48,20 +56,14 @@ def extra_plans(
 ) -> list[ConnectionPlan]:
     """Liquidations of all product lines on one v3 socket, trades on v2 sockets of their own. ``url``: the v2 socket."""
     plans: list[ConnectionPlan] = []
-    keepalive = KeepAlive("ping", 30.0)
     if "liquidation" in extras:
         lines = [line for line in PRODUCTS if any(product_of(item.instrument) == line for item in listings)]
-        frames = tuple(
-            orjson.dumps({"op": "subscribe", "args": [{"instType": line.lower(), "topic": "liquidation"}]}).decode()
-            for line in lines
-        )
+        frames = tuple(subscription(instType=line.lower(), topic="liquidation") for line in lines)
         if frames:
             v3 = url.replace("/v2/ws/", "/v3/ws/")  # the same host, as the venue page has it
-            plans.append(ConnectionPlan("liquidation-extra-1", v3, frames, (), len(frames), keepalive))
+            plans.append(ConnectionPlan("liquidation-extra-1", v3, frames, (), len(frames), KEEPALIVE))
     if "flow" in extras:
-        for number_, start in enumerate(range(0, len(listings), most), 1):
-            frames = tuple(subscription("trade", item.instrument) for item in listings[start : start + most])
-            plans.append(ConnectionPlan(f"trade-extra-{number_}", url, frames, (), len(frames), keepalive))
+        plans += sockets("trade-extra", url, listings, most, requests_for("trade"), (), KEEPALIVE)
     return plans
 
 

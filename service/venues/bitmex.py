@@ -28,12 +28,13 @@ from service.model import (
     VenueRules,
 )
 from service.venues.bitmex_contracts import canonical_base, contract_size, interval_h, quanto_coins
-from service.venues.bitmex_extras import BitmexExtras, extra_plans, history_requests, subscription
+from service.venues.bitmex_extras import KEEPALIVE, BitmexExtras, extra_plans, history_requests, subscription
 from service.venues.bitmex_rows import FIELDS, GRID_MS, MAIN_FIELD, Row, order_of, row_time
 from service.venues.iso_time import iso_ms
 from service.venues.numbers import rate, text
 from service.venues.reading import echo, guarded, items, label, mapping, need
-from service.venues.spec import Catalog, ConnectionPlan, KeepAlive, Limits, Poll, Request
+from service.venues.spec import Catalog, ConnectionPlan, Limits, Request
+from service.venues.streamed import Streamed
 from service.venues.symbols import USD_QUOTES, base_of
 
 TOPIC = "instrument:"
@@ -43,7 +44,7 @@ PERPETUAL = "FFWCSX"
 UNUSED_ROWS = ("leavesQty", "trdMatchID", "trdType", "bidSize", "rootSymbol", "orderID")
 
 
-class Bitmex:
+class Bitmex(Streamed):
     """The venue: see :class:`service.venues.spec.Venue`."""
 
     name = "bitmex"
@@ -65,10 +66,6 @@ class Bitmex:
         index_max_age_ms=15_000,
         funding_cap_8h=0.16,
     )
-
-    def rules_for(self, oi_poll_s: float, instruments: int = 0) -> VenueRules:
-        """Everything is streamed: the polling cadence does not matter."""
-        return self.rules
 
     def decoder(self, catalog: Catalog) -> BitmexDecoder:
         return BitmexDecoder(catalog)
@@ -102,19 +99,10 @@ class Bitmex:
                     frames=tuple(subscription(TOPIC + name) for name in names),
                     expects=tuple(expects),
                     acks=len(names),
-                    keepalive=KeepAlive("ping", 5.0, only_when_idle=True),
+                    keepalive=KEEPALIVE,
                 )
             )
         return plans + extra_plans(endpoints.ws["realtime"], listings, extras, self.limits.max_topics)
-
-    def polls(
-        self,
-        endpoints: Endpoints,
-        listings: Sequence[Listing],
-        oi_poll_s: float,
-        extras: Sequence[ExtraStream] = (),
-    ) -> list[Poll]:
-        return []
 
     def history(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
         """Settled rates only: the venue publishes no past mark prices and no past open interest."""

@@ -24,7 +24,9 @@ from service.venues.numbers import coins, price, rate, text
 from service.venues.prints import Print, traded
 from service.venues.reading import contract_coins, guarded, label, mapping, need
 from service.venues.spec import Catalog, ConnectionPlan, KeepAlive, Request
+from service.venues.streamed import sockets
 
+KEEPALIVE = KeepAlive("ping", 5.0, only_when_idle=True)
 RATES_A_PAGE = 100
 ORDERS_MOST = 10_000  # liquidation orders remembered: far more than ever rest in the book at once
 
@@ -34,18 +36,19 @@ def subscription(topic: str) -> str:
     return orjson.dumps({"op": "subscribe", "args": [topic]}).decode()
 
 
+def _trades(listings: Sequence[Listing]) -> tuple[str, ...]:
+    return tuple(subscription(f"trade:{item.instrument}") for item in listings)
+
+
 def extra_plans(
     url: str, listings: Sequence[Listing], extras: Sequence[ExtraStream], most: int
 ) -> list[ConnectionPlan]:
     """All liquidations on one socket, trades by instrument on others."""
     plans: list[ConnectionPlan] = []
-    keepalive = KeepAlive("ping", 5.0, only_when_idle=True)
     if "liquidation" in extras and listings:
-        plans.append(ConnectionPlan("liquidation-extra-1", url, (subscription("liquidation"),), (), 1, keepalive))
+        plans.append(ConnectionPlan("liquidation-extra-1", url, (subscription("liquidation"),), (), 1, KEEPALIVE))
     if "flow" in extras:
-        for number_, start in enumerate(range(0, len(listings), most), 1):
-            frames = tuple(subscription(f"trade:{item.instrument}") for item in listings[start : start + most])
-            plans.append(ConnectionPlan(f"trade-extra-{number_}", url, frames, (), len(frames), keepalive))
+        plans += sockets("trade-extra", url, listings, most, _trades, (), KEEPALIVE)
     return plans
 
 

@@ -19,8 +19,8 @@ from service.venues.bybit_extras import (
     ExtrasReader,
     category_of,
     extra_connections,
-    frames_for,
     ratio_polls,
+    requests_for,
 )
 from service.venues.bybit_history import INTERVALS_H, HistoryReader, history_requests, one_sided, stamp_ms
 from service.venues.bybit_tickers import Ticker, TickerReader
@@ -28,13 +28,14 @@ from service.venues.history import subject_of
 from service.venues.numbers import interval_hours, number, text, timestamp_ms
 from service.venues.reading import PONG, echo, guarded, items, label, mapping, need
 from service.venues.spec import Catalog, ConnectionPlan, Limits, Poll, Request
+from service.venues.streamed import Streamed, sockets
 from service.venues.symbols import USD_QUOTES, base_of, canonical
 
 TOPIC = "tickers."
 KINDS = {"LinearPerpetual": False, "InversePerpetual": True}
 
 
-class Bybit:
+class Bybit(Streamed):
     """The venue: see :class:`service.venues.spec.Venue`."""
 
     name = "bybit"
@@ -63,16 +64,8 @@ class Bybit:
         funding_cap_8h=0.16,
     )
 
-    def rules_for(self, oi_poll_s: float, instruments: int = 0) -> VenueRules:
-        """Everything is streamed: the polling cadence does not matter."""
-        return self.rules
-
     def decoder(self, catalog: Catalog) -> BybitDecoder:
         return BybitDecoder(catalog)
-
-    def frames_of(self, document: object) -> Sequence[object]:
-        """No frame of this venue is an array."""
-        return document if isinstance(document, list) else [document]
 
     def metadata(self, endpoints: Endpoints) -> list[Request]:
         return [
@@ -87,25 +80,12 @@ class Bybit:
     def connections(
         self, endpoints: Endpoints, listings: Sequence[Listing], extras: Sequence[ExtraStream] = ()
     ) -> list[ConnectionPlan]:
+        most = self.limits.max_topics
         plans: list[ConnectionPlan] = []
         for category in CATEGORIES:
-            wanted = [item for item in listings if category_of(item) == category]
-            for count, start in enumerate(range(0, len(wanted), self.limits.max_topics), 1):
-                part = wanted[start : start + self.limits.max_topics]
-                frames = frames_for([TOPIC + item.instrument for item in part])
-                plans.append(
-                    ConnectionPlan(
-                        name=f"{category}-{count}",
-                        url=endpoints.ws[category],
-                        frames=frames,
-                        expects=tuple(
-                            (item.instrument, stream) for item in part for stream in ("mark", "funding", "oi")
-                        ),
-                        acks=len(frames),
-                        keepalive=KEEPALIVE,
-                    )
-                )
-        return plans + extra_connections(endpoints, listings, extras, self.limits.max_topics)
+            wanted, url = [item for item in listings if category_of(item) == category], endpoints.ws[category]
+            plans += sockets(category, url, wanted, most, requests_for(TOPIC), keepalive=KEEPALIVE)
+        return plans + extra_connections(endpoints, listings, extras, most)
 
     def polls(
         self,

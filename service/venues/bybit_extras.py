@@ -10,7 +10,7 @@ Ratios: `GET /v5/market/account-ratio`, `linear` for USDT perpetuals only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -22,6 +22,7 @@ from service.venues.numbers import coins, long_share, price, text, timestamp_ms
 from service.venues.prints import Print, traded
 from service.venues.reading import guarded, items, mapping, need
 from service.venues.spec import ConnectionPlan, KeepAlive, Poll, Request
+from service.venues.streamed import sockets
 from service.venues.symbols import canonical_price
 
 TOPICS_PER_FRAME = 10  # one bad topic fails its whole request
@@ -36,17 +37,21 @@ def category_of(listing: Listing) -> str:
     return "inverse" if listing.inverse else "linear"
 
 
-def frames_for(*groups: Sequence[str]) -> tuple[str, ...]:
-    """The requests that subscribe to these topics; no request mixes two groups."""
-    batches = [
-        topics[first : first + TOPICS_PER_FRAME]
-        for topics in groups
-        for first in range(0, len(topics), TOPICS_PER_FRAME)
-    ]
-    return tuple(
-        orjson.dumps({"req_id": str(count), "op": "subscribe", "args": batch}).decode()
-        for count, batch in enumerate(batches, 1)
-    )
+def requests_for(*prefixes: str) -> Callable[[Sequence[Listing]], tuple[str, ...]]:
+    """The requests that subscribe to these topics of some instruments; no request mixes two kinds of topics."""
+
+    def requests(part: Sequence[Listing]) -> tuple[str, ...]:
+        batches = [
+            [prefix + item.instrument for item in part[first : first + TOPICS_PER_FRAME]]
+            for prefix in prefixes
+            for first in range(0, len(part), TOPICS_PER_FRAME)
+        ]
+        return tuple(
+            orjson.dumps({"req_id": str(count), "op": "subscribe", "args": batch}).decode()
+            for count, batch in enumerate(batches, 1)
+        )
+
+    return requests
 
 
 def extra_connections(
@@ -56,13 +61,9 @@ def extra_connections(
     prefixes = [prefix for stream, prefix in (("liquidation", LIQUIDATIONS), ("flow", TRADES)) if stream in extras]
     plans: list[ConnectionPlan] = []
     for category in CATEGORIES if prefixes else ():
-        names = [item.instrument for item in listings if category_of(item) == category]
-        size = max_topics // len(prefixes)
-        for count, start in enumerate(range(0, len(names), size), 1):
-            part = names[start : start + size]
-            frames = frames_for(*([prefix + name for name in part] for prefix in prefixes))
-            url = endpoints.ws[category]
-            plans.append(ConnectionPlan(f"{category}-extra-{count}", url, frames, (), len(frames), KEEPALIVE))
+        wanted, url = [item for item in listings if category_of(item) == category], endpoints.ws[category]
+        each = max_topics // len(prefixes)
+        plans += sockets(f"{category}-extra", url, wanted, each, requests_for(*prefixes), (), KEEPALIVE)
     return plans
 
 

@@ -12,11 +12,12 @@ from typing import Any
 
 from service.errors import BadPayload
 from service.model import Control, Decoded, Endpoints, ExtraStream, Listing, Skipped, StreamRule, VenueRules
-from service.venues.deribit_trades import KEEPALIVE, DeribitTrades, extra_connections, history, subscriptions
+from service.venues.deribit_trades import KEEPALIVE, DeribitTrades, extra_connections, history, requests_for
 from service.venues.history import subject_of
 from service.venues.numbers import coins, price, rate, text, timestamp_ms
 from service.venues.reading import PONG, echo, guarded, items, label, mapping, need
-from service.venues.spec import Catalog, ConnectionPlan, Limits, Poll, Request
+from service.venues.spec import Catalog, ConnectionPlan, Limits, Request
+from service.venues.streamed import Streamed, sockets
 from service.venues.symbols import USD_QUOTES, canonical
 
 INTERVAL_H = 8.0  # current_funding is expressed per 8 h
@@ -25,7 +26,7 @@ KINDS = {"linear": False, "reversed": True}
 DEAD_STATES = ("closed", "delivered", "inactive", "archivized")  # a locked or halted book still has a valid ticker
 
 
-class Deribit:
+class Deribit(Streamed):
     """The venue: see :class:`service.venues.spec.Venue`."""
 
     name = "deribit"
@@ -48,16 +49,8 @@ class Deribit:
         funding_cap_8h=0.16,
     )
 
-    def rules_for(self, oi_poll_s: float, instruments: int = 0) -> VenueRules:
-        """Everything is streamed: the polling cadence does not matter."""
-        return self.rules
-
     def decoder(self, catalog: Catalog) -> DeribitDecoder:
         return DeribitDecoder(catalog)
-
-    def frames_of(self, document: object) -> Sequence[object]:
-        """No frame of this venue is an array."""
-        return document if isinstance(document, list) else [document]
 
     def metadata(self, endpoints: Endpoints) -> list[Request]:
         query = "currency=any&kind=future&expired=false"
@@ -66,30 +59,12 @@ class Deribit:
     def connections(
         self, endpoints: Endpoints, listings: Sequence[Listing], extras: Sequence[ExtraStream] = ()
     ) -> list[ConnectionPlan]:
-        plans: list[ConnectionPlan] = []
-        for start in range(0, len(listings), self.limits.max_topics):
-            part = listings[start : start + self.limits.max_topics]
-            frames = subscriptions([f"ticker.{item.instrument}.agg2" for item in part])  # agg2: every 1-2 s
-            plans.append(
-                ConnectionPlan(
-                    name=f"public-{len(plans) + 1}",
-                    url=endpoints.ws["public"],
-                    frames=frames,
-                    expects=tuple((item.instrument, stream) for item in part for stream in ("mark", "funding", "oi")),
-                    acks=len(frames),
-                    keepalive=KEEPALIVE,
-                )
-            )
-        return plans + extra_connections(endpoints, listings, extras, self.limits.max_topics)
-
-    def polls(
-        self,
-        endpoints: Endpoints,
-        listings: Sequence[Listing],
-        oi_poll_s: float,
-        extras: Sequence[ExtraStream] = (),
-    ) -> list[Poll]:
-        return []
+        url, most = endpoints.ws["public"], self.limits.max_topics
+        tickers = requests_for("ticker.{}.agg2")  # agg2: every 1-2 s
+        return [
+            *sockets("public", url, listings, most, tickers, keepalive=KEEPALIVE),
+            *extra_connections(url, listings, extras, most),
+        ]
 
     def history(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
         return history(endpoints, listing, since_ms, now_ms)

@@ -11,7 +11,7 @@ The reference does not say whether an hour's stamp is its start or its end: take
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -24,6 +24,7 @@ from service.venues.numbers import coins, price, rate, text, timestamp_ms
 from service.venues.prints import Print, TradeReader, traded
 from service.venues.reading import HOUR_MS, guarded, items, mapping, need
 from service.venues.spec import ConnectionPlan, KeepAlive, Request
+from service.venues.streamed import sockets
 from service.venues.symbols import canonical_price
 
 KEEPALIVE_ID = 0
@@ -40,24 +41,22 @@ def call(number: int, method: str, params: dict[str, Any]) -> str:
 KEEPALIVE = KeepAlive(call(KEEPALIVE_ID, "public/test", {}), 30.0)
 
 
-def subscriptions(channels: Sequence[str]) -> tuple[str, ...]:
-    """One request a channel: a refused channel takes the others of its request with it."""
-    return tuple(call(count, "public/subscribe", {"channels": [name]}) for count, name in enumerate(channels, 1))
+def requests_for(channel: str) -> Callable[[Sequence[Listing]], tuple[str, ...]]:
+    """One request a channel of some instruments ({} is the name): a refused one takes the others of its request with
+    it."""
+    return lambda part: tuple(
+        call(count, "public/subscribe", {"channels": [channel.format(item.instrument)]})
+        for count, item in enumerate(part, 1)
+    )
 
 
 def extra_connections(
-    endpoints: Endpoints, listings: Sequence[Listing], extras: Sequence[ExtraStream], max_topics: int
+    url: str, listings: Sequence[Listing], extras: Sequence[ExtraStream], most: int
 ) -> list[ConnectionPlan]:
     """Trades bring the liquidations too."""
     if "flow" not in extras and "liquidation" not in extras:
         return []
-    plans: list[ConnectionPlan] = []
-    for start in range(0, len(listings), max_topics):
-        part = listings[start : start + max_topics]
-        frames = subscriptions([f"trades.{item.instrument}.100ms" for item in part])
-        name = f"extra-{len(plans) + 1}"
-        plans.append(ConnectionPlan(name, endpoints.ws["public"], frames, (), len(frames), KEEPALIVE))
-    return plans
+    return sockets("extra", url, listings, most, requests_for("trades.{}.100ms"), (), KEEPALIVE)
 
 
 def history(endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
@@ -93,13 +92,13 @@ class DeribitTrades(TradeReader):
         prints.append(Print(listing, bought, traded(amount), each, at, key, liquidated))
 
     def _past_rows(self, parsed: Any, what: str, name: str, recv_ts: int, out: list[Decoded]) -> None:
-        listing = self._listing(name)
-        if what != "funding" or listing is None:
-            raise BadPayload("unknown_shape", f"history of {what}"[:80])
-        settled: list[tuple[int, float]] = []
-        for row in items(need(mapping(parsed, "answer"), "result"), "result"):
-            guarded(out, _past_hour, row, settled)
-        self._past_funding(listing, settled, (), PAST_INTERVAL_H, recv_ts, out)
+        listing = self._settling(what, name)
+        rows = items(need(mapping(parsed, "answer"), "result"), "result")
+        self._tell_past(listing, what, rows, (), PAST_INTERVAL_H, recv_ts, out)
+
+    def _past_rate(self, listing: Listing, row: Any, settled: list[tuple[int, float]]) -> None:
+        fields = mapping(row, "result[]")
+        settled.append((timestamp_ms(need(fields, "timestamp")) + HOUR_MS, rate(need(fields, "interest_1h"))))
 
 
 def _liquidated(said: Any, bought: bool) -> tuple[PositionSide, ...]:
@@ -110,8 +109,3 @@ def _liquidated(said: Any, bought: bool) -> tuple[PositionSide, ...]:
         raise BadPayload("unknown_shape", "liquidation")
     closed: tuple[PositionSide, PositionSide] = ("short", "long") if bought else ("long", "short")
     return tuple(side for side, hit in zip(closed, LIQUIDATED[said], strict=True) if hit)
-
-
-def _past_hour(row: Any, settled: list[tuple[int, float]]) -> None:
-    fields = mapping(row, "result[]")
-    settled.append((timestamp_ms(need(fields, "timestamp")) + HOUR_MS, rate(need(fields, "interest_1h"))))

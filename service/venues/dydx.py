@@ -37,8 +37,10 @@ from service.venues.dydx_trades import (
 from service.venues.history import subject_of
 from service.venues.iso_time import iso_ms
 from service.venues.numbers import coins, price, rate
-from service.venues.reading import HOUR_MS, PONG, echo, guarded, items, label, mapping, need
-from service.venues.spec import Catalog, ConnectionPlan, Limits, Poll, Request
+from service.venues.reading import PONG, echo, guarded, items, label, mapping, need
+from service.venues.schedule import next_hour
+from service.venues.spec import Catalog, ConnectionPlan, Limits, Request
+from service.venues.streamed import Streamed, sockets
 from service.venues.symbols import canonical
 
 CHANNEL = "v4_markets"
@@ -53,7 +55,7 @@ TASK_FIELDS = ("openInterest", "nextFundingRate", "volume24H", "trades24H", "pri
 UNUSED_ANSWERS = ("height", "epoch", "trades", "candles", "bids")
 
 
-class Dydx:
+class Dydx(Streamed):
     """The venue: see :class:`service.venues.spec.Venue`."""
 
     name = "dydx"
@@ -77,16 +79,8 @@ class Dydx:
         funding_cap_8h=0.6,  # 600 % x (initial - maintenance margin): 12 % for BTC, 60 % at margins of 20 % and 10 %
     )
 
-    def rules_for(self, oi_poll_s: float, instruments: int = 0) -> VenueRules:
-        """Everything is streamed: the polling cadence does not matter."""
-        return self.rules
-
     def decoder(self, catalog: Catalog) -> DydxDecoder:
         return DydxDecoder(catalog)
-
-    def frames_of(self, document: object) -> Sequence[object]:
-        """No frame of this venue is an array."""
-        return document if isinstance(document, list) else [document]
 
     def metadata(self, endpoints: Endpoints) -> list[Request]:
         return [Request("GET", f"{endpoints.rest}/perpetualMarkets", context="markets")]
@@ -97,33 +91,14 @@ class Dydx:
         """One socket with one topic for all. The server pings by protocol frames and answers no JSON ping."""
         if not listings:
             return []
+        url = endpoints.ws["indexer"]
         return [
-            ConnectionPlan(
-                name="indexer-1",
-                url=endpoints.ws["indexer"],
-                frames=(subscription(CHANNEL),),
-                expects=tuple((item.instrument, stream) for item in listings for stream in ("mark", "funding", "oi")),
-                acks=1,
-            ),
-            *extra_connections(endpoints, listings, extras, self.limits.max_topics),
+            *sockets("indexer", url, listings, len(listings), lambda _: (subscription(CHANNEL),)),
+            *extra_connections(url, listings, extras, self.limits.max_topics),
         ]
-
-    def polls(
-        self,
-        endpoints: Endpoints,
-        listings: Sequence[Listing],
-        oi_poll_s: float,
-        extras: Sequence[ExtraStream] = (),
-    ) -> list[Poll]:
-        return []
 
     def history(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
         return history(endpoints, listing, since_ms, now_ms)
-
-
-def _next_hour(ts: int) -> int | None:
-    """Top of the next UTC hour, when funding settles. None without a receive time."""
-    return (ts // HOUR_MS + 1) * HOUR_MS if ts > 0 else None
 
 
 class _Said:
@@ -278,7 +253,7 @@ class DydxDecoder(DydxTrades):
         if stream == "mark":
             out.append(self._mark(listing, value, value, venue_ts, recv_ts))
         elif stream == "funding":
-            out.append(self._funding(listing, value, INTERVAL_H, _next_hour(recv_ts), None, recv_ts))
+            out.append(self._funding(listing, value, INTERVAL_H, next_hour(recv_ts), None, recv_ts))
         else:
             size = listing.multiplier
             out.append(self._open_interest(listing, value, size, value * size, False, None, recv_ts))

@@ -26,6 +26,7 @@ from service.venues.numbers import coins, price, rate, text
 from service.venues.prints import Print, TradeReader, traded
 from service.venues.reading import HOUR_MS, guarded, items, label, mapping, need
 from service.venues.spec import ConnectionPlan, Request
+from service.venues.streamed import sockets
 
 TRADES = "v4_trades"
 BLOCKS = "v4_block_height"
@@ -55,20 +56,16 @@ def subscription(channel: str, market: str | None = None) -> str:
 
 
 def extra_connections(
-    endpoints: Endpoints, listings: Sequence[Listing], extras: Sequence[ExtraStream], max_topics: int
+    url: str, listings: Sequence[Listing], extras: Sequence[ExtraStream], most: int
 ) -> list[ConnectionPlan]:
     """Trades bring the liquidations too. Each socket hears the blocks, a channel with a limit of its own."""
     if "flow" not in extras and "liquidation" not in extras:
         return []
-    plans: list[ConnectionPlan] = []
-    for start in range(0, len(listings), max_topics):
-        markets = [subscription(TRADES, item.instrument) for item in listings[start : start + max_topics]]
-        frames = (subscription(BLOCKS), *markets)
-        name = f"extra-{len(plans) + 1}"
-        plans.append(
-            ConnectionPlan(name, endpoints.ws["indexer"], frames, (), len(frames), quiet_s=QUIET_S),
-        )
-    return plans
+    return sockets("extra", url, listings, most, _requests, (), quiet_s=QUIET_S)
+
+
+def _requests(listings: Sequence[Listing]) -> tuple[str, ...]:
+    return subscription(BLOCKS), *(subscription(TRADES, item.instrument) for item in listings)
 
 
 def history(endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
@@ -106,17 +103,12 @@ class DydxTrades(TradeReader):
             prints.append(Print(listing, bought, amount, each, at, key, liquidated))
 
     def _past_rows(self, parsed: Any, what: str, name: str, recv_ts: int, out: list[Decoded]) -> None:
-        listing = self._listing(name)
-        if what != "funding" or listing is None:
-            raise BadPayload("unknown_shape", f"history of {what}"[:80])
-        settled: list[tuple[int, float]] = []
-        for row in items(need(mapping(parsed, "answer"), "historicalFunding"), "historicalFunding"):
-            guarded(out, _settlement, name, row, settled)
-        self._past_funding(listing, settled, INTERVALS_H, INTERVAL_H, recv_ts, out)
+        listing = self._settling(what, name)
+        rows = items(need(mapping(parsed, "answer"), "historicalFunding"), "historicalFunding")
+        self._tell_past(listing, what, rows, INTERVALS_H, INTERVAL_H, recv_ts, out)
 
-
-def _settlement(name: str, row: Any, settled: list[tuple[int, float]]) -> None:
-    """A rate of an hour, stamped with the first block after it."""
-    fields = mapping(row, "historicalFunding[]")
-    same_name(market_name(need(fields, "ticker")), name)
-    settled.append((iso_ms(need(fields, "effectiveAt")), rate(need(fields, "rate"))))
+    def _past_rate(self, listing: Listing, row: Any, settled: list[tuple[int, float]]) -> None:
+        """A rate of an hour, stamped with the first block after it."""
+        fields = mapping(row, "historicalFunding[]")
+        same_name(market_name(need(fields, "ticker")), listing.instrument)
+        settled.append((iso_ms(need(fields, "effectiveAt")), rate(need(fields, "rate"))))

@@ -24,8 +24,9 @@ from service.venues.gate_extras import (
     stats_polls,
 )
 from service.venues.numbers import coins, interval_hours, number, price, rate, text
-from service.venues.reading import PONG, echo, guarded, label, mapping, need, said
+from service.venues.reading import PONG, echo, guarded, label, mapping, need, readable, said
 from service.venues.spec import Catalog, ConnectionPlan, Limits, Poll, Request
+from service.venues.streamed import Streamed
 from service.venues.symbols import USD_QUOTES, canonical
 
 TICKERS = "futures.tickers"
@@ -37,7 +38,7 @@ SETTLEMENTS = "funding_rate:"  # context of a funding history: its rows do not n
 UNUSED_FIELDS = ("lsr_taker", "order_price", "create_time", "o")  # statistics, liquidations, trades, candles
 
 
-class Gate:
+class Gate(Streamed):
     """The venue: see :class:`service.venues.spec.Venue`."""
 
     name = "gate"
@@ -62,10 +63,6 @@ class Gate:
         index_max_age_ms=15_000,
         funding_cap_8h=0.16,
     )
-
-    def rules_for(self, oi_poll_s: float, instruments: int = 0) -> VenueRules:
-        """Everything is streamed: the polling cadence does not matter."""
-        return self.rules
 
     def decoder(self, catalog: Catalog) -> GateDecoder:
         return GateDecoder(catalog)
@@ -217,19 +214,14 @@ class GateDecoder(GateExtras):
     def _interest(
         self, listing: Listing, fields: dict[str, Any], venue_ts: int | None, recv_ts: int, out: list[Decoded]
     ) -> None:
-        """One-sided contracts. Messages without them are known: what was said last then ages."""
+        """One-sided contracts. Messages without them are known: what was said last then ages.
+
+        What is wrong with a mark has been said by the mark stream.
+        """
         contracts = said(fields, "total_size", coins)
         if contracts is None:
             return
-        out.append(self._contracts(listing, contracts, self._mark_of(fields), venue_ts, recv_ts))
-
-    @staticmethod
-    def _mark_of(fields: dict[str, Any]) -> float | None:
-        """This message's mark; what is wrong with it has been said by the mark stream."""
-        try:
-            return said(fields, "mark_price", price)
-        except BadPayload:
-            return None
+        out.append(self._contracts(listing, contracts, readable(fields, "mark_price", price), venue_ts, recv_ts))
 
     # -- HTTP answers ------------------------------------------------------------------------------------------
 

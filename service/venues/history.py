@@ -94,6 +94,13 @@ class PastReader(FrameReader):
                 guarded(out, self._past_rate, listing, row, settled)
         self._past_funding(listing, settled, allowed_h, fallback_h, recv_ts, out)
 
+    def _settling(self, what: str, name: str) -> Listing:
+        """The instrument of an answer of a venue whose past is settled rates alone. Raises :exc:`BadPayload`."""
+        listing = self._listing(name)
+        if what != "funding" or listing is None:
+            raise BadPayload("unknown_shape", f"history of {what}"[:80])
+        return listing
+
     def _past_bar(self, listing: Listing, stream: Bars, row: Any, recv_ts: int, out: list[Decoded]) -> None:
         raise BadPayload("unknown_shape", "bars")
 

@@ -24,11 +24,13 @@ from service.venues.hyperliquid_extras import (
     HyperliquidExtras,
     extra_connections,
     history,
-    subscriptions,
+    requests_for,
 )
 from service.venues.numbers import coins, interval_hours, price, rate, text, timestamp_ms
 from service.venues.reading import HOUR_MS, PONG, document, echo, guarded, items, label, mapping, need
-from service.venues.spec import Catalog, ConnectionPlan, Limits, Poll, Request
+from service.venues.schedule import next_hour
+from service.venues.spec import Catalog, ConnectionPlan, Limits, Request
+from service.venues.streamed import Streamed, sockets
 from service.venues.symbols import canonical
 
 GREETING = "Websocket connection established"
@@ -42,7 +44,7 @@ FAST_FIELDS: dict[str, Callable[[Any], float]] = {
 FOREIGN_MARKS = (":", "@", "#", "/")  # other dexes, spot pairs, outcome tokens
 
 
-class Hyperliquid:
+class Hyperliquid(Streamed):
     """The venue: see :class:`service.venues.spec.Venue`."""
 
     name = "hyperliquid"
@@ -65,10 +67,6 @@ class Hyperliquid:
         funding_cap_8h=0.32,
     )
 
-    def rules_for(self, oi_poll_s: float, instruments: int = 0) -> VenueRules:
-        """Everything is streamed: the polling cadence does not matter."""
-        return self.rules
-
     def decoder(self, catalog: Catalog) -> HyperliquidDecoder:
         return HyperliquidDecoder(catalog)
 
@@ -87,31 +85,10 @@ class Hyperliquid:
     def connections(
         self, endpoints: Endpoints, listings: Sequence[Listing], extras: Sequence[ExtraStream] = ()
     ) -> list[ConnectionPlan]:
-        plans: list[ConnectionPlan] = []
-        per_socket = max(self.limits.max_topics, -(-len(listings) // MAX_CONNECTIONS))
-        for start in range(0, len(listings), per_socket):
-            part = listings[start : start + per_socket]
-            frames = subscriptions("activeAssetCtx", part)
-            plans.append(
-                ConnectionPlan(
-                    name=f"main-{len(plans) + 1}",
-                    url=endpoints.ws["main"],
-                    frames=frames,
-                    expects=tuple((item.instrument, stream) for item in part for stream in ("mark", "funding", "oi")),
-                    acks=len(frames),
-                    keepalive=KEEPALIVE,
-                )
-            )
-        return plans + extra_connections(endpoints, listings, extras, self.limits.max_topics, len(plans))
-
-    def polls(
-        self,
-        endpoints: Endpoints,
-        listings: Sequence[Listing],
-        oi_poll_s: float,
-        extras: Sequence[ExtraStream] = (),
-    ) -> list[Poll]:
-        return []
+        url, most = endpoints.ws["main"], self.limits.max_topics
+        each = max(most, -(-len(listings) // MAX_CONNECTIONS))
+        plans = sockets("main", url, listings, each, requests_for("activeAssetCtx"), keepalive=KEEPALIVE)
+        return plans + extra_connections(url, listings, extras, most, len(plans))
 
     def history(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
         return history(endpoints, listing, since_ms, now_ms)
@@ -125,11 +102,6 @@ def _is_meta_pair(value: object) -> bool:
         and "universe" in value[0]
         and isinstance(value[1], list)
     )
-
-
-def _next_hour(ts: int) -> int | None:
-    """Top of the next UTC hour: when this hour's funding settles. None without a receive time."""
-    return (ts // HOUR_MS + 1) * HOUR_MS if ts > 0 else None
 
 
 class HyperliquidDecoder(HyperliquidExtras):
@@ -264,7 +236,7 @@ class HyperliquidDecoder(HyperliquidExtras):
 
     def _rate(self, listing: Listing, fields: dict[str, Any], recv_ts: int, out: list[Decoded]) -> None:
         value = rate(need(fields, "funding"))
-        out.append(self._funding(listing, value, INTERVAL_H, _next_hour(recv_ts), None, recv_ts))
+        out.append(self._funding(listing, value, INTERVAL_H, next_hour(recv_ts), None, recv_ts))
 
     def _interest(self, listing: Listing, fields: dict[str, Any], recv_ts: int, out: list[Decoded]) -> None:
         contracts, size = coins(need(fields, "openInterest")), listing.multiplier

@@ -10,7 +10,7 @@ mark, the oracle's past is not published, and open interest is only told as of n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -22,6 +22,7 @@ from service.venues.numbers import coins, price, rate, text, timestamp_ms
 from service.venues.prints import Print, TradeReader, traded
 from service.venues.reading import HOUR_MS, guarded, items, label, mapping, need
 from service.venues.spec import ConnectionPlan, KeepAlive, Request
+from service.venues.streamed import sockets
 
 MAX_CONNECTIONS = 10
 MAX_SUBSCRIPTIONS = 1000
@@ -33,30 +34,25 @@ SIDES = {"B": True, "A": False}
 FUNDINGS_PER_WEIGHT = 20
 
 
-def subscriptions(kind: str, listings: Sequence[Listing]) -> tuple[str, ...]:
+def requests_for(kind: str) -> Callable[[Sequence[Listing]], tuple[str, ...]]:
     """One request a coin: there is no batching."""
-    return tuple(
+    return lambda part: tuple(
         orjson.dumps({"method": "subscribe", "subscription": {"type": kind, "coin": item.instrument}}).decode()
-        for item in listings
+        for item in part
     )
 
 
 def extra_connections(
-    endpoints: Endpoints, listings: Sequence[Listing], extras: Sequence[ExtraStream], per_socket: int, taken: int
+    url: str, listings: Sequence[Listing], extras: Sequence[ExtraStream], most: int, taken: int
 ) -> list[ConnectionPlan]:
     """Trades, on what subscriptions and sockets the main streams (``taken`` sockets) leave: first listings first."""
-    sockets = MAX_CONNECTIONS - taken
+    left = MAX_CONNECTIONS - taken
     room = MAX_SUBSCRIPTIONS - len(listings)
-    if "flow" not in extras or sockets <= 0 or room <= 0:
+    if "flow" not in extras or left <= 0 or room <= 0:
         return []
     wanted = listings[:room]
-    size = max(per_socket, -(-len(wanted) // sockets))
-    plans: list[ConnectionPlan] = []
-    for start in range(0, len(wanted), size):
-        frames = subscriptions("trades", wanted[start : start + size])
-        name = f"extra-{len(plans) + 1}"
-        plans.append(ConnectionPlan(name, endpoints.ws["main"], frames, (), len(frames), KEEPALIVE))
-    return plans
+    each = max(most, -(-len(wanted) // left))
+    return sockets("extra", url, wanted, each, requests_for("trades"), (), KEEPALIVE)
 
 
 def history(endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
@@ -97,16 +93,10 @@ class HyperliquidExtras(TradeReader):
         prints.append(Print(listing, SIDES[side], traded(amount), each, at, str(tid)))
 
     def _past_rows(self, parsed: Any, what: str, name: str, recv_ts: int, out: list[Decoded]) -> None:
-        listing = self._listing(name)
-        if what != "funding" or listing is None:
-            raise BadPayload("unknown_shape", f"history of {what}"[:80])
-        settled: list[tuple[int, float]] = []
-        for row in items(parsed, "fundingHistory"):
-            guarded(out, _settlement, name, row, settled)
-        self._past_funding(listing, settled, PAST_INTERVALS_H, INTERVAL_H, recv_ts, out)
+        listing = self._settling(what, name)
+        self._tell_past(listing, what, items(parsed, "fundingHistory"), PAST_INTERVALS_H, INTERVAL_H, recv_ts, out)
 
-
-def _settlement(name: str, row: Any, settled: list[tuple[int, float]]) -> None:
-    fields = mapping(row, "fundingHistory[]")
-    same_name(text(need(fields, "coin")), name)
-    settled.append((timestamp_ms(need(fields, "time")), rate(need(fields, "fundingRate"))))
+    def _past_rate(self, listing: Listing, row: Any, settled: list[tuple[int, float]]) -> None:
+        fields = mapping(row, "fundingHistory[]")
+        same_name(text(need(fields, "coin")), listing.instrument)
+        settled.append((timestamp_ms(need(fields, "time")), rate(need(fields, "fundingRate"))))

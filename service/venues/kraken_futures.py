@@ -18,11 +18,12 @@ from service.venues.kraken_futures_extras import (
     KrakenFuturesExtras,
     extra_plans,
     history_requests,
-    subscription,
+    requests_for,
 )
 from service.venues.numbers import coins, number, price, rate, text, timestamp_ms
-from service.venues.reading import PONG, echo, guarded, items, label, mapping, need, said
-from service.venues.spec import Catalog, ConnectionPlan, Limits, Poll, Request
+from service.venues.reading import PONG, echo, guarded, items, label, mapping, need, readable, said
+from service.venues.spec import Catalog, ConnectionPlan, Limits, Request
+from service.venues.streamed import Streamed, sockets
 from service.venues.symbols import USD_QUOTES, canonical
 
 INVERSE = {"PF": False, "PI": True}  # perpetuals by the prefix of their name; FF and FI are dated
@@ -35,7 +36,7 @@ REFUSALS = ("alert", "error", "subscribed_failed", "unsubscribed_failed")
 REQUESTS = ("subscribe", "unsubscribe", "ping")
 
 
-class KrakenFutures:
+class KrakenFutures(Streamed):
     """The venue: see :class:`service.venues.spec.Venue`."""
 
     name = "kraken_futures"
@@ -60,16 +61,8 @@ class KrakenFutures:
         funding_cap_8h=0.04,  # 0.005 an hour
     )
 
-    def rules_for(self, oi_poll_s: float, instruments: int = 0) -> VenueRules:
-        """Everything is streamed: the polling cadence does not matter."""
-        return self.rules
-
     def decoder(self, catalog: Catalog) -> KrakenFuturesDecoder:
         return KrakenFuturesDecoder(catalog)
-
-    def frames_of(self, document: object) -> Sequence[object]:
-        """No frame of this venue is an array."""
-        return document if isinstance(document, list) else [document]
 
     def metadata(self, endpoints: Endpoints) -> list[Request]:
         return [Request("GET", f"{endpoints.rest}/instruments", context="instruments")]
@@ -78,29 +71,9 @@ class KrakenFutures:
         self, endpoints: Endpoints, listings: Sequence[Listing], extras: Sequence[ExtraStream] = ()
     ) -> list[ConnectionPlan]:
         """One request a product: an error names none, so it must not be able to concern another."""
-        plans: list[ConnectionPlan] = []
-        for start in range(0, len(listings), self.limits.max_topics):
-            part = listings[start : start + self.limits.max_topics]
-            frames = tuple(subscription("ticker", item.instrument) for item in part)
-            plans.append(
-                ConnectionPlan(
-                    name=f"public-{len(plans) + 1}",
-                    url=endpoints.ws["public"],
-                    frames=frames,
-                    expects=tuple((item.instrument, stream) for item in part for stream in ("mark", "funding", "oi")),
-                    acks=len(frames),
-                )
-            )
-        return plans + extra_plans(endpoints.ws["public"], listings, extras, self.limits.max_topics)
-
-    def polls(
-        self,
-        endpoints: Endpoints,
-        listings: Sequence[Listing],
-        oi_poll_s: float,
-        extras: Sequence[ExtraStream] = (),
-    ) -> list[Poll]:
-        return []
+        url, most = endpoints.ws["public"], self.limits.max_topics
+        tickers = sockets("public", url, listings, most, requests_for("ticker"))
+        return tickers + extra_plans(url, listings, extras, most)
 
     def history(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
         return history_requests(endpoints.rest, listing, since_ms, now_ms)
@@ -196,19 +169,11 @@ class KrakenFuturesDecoder(KrakenFuturesExtras):
     def _interest(
         self, listing: Listing, fields: dict[str, Any], venue_ts: int | None, recv_ts: int, out: list[Decoded]
     ) -> None:
-        """One-sided contracts: coins (PF) or dollars (PI), the latter at this message's mark."""
+        """One-sided contracts: coins (PF) or dollars (PI), the latter at this message's mark, if it has a sound one."""
         contracts = said(fields, "openInterest", coins)
         if contracts is None:
             return
-        out.append(self._contracts(listing, contracts, self._mark_of(fields), venue_ts, recv_ts))
-
-    @staticmethod
-    def _mark_of(fields: dict[str, Any]) -> float | None:
-        """This message's mark; what is wrong with it has been said by the mark stream."""
-        try:
-            return said(fields, "markPrice", price)
-        except BadPayload:
-            return None
+        out.append(self._contracts(listing, contracts, readable(fields, "markPrice", price), venue_ts, recv_ts))
 
     # -- HTTP answers ------------------------------------------------------------------------------------------
 

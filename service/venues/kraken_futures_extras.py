@@ -14,7 +14,7 @@ inverse contracts is not said: their open interest is left out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -28,6 +28,7 @@ from service.venues.numbers import COINS_MAX, coins, number, price, rate, text, 
 from service.venues.prints import Print, TradeReader, traded
 from service.venues.reading import HOUR_MS, guarded, items, label, mapping, need
 from service.venues.spec import Catalog, ConnectionPlan, Request
+from service.venues.streamed import sockets
 
 INTERVAL_H = 1.0  # the unit of every relative rate, also of those fixed for four hours before 29 September 2022
 FORCED = ("liquidation", "termination")
@@ -48,19 +49,19 @@ def subscription(feed: str, name: str | None = None) -> str:
     return orjson.dumps({"event": "subscribe", "feed": feed, **products}).decode()
 
 
+def requests_for(feed: str, *first: str) -> Callable[[Sequence[Listing]], tuple[str, ...]]:
+    """The requests for a feed of some products, one each, after those that come ``first``."""
+    return lambda part: (*first, *(subscription(feed, item.instrument) for item in part))
+
+
 def extra_plans(
     url: str, listings: Sequence[Listing], extras: Sequence[ExtraStream], most: int
 ) -> list[ConnectionPlan]:
     """Trades, liquidations among them, on sockets with a heartbeat."""
     if "flow" not in extras and "liquidation" not in extras:
         return []
-    plans: list[ConnectionPlan] = []
-    for start in range(0, len(listings), most - 1):
-        part = listings[start : start + most - 1]
-        frames = (subscription("heartbeat"), *(subscription("trade", item.instrument) for item in part))
-        name = f"trade-extra-{len(plans) + 1}"
-        plans.append(ConnectionPlan(name, url, frames, (), len(frames), quiet_s=QUIET_S))
-    return plans
+    trades = requests_for("trade", subscription("heartbeat"))
+    return sockets("trade-extra", url, listings, most - 1, trades, (), quiet_s=QUIET_S)
 
 
 def history_requests(rest: str, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from service.errors import BadPayload
-from service.model import Control, Decoded, Endpoints, ExtraStream, Listing, Skipped, StreamRule, VenueRules
+from service.model import STREAMS, Control, Decoded, Endpoints, ExtraStream, Listing, Skipped, StreamRule, VenueRules
 from service.venues.history import subject_of
 from service.venues.numbers import coins, number, price, rate, text, timestamp_ms
 from service.venues.okx_extras import (
@@ -26,6 +26,7 @@ from service.venues.okx_extras import (
 from service.venues.okx_history import INTERVALS_H, OkxHistory, history
 from service.venues.reading import HOUR_MS, echo, guarded, items, label, mapping, need
 from service.venues.spec import Catalog, ConnectionPlan, Limits, Poll, Request
+from service.venues.streamed import Streamed
 from service.venues.symbols import USD_QUOTES, canonical
 
 SIZE_TOLERANCE = 0.005  # oiCcy against contracts x contract size: further apart is a unit error
@@ -33,7 +34,7 @@ CHANNELS = ("mark-price", "funding-rate", "open-interest")
 NOTICE_CLOSING = "64008"
 
 
-class Okx:
+class Okx(Streamed):
     """The venue: see :class:`service.venues.spec.Venue`."""
 
     name = "okx"
@@ -57,16 +58,8 @@ class Okx:
         funding_cap_8h=0.16,
     )
 
-    def rules_for(self, oi_poll_s: float, instruments: int = 0) -> VenueRules:
-        """Everything is streamed: the polling cadence does not matter."""
-        return self.rules
-
     def decoder(self, catalog: Catalog) -> OkxDecoder:
         return OkxDecoder(catalog)
-
-    def frames_of(self, document: object) -> Sequence[object]:
-        """No frame of this venue is an array."""
-        return document if isinstance(document, list) else [document]
 
     def metadata(self, endpoints: Endpoints) -> list[Request]:
         return [Request("GET", f"{endpoints.rest}/api/v5/public/instruments?instType=SWAP", context="instruments")]
@@ -86,7 +79,7 @@ class Okx:
                     name=f"public-{len(plans) + 1}",
                     url=endpoints.ws["public"],
                     frames=subscriptions(args),
-                    expects=tuple((item.instrument, stream) for item in part for stream in ("mark", "funding", "oi")),
+                    expects=tuple((item.instrument, stream) for item in part for stream in STREAMS),
                     acks=len(args),
                     keepalive=KEEPALIVE,
                 )

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import orjson
 
 from service.errors import BadPayload
+from service.formulas import rate_8h
 from service.model import (
     Bad,
     Control,
@@ -98,6 +99,14 @@ def said(fields: dict[str, Any], key: str, parse: Callable[[Any], float]) -> flo
     """A field's value; None where it is absent or empty: unknown, never 0."""
     raw = fields.get(key, "")
     return None if raw == "" else parse(raw)
+
+
+def readable(fields: dict[str, Any], key: str, parse: Callable[[Any], float]) -> float | None:
+    """The same of a field that is told by another stream, which also says what is wrong with it."""
+    try:
+        return said(fields, key, parse)
+    except BadPayload:
+        return None
 
 
 def contract_coins(listing: Listing, at: float) -> float | None:
@@ -232,14 +241,13 @@ class FrameReader:
         recv_ts: int,
         settled: bool = False,
     ) -> Funding:
-        rate_8h = None if interval_h is None else rate * 8 / interval_h
         return Funding(
             self.venue,
             listing.instrument,
             listing.symbol,
             rate,
             interval_h,
-            rate_8h,
+            rate_8h(rate, interval_h),
             next_ts,
             settled,
             venue_ts,

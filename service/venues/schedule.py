@@ -1,4 +1,4 @@
-"""Funding intervals as a venue's own schedule shows them: the step of the announced next funding time. Pure."""
+"""When funding settles: on the hour, or as a venue's own schedule shows by the steps of the time it announces. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ from collections.abc import Sequence
 
 from service.venues.reading import HOUR_MS
 from service.venues.spec import Catalog
+
+
+def next_hour(recv_ts: int) -> int | None:
+    """Top of the next UTC hour: when funding settles that is paid each hour. None without a receive time.
+
+    >>> next_hour(3_600_000), next_hour(0)
+    (7200000, None)
+    """
+    return (recv_ts // HOUR_MS + 1) * HOUR_MS if recv_ts > 0 else None
 
 
 def measure_interval(catalog: Catalog, name: str, next_ts: int, venue_ts: int, allowed: Sequence[int]) -> None:

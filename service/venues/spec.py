@@ -1,6 +1,7 @@
 """What a venue file provides. A venue file is pure: it builds requests and decodes frames, and touches no socket.
 
-Adding a venue: one file with a class that satisfies :class:`Venue`, one line in ``venues/__init__.py``, its fixtures.
+Adding a venue: one file with a class that satisfies :class:`Venue` (``streamed.py`` has what most share), one line in
+``venues/__init__.py``, its fixtures.
 """
 
 from __future__ import annotations

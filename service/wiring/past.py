@@ -10,6 +10,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 
+from service.formulas import rate_8h
 from service.model import Confirm, Event, Funding, Listing, Mark, OpenInterest, Past, Stream
 
 MINUTE_MS = 60_000
@@ -126,8 +127,8 @@ class _Source:
         rate = self._at(self._funding, "funding", minute, live)
         if rate is not None and self._funding.fresh:
             hours = self._funding.interval_h
-            rate_8h = None if hours is None else rate * 8 / hours
-            events.append(Funding(venue, name, symbol, rate, hours, rate_8h, None, True, None, minute))
+            per_8h = rate_8h(rate, hours)
+            events.append(Funding(venue, name, symbol, rate, hours, per_8h, None, True, None, minute))
         elif rate is not None:
             held.append("funding")
         if held:

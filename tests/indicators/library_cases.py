@@ -1,7 +1,7 @@
 """Every indicator of the library with a small window, its batch reference, and seeded series to feed both.
 
 A reference sees the whole list of updates and works by plain loops and exact fractions; it shares nothing with the
-library but the market's chain link and the score's quadrant, which the library must agree with.
+service.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from fractions import Fraction
 from typing import Any
 
 from service.indicators.library import REGISTRY, Indicator
-from service.market.consensus import link
-from service.scoring.components import quadrant
 
 T0 = 1_763_720_520_000  # a whole UTC minute
 MINUTE = 60_000
@@ -184,22 +182,32 @@ def percentile(series: Series) -> Read:
 
 
 def chained(series: Series) -> Read:
-    heights: list[tuple[int, Row]] = []
-    height, before = 0.0, None
+    """By the links between its samples: from the window's start to now they are summed up."""
+    links: list[float] = []  # into each sample from the one before it
+    numbered: list[tuple[int, Row]] = []  # samples since the chain broke last
+    before: dict[int, tuple[Any, Any]] = {}
     for t, x in in_order(series):
         sample = {i: (x[2 * i], x[2 * i + 1]) for i in range(4) if None not in (x[2 * i], x[2 * i + 1])}
         if len({VENUES[i] for i in sample}) < 2:
-            heights.append((t, (None,)))
+            numbered.append((t, (None,)))
             continue
-        both = [i for i in sample if before is not None and i in before]
-        now = math.fsum(sample[i][0] * before[i][1] for i in both) if before else 0.0  # type: ignore[operator]
-        then = math.fsum(before[i][0] * before[i][1] for i in both) if before else 0.0  # type: ignore[operator]
+        both = [i for i in sample if i in before]
+        now = sum(Fraction(sample[i][0]) * Fraction(before[i][1]) for i in both)
+        then = sum(Fraction(before[i][0]) * Fraction(before[i][1]) for i in both)
         if now == 0 or then == 0 or len({VENUES[i] for i in both}) < 2:
-            heights = []
-        height += link(now, then, len({VENUES[i] for i in both}), 2)
-        heights.append((t, (height,)))
+            numbered, now, then = [], Fraction(1), Fraction(1)
+        links.append(math.log(now / then))
+        numbered.append((t, (float(len(links)),)))
         before = sample
-    return changing(lambda now, start: now[0] - start[0])(heights)
+    return changing(lambda now, start: math.fsum(links[int(start[0]) : int(now[0])]))(numbered)
+
+
+ACTS = {(1, 1): "long_build_up", (-1, 1): "short_build_up", (1, -1): "short_covering", (-1, -1): "long_unwinding"}
+
+
+def acts(now: Any, start: Any) -> str | None:
+    signs = [(a > b) - (a < b) for a, b in zip(now, start, strict=True)]
+    return ACTS.get((signs[0], signs[1]))
 
 
 def last_wins(first: Row, second: Row) -> Row:
@@ -247,9 +255,7 @@ CASES: dict[str, Case] = {
     "elr": Case(lambda: REGISTRY["elr"](hold_ms=HOLD), leverage, 0.0, gap_ms=HOLD + 1),  # type: ignore[call-arg]
     "robust_z": Case(REGISTRY["robust_z"], robust, 0.0, gap_ms=1_442 * MINUTE, scale=60, updates=400),
     "percentile_30d": Case(REGISTRY["percentile_30d"], percentile, 0.5, gap_ms=43_202 * MINUTE, scale=60, updates=400),
-    "quadrant": Case(
-        small("quadrant"), changing(lambda now, start: quadrant(now[0] - start[0], now[1] - start[1])), None
-    ),
+    "quadrant": Case(small("quadrant"), changing(acts), None),
     "chain_linked_oi": Case(small("chain_linked_oi", venues=VENUES), chained, 0.0, gap_ms=WINDOW + STEP * 2),
 }
 

@@ -6,18 +6,25 @@ Shared inputs are ticks on a grid of one second: n of wickra's ticks are then a 
 
 from __future__ import annotations
 
+import inspect
 import math
 import random
-from collections.abc import Callable
+import re
+import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import metadata
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.indicators.library import NOT_APPLICABLE, REGISTRY
 
 wickra = pytest.importorskip("wickra", reason="wickra, the oracle, is not installed (dependency group dev)")
 
+OI_WEIGHTED_N = 300  # theirs has no window: as long as the longest series here
 STEP, N = 1_000, 7  # nine tenths of seven slots are all seven: both are ready at the same tick
 T0 = 1_763_720_520_000
 
@@ -55,7 +62,7 @@ PAIRS = {
     "oi_delta": Pair(over(1), wickra.OpenInterestDelta, *OI),
     "oi_momentum": Pair(over(N), lambda: wickra.OpenInterestMomentum(N), *OI, in_our_unit=lambda y: y / 100),
     "oi_price_divergence": Pair(over(N), lambda: wickra.OIPriceDivergence(N), *OI_PRICE),
-    "oi_weighted_price": Pair(over(300), wickra.OIWeighted, (90.0, 1e3), (110.0, 1e5)),
+    "oi_weighted_price": Pair(over(OI_WEIGHTED_N), wickra.OIWeighted, (90.0, 1e3), (110.0, 1e5)),
     "oi_to_volume": Pair(over(1), wickra.OiToVolumeRatio, (1e3, 1.0, 1.0), (1e5, 1e3, 1e3)),
     "long_short_ratio": Pair({}, wickra.LongShortRatio, *AMOUNTS),
     "taker_ratio": Pair(over(1), wickra.TakerBuySellRatio, *AMOUNTS),
@@ -85,9 +92,20 @@ def theirs(name: str, *rows: tuple[float, ...]) -> Any:
     return value
 
 
+def derivatives() -> list[str]:
+    """Its indicators of derivatives: the names that its package imports under that heading."""
+    _, block = inspect.getsource(wickra).split("    # Derivatives\n")[:2]
+    return re.findall(r"^    (\w+),$", block.split("    # ")[0], re.MULTILINE)
+
+
 def test_each_of_its_derivatives_indicators_has_its_place() -> None:
+    """All of them are here or told not to be, as many as its own page counts."""
     named = {kind.ABOUT.wickra for kind in REGISTRY.values()} - {None}
     assert len(named) == 15
+    assert sorted(derivatives()) == sorted([*named, *NOT_APPLICABLE])
+    page = metadata("wickra")["Description"] or ""
+    (row,) = re.findall(r"^\| Derivatives +\| (.*?) \|$", page, re.MULTILINE)
+    assert len(row.split(", ")) == len(derivatives()) == 17
     assert named.isdisjoint(NOT_APPLICABLE)
     for name in (*sorted(named), *NOT_APPLICABLE):
         assert callable(getattr(wickra, name).update)
@@ -96,24 +114,54 @@ def test_each_of_its_derivatives_indicators_has_its_place() -> None:
     }
 
 
-@pytest.mark.parametrize("name", list(PAIRS))
-def test_equal_on_shared_inputs(name: str) -> None:
+def compare(name: str, rows: Sequence[tuple[float, ...]]) -> int:
+    """How many values were given by both, and equal."""
     pair, compared = PAIRS[name], 0
-    for seed in range(20):
+    mine, other = make(name)
+    for tick, row in enumerate(rows):
+        mine.update(T0 + tick * STEP, pair.to_us(row))
+        expected = other.update(*row)
+        if name == "oi_weighted_price" and not mine.ready:
+            assert tick + 1 < 0.9 * OI_WEIGHTED_N  # it waits for its window, they do not
+            continue
+        if name == "funding_z" and noisy(rows[: tick + 1]):
+            continue
+        assert (mine.value is None) == (expected is None)
+        if expected is not None:
+            assert mine.value == pytest.approx(pair.in_our_unit(expected), rel=1e-9, abs=1e-9)
+            compared += 1
+    return compared
+
+
+def noisy(rows: Sequence[tuple[float, ...]]) -> bool:
+    """Whether the rates of the window differ so little that rounding shows in their running sums (see
+    ``test_noise_of_running_sums_is_no_z_score``), or that the squares of their differences are 0."""
+    rates = [rate for (rate,) in rows]
+    return statistics.pstdev(rates[-N:]) <= max(1e-3 * max(map(abs, rates)), 1e-12)
+
+
+@pytest.mark.parametrize("name", list(PAIRS))
+def test_equal_on_long_series(name: str) -> None:
+    pair = PAIRS[name]
+    for seed in range(4):
         rng = random.Random(seed)
-        mine, other = make(name)
-        for tick in range(300):
-            row = tuple(rng.uniform(*ends) for ends in zip(pair.low, pair.high, strict=True))
-            mine.update(T0 + tick * STEP, pair.to_us(row))
-            expected = other.update(*row)
-            if name == "oi_weighted_price" and not mine.ready:
-                assert tick + 1 < 0.9 * 300  # it waits for its window, they do not
-                continue
-            assert (mine.value is None) == (expected is None)
-            if expected is not None:
-                assert mine.value == pytest.approx(pair.in_our_unit(expected), rel=1e-9, abs=1e-9)
-                compared += 1
-    assert compared >= 20 * 30
+        rows = [tuple(rng.uniform(*ends) for ends in zip(pair.low, pair.high, strict=True)) for _ in range(300)]
+        assert compare(name, rows) >= 30
+
+
+@pytest.mark.parametrize("name", list(PAIRS))
+@given(data=st.data())
+def test_equal_on_whatever_both_accept(name: str, data: st.DataObject) -> None:
+    """Numbers at and between the ends, often the same again, and of both signs where there are."""
+    pair = PAIRS[name]
+    columns = [
+        st.one_of(st.sampled_from((low, high, (low + high) / 2)), st.floats(low, high))
+        for low, high in zip(pair.low, pair.high, strict=True)
+    ]
+    slots = OI_WEIGHTED_N if name == "oi_weighted_price" else N
+    once = data.draw(st.lists(st.tuples(*columns), min_size=1, max_size=3 * N))
+    rows = (once * (slots // len(once) + 1))[:OI_WEIGHTED_N]
+    assert compare(name, rows) > 0 or name == "funding_z"
 
 
 def test_ready_from_nine_tenths_of_a_window_on() -> None:

@@ -53,6 +53,10 @@ def decode(decoder: Decoder, frame: Any, recv_ts: int = T0, context: str = "") -
     return decoder.decode(frame if isinstance(frame, str | bytes) else json.dumps(frame), recv_ts, context)
 
 
+def kinds(found: list[Decoded]) -> list[type]:
+    return [type(item) for item in found]
+
+
 def reasons(found: list[Decoded]) -> list[str]:
     return [item.reason for item in found if isinstance(item, Bad)]
 
@@ -175,3 +179,10 @@ def check_mutations(venue: str, seed: int, rounds: int, contexts: Sequence[str] 
         )
         found = decoder.decode(text if rng.random() < 0.5 else text.encode(), rng.choice((0, T0)), context)
         check_sane(found, venue)
+
+
+def check_answers(decoder: Decoder, venue: str, rng: random.Random, context: str, rounds: int = 1) -> None:
+    """Mutated fixtures as answers to one request: nothing but sane items comes out, nothing is raised."""
+    for _ in range(rounds):
+        for document in fixtures(venue):
+            check_sane(decode(decoder, mutate(document, rng), context=context), venue)

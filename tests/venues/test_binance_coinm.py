@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.model import Control, Decoded, Funding, Listing, Mark, OpenInterest, Skipped
+from service.model import Control, Funding, Listing, Mark, OpenInterest, Skipped
 from service.venues.binance_coinm import BinanceCoinm, BinanceCoinmDecoder
 from service.venues.spec import Catalog, Venue
-from tests.venues.frames import T0, check_sane, decode, fixtures, load, mutate, reasons
+from tests.venues.frames import T0, check_mutations, decode, load, reasons
 
 VENUE: Venue = BinanceCoinm()
 NAME = "binance_coinm"
@@ -278,27 +277,9 @@ def test_frames_of() -> None:
     assert VENUE.frames_of(recorded) == recorded
 
 
-def test_intact_fixtures_are_not_bad() -> None:
-    decoder = VENUE.decoder(Catalog())
-    for document in fixtures(NAME):
-        assert reasons(decode(decoder, document)) == []
-
-
 @settings(max_examples=200)
 @given(st.integers(0, 2**32))
 def test_no_mutation_escapes(seed: int) -> None:
     """Nothing but sane items of this venue comes out of intact and mutated fixtures, and nothing is raised."""
-    rng = random.Random(seed)
-    documents = fixtures(NAME)
-    decoder = fresh()
-    for _ in range(60):
-        document = rng.choice(documents)
-        if rng.random() < 0.8:
-            document = mutate(document, rng)
-        text = json.dumps(document)
-        if rng.random() < 0.05:
-            text = text[: rng.randrange(len(text) + 1)]
-        past = ("history:index:BTCUSD_PERP", "history:oi:ETHUSD_PERP", "history:funding:SOLUSD_PERP")
-        context = rng.choice(("", "", "exchangeInfo", "fundingInfo", "openInterest", "long_short:account", *past))
-        found: list[Decoded] = decoder.decode(text, rng.choice((0, T0)), context)
-        check_sane(found, NAME)
+    past = ("history:index:BTCUSD_PERP", "history:oi:ETHUSD_PERP", "history:funding:SOLUSD_PERP")
+    check_mutations(NAME, seed, 60, ("openInterest", "long_short:account", *past))

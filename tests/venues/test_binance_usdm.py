@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from service.model import Control, Funding, Listing, Mark, OpenInterest
 from service.venues.binance_usdm import BinanceUsdm
 from service.venues.spec import Catalog
-from tests.venues.frames import T0, check_mutations, decode, fixtures, fresh, load, reasons
+from tests.venues.frames import T0, check_mutations, decode, fresh, load, reasons
 
 VENUE = BinanceUsdm()
 NAME = "binance_usdm"
@@ -334,12 +334,6 @@ def test_frames_of() -> None:
     recorded = [{"result": None, "id": 1}, {"stream": "x", "data": {}}]
     assert VENUE.frames_of(recorded) == recorded
     assert VENUE.frames_of({"e": "x"}) == [{"e": "x"}]
-
-
-def test_intact_fixtures_are_not_bad() -> None:
-    decoder = fresh(NAME)
-    for document in fixtures(NAME):
-        assert reasons(decode(decoder, document)) == []
 
 
 @settings(max_examples=200)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from service.config import MarketSection
 from service.errors import BadPayload
 from service.market import Market
 from service.model import Confirm, Control, Decoded, Funding, Listing, Mark, OpenInterest, Skipped
-from service.venues import VENUES
 from service.venues.bitmex import Bitmex
 from service.venues.bitmex_contracts import canonical_base, contract_size, interval_h
 from service.venues.spec import Catalog, Decoder
@@ -25,14 +23,6 @@ VENUE = Bitmex()
 NAME = "bitmex"
 NEXT = 1763726400000
 PARTIAL_TS = 1763719200500
-
-
-@pytest.fixture(autouse=True, scope="module")
-def registered() -> Iterator[None]:
-    """The shared helpers find venues by name."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(VENUES, NAME, VENUE)
-        yield
 
 
 def started(*fixtures: str, catalog: Catalog | None = None) -> Decoder:
@@ -471,12 +461,6 @@ def test_frames_of() -> None:
     messages = [json.loads(load(NAME, "ws_welcome")), json.loads(load(NAME, "ws_update_mark"))]
     assert VENUE.frames_of(messages) == messages
     assert VENUE.frames_of(rows[0]) == [rows[0]]
-
-
-def test_intact_fixtures_are_not_bad() -> None:
-    decoder = fresh(NAME)
-    for document in fixtures(NAME):
-        assert reasons(decode(decoder, document)) == []
 
 
 @settings(max_examples=200)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from service.model import Confirm, Control, Decoded, Funding, Listing, Mark, OpenInterest, Skipped
 from service.venues.bybit import Bybit
 from service.venues.spec import Catalog, Decoder
-from tests.venues.frames import T0, check_mutations, decode, fixtures, fresh, load, reasons
+from tests.venues.frames import T0, check_mutations, decode, fresh, load, reasons
 
 VENUE = Bybit()
 NAME = "bybit"
@@ -278,12 +278,6 @@ def test_connections_by_category_and_within_limits() -> None:
         assert plan.keepalive is not None
     assert VENUE.polls(VENUE.endpoints, listings, 10.0) == []
     assert VENUE.rules_for(99.0) == VENUE.rules
-
-
-def test_intact_fixtures_are_not_bad() -> None:
-    decoder = fresh(NAME)
-    for document in fixtures(NAME):
-        assert reasons(decode(decoder, document)) == []
 
 
 @settings(max_examples=200)

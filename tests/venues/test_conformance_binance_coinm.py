@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from service.model import Control, LongShort
 from service.venues import VENUES
-from service.venues.binance_coinm import BinanceCoinm
 from service.venues.spec import Catalog
-from tests.venues import test_conformance as common
-from tests.venues.test_conformance import CAPTURES, Row, catalog_of, flow, funding, interest, mark, read, same
+from tests.venues.conformance import (
+    CAPTURES,
+    Row,
+    catalog_of,
+    decoded,
+    files_of,
+    flow,
+    funding,
+    interest,
+    mark,
+    needs_captures,
+    read,
+    same,
+)
 
+pytestmark = needs_captures
 NAME = "binance_coinm"
-VENUE = BinanceCoinm()
-
-pytestmark = common.pytestmark
-
-
-@pytest.fixture(scope="module", autouse=True)
-def known() -> Iterator[None]:
-    """The decoding engine looks venues up by name."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(VENUES, NAME, VENUE)
-        yield
-
-
 BTC = ("BTCUSD_PERP", "BTC")
 EXPECTED: dict[str, list[Row] | None] = {  # None: has a test of its own below
     "rest_exchange_info_recent.json": [],
@@ -63,7 +60,7 @@ EXPECTED: dict[str, list[Row] | None] = {  # None: has a test of its own below
 
 
 def test_every_capture_file_is_accounted_for() -> None:
-    assert sorted(EXPECTED) == sorted(path.name for path in (CAPTURES / NAME).iterdir())
+    assert sorted(EXPECTED) == files_of(NAME)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -93,7 +90,7 @@ def test_trades() -> None:
 
 def test_ratios_are_told_by_their_request() -> None:
     body = (CAPTURES / NAME / "rest_global_long_short_account_ratio_btcusd_2020.json").read_bytes()
-    found = VENUE.decoder(Catalog()).decode(body, 0, "long_short:account")
+    found = VENUES[NAME].decoder(Catalog()).decode(body, 0, "long_short:account")
     assert found[0] == LongShort(NAME, *BTC, "account", 0.6173, 1603937100000, 0)
     assert [item.long_share for item in found if isinstance(item, LongShort)] == [
         0.6173, 0.6177, 0.6160, 0.6171, 0.6164, 0.6182
@@ -102,7 +99,7 @@ def test_ratios_are_told_by_their_request() -> None:
 
 def test_history_leaves_out_delivery_contracts() -> None:
     body = (CAPTURES / NAME / "rest_open_interest_hist_quarter_btcusd_2020.json").read_bytes()
-    assert VENUE.decoder(Catalog()).decode(body, 1_700_000_000_000, "history:oi:BTCUSD_PERP") == []
+    assert VENUES[NAME].decoder(Catalog()).decode(body, 1_700_000_000_000, "history:oi:BTCUSD_PERP") == []
 
 
 def test_open_interest_with_a_mark() -> None:
@@ -122,5 +119,4 @@ def test_metadata() -> None:
 
 
 def test_control_frames() -> None:
-    found = VENUE.decoder(Catalog()).decode((CAPTURES / NAME / "ws_ack_2020.json").read_bytes(), 0)
-    assert found == [Control("ack", "1000", "")]
+    assert decoded(NAME, "ws_ack_2020.json") == [Control("ack", "1000", "")]

@@ -2,42 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from service.model import Control, Listing
-from service.venues import VENUES
-from service.venues.bitget import Bitget
-from service.venues.spec import Catalog
-from tests.venues import test_conformance as common
-from tests.venues.test_conformance import (
-    CAPTURES,
+from tests.venues.conformance import (
     Row,
     catalog_of,
+    decoded,
+    files_of,
     flow,
     funding,
     interest,
     liquidation,
     mark,
+    needs_captures,
     read,
     same,
 )
 
+pytestmark = needs_captures
 NAME = "bitget"
-VENUE = Bitget()
-
-pytestmark = common.pytestmark
-
-
-@pytest.fixture(scope="module", autouse=True)
-def known() -> Iterator[None]:
-    """The decoding engine looks venues up by name."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(VENUES, NAME, VENUE)
-        yield
-
-
 BTC = ("BTCUSDT", "BTC")
 
 
@@ -87,7 +71,7 @@ EXPECTED: dict[str, list[Row]] = {
 
 
 def test_every_capture_file_is_accounted_for() -> None:
-    assert sorted(EXPECTED) == sorted(path.name for path in (CAPTURES / NAME).iterdir())
+    assert sorted(EXPECTED) == files_of(NAME)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -130,6 +114,4 @@ def test_metadata(name: str) -> None:
     ],
 )
 def test_control_frames(name: str, expected: list[Control]) -> None:
-    decoder = VENUE.decoder(Catalog())
-    frames = (CAPTURES / NAME / name).read_text().splitlines()
-    assert [item for frame in frames for item in decoder.decode(frame, 0)] == expected
+    assert decoded(NAME, name) == expected

@@ -3,40 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from service.model import Control, Liquidation, Past, Skipped
 from service.venues import VENUES
-from service.venues.bitmex import Bitmex
 from service.venues.spec import Catalog
-from tests.venues.test_conformance import (
+from tests.venues.conformance import (
     CAPTURES,
     Row,
     catalog_of,
+    decoded,
+    files_of,
     flow,
     funding,
     interest,
+    kinds_of,
     liquidation,
     mark,
-    pytestmark,
+    needs_captures,
     read,
     same,
 )
 
-__all__ = ["pytestmark"]
+pytestmark = needs_captures
 NAME = "bitmex"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def registered() -> Iterator[None]:
-    """The shared helpers find venues by name."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(VENUES, NAME, Bitmex())
-        yield
-
-
 XBT = ("XBTUSD", "BTC")
 T55, T00, T05 = 1626993355000, 1626993360000, 1626993365000  # 22 July 2021, 22:35:55 and after
 NEXT_2021 = 1627012800000  # 04:00
@@ -129,7 +120,7 @@ EXPECTED: dict[str, list[Row]] = {
 
 
 def test_every_capture_file_is_accounted_for() -> None:
-    assert sorted(EXPECTED) == sorted(path.name for path in (CAPTURES / NAME).iterdir())
+    assert sorted(EXPECTED) == files_of(NAME)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -151,7 +142,7 @@ def test_coins_agree_with_the_venues_own_value() -> None:
 def test_recorded_rate_as_the_past() -> None:
     """Any row of the funding table, as the answer of /funding has it."""
     row = (CAPTURES / NAME / "ws_funding_row_nautilus.json").read_text()
-    found = Bitmex().decoder(Catalog()).decode(f"[{row}]", 1_732_507_200_000, "history:funding:XBTUSD")
+    found = VENUES[NAME].decoder(Catalog()).decode(f"[{row}]", 1_732_507_200_000, "history:funding:XBTUSD")
     assert [(item.ts, item.value, item.interval_h) for item in found if isinstance(item, Past)] == [
         (1732507200000, 0.0001, 8.0)
     ]
@@ -171,12 +162,12 @@ def test_metadata() -> None:
 
 def test_updates_after_a_partial() -> None:
     """The update of 2019 on a row of 2025, whose time is taken away: its mark is told, the rest confirmed."""
-    decoder = Bitmex().decoder(Catalog())
+    decoder = VENUES[NAME].decoder(Catalog())
     row = json.loads((CAPTURES / NAME / "rest_instrument_xbtusd_2025.json").read_text())
     assert decoder.decode(json.dumps({"table": "instrument", "action": "partial", "data": [row]}), 0)
     late = (CAPTURES / NAME / "ws_instrument_updates_mark_2019_2022.jsonl").read_text().splitlines()[0]
     assert decoder.decode(late, 0) == []  # six years late
-    decoder = Bitmex().decoder(Catalog())
+    decoder = VENUES[NAME].decoder(Catalog())
     del row["timestamp"]
     decoder.decode(json.dumps({"table": "instrument", "action": "partial", "data": [row]}), 0)
     update = (CAPTURES / NAME / "ws_instrument_updates_mark_2019_2022.jsonl").read_text().splitlines()[0]
@@ -196,9 +187,6 @@ def test_updates_after_a_partial() -> None:
     ],
 )
 def test_control_frames(name: str, kinds: list[str]) -> None:
-    text = (CAPTURES / NAME / name).read_text()
-    decoder = Bitmex().decoder(Catalog())
-    frames = text.splitlines() if name.endswith(".jsonl") else [text]
-    found = [item for frame in frames for item in decoder.decode(frame, 0)]
-    assert [item.kind for item in found if isinstance(item, Control)] == kinds
+    found = decoded(NAME, name)
+    assert kinds_of(found) == kinds
     assert all(isinstance(item, Control | Liquidation | Skipped) for item in found)

@@ -2,40 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from service.model import Control, Listing
+from service.model import Listing
 from service.venues import VENUES
-from service.venues.deribit import Deribit
 from service.venues.spec import Catalog
-from tests.venues.test_conformance import (
+from tests.venues.conformance import (
     CAPTURES,
     Row,
     catalog_of,
+    decoded,
+    files_of,
     flow,
     funding,
     interest,
+    kinds_of,
     liquidation,
     mark,
-    pytestmark,
+    needs_captures,
     read,
     same,
 )
 
-__all__ = ["pytestmark"]
+pytestmark = needs_captures
 NAME = "deribit"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def registered() -> Iterator[None]:
-    """The shared helpers find venues by name."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(VENUES, NAME, Deribit())
-        yield
-
-
 BTC = ("BTC-PERPETUAL", "BTC")
 
 
@@ -77,7 +67,7 @@ EXPECTED: dict[str, list[Row]] = {
 
 
 def test_every_capture_file_is_accounted_for() -> None:
-    assert sorted(EXPECTED) == sorted(path.name for path in (CAPTURES / NAME).iterdir())
+    assert sorted(EXPECTED) == files_of(NAME)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -99,7 +89,7 @@ def test_metadata_does_not_change_amounts() -> None:
 
 def test_instruments() -> None:
     catalog = Catalog()
-    decoder = Deribit().decoder(catalog)
+    decoder = VENUES[NAME].decoder(catalog)
     for line in (CAPTURES / NAME / "rest_instrument_entries_perpetuals_2021.jsonl").read_text().splitlines():
         decoder.decode(line, 0)
     assert len(catalog.listings) == 19
@@ -126,9 +116,6 @@ def test_instruments() -> None:
     ],
 )
 def test_control_frames(name: str, kinds: list[str]) -> None:
-    text = (CAPTURES / NAME / name).read_text()
-    decoder = Deribit().decoder(Catalog())
-    frames = text.splitlines() if name.endswith(".jsonl") else [text]
-    found = [item for frame in frames for item in decoder.decode(frame, 0)]
-    assert [item.kind for item in found if isinstance(item, Control)] == kinds
+    found = decoded(NAME, name)
+    assert kinds_of(found) == kinds
     assert len(found) == len(kinds)

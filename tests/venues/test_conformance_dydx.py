@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from service.model import Control
-from service.venues import VENUES
-from service.venues.dydx import Dydx
-from service.venues.spec import Catalog
-from tests.venues.test_conformance import (
-    CAPTURES,
+from tests.venues.conformance import (
     Row,
     catalog_of,
+    decoded,
+    files_of,
     flow,
     funding,
     interest,
+    kinds_of,
     mark,
-    pytestmark,
+    needs_captures,
     read,
     same,
 )
 
-__all__ = ["pytestmark"]
+pytestmark = needs_captures
 NAME = "dydx"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def registered() -> Iterator[None]:
-    """The shared helpers find venues by name."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(VENUES, NAME, Dydx())
-        yield
 
 
 def price(symbol: str, value: float, ts: int | None = None) -> Row:
@@ -110,7 +98,7 @@ EXPECTED: dict[str, list[Row]] = {
 
 
 def test_every_capture_file_is_accounted_for() -> None:
-    assert sorted(EXPECTED) == sorted(path.name for path in (CAPTURES / NAME).iterdir())
+    assert sorted(EXPECTED) == files_of(NAME)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -143,9 +131,6 @@ def test_metadata() -> None:
     ],
 )
 def test_control_frames(name: str, kinds: list[str]) -> None:
-    text = (CAPTURES / NAME / name).read_text()
-    decoder = Dydx().decoder(Catalog())
-    frames = text.splitlines() if name.endswith(".jsonl") else [text]
-    found = [item for frame in frames for item in decoder.decode(frame, 0)]
-    assert [item.kind for item in found if isinstance(item, Control)] == kinds
+    found = decoded(NAME, name)
+    assert kinds_of(found) == kinds
     assert len(found) == len(kinds)

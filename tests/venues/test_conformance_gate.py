@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from service.model import Control, Listing, LongShort
 from service.venues import VENUES
-from service.venues.gate import Gate
 from service.venues.spec import Catalog
-from tests.venues.test_conformance import (
+from tests.venues.conformance import (
     CAPTURES,
     Row,
     catalog_of,
+    decoded,
+    files_of,
     flow,
     funding,
     interest,
+    kinds_of,
     liquidation,
     mark,
+    needs_captures,
     past,
-    pytestmark,
     ratio,
     read,
     same,
 )
 
-__all__ = ["pytestmark"]
+pytestmark = needs_captures
 NAME = "gate"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def registered() -> Iterator[None]:
-    """The shared helpers find venues by name."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(VENUES, NAME, Gate())
-        yield
 
 
 def unsized(name: str) -> Row:
@@ -89,7 +81,7 @@ EXPECTED: dict[str, list[Row]] = {
 
 
 def test_every_capture_file_is_accounted_for() -> None:
-    assert sorted(EXPECTED) == sorted(path.name for path in (CAPTURES / NAME).iterdir())
+    assert sorted(EXPECTED) == files_of(NAME)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -182,8 +174,6 @@ def test_recorded_statistics_as_ratios() -> None:
     ],
 )
 def test_control_frames(name: str, kinds: list[str]) -> None:
-    decoder = VENUES[NAME].decoder(Catalog())
-    frames = (CAPTURES / NAME / name).read_text().splitlines()
-    found = [item for frame in frames if frame.strip() for item in decoder.decode(frame, 0)]
-    assert [item.kind for item in found if isinstance(item, Control)] == kinds
+    found = decoded(NAME, name)
+    assert kinds_of(found) == kinds
     assert all(isinstance(item, Control | LongShort) for item in found)

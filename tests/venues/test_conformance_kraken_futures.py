@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from service.model import Control, Funding
+from service.model import Funding
 from service.venues import VENUES
-from service.venues.kraken_futures import KrakenFutures
 from service.venues.spec import Catalog
-from tests.venues.test_conformance import (
+from tests.venues.conformance import (
     CAPTURES,
     Row,
     catalog_of,
+    decoded,
+    files_of,
     flow,
     funding,
     interest,
+    kinds_of,
     liquidation,
     mark,
+    needs_captures,
     past,
-    pytestmark,
     read,
     same,
 )
 
-__all__ = ["pytestmark"]
+pytestmark = needs_captures
 NAME = "kraken_futures"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def registered() -> Iterator[None]:
-    """The shared helpers find venues by name."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(VENUES, NAME, KrakenFutures())
-        yield
 
 
 def inverse(name: str, symbol: str, dollars: float, price: float, ts: int) -> Row:
@@ -116,7 +108,7 @@ EXPECTED: dict[str, list[Row]] = {
 
 
 def test_every_capture_file_is_accounted_for() -> None:
-    assert sorted(EXPECTED) == sorted(path.name for path in (CAPTURES / NAME).iterdir())
+    assert sorted(EXPECTED) == files_of(NAME)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -216,7 +208,5 @@ def test_instruments() -> None:
     ],
 )
 def test_control_frames(name: str, kinds: list[str]) -> None:
-    decoder = VENUES[NAME].decoder(Catalog())
-    frames = (CAPTURES / NAME / name).read_text().splitlines()
-    found = [item for frame in frames if frame.strip() for item in decoder.decode(frame, 0)]
-    assert [item.kind for item in found if isinstance(item, Control)] == kinds
+    found = decoded(NAME, name)
+    assert kinds_of(found) == kinds

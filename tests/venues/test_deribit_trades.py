@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
 
 import pytest
 
 from service.model import Control, Flow, Liquidation, Listing, Past
 from service.observation import EXTRA_STREAMS
-from service.venues import VENUES
 from service.venues.deribit import Deribit
 from service.venues.spec import Catalog
-from tests.venues.frames import T0, check_mutations, check_sane, decode, fixtures, fresh, load, mutate, reasons
+from tests.venues.frames import (
+    T0,
+    check_answers,
+    check_mutations,
+    decode,
+    fresh,
+    load,
+    reasons,
+)
 
 VENUE = Deribit()
 NAME = "deribit"
 HOUR = 3_600_000
 CONTEXT = "history:funding:ETH-PERPETUAL"
 SOL = ("SOL_USDC-PERPETUAL", "SOL")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def registered() -> Iterator[None]:
-    """The shared helpers find venues by name."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(VENUES, NAME, VENUE)
-        yield
 
 
 def listings(count: int) -> list[Listing]:
@@ -158,6 +156,4 @@ def test_no_mutation_escapes(seed: int) -> None:
 def test_no_mutated_answer_escapes() -> None:
     rng = random.Random(5)
     decoder = fresh(NAME)
-    for _ in range(60):
-        for document in fixtures(NAME):
-            check_sane(decode(decoder, mutate(document, rng), context=CONTEXT), NAME)
+    check_answers(decoder, NAME, rng, CONTEXT, 60)

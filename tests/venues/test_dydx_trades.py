@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
 
 import pytest
 
 from service.model import Control, Flow, Liquidation, Listing, Past
 from service.observation import EXTRA_STREAMS
-from service.venues import VENUES
 from service.venues.dydx import Dydx
 from service.venues.spec import Catalog
-from tests.venues.frames import T0, check_mutations, check_sane, decode, fixtures, fresh, load, mutate, reasons
+from tests.venues.frames import (
+    T0,
+    check_answers,
+    check_mutations,
+    decode,
+    fresh,
+    load,
+    reasons,
+)
 
 VENUE = Dydx()
 NAME = "dydx"
 HOUR = 3_600_000
 CONTEXT = "history:funding:ETH-USD"
 LONG = "SOMETHINGQUITELONG,RAYDIUM,7GCihgDB8fe6KNjn2MYtkzZcRjQy3t9GHdC8uHYmW2hr-USD"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def registered() -> Iterator[None]:
-    """The shared helpers find venues by name."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(VENUES, NAME, VENUE)
-        yield
 
 
 def listings(count: int) -> list[Listing]:
@@ -172,6 +170,4 @@ def test_no_mutation_escapes(seed: int) -> None:
 def test_no_mutated_answer_escapes() -> None:
     rng = random.Random(5)
     decoder = fresh(NAME)
-    for _ in range(60):
-        for document in fixtures(NAME):
-            check_sane(decode(decoder, mutate(document, rng), context=CONTEXT), NAME)
+    check_answers(decoder, NAME, rng, CONTEXT, 60)

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.model import Control, Decoded, Funding, Listing, Mark, OpenInterest, Skipped
-from service.venues import VENUES
+from service.model import Control, Funding, Listing, Mark, OpenInterest, Skipped
 from service.venues.gate import Gate
 from service.venues.spec import Catalog, Decoder
-from tests.venues.frames import T0, check_mutations, check_sane, decode, fixtures, load, mutate, reasons
+from tests.venues.frames import (
+    T0,
+    check_answers,
+    check_mutations,
+    decode,
+    kinds,
+    load,
+    reasons,
+)
 
 VENUE = Gate()
 NAME = "gate"
@@ -24,14 +30,6 @@ EXTRA_CONTEXTS = (
     "contract_stats:ETH_USDT", "contract_stats:BTC_USD", "history:mark:ETH_USDT", "history:index:BTC_USD",
     "history:oi:ETH_USDT", "history:funding:SOL_USDT", "history:x:ETH_USDT", "history:",
 )  # fmt: skip
-
-
-@pytest.fixture(autouse=True, scope="module")
-def registered() -> Iterator[None]:
-    """The shared helpers find venues by name."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(VENUES, NAME, VENUE)
-        yield
 
 
 def informed(catalog: Catalog | None = None) -> Decoder:
@@ -52,10 +50,6 @@ def ticker(name: str = "ETH_USDT", **changes: object) -> dict[str, Any]:
         if value is None:
             del row[key]
     return frame
-
-
-def kinds(found: list[Decoded]) -> list[type]:
-    return [type(item) for item in found]
 
 
 def test_ticker() -> None:
@@ -335,12 +329,6 @@ def test_documents_of_several_messages() -> None:
     assert VENUE.frames_of(message) == [message]
 
 
-def test_intact_fixtures_are_not_bad() -> None:
-    decoder = VENUE.decoder(Catalog())
-    for document in fixtures(NAME):
-        assert reasons(decode(decoder, document)) == []
-
-
 @settings(max_examples=150)
 @given(st.integers(0, 2**32))
 def test_no_mutation_escapes(seed: int) -> None:
@@ -353,5 +341,4 @@ def test_no_mutation_escapes(seed: int) -> None:
 )
 def test_no_mutation_escapes_under_the_venues_contexts(rng: Any, context: str) -> None:
     decoder = informed()
-    for document in fixtures(NAME):
-        check_sane(decode(decoder, mutate(document, rng), context=context), NAME)
+    check_answers(decoder, NAME, rng, context)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from service.errors import BadPayload
 from service.model import Decoded, Past, Skipped
-from service.venues import binance_history, history
+from service.venues import binance_history, history, schedule
 from service.venues.binance_usdm import BinanceUsdmDecoder
 from service.venues.spec import Catalog
 
@@ -18,7 +18,7 @@ HOUR = 3_600_000
 T8 = 1_763_712_000_000  # 08:00 UTC
 
 
-@pytest.mark.parametrize("module", [history, binance_history])
+@pytest.mark.parametrize("module", [history, binance_history, schedule])
 def test_examples(module: object) -> None:
     result = doctest.testmod(module)  # type: ignore[arg-type]
     assert (result.failed, result.attempted > 0) == (0, True)

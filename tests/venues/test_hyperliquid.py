@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from service.model import Control, Funding, Listing, Mark, OpenInterest, Skipped
 from service.venues.hyperliquid import INFLATED_MAX, Hyperliquid
 from service.venues.spec import Catalog
-from tests.venues.frames import T0, check_mutations, decode, fixtures, fresh, load, reasons
+from tests.venues.frames import T0, check_mutations, decode, fresh, load, reasons
 
 VENUE = Hyperliquid()
 NAME = "hyperliquid"
@@ -239,12 +239,6 @@ def test_connections_within_limits() -> None:
         "https://api.hyperliquid.xyz/info",
         '{"type":"meta"}',
     )
-
-
-def test_intact_fixtures_are_not_bad() -> None:
-    decoder = fresh(NAME)
-    for document in fixtures(NAME):
-        assert reasons(decode(decoder, document)) == []
 
 
 @settings(max_examples=200)

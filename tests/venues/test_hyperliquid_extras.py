@@ -11,7 +11,15 @@ from service.model import Control, Flow, Listing, Past
 from service.observation import EXTRA_STREAMS
 from service.venues.hyperliquid import Hyperliquid
 from service.venues.spec import Catalog
-from tests.venues.frames import T0, check_mutations, check_sane, decode, fixtures, fresh, load, mutate, reasons
+from tests.venues.frames import (
+    T0,
+    check_answers,
+    check_mutations,
+    decode,
+    fresh,
+    load,
+    reasons,
+)
 
 VENUE = Hyperliquid()
 NAME = "hyperliquid"
@@ -157,6 +165,4 @@ def test_no_mutation_escapes(seed: int) -> None:
 def test_no_mutated_answer_escapes() -> None:
     rng = random.Random(5)
     decoder = fresh(NAME)
-    for _ in range(60):
-        for document in fixtures(NAME):
-            check_sane(decode(decoder, mutate(document, rng), context=CONTEXT), NAME)
+    check_answers(decoder, NAME, rng, CONTEXT, 60)

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.model import Bad, Control, Funding, Listing, Mark, OpenInterest, Skipped
+from service.model import Control, Funding, Listing, Mark, OpenInterest, Skipped
 from service.venues.okx import Okx
 from service.venues.spec import Catalog, Decoder
-from tests.venues.frames import T0, check_mutations, decode, fixtures, fresh, load, reasons
+from tests.venues.frames import T0, check_mutations, decode, fresh, load, reasons
 
 VENUE = Okx()
 NAME = "okx"
@@ -276,12 +276,6 @@ def test_swaps_of_one_index_subscribe_it_once() -> None:
     both = [Listing(NAME, name, "BTC", False, 1.0, 1.0, None, True, T0) for name in ("BTC-USD-SWAP", "BTC-USD-SWAP")]
     (plan,) = VENUE.connections(VENUE.endpoints, both)
     assert sum("index-tickers" in json.dumps(arg) for arg in json.loads(plan.frames[0])["args"]) == 1
-
-
-def test_intact_fixtures_are_not_bad() -> None:
-    decoder = fresh(NAME)
-    for document in fixtures(NAME):
-        assert not any(isinstance(item, Bad) for item in decode(decoder, document))
 
 
 @settings(max_examples=200)

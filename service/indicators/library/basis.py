@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from service.indicators.library.contract import About, Input, Pointwise, change
+from service.formulas import change
+from service.indicators.library.contract import About, Input, Pointwise
 
 
 class Basis(Pointwise):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log
 from typing import ClassVar
 
+from service.formulas import log_change
 from service.indicators.library.contract import About, Indicator, Input
 from service.indicators.library.slots import Levels
 from service.indicators.library.windowed import MINUTE_MS, SECOND_MS
@@ -81,9 +81,9 @@ class ChainLinkedOi(Indicator[float]):
             for pair, before in zip(sample, self._before, strict=True)
             if pair is not None and before is not None
         ]
-        upper, lower = sum([now for now, _ in pairs]), sum([then for _, then in pairs])
-        if self._held(both) >= self._quorum and upper > 0.0 and lower > 0.0:
-            self._index += log(upper) - log(lower)
+        link = log_change(sum([now for now, _ in pairs]), sum([then for _, then in pairs]))
+        if link is not None and self._held(both) >= self._quorum:
+            self._index += link
         else:
             self._levels.clear()
         self._before = sample

@@ -7,8 +7,10 @@ ready: ``value`` is None. A value may be None all the same: an input is missing 
 * 0 is a value. None is "not observed": time goes on, nothing is entered.
 * Times do not fall; an update earlier than the newest changes nothing. Of levels at equal times the last one stands,
   flows at equal times add up.
-* A number that is not finite, too large for any market, or negative where nothing is, raises ValueError and changes
-  nothing.
+* A number that is not finite, too large for any market, or negative where nothing is raises ValueError and changes
+  nothing; so does a time that is too large, and one that is not whole raises TypeError.
+* ``reanchor(delta_ms)``: the clock that gives the times was set. Fed with times ``delta_ms`` later from then on, it
+  says what it would have said had the clock been left alone. Slots stay cut as they were.
 * Windows are of time, cut into slots of ``step_ms`` (see :mod:`~service.indicators.library.slots`).
 * ``dump()`` and ``load()`` keep all of it exactly, at any point. Memory is bounded by the window, not by the updates.
 """
@@ -17,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
+from operator import index
 from typing import ClassVar, Generic, TypeAlias, TypeVar
 
 from service.state import Stateful
@@ -26,6 +28,7 @@ V = TypeVar("V")
 X: TypeAlias = float | Sequence[float | None] | None
 
 LARGEST = 1e18  # of any input: squares and sums of such stay finite
+LATEST_MS = 10**14  # in three thousand years: no market's time
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +58,12 @@ class Indicator(Stateful, Generic[V]):
     """Base of the library. A subclass says what it is in ``ABOUT`` and takes checked observations in ``_take``."""
 
     ABOUT: ClassVar[About]
-    STATE: ClassVar[tuple[str, ...]] = ("_newest_ms",)
-    __slots__ = ("_newest_ms",)
+    STATE: ClassVar[tuple[str, ...]] = ("_newest_ms", "_set_ms")
+    __slots__ = ("_newest_ms", "_set_ms")
 
     def __init__(self) -> None:
-        self._newest_ms: int | None = None
+        self._newest_ms: int | None = None  # by the clock as it was first
+        self._set_ms = 0  # how much that clock has been set since
 
     @property
     def inputs(self) -> tuple[Input, ...]:
@@ -78,14 +82,21 @@ class Indicator(Stateful, Generic[V]):
         if len(values) != len(self.inputs):
             raise ValueError(f"{self.ABOUT.id}: {len(values)} inputs, expected {len(self.inputs)}")
         for item, number in zip(self.inputs, values, strict=True):
-            if number is None:
-                continue
-            if not isfinite(number) or abs(number) > LARGEST or (number < 0 and not item.signed):
+            # Not the other way round: of NaN no comparison is true.
+            if number is not None and not (0.0 if not item.signed else -LARGEST) <= number <= LARGEST:
                 raise ValueError(f"{self.ABOUT.id}: {item.name} is {number}")
+        t_ms = index(t_ms)
+        if abs(t_ms) > LATEST_MS:
+            raise ValueError(f"{self.ABOUT.id}: {t_ms} is no UTC epoch ms")
+        t_ms -= self._set_ms
         if self._newest_ms is not None and t_ms < self._newest_ms:
             return
         self._newest_ms = t_ms
-        self._take(t_ms, values)
+        self._take(t_ms, tuple([None if number is None else float(number) for number in values]))
+
+    def reanchor(self, delta_ms: int) -> None:
+        """The clock was set by ``delta_ms`` (+ ahead); the next times come from it as it is now."""
+        self._set_ms += index(delta_ms)
 
     def _take(self, t_ms: int, x: tuple[float | None, ...]) -> None:
         raise NotImplementedError
@@ -122,17 +133,3 @@ def whole(x: tuple[float | None, ...]) -> tuple[float, ...] | None:
     """``x`` if nothing of it is missing."""
     found = tuple(number for number in x if number is not None)
     return found if len(found) == len(x) else None
-
-
-def ratio(upper: float, lower: float) -> float | None:
-    """``upper / lower``; None over 0, or over so little that there is no such float."""
-    if lower == 0:
-        return None
-    result = upper / lower
-    return result if isfinite(result) else None
-
-
-def change(now: float, before: float) -> float | None:
-    """The relative change ``now / before - 1``; None from 0."""
-    result = ratio(now, before)
-    return None if result is None else result - 1.0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from service.indicators.library.contract import About, Input, Pointwise, ratio
+from service.formulas import rate_8h
+from service.indicators.library.contract import About, Input, Pointwise
 
 
 class FundingRate(Pointwise):
@@ -22,4 +23,4 @@ class FundingRate(Pointwise):
 
     def of(self, x: tuple[float, ...]) -> float | None:
         rate, interval_h = x
-        return ratio(rate * 8.0, interval_h)
+        return rate_8h(rate, interval_h)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from service.indicators.library.contract import About, Indicator, Input, ratio
+from service.formulas import ratio
+from service.indicators.library.contract import About, Indicator, Input
 from service.indicators.library.windowed import HOUR_MS
 
 RESERVE_HOLD_MS = 36 * HOUR_MS  # a daily figure with its publication delay, as docs/signal.md section 7 counts it stale

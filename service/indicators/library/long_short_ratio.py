@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from service.indicators.library.contract import About, Input, Pointwise, ratio
+from service.formulas import ratio
+from service.indicators.library.contract import About, Input, Pointwise
 
 
 class LongShortRatio(Pointwise):

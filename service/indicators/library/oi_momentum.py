@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from service.indicators.library.contract import About, Input, change
+from service.formulas import change
+from service.indicators.library.contract import About, Input
 from service.indicators.library.windowed import HOUR_MS, MINUTE_MS, Change
 
 

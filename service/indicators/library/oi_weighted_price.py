@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from math import fsum
 
-from service.indicators.library.contract import About, Input, ratio
+from service.formulas import ratio
+from service.indicators.library.contract import About, Input
 from service.indicators.library.windowed import DAY_MS, MINUTE_MS, OverWindow
 
 

@@ -31,6 +31,8 @@ class Percentile30d(Indicator[float]):
 
     def __init__(self, bin_width: float | None = 0.005) -> None:
         super().__init__()
+        if bin_width is not None and not bin_width > 0.0:
+            raise ValueError(f"bins of {bin_width}")
         bins = LogarithmicBins() if bin_width is None else LinearBins(bin_width)
         self._minutes = Minutes(History(bins, magnitude=bin_width is None))
 

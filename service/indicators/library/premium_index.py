@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from math import fsum
 
-from service.indicators.library.contract import About, Input, change, whole
+from service.formulas import change
+from service.indicators.library.contract import About, Input, whole
 from service.indicators.library.windowed import HOUR_MS, MINUTE_MS, OverWindow
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from service.formulas import quadrant
 from service.indicators.library.contract import About, Input
 from service.indicators.library.windowed import MINUTE_MS, SECOND_MS, Change
 
@@ -26,9 +27,4 @@ class Quadrant(Change[str]):
         super().__init__(window_ms, step_ms)
 
     def between(self, now: tuple[float, ...], start: tuple[float, ...]) -> str | None:
-        price, oi = now[0] - start[0], now[1] - start[1]
-        if price == 0 or oi == 0:
-            return None
-        if oi > 0:
-            return "long_build_up" if price > 0 else "short_build_up"
-        return "short_covering" if price > 0 else "long_unwinding"
+        return quadrant(now[0] - start[0], now[1] - start[1])

@@ -29,6 +29,8 @@ class RobustZ(Indicator[float]):
 
     def __init__(self, floor: float = 1e-5) -> None:
         super().__init__()
+        if not floor > 0.0:
+            raise ValueError(f"floor {floor}: a flat past would be divided by 0")
         self._floor = floor
         self._minutes = Minutes(History())
 

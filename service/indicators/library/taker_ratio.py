@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from service.indicators.library.contract import About, Indicator, Input, ratio
+from service.formulas import ratio
+from service.indicators.library.contract import About, Indicator, Input
 from service.indicators.library.slots import Flows
 from service.indicators.library.windowed import MINUTE_MS, SECOND_MS
 
