@@ -7,6 +7,7 @@
         * :exc:`VenueRejected`: it answered no (HTTP status, refused subscription)
         * :exc:`VenueSilent`: it did not answer in time
     * :exc:`TapeError`: a tape cannot be read (exit status 3)
+    * :exc:`HistoryError`: a file of history cannot be understood; lists every problem (exit status 3)
     * :exc:`PublishError`: the feed cannot do what was asked (port taken)
     * :exc:`OurBug`: a state table was given an event that must not happen there
 """
@@ -54,6 +55,14 @@ class VenueSilent(VenueError):
 
 class TapeError(ServiceError):
     """A tape that cannot be read, with the place."""
+
+
+class HistoryError(ServiceError):
+    """A file of history that cannot be understood. ``problems`` holds one ``path: line: what is wrong`` line each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
 
 
 class PublishError(ServiceError):

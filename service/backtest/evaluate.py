@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
 
 from service.backtest.direction import evaluate_direction
-from service.backtest.events import study
+from service.backtest.events import studied
 from service.backtest.feeding import LIVE_BELOW_S
 from service.backtest.fragility import evaluate_fragility, evaluate_regimes
 from service.backtest.records import Record
@@ -41,6 +41,7 @@ def evaluate(series: Series, days: Sequence[date], cost_bp: float) -> dict[str, 
     """All numbers of a run's ticks, as plain JSON values."""
     trials = Trials()
     ahead = series.ahead(DAY_S)
+    events = studied(series, days)
     told: dict[str, Any] = {
         "ticks": series.n,
         "warm_ticks": int(series.warm.sum()),
@@ -51,7 +52,10 @@ def evaluate(series: Series, days: Sequence[date], cost_bp: float) -> dict[str, 
         "fragility": evaluate_fragility(series, ahead, trials),
         "regimes": evaluate_regimes(series, ahead, trials),
         "flushes": int((series.flush & ~np.concatenate([[False], series.flush[:-1]])).sum()),
-        "events": [found for day in days if (found := study(series, day)) is not None],
+        "events": events,
+        "events_not_covered": [
+            day.isoformat() for day in days if day.isoformat() not in {item["event"] for item in events}
+        ],
     }
     told["multiplicity"] = trials.summary()
     return told
@@ -68,8 +72,8 @@ def known(series: Series) -> dict[str, float]:
     return shares
 
 
-def described(history: History) -> dict[str, Any]:
-    """What was read, and what its columns and resolution cannot feed."""
+def described(history: History, refused: Mapping[str, int]) -> dict[str, Any]:
+    """What was read, what of it the market did not believe, and what its columns and resolution cannot feed."""
     return {
         "file": history.path.name,
         "sha256": history.digest,
@@ -78,6 +82,8 @@ def described(history: History) -> dict[str, Any]:
         "rows": len(history.rows),
         "repeated_rows": history.repeated,
         "columns": list(history.columns),
+        "ignored_columns": list(history.ignored),
+        "refused": dict(sorted(refused.items())),
         "segments": [
             {"from": _iso(part[0].known_ms), "to": _iso(part[-1].known_ms), "rows": len(part)}
             for part in history.segments

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,25 @@ DAY_MS = 86_400_000
 BEFORE_DAYS = AFTER_DAYS = 3
 TRAILING_DAYS = 180
 LEAST_TRAILING = 30
+EPOCH = date(1970, 1, 1)
+
+
+def studied(series: Series, days: Sequence[date]) -> list[dict[str, Any]]:
+    """The days that the file covers. ``days_as_high``: the share of all its days of which the same look finds a
+    percentile at least as high: the look takes the highest of up to a week, so most days look high to it."""
+    found = [item for day in days if (item := study(series, day)) is not None]
+    if not found:
+        return []
+    first = int(series.ts[0]) // DAY_MS - 1
+    last = int(series.ts[-1]) // DAY_MS
+    every = [study(series, EPOCH + timedelta(days=number)) for number in range(first, last + 1)]
+    highs = [item["percentile_30d"] for item in every if item is not None and item["percentile_30d"] is not None]
+    regimes = [item["regime"] for item in every if item is not None and item["regime"] is not None]
+    for item in found:
+        own = item["percentile_30d"]
+        item["days_as_high"] = None if own is None else sum(high >= own for high in highs) / len(highs)
+        item["days_same_regime"] = regimes.count(item["regime"]) / len(regimes) if item["regime"] in regimes else None
+    return found
 
 
 def study(series: Series, day: date) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
 from service.backtest.rows import MINUTE_MS, SECOND_MS, History, Row
+from service.formulas import rate_8h
 from service.model import Denominator, Event, Funding, Liquidation, Mark, OpenInterest, StreamRule, VenueRules
 
 LIVE_BELOW_S = 60  # finer data goes through the live path: samples a second, ticks each ten
@@ -36,7 +37,7 @@ def events(row: Row, symbol: str, at_ms: int) -> Iterator[Event]:
             yield interest
     rate, interval_h = numbers.get("funding_rate"), numbers.get("funding_interval_h", 8.0)
     if rate is not None:
-        yield Funding(venue, symbol, symbol, rate, interval_h, rate * 8 / interval_h, None, False, None, at_ms)
+        yield Funding(venue, symbol, symbol, rate, interval_h, rate_8h(rate, interval_h), None, False, None, at_ms)
     long, short = numbers.get("liquidated_long_coins", 0.0), numbers.get("liquidated_short_coins", 0.0)
     if long > 0:
         yield Liquidation(venue, symbol, symbol, "long", long, None, True, None, at_ms)
@@ -102,4 +103,4 @@ class Slow:
         known_ms, rate, interval_h = self._rates[position]
         if at_ms - known_ms > STANDS * interval_h * 3_600_000:
             return None
-        return Funding(venue, symbol, symbol, rate, interval_h, rate * 8 / interval_h, None, True, None, at_ms)
+        return Funding(venue, symbol, symbol, rate, interval_h, rate_8h(rate, interval_h), None, True, None, at_ms)

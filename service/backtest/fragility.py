@@ -54,11 +54,10 @@ def evaluate_fragility(series: Series, ahead: dict[str, Floats], trials: Trials)
     told: dict[str, Any] = {"horizon": name_of(HORIZON_S), "block": name_of(BLOCK_S), "labels": {}, "auc": {}}
     for label, values in happened.items():
         known = ~np.isnan(values)
-        began = (values == 1) & ~np.concatenate([[False], values[:-1] == 1])
         told["labels"][label] = {
             "n": int(known.sum()),
             "share": float(values[known].mean()) if known.any() else None,
-            "episodes": int(began.sum()),  # runs of ticks before one event, not ticks
+            "episodes": episodes(series, values == 1, HORIZON_S),
         }
         told["auc"][label] = {
             name: _auc(name, label, score, values, series, block, trials) for name, score in scores.items()
@@ -80,6 +79,15 @@ def evaluate_fragility(series: Series, ahead: dict[str, Floats], trials: Trials)
             trials,
         )  # fmt: skip
     return told
+
+
+def episodes(series: Series, happened: Bools, horizon_s: int) -> int:
+    """How often it happened, ticks no more than a horizon apart counted as one: that is what intervals rest on."""
+    at = np.flatnonzero(happened)
+    if len(at) == 0:
+        return 0
+    apart = (np.diff(series.ts[at]) > horizon_s * 1_000) | (np.diff(series.segments[at]) != 0)
+    return 1 + int(apart.sum())
 
 
 def _auc(

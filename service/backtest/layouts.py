@@ -1,7 +1,8 @@
 """Column names of history files: the documented one (docs/backtest.md) and those of known sources, as one table.
 
 A layout maps our column names to a file's; ``scale`` turns its unit into ours. It applies to a file whose header has
-all columns of ``marks``; the first that applies wins. A new source is one entry.
+all columns of ``marks``, in small letters (case and spaces around a name do not matter); the first that applies wins.
+A new source is one entry.
 """
 
 from __future__ import annotations
@@ -38,6 +39,12 @@ class Layout:
     time: tuple[str, TimeKind]
     columns: Mapping[str, Column]
     constants: Mapping[str, float] = field(default_factory=dict)
+    settled: bool = False  # the rate of a row is of the interval up to it: the distance of the rows is the interval
+
+    @property
+    def taken(self) -> frozenset[str]:
+        """The file's columns that are read."""
+        return frozenset({self.time[0], "venue", "coin"} | {column.name for column in self.columns.values()})
 
 
 def _own(kind: TimeKind) -> Layout:
@@ -66,6 +73,16 @@ LAYOUTS = (
             "last": Column("price_usd"),
             "supply_coins": Column("supply_btc"),
             "market_cap": Column("market_cap_usd"),
+        },
+    ),
+    Layout(
+        "Coin Metrics daily",
+        ("time", "splycur", "capmrktcurusd"),
+        ("time", "date"),
+        {
+            "last": Column("priceusd"),
+            "supply_coins": Column("splycur"),
+            "market_cap": Column("capmrktcurusd"),
         },
     ),
     Layout(
@@ -106,7 +123,7 @@ LAYOUTS = (
         ("time_ms", "funding_rate"),
         ("time_ms", "time"),
         {"funding_rate": Column("funding_rate")},
-        {"funding_interval_h": 8.0},
+        settled=True,
     ),
     _own("time"),
     _own("date"),
@@ -116,3 +133,23 @@ LAYOUTS = (
 def layout_of(header: Sequence[str]) -> Layout | None:
     """The layout of a file with these columns; None if none applies."""
     return next((layout for layout in LAYOUTS if all(name in header for name in layout.marks)), None)
+
+
+TOLD_ONCE = (
+    ("time", "bar_open", "date"),
+    ("open_interest_coins", "open_interest_usd", "open_interest_contracts_usd"),
+)
+
+
+def unclear(layout: Layout, header: Sequence[str]) -> list[str]:
+    """What a header leaves open: no column that is known, one that is there twice, and two of which only one can be
+    meant."""
+    if not any(column.name in header for column in layout.columns.values()):
+        return [f"none of the columns {', '.join(header)} is known; see docs/backtest.md"]
+    problems = [f"{name}: a column twice" for name in sorted(layout.taken) if header.count(name) > 1]
+    if layout.name == "elr":
+        for names in TOLD_ONCE:
+            both = [name for name in names if name in header]
+            if len(both) > 1:
+                problems.append(f"{' and '.join(both)}: only one of them can be taken")
+    return problems

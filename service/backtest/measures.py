@@ -19,10 +19,13 @@ from statsmodels.stats.proportion import proportion_confint
 Floats: TypeAlias = NDArray[np.float64]
 Bools: TypeAlias = NDArray[np.bool_]
 Ints: TypeAlias = NDArray[np.int64]
+Weighted: TypeAlias = Callable[[Floats], float | None]  # a statistic of how often each value counts
 
 LEAST = 30  # values under which nothing is said
 LEAST_BLOCKS = 8
+HIGHEST = 0.1  # of scores: the highest decile
 LEAST_SPANS = 10  # outcomes that do not overlap: under it Newey-West errors are far too small
+LEAST_SLIDES = 100
 RESAMPLES = 1_000
 SEED = 20_200_312
 LEVEL = 0.05
@@ -41,14 +44,18 @@ class Estimate:
 
 
 def information_coefficient(signal: Floats, outcome: Floats, lags: int) -> Estimate | None:
-    """Spearman's rank correlation, its error by Newey-West (Bartlett weights, ``lags`` overlapping outcomes).
+    """Spearman's rank correlation, its error by Newey-West (Bartlett weights, ``lags`` overlapping outcomes), or by
+    :func:`slid` where that is wider: with a slow signal and a long horizon Newey-West finds something in one of seven
+    series of noise instead of one of twenty.
 
     The slope of the standardised ranks on each other is the correlation; OLS with HAC errors gives the rest.
     """
     n = len(signal)
     if n < LEAST or np.ptp(signal) == 0 or np.ptp(outcome) == 0:
         return None
-    return _fitted(_standard_ranks(outcome), [_standard_ranks(signal)], lags, len(signal))
+    x, y = _standard_ranks(signal), _standard_ranks(outcome)
+    found = _fitted(y, [x], lags, n)
+    return wider(found, slid(x / n, y, lags), -1.0, 1.0)
 
 
 def _standard_ranks(values: Floats) -> Floats:
@@ -63,10 +70,12 @@ def mean(values: Floats, lags: int) -> Estimate | None:
 
 
 def difference(values: Floats, inside: Bools, lags: int) -> Estimate | None:
-    """Mean inside less mean outside, with Newey-West errors over the whole series in time order."""
+    """Mean inside less mean outside, errors as of :func:`information_coefficient`, over the whole series in time."""
     if min(inside.sum(), (~inside).sum()) < LEAST or np.ptp(values) == 0:
         return None
-    return _fitted(values, [inside.astype(np.float64)], lags, int(inside.sum()))
+    share = float(inside.mean())
+    weights = inside / (len(inside) * share * (1 - share))
+    return wider(_fitted(values, [inside.astype(np.float64)], lags, int(inside.sum())), slid(weights, values, lags))
 
 
 def _fitted(values: Floats, regressors: list[Floats], lags: int, n: int) -> Estimate:
@@ -79,6 +88,51 @@ def _fitted(values: Floats, regressors: list[Floats], lags: int, n: int) -> Esti
         return Estimate(float(fit.params[-1]), None, None, None, n)
     low, high = fit.conf_int(LEVEL)[-1]
     return Estimate(float(fit.params[-1]), float(low), float(high), float(fit.pvalues[-1]), n)
+
+
+def slid(x: Floats, y: Floats, least: int) -> tuple[float, float] | None:
+    """What chance alone makes of sum(x * y) about their means: (the size that 95 % stay below, p of its size).
+
+    Every shift of one series against the other, the ends joined, by at least ``least`` steps: each keeps how both
+    linger and cluster, and breaks only what ties them in time. ``p``: how many shifts reach it; where none does, by
+    the normal tail, as only a few of the shifts are independent. For the size, what a straight line through ``x``
+    leaves of ``y`` is slid, as in the errors of a regression: else a real tie would widen its own interval. It is no
+    smaller than the sum itself where ``p`` is 5 % or more. None under 100 shifts.
+    """
+    n, least = len(x), max(1, least)
+    if n - 2 * least + 1 < LEAST_SLIDES:
+        return None
+    x, y = x - x.mean(), y - y.mean()
+    total, spread = float(x @ y), float(x @ x)
+    if spread == 0:
+        return None
+    chance, usual = _shifted(x, y, least)
+    left, usually_left = _shifted(x, y - total / spread * x, least)
+    if usual == 0:
+        return None
+    reached = int((chance >= abs(total) * (1 - 1e-9)).sum())
+    tail = float(2 * stats.norm.sf(abs(total) / usual))
+    p = tail if reached == 0 else max(tail, (1 + reached) / (1 + len(chance)))
+    half = max(float(np.quantile(left, 1 - LEVEL)), float(stats.norm.isf(LEVEL / 2)) * usually_left)
+    return (half if p < LEVEL else max(half, abs(total))), p
+
+
+def _shifted(x: Floats, y: Floats, least: int) -> tuple[Floats, float]:
+    """abs(sum(x * y)) at every shift of at least ``least`` steps either way, and the root of their mean square."""
+    n = len(x)
+    sums = np.abs(np.fft.irfft(np.fft.rfft(y) * np.conj(np.fft.rfft(x)), n)[least : n - least + 1])
+    return sums, float(np.sqrt(np.mean(sums**2)))
+
+
+def wider(
+    found: Estimate, chance: tuple[float, float] | None, least: float = -np.inf, most: float = np.inf
+) -> Estimate:
+    """The estimate with the wider of its own interval and that of :func:`slid`, and the larger p."""
+    if chance is None or found.low is None or found.high is None or found.p is None:
+        return found
+    half, p = chance
+    low, high = max(least, min(found.low, found.value - half)), min(most, max(found.high, found.value + half))
+    return Estimate(found.value, low, high, max(found.p, p), found.n)
 
 
 def hit_rate(hits: int, n: int) -> Estimate | None:
@@ -94,19 +148,20 @@ def brier(forecast: Floats, happened: Bools) -> float:
     return float(np.mean((forecast - happened) ** 2))
 
 
-def reliability(forecast: Floats, happened: Bools, bins: int = 10) -> list[dict[str, Any]]:
-    """What was said against what happened, in bins of equal counts: the calibration curve."""
+def reliability(forecast: Floats, happened: Bools, bins: int = 10, overlap: int = 1) -> list[dict[str, Any]]:
+    """What was said against what happened, in bins of equal counts: the calibration curve. ``overlap``: neighbouring
+    outcomes that share their time; the interval counts them as one."""
     told = []
     for part in np.array_split(np.argsort(forecast, kind="stable"), bins):
         if len(part) > 0:
-            share = hit_rate(int(happened[part].sum()), len(part))
-            assert share is not None
+            share, apart = float(happened[part].mean()), max(1.0, len(part) / max(1, overlap))
+            low, high = proportion_confint(share * apart, apart, alpha=LEVEL, method="wilson")
             told.append(
                 {
                     "said": float(forecast[part].mean()),
-                    "happened": share.value,
-                    "low": share.low,
-                    "high": share.high,
+                    "happened": share,
+                    "low": float(low),
+                    "high": float(high),
                     "n": len(part),
                 }
             )
@@ -115,32 +170,76 @@ def reliability(forecast: Floats, happened: Bools, bins: int = 10) -> list[dict[
 
 def auc(score: Floats, happened: Bools) -> float | None:
     """Chance that the score was higher before what happened than before what did not; ties count half."""
-    positive = int(happened.sum())
-    negative = len(happened) - positive
-    if positive == 0 or negative == 0:
-        return None
-    ranks = stats.rankdata(score)
-    return float((ranks[happened].sum() - positive * (positive + 1) / 2) / (positive * negative))
+    return _auc(score, happened)(np.ones(len(score)))
 
 
-def lift(score: Floats, happened: Bools, share: float = 0.1) -> float | None:
-    """How much more often it happened in the highest ``share`` of scores than over all. Of equal scores at the edge
-    each counts in part."""
-    if not happened.any():
-        return None
-    size = max(1, round(share * len(score)))
-    edge = np.partition(score, -size)[-size]
-    above, at = score > edge, score == edge
-    weight = (size - above.sum()) / at.sum()
-    return float((happened[above].sum() + weight * happened[at].sum()) / size / happened.mean())
+def _auc(score: Floats, happened: Bools) -> Weighted:
+    values, place = np.unique(score, return_inverse=True)
+
+    def area(weights: Floats) -> float | None:
+        positive = np.bincount(place, weights * happened, len(values))
+        negative = np.bincount(place, weights * ~happened, len(values))
+        pairs = float(positive.sum() * negative.sum())
+        if pairs == 0:
+            return None
+        return float(positive @ (np.cumsum(negative) - negative / 2)) / pairs
+
+    return area
 
 
-def bootstrap(
-    statistic: Callable[[Ints], float | None], segments: Ints, block: int, null: float
-) -> tuple[float, float, float] | None:
+def lift(score: Floats, happened: Bools) -> float | None:
+    """How much more often it happened in the highest tenth of scores than over all. Of equal scores at the edge each
+    counts in part."""
+    return _lift(score, happened)(np.ones(len(score)))
+
+
+def _lift(score: Floats, happened: Bools) -> Weighted:
+    values, place = np.unique(-score, return_inverse=True)  # the highest first
+
+    def gained(weights: Floats) -> float | None:
+        total, count = float(weights.sum()), float(weights @ happened)
+        if count == 0:
+            return None
+        size = max(1.0, float(round(HIGHEST * total)))
+        inside = _filled(_counts(place, weights), size)
+        return float(inside @ np.bincount(place, weights * happened, len(values))) / size / (count / total)
+
+    return gained
+
+
+def _counts(place: Ints, weights: Floats) -> Floats:
+    return np.asarray(np.bincount(place, weights), dtype=np.float64)
+
+
+def _filled(counts: Floats, size: float) -> Floats:
+    """Which share of each group belongs to the first ``size``."""
+    before = np.cumsum(counts) - counts
+    return np.clip((size - before) / np.maximum(counts, 1e-12), 0.0, 1.0)
+
+
+def _correlation(x: Floats, y: Floats) -> Weighted:
+    """Spearman's, of weighted values."""
+    places = [np.unique(values, return_inverse=True)[1] for values in (x, y)]
+
+    def correlation(weights: Floats) -> float | None:
+        total = weights.sum()
+        ranks = []
+        for place in places:
+            counts = _counts(place, weights)
+            rank = (np.cumsum(counts) - counts / 2)[place]
+            ranks.append(rank - rank @ weights / total)
+        a, b = ranks
+        spread = float((weights @ (a * a)) * (weights @ (b * b)))
+        return None if spread <= 0 else float(weights @ (a * b)) / spread**0.5
+
+    return correlation
+
+
+def bootstrap(statistic: Weighted, segments: Ints, block: int, null: float) -> tuple[float, float, float] | None:
     """(low, high, p) by moving blocks of ``block`` neighbours, none across two segments; None under eight blocks.
 
-    ``statistic`` takes positions. ``p``: twice the share of resamples on the other side of ``null``.
+    ``statistic`` takes how often each position was drawn. ``p``: twice the share of resamples on the other side of
+    ``null``.
     """
     n = len(segments)
     block = max(1, block)
@@ -154,7 +253,10 @@ def bootstrap(
     found = []
     for _ in range(RESAMPLES):
         chosen = rng.choice(starts, size=count)
-        value = statistic((chosen[:, None] + np.arange(block)[None, :]).ravel()[:n])
+        ends = chosen + block
+        ends[-1] -= count * block - n  # as many positions as there are
+        edges = np.bincount(chosen, minlength=n + 1) - np.bincount(ends, minlength=n + 1)
+        value = statistic(np.cumsum(edges[:n]).astype(np.float64))
         if value is not None:
             found.append(value)
     if len(found) < RESAMPLES // 2:
@@ -171,37 +273,40 @@ def _around(value: float, interval: tuple[float, float, float] | None, n: int) -
 
 
 def auc_estimate(score: Floats, happened: Bools, segments: Ints, block: int) -> Estimate | None:
-    """The area under the curve with its block-bootstrap interval."""
-    value = auc(score, happened)
+    """The area under the curve; its interval is the wider of blocks and :func:`slid`: of three events in a file the
+    blocks alone find something in one of four series of noise."""
+    area = _auc(score, happened)
+    value = area(np.ones(len(score)))
     if value is None or len(score) < LEAST:
         return None
-    around = bootstrap(lambda at: auc(score[at], happened[at]), segments, block, 0.5)
-    return _around(value, around, len(score))
+    found = _around(value, bootstrap(area, segments, block, 0.5), len(score))
+    pairs = float(happened.sum() * (~happened).sum())
+    ranks = np.asarray(stats.rankdata(score) / pairs, dtype=np.float64)
+    return wider(found, slid(ranks, happened.astype(np.float64), block), 0.0, 1.0)
 
 
 def lift_estimate(score: Floats, happened: Bools, segments: Ints, block: int) -> Estimate | None:
     """The lift of the highest decile, likewise."""
-    value = lift(score, happened)
+    gained = _lift(score, happened)
+    value = gained(np.ones(len(score)))
     if value is None or len(score) < LEAST:
         return None
-    around = bootstrap(lambda at: lift(score[at], happened[at]), segments, block, 1.0)
-    return _around(value, around, len(score))
+    found = _around(value, bootstrap(gained, segments, block, 1.0), len(score))
+    place = np.unique(-score, return_inverse=True)[1]
+    size = max(1.0, float(round(HIGHEST * len(score))))
+    inside = _filled(_counts(place, np.ones(len(place))), size)[place]
+    return wider(found, slid(inside / (size * float(happened.mean())), happened.astype(np.float64), block), 0.0)
 
 
 def rank_correlation(score: Floats, outcome: Floats, segments: Ints, block: int) -> Estimate | None:
-    """Spearman's correlation of two slow series: both trend, so its interval is by blocks."""
+    """Spearman's correlation of two slow series, likewise."""
     if len(score) < LEAST or np.ptp(score) == 0 or np.ptp(outcome) == 0:
         return None
-
-    def correlation(at: Ints) -> float | None:
-        x, y = score[at], outcome[at]
-        if np.ptp(x) == 0 or np.ptp(y) == 0:
-            return None
-        return float(np.corrcoef(stats.rankdata(x), stats.rankdata(y))[0, 1])
-
-    value = correlation(np.arange(len(score)))
+    correlation = _correlation(score, outcome)
+    value = correlation(np.ones(len(score)))
     assert value is not None
-    return _around(value, bootstrap(correlation, segments, block, 0.0), len(score))
+    found = _around(value, bootstrap(correlation, segments, block, 0.0), len(score))
+    return wider(found, slid(_standard_ranks(score) / len(score), _standard_ranks(outcome), block), -1.0, 1.0)
 
 
 def logistic(x: Floats, happened: Bools) -> tuple[float, float]:

@@ -115,19 +115,29 @@ def decay(direction: dict[str, Any]) -> str | None:
 
 
 def by_regime(regimes: list[dict[str, Any]]) -> str | None:
-    """Mean return and volatility of the day after each regime; None without any."""
-    rows = [row for row in regimes if row["return"] is not None and row["volatility"] is not None]
+    """The day after each regime: its mean return less that of all other ticks, with intervals, and its mean volatility;
+    None without any."""
+    rows = [row for row in regimes if row["return_against_others"]["value"] is not None]
     if not rows:
         return None
 
     def draw(axes: list[Axes]) -> None:
         names = [f"{row['regime']}\n(n={row['n']})" for row in rows]
-        for ax, key, label in (
-            (axes[0], "return", "mean log return, next day"),
-            (axes[1], "volatility", "mean volatility, next day"),
-        ):
-            ax.bar(names, [row[key] for row in rows], color=[REGIMES[row["regime"]] for row in rows], edgecolor="#555")
-            ax.set_ylabel(label)
+        colours = [REGIMES[row["regime"]] for row in rows]
+        against = [row["return_against_others"] for row in rows]
+        axes[0].bar(names, [item["value"] for item in against], color=colours, edgecolor="#555")
+        for at, item in enumerate(against):
+            if item["low"] is not None:
+                axes[0].vlines(at, item["low"], item["high"], color="#222", linewidth=1.2)
+        axes[0].axhline(0, color="#888", linewidth=0.8)
+        axes[0].set_ylabel("log return, next day,\nless that of all others")
+        axes[1].bar(
+            names,
+            [np.nan if row["volatility"] is None else row["volatility"] for row in rows],
+            color=colours,
+            edgecolor="#555",
+        )
+        axes[1].set_ylabel("mean volatility, next day")
 
     return _drawn(4.8, 2, draw)
 

@@ -17,11 +17,13 @@ td:first-child, th:first-child { text-align: left }
 h1, h2 { border-bottom: 1px solid #999 } svg { width: 100%; height: auto } .note { color: #555 }
 """
 INTRODUCTION = (
-    "Scored by the service's own code, tick by tick; nothing was tuned on these data. Intervals are at 95 %: "
-    "Newey-West for information coefficients and means, Wilson for shares, blocks of seven days for areas under the "
-    "curve, lifts and rank correlations. An interval that holds 0 (0.5 for an area or a hit rate, 1 for a lift) shows "
-    "nothing, and is printed all the same."
+    "Scored by the service's own code, tick by tick, with the same formulas and settings as live. Intervals are at "
+    "95 %: Newey-West for information coefficients and means, Wilson for shares, blocks of seven days for areas under "
+    "the curve, lifts and rank correlations; where sliding the two series past each other gives more by chance, that. "
+    "An interval that holds 0 (0.5 for an area or a hit rate, 1 for a lift) shows nothing, and is printed all the "
+    "same. A dash: these data cannot say."
 )
+BANDS = {"yes": "#d9ead3", "no": "#f4cccc", "not": "#f4cccc", "cannot": "#eeeeee"}  # by a verdict's first word
 
 
 def number(value: Any) -> str:
@@ -70,6 +72,7 @@ def _run(told: dict[str, Any], series: Series) -> str:
     return "".join(
         [
             f"<h2>{escape(told['symbol'])}: {escape(title)}</h2>",
+            _headline(told),
             _inputs(told),
             plots.timeline(series),
             _direction(direction),
@@ -79,22 +82,53 @@ def _run(told: dict[str, Any], series: Series) -> str:
             plots.calibration(_curves(told)) or "",
             _regimes(told["regimes"]),
             plots.by_regime(told["regimes"]) or "",
-            _events(told["events"]),
+            _events(told["events"], told["events_not_covered"]),
             _multiplicity(told["multiplicity"]),
         ]
+    )
+
+
+def _headline(told: dict[str, Any]) -> str:
+    """The answers, before anything else; a no in colour as well."""
+    lines = "".join(
+        f'<tr style="background:{BANDS[row["verdict"].split()[0].rstrip(":")]}">'
+        f"<td>{escape(row['question'])}</td><td>{escape(estimate(row['number']))}</td>"
+        f"<td>{escape(row['verdict'])}</td><td>{escape(row['note'])}</td></tr>"
+        for row in told["headline"]
+    )
+    counted = told["multiplicity"]
+    return (
+        f"<p>{told['ticks']} ticks, {told['from'][:16]} to {told['to'][:16]} UTC; {counted['tests']} tests, "
+        f"{counted['below_5_percent']} with p below 0.05 where chance gives {counted['expected_by_chance']:.1f}.</p>"
+        f"<table><tr><th>question</th><th>number [95 %]</th><th>answer</th><th></th></tr>{lines}</table>"
     )
 
 
 def _inputs(told: dict[str, Any]) -> str:
     rows = [
         (item["file"], item["layout"], f"{item['resolution_s']} s", item["rows"], item["repeated_rows"],
+         "; ".join(f"{code}: {count}" for code, count in item["refused"].items()) or "none",
+         ", ".join(item["ignored_columns"]) or "none",
          "; ".join(f"{part['from']} to {part['to']}" for part in item["segments"]))
         for item in told["inputs"]
     ]  # fmt: skip
     unfed = dict.fromkeys(text for item in told["inputs"] for text in item["cannot_feed"])
     slow = ", ".join(item["file"] for item in told["slow"]) or "none"
     return (
-        table(("file", "layout", "resolution", "rows", "repeated", "stretches (anew after each hole)"), rows)
+        "<h3>What was read</h3>"
+        + table(
+            (
+                "file",
+                "layout",
+                "resolution",
+                "rows",
+                "repeated",
+                "not believed",
+                "columns not used",
+                "stretches (anew after each hole)",
+            ),
+            rows,
+        )
         + f"<p>{told['ticks']} ticks, {told['warm_ticks']} of them with enough of their own past; "
         f"{told['flushes']} flushes. Slow companions: {escape(slow)}.</p>"
         + "<p>Null, because these data cannot feed it:</p><ul>"
@@ -109,7 +143,7 @@ def _direction(told: dict[str, Any]) -> str:
     signals = told["signals"].items()
     text = "<h3>Direction</h3>"
     if told["undefined"]:
-        text += "<p>The score is undefined on these data: no window is ready. Baselines only.</p>"
+        text += "<p>The score is undefined on these data: no window is ready. Baselines only, which are not ours.</p>"
     text += "<p>Information coefficient (rank correlation with the return ahead):</p>"
     text += table(("", *horizons), [(name, *(estimate(at[h]["ic"]) for h in horizons)) for name, at in signals])
     text += "<p>Hit rate of the sign, outcomes that do not overlap:</p>"
@@ -159,13 +193,16 @@ def _fragility(told: dict[str, Any]) -> str:
                 for score in told["auc"]["flush"]
             ],
         )
+    text += "<p>Episodes (ticks within a day of each other are one) are what an interval rests on, not ticks.</p>"
     text += "<p>Rank correlation with what came:</p>"
     outcomes = told["correlation"]
     text += table(
         ("", *outcomes),
         [(score, *(estimate(outcomes[name][score]) for name in outcomes)) for score in outcomes["volatility"]],
     )
-    text += f"<p>By decile of {escape(told['judged_by'])} (deciles of the whole file: a description):</p>"
+    text += (
+        f"<p>By decile of {escape(told['judged_by'])} (of the whole file: a description, not a rule known then):</p>"
+    )
     text += table(
         ("decile", "from", "n", "volatility", "drawdown", *labels),
         [[row[key] for key in ("decile", "from", "n", "volatility", "drawdown", *labels)] for row in told["deciles"]],
@@ -182,10 +219,18 @@ def _regimes(rows: list[dict[str, Any]]) -> str:
     )
 
 
-def _events(rows: list[dict[str, Any]]) -> str:
-    if not rows:
-        return ""
-    return "<h3>Known days</h3>" + table(tuple(rows[0]), [list(row.values()) for row in rows])
+def _events(rows: list[dict[str, Any]], missing: list[str]) -> str:
+    """One column a day: there are more things to say than days."""
+    text = "<h3>Known days</h3>" if rows or missing else ""
+    if rows:
+        text += (
+            "<p>Before: the highest level from three days earlier to the low, chosen with hindsight. Days as high: of "
+            "all days of the file, looked at the same way.</p>"
+        )
+        text += table(("", *(row["event"] for row in rows)), [(key, *(row[key] for row in rows)) for key in rows[0]])
+    if missing:
+        text += f"<p>Not covered by this file: {escape(', '.join(missing))}.</p>"
+    return text
 
 
 def _multiplicity(told: dict[str, Any]) -> str:
@@ -194,8 +239,17 @@ def _multiplicity(told: dict[str, Any]) -> str:
         f"<h3>How many tests</h3><p>{told['tests']} tests; {told['below_5_percent']} have p below 0.05, "
         f"{told['expected_by_chance']:.1f} would by chance alone. Left after Benjamini-Hochberg at 5 %: {escape(left)}."
         "</p>"
+        + _over_all(told)
         + table(("test", "p", "corrected"), [(row["test"], row["p"], row["p_corrected"]) for row in told["rows"][:15]])
     )
+
+
+def _over_all(told: dict[str, Any]) -> str:
+    over = told.get("over_all_files")
+    if over is None or over["tests"] == told["tests"]:
+        return ""
+    left = ", ".join(over["left_after_benjamini_hochberg"]) or "none"
+    return f"<p>Corrected over the {over['tests']} tests of all files of this report: {escape(left)}.</p>"
 
 
 def _curves(told: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:

@@ -58,7 +58,7 @@ class Series:
     def ahead(self, horizon_s: int) -> dict[str, Floats]:
         """Of the ticks in (T, T+h]: realised volatility per sqrt(day), deepest log fall of price from a peak since T,
         lowest ln of open interest (chain-linked) less now's, and whether a flush began. NaN under nine tenths of them.
-        A flush is NaN as well where one is under way, or where the data cannot show any.
+        A flush is NaN as well where one is under way, or where the data could not have shown it.
         """
         steps = horizon_s // self.step_s
         made = {name: np.full(self.n, NAN) for name in ("volatility", "drawdown", "oi_low", "flush")}
@@ -73,9 +73,13 @@ class Series:
             path = prices[known]
             made["volatility"][i] = np.sqrt(np.sum(np.diff(path) ** 2) * DAY_S / horizon_s)
             made["drawdown"][i] = np.max(np.maximum.accumulate(path) - path)
-            made["oi_low"][i] = np.nanmin(interest[1:]) - interest[0]
+            after = interest[1:][~np.isnan(interest[1:])]
+            if not np.isnan(interest[0]) and len(after) >= COVERED * steps:
+                made["oi_low"][i] = after.min() - interest[0]
             if self.flush_fed[i] and not self.flush[i]:
-                made["flush"][i] = float(began[i + 1 : int(last[i])].any())
+                later = slice(i + 1, int(last[i]))
+                if began[later].any() or self.flush_fed[later].sum() >= COVERED * steps:
+                    made["flush"][i] = float(began[later].any())
         return made
 
 

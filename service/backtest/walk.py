@@ -55,5 +55,5 @@ def judged(
         "brier_climatology": reference,
         "skill": 1 - score / reference if reference > 0 else None,
         "difference": trials.told(f"{name}: Brier against climatology", difference),
-        "reliability": reliability(forecast, was),
+        "reliability": reliability(forecast, was, overlap=horizon_s // step_s),
     }

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import date
 from functools import partial
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import orjson
@@ -17,9 +18,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from service.backtest.rows import MINUTE_MS, History, read_history
 from service.config import ServiceSection
-from service.errors import ConfigError
+from service.errors import ConfigError, HistoryError
 from service.wiring.backtest import Run, drive
 
+REPORTS = ("report.json", "report.html")
 NEEDED = ("numpy", "scipy", "statsmodels", "matplotlib")
 
 
@@ -34,14 +36,23 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError([f"--cost-bp {options.cost_bp}: between 0 and 1000"])
     days = _days(options.event or [])
     delay_ms = options.delay_m * MINUTE_MS
-    slow = [read_history(path, delay_ms) for path in options.slow or []]
-    histories = [read_history(path, delay_ms) for path in options.files]
+    slow = [read_history(path, delay_ms, options.symbol) for path in options.slow or []]
+    histories = [read_history(path, delay_ms, options.symbol) for path in options.files]
     problems = [f"{item.path}: no price and open interest to score; --slow?" for item in histories if not item.scorable]
+    digests = [item.digest for item in histories]
+    problems += [
+        f"{item.path}: the same as {histories[digests.index(item.digest)].path}"
+        for number, item in enumerate(histories)
+        if item.digest in digests[:number]
+    ]
     if problems:
         raise ConfigError(problems)
     options.report.mkdir(parents=True, exist_ok=True)
-    paths = _score(histories, slow, options)
-    _report(histories, slow, paths, days, options)
+    for name in REPORTS:  # a run that is stopped must not leave the report of another one behind
+        (options.report / name).unlink(missing_ok=True)
+    runs = [Run(history, slow, options.symbol) for history in histories]
+    paths = _score(runs, options)
+    _report(runs, slow, paths, days, options)
     print(f"{options.report / 'report.html'}")
     return 0
 
@@ -60,7 +71,7 @@ def _days(texts: Sequence[str]) -> list[date]:
         raise ConfigError([f"--event: {error}"]) from None
 
 
-def _score(histories: Sequence[History], slow: Sequence[History], options: argparse.Namespace) -> list[Path]:
+def _score(runs: Sequence[Run], options: argparse.Namespace) -> list[Path]:
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -71,16 +82,16 @@ def _score(histories: Sequence[History], slow: Sequence[History], options: argpa
     )
     paths = []
     with bar:
-        for number, history in enumerate(histories, start=1):
-            name = f"{number}-{re.sub(r'[^A-Za-z0-9_-]+', '_', history.path.name.split('.')[0])}"
-            run = Run(history, slow, options.symbol)
-            task = bar.add_task(history.path.name, total=run.rows)
+        for number, run in enumerate(runs, start=1):
+            file = run.history.path.name
+            name = f"{number}-{re.sub(r'[^A-Za-z0-9_-]+', '_', file.split('.')[0])}"
+            task = bar.add_task(file, total=run.rows)
             paths.append(drive(run, options.report, name, options.resume, partial(bar.advance, task)))
     return paths
 
 
 def _report(
-    histories: Sequence[History],
+    runs: Sequence[Run],
     slow: Sequence[History],
     paths: Sequence[Path],
     days: Sequence[date],
@@ -88,26 +99,42 @@ def _report(
 ) -> None:
     """``report.json`` and ``report.html``: one part a file, and one of all files of a layout and resolution."""
     from service.backtest.evaluate import described, evaluate, pooled, series_of
+    from service.backtest.headline import headline
     from service.backtest.report import page
+    from service.backtest.trials import together
 
     records = [[orjson.loads(line) for line in path.read_bytes().splitlines()] for path in paths]
-    runs = []
-    alike: dict[tuple[str, int], list[int]] = {}
-    for number, history in enumerate(histories):
-        alike.setdefault((history.layout, history.step_s), []).append(number)
-    parts = [[number] for number in range(len(histories))] + [found for found in alike.values() if len(found) > 1]
-    for part in parts:
+    shown = []
+    for part in _parts([run.history for run in runs]):
         if not any(records[number] for number in part):
-            raise ConfigError([f"{histories[number].path}: too short for a single tick" for number in part])
-        series = series_of(histories[part[0]], pooled([records[number] for number in part]))
+            raise HistoryError([f"{runs[number].history.path}: too short for a single tick" for number in part])
+        series = series_of(runs[part[0]].history, pooled([records[number] for number in part]))
         told = {
             "symbol": options.symbol,
-            "inputs": [described(histories[number]) for number in part],
-            "slow": [described(item) for item in slow],
+            "inputs": [described(runs[number].history, runs[number].refused) for number in part],
+            "slow": [described(item, {}) for item in slow],
             "publication_delay_m": options.delay_m,
             **evaluate(series, days, options.cost_bp),
         }
-        runs.append((told, series))
-    numbers = orjson.dumps([told for told, _ in runs], option=orjson.OPT_INDENT_2)
-    (options.report / "report.json").write_bytes(numbers + b"\n")
-    (options.report / "report.html").write_text(page(runs), encoding="utf-8")
+        shown.append((told, series))
+    together([told["multiplicity"] for told, _ in shown if len(told["inputs"]) == 1])
+    for told, _ in shown:
+        told["headline"] = headline(told)
+    numbers = orjson.dumps([told for told, _ in shown], option=orjson.OPT_INDENT_2)
+    (options.report / REPORTS[0]).write_bytes(numbers + b"\n")
+    (options.report / REPORTS[1]).write_text(page(shown), encoding="utf-8")
+
+
+def _parts(histories: Sequence[History]) -> list[list[int]]:
+    """Each file alone, then those of a layout and resolution together. Files that overlap in time are another
+    instrument or the same hours twice, which would make every interval too narrow: they are not put together."""
+    alike: dict[tuple[str, int], list[int]] = {}
+    for number, history in enumerate(histories):
+        alike.setdefault((history.layout, history.step_s), []).append(number)
+    spans = [(item.segments[0][0].known_ms, item.segments[-1][-1].known_ms) for item in histories]
+    parts = [[number] for number in range(len(histories))]
+    for found in alike.values():
+        ordered = sorted(spans[number] for number in found)
+        if len(found) > 1 and all(before[1] < after[0] for before, after in pairwise(ordered)):
+            parts.append(found)
+    return parts

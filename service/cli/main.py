@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from service import __version__
-from service.errors import ConfigError, ServiceError, TapeError
+from service.errors import ConfigError, HistoryError, ServiceError, TapeError
 
 DONE, FAILED, USAGE, BAD_DATA = 0, 1, 2, 3
 
@@ -182,6 +182,10 @@ def run(arguments: Sequence[str]) -> int:
         for problem in error.problems:
             print(f"elr: config: {problem}", file=sys.stderr)
         return USAGE
+    except HistoryError as error:
+        for problem in error.problems:
+            print(f"elr: {problem}", file=sys.stderr)
+        return BAD_DATA
     except TapeError as error:
         print(f"elr: {error}", file=sys.stderr)
         return BAD_DATA

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -20,7 +22,7 @@ from service.model import Readings, SignalBody, Tick
 from service.wiring.engine import TICK_MS, Engine
 
 CHECKPOINT_TICKS = 5_000
-VERSION = 1
+VERSION = 2
 Scored: TypeAlias = tuple[SignalBody, Readings]
 
 
@@ -39,11 +41,12 @@ class Run:
     def __init__(self, history: History, slow: Sequence[History], symbol: str) -> None:
         self.history = history
         self.symbol = symbol
-        self.slow_digests = [item.digest for item in slow]
+        self.slow = slow
         self._slow = Slow(slow, symbol)
         self._live = history.step_s < LIVE_BELOW_S
         self._warm_after = warm_after(history.step_s)
         self._engine = self._made()
+        self._refused: Counter[str] = Counter()  # of the engines before this one
         self.place = Place(0, 0, 0)
 
     def _made(self) -> Engine:
@@ -59,6 +62,7 @@ class Run:
         for number in range(self.place.segment, len(self.history.segments)):
             done = self.place.frames
             if done == 0:
+                self._refused = self.refused
                 self._engine = self._made()
             before: int | None = None
             for position, (ts, rows) in enumerate(self._frames(self.history.segments[number])):
@@ -108,6 +112,14 @@ class Run:
     def _scored(self, tick: Tick) -> Scored:
         return tick.signals[0], self._engine.indicators[self.symbol].read(tick.ts)
 
+    @property
+    def refused(self) -> Counter[str]:
+        """What the market did not believe so far: code -> observations."""
+        now: Counter[str] = Counter()
+        for (_, code), count in self._engine.refused.items():
+            now[code] += count
+        return self._refused + now
+
     def rows_done(self) -> int:
         """Rows taken up to :attr:`place`."""
         segments = self.history.segments
@@ -122,62 +134,79 @@ class Run:
             "segment": self.place.segment,
             "frames": self.place.frames,
             "ticks": self.place.ticks,
+            "refused": dict(sorted(self.refused.items())),
             "engine": self._engine.save() if self.place.frames > 0 else None,
         }
 
     def restore(self, plain: dict[str, Any]) -> None:
         """Raises ValueError, KeyError or TypeError for what is no :meth:`save` of a run of the same file."""
         self.place = Place(int(plain["segment"]), int(plain["frames"]), int(plain["ticks"]))
+        self._refused = Counter({str(code): int(count) for code, count in plain["refused"].items()})
         if plain["engine"] is not None:
             self._engine.restore(plain["engine"], filling=not self._live)
 
 
 def identity(run: Run) -> dict[str, Any]:
-    """What a checkpoint must agree with to be gone on from."""
-    return {"version": VERSION, "file": run.history.digest, "slow": run.slow_digests, "symbol": run.symbol}
+    """What a checkpoint must agree with to be gone on from. ``known``: when each file's first row may be used, which
+    the publication delay moves."""
+    histories = (run.history, *run.slow)
+    return {
+        "version": VERSION,
+        "files": [item.digest for item in histories],
+        "known": [item.segments[0][0].known_ms for item in histories],
+        "symbol": run.symbol,
+    }
 
 
 def drive(run: Run, directory: Path, name: str, resume: bool, told: Callable[[int], None]) -> Path:
     """Run to the end, keeping ``name``.ticks.jsonl and ``name``.checkpoint.json in ``directory``; returns the former.
 
-    ``resume``: go on from the checkpoint, if there is one; raises :exc:`ConfigError` if it is of other files.
-    ``told`` gets the rows done, as they are.
+    ``resume``: go on from the checkpoint, if there is one; raises :exc:`ConfigError` if it is of other files, or if
+    the ticks are not those it speaks of. ``told`` gets the rows done, as they are.
     """
     ticks_path, checkpoint = directory / f"{name}.ticks.jsonl", directory / f"{name}.checkpoint.json"
-    length = _resume(run, checkpoint) if resume and checkpoint.exists() else 0
+    written = _resume(run, checkpoint, ticks_path) if resume and checkpoint.exists() else b""
     told(run.rows_done())
-    with open(ticks_path, "r+b" if length > 0 else "wb") as out:
-        out.truncate(length)
-        out.seek(length)
+    digest = sha256(written)
+    with open(ticks_path, "r+b" if written else "wb") as out:
+        out.truncate(len(written))
+        out.seek(len(written))
         kept = run.place.ticks
         for rows, records in run.ticks():
-            out.writelines(orjson.dumps(item) + b"\n" for item in records)
+            for item in records:
+                line = orjson.dumps(item) + b"\n"
+                digest.update(line)
+                out.write(line)
             told(rows)
             if run.place.ticks - kept >= CHECKPOINT_TICKS:
                 kept = run.place.ticks
-                _keep(run, out, checkpoint)
-        _keep(run, out, checkpoint)
+                _keep(run, out, digest.hexdigest(), checkpoint)
+        _keep(run, out, digest.hexdigest(), checkpoint)
     return ticks_path
 
 
-def _keep(run: Run, out: BinaryIO, checkpoint: Path) -> None:
+def _keep(run: Run, out: BinaryIO, digest: str, checkpoint: Path) -> None:
     """The ticks first: a checkpoint never speaks of ticks that are not on the disk."""
     out.flush()
     os.fsync(out.fileno())
     part = checkpoint.with_suffix(".part")
-    part.write_bytes(orjson.dumps({**identity(run), "bytes": out.tell(), "run": run.save()}))
+    kept = {**identity(run), "bytes": out.tell(), "ticks_sha256": digest, "run": run.save()}
+    part.write_bytes(orjson.dumps(kept))
     part.replace(checkpoint)
 
 
-def _resume(run: Run, checkpoint: Path) -> int:
-    """Bring ``run`` to the checkpoint; returns how long its file of ticks was then."""
+def _resume(run: Run, checkpoint: Path, ticks_path: Path) -> bytes:
+    """Bring ``run`` to the checkpoint; returns the ticks it speaks of."""
     try:
         plain = orjson.loads(checkpoint.read_bytes())
         if not isinstance(plain, dict):
             raise TypeError("no checkpoint")
         if {key: plain.get(key) for key in identity(run)} != identity(run):
-            raise ConfigError([f"{checkpoint}: of another version, file or symbol; run without --resume"])
+            raise ConfigError([f"{checkpoint}: of another version, file, symbol or delay; run without --resume"])
+        written = ticks_path.read_bytes()[: max(0, int(plain["bytes"]))] if ticks_path.exists() else b""
+        if sha256(written).hexdigest() != plain["ticks_sha256"]:
+            raise ConfigError([f"{ticks_path}: not the ticks of {checkpoint.name}; run without --resume"])
         run.restore(plain["run"])
-        return int(plain["bytes"])
-    except (ValueError, KeyError, TypeError) as error:
+        return written
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError([f"{checkpoint}: cannot be used: {error}; run without --resume"]) from None

@@ -12,7 +12,8 @@ import pytest
 from service.backtest.direction import apart, evaluate_direction, horizons, signals
 from service.backtest.evaluate import evaluate, known, pooled
 from service.backtest.events import study
-from service.backtest.fragility import REDUCED, evaluate_fragility, evaluate_regimes, labels, scores_of
+from service.backtest.fragility import REDUCED, episodes, evaluate_fragility, evaluate_regimes, labels, scores_of
+from service.backtest.headline import verdict
 from service.backtest.series import Series
 from service.backtest.trials import Trials
 from tests.backtest.files import DAY_MS, HOUR_MS, T0
@@ -229,3 +230,56 @@ def test_the_whole_of_a_run_and_what_is_known() -> None:
     shares = known(Series([made(0, score=0.0), made(1), made(2, warm=False, score=1.0)], 3_600))
     assert (shares["score"], shares["fragility"], shares["flush"]) == (0.5, 0.0, 1.0)
     assert "baseline funding" in signals(Series(walking(200), 3_600))
+
+
+@pytest.mark.parametrize(
+    ("value", "p", "corrected", "sign", "said"),
+    [
+        (0.1, 0.001, 0.01, 1, "yes"),
+        (-0.1, 0.001, 0.01, 1, "no: the opposite is shown"),
+        (-0.1, 0.001, 0.01, -1, "yes"),
+        (0.1, 0.001, 0.06, 1, "not shown: p below 0.05, but not left among so many tests"),
+        (0.1, 0.05, 0.05, 1, "not shown"),
+        (0.1, None, None, 1, "cannot be said: too little data for an interval"),
+        (None, None, None, 1, "cannot be said: undefined, or nothing to judge it by"),
+    ],
+)
+def test_the_answer_in_words(
+    value: float | None, p: float | None, corrected: float | None, sign: int, said: str
+) -> None:
+    number = {"value": value, "low": None, "high": None, "p": p, "n": 50}
+    assert verdict(number, corrected, 0.0, sign) == said
+
+
+def test_falls_within_a_day_of_each_other_are_one_episode() -> None:
+    series = Series([made(i) for i in range(200)], 3_600)
+    happened = np.zeros(200, dtype=bool)
+    happened[[10, 11, 20, 44, 80, 150]] = True  # 44 is a day after 20, 80 is more
+    assert episodes(series, happened, 86_400) == 3
+    assert episodes(series, np.zeros(200, dtype=bool), 86_400) == 0
+    series.segments[81:] = 1
+    happened[82] = True  # two hours later, but in another stretch
+    assert episodes(series, happened, 86_400) == 4
+
+
+def test_open_interest_that_is_hardly_known_has_no_outcome() -> None:
+    """The lowest of the two hours that are known of a day is not the lowest of the day."""
+    records = [made(i) for i in range(60)]
+    whole = Series(records, 3_600).ahead(86_400)["oi_low"]
+    assert not math.isnan(whole[5])
+    for item in records[8:30]:
+        item["ln_oi"] = None
+    found = Series(records, 3_600).ahead(86_400)
+    assert math.isnan(found["oi_low"][5])
+    assert math.isnan(found["oi_low"][10])  # unknown now
+    assert not math.isnan(found["drawdown"][5])
+
+
+def test_a_day_on_which_a_flush_could_not_be_seen_is_not_a_day_without_one() -> None:
+    records = [{**made(i), "flush_fed": True} for i in range(60)]
+    assert Series(records, 3_600).ahead(86_400)["flush"][5] == 0.0
+    for item in records[8:30]:
+        item["flush_fed"] = False
+    assert math.isnan(Series(records, 3_600).ahead(86_400)["flush"][5])
+    records[7]["flush"] = True
+    assert Series(records, 3_600).ahead(86_400)["flush"][5] == 1.0

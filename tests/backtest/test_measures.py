@@ -25,7 +25,8 @@ def newey_west(residual_x: np.ndarray, lags: int) -> float:
     return total / n
 
 
-def test_the_information_coefficient_is_spearmans_with_newey_west_errors() -> None:
+def test_the_information_coefficient_is_spearmans_with_newey_west_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measures, "slid", lambda x, y, least: None)
     x, noise = RNG.normal(size=300), RNG.normal(size=300)
     y = np.exp(x + 2 * noise)  # monotone: only ranks count
     lags = 6
@@ -38,6 +39,69 @@ def test_the_information_coefficient_is_spearmans_with_newey_west_errors() -> No
     assert found.high == pytest.approx(found.value + stats.norm.ppf(0.975) * error, rel=1e-9)
     assert found.low == pytest.approx(found.value - stats.norm.ppf(0.975) * error, rel=1e-9)
     assert found.p == pytest.approx(2 * stats.norm.sf(abs(found.value) / error), rel=1e-6)
+
+
+def test_sliding_is_every_shift_by_hand_and_the_wider_interval_is_told() -> None:
+    x, y = RNG.normal(size=250).cumsum(), RNG.normal(size=250).cumsum()
+    found = measures.slid(x, y, 40)
+    assert found is not None
+    x, y = x - x.mean(), y - y.mean()
+    shifts = range(40, 211)
+    chance = np.array([abs(x @ np.roll(y, -shift)) for shift in shifts])
+    left = y - (x @ y) / (x @ x) * x
+    chance_left = np.array([abs(x @ np.roll(left, -shift)) for shift in shifts])
+    reached = int((chance >= abs(x @ y)).sum())
+    tail = 2 * stats.norm.sf(abs(x @ y) / math.sqrt(np.mean(chance**2)))
+    p = max(tail, (1 + reached) / 172) if reached else tail
+    half = max(np.quantile(chance_left, 0.95), 1.959963984540054 * math.sqrt(np.mean(chance_left**2)))
+    assert found[1] == pytest.approx(p, rel=1e-9)
+    assert found[0] == pytest.approx(half if p < 0.05 else max(half, abs(x @ y)), rel=1e-9)
+    assert measures.slid(x, y, 76) is None  # under a hundred shifts
+    assert measures.slid(np.ones(250), y, 1) is None
+    narrow = measures.Estimate(0.5, 0.4, 0.6, 0.01, 9)
+    assert measures.wider(narrow, (0.3, 0.04), 0.0, 0.75) == measures.Estimate(0.5, 0.2, 0.75, 0.04, 9)
+    assert measures.wider(narrow, (0.05, 0.001)) == narrow
+    assert measures.wider(narrow, None) == narrow
+    without = measures.Estimate(0.5, None, None, None, 9)
+    assert measures.wider(without, (0.3, 0.04)) == without
+
+
+def test_slow_noise_is_found_to_say_something_no_oftener_than_it_may() -> None:
+    """Newey-West alone found something in one of seven such pairs: of 120 about 17, where 6 are right."""
+    rng, found = np.random.default_rng(11), 0
+    for _ in range(120):
+        steps = rng.normal(size=(2, 1_500))
+        level = np.empty(1_500)
+        level[0] = 0.0
+        for i in range(1, 1_500):
+            level[i] = 0.99 * level[i - 1] + steps[0, i]
+        total = np.concatenate([[0.0], steps[1].cumsum()])
+        outcome = total[72:] - total[:-72]
+        estimate = measures.information_coefficient(level[: len(outcome)], outcome, 72)
+        assert estimate is not None
+        assert estimate.p is not None
+        found += estimate.p < measures.LEVEL
+    assert found <= 13
+
+
+def test_three_events_in_noise_are_not_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks alone called one of four such files significant, and half of the lifts."""
+    monkeypatch.setattr(measures, "RESAMPLES", 200)
+    rng, areas, lifts = np.random.default_rng(12), 0, 0
+    for _ in range(40):
+        score = np.repeat(rng.normal(size=80), 25)
+        happened = np.zeros(2_000, dtype=bool)
+        for at in rng.choice(1_900, size=3, replace=False):
+            happened[at : at + 24] = True
+        segments = np.zeros(2_000, dtype=np.int64)
+        area = measures.auc_estimate(score, happened, segments, 168)
+        lift = measures.lift_estimate(score, happened, segments, 168)
+        assert area is not None
+        assert lift is not None
+        areas += area.p is not None and area.p < measures.LEVEL
+        lifts += lift.p is not None and lift.p < measures.LEVEL
+    assert areas <= 5
+    assert lifts <= 5
 
 
 def test_the_mean_and_the_difference_of_means() -> None:
@@ -72,6 +136,10 @@ def test_brier_and_reliability_by_hand() -> None:
     forecast = np.array([0.1, 0.2, 0.8, 0.9])
     was = np.array([False, True, True, True])
     assert measures.brier(forecast, was) == pytest.approx((0.01 + 0.64 + 0.04 + 0.01) / 4)
+    plain = measures.reliability(np.repeat(forecast, 50), np.repeat(was, 50), bins=1)[0]
+    overlapping = measures.reliability(np.repeat(forecast, 50), np.repeat(was, 50), bins=1, overlap=50)[0]
+    assert (plain["low"], plain["happened"]) == (pytest.approx(measures.hit_rate(150, 200).low), 0.75)
+    assert overlapping["high"] == pytest.approx(measures.hit_rate(3, 4).high)  # 200 that overlap are four
     low, high = measures.reliability(forecast, was, bins=2)
     assert (low["said"], low["happened"], low["n"]) == (pytest.approx(0.15), 0.5, 2)
     assert (high["said"], high["happened"], high["n"]) == (pytest.approx(0.85), 1.0, 2)
@@ -85,6 +153,15 @@ def test_the_area_under_the_curve_counts_ties_half() -> None:
     u = stats.mannwhitneyu(x[y], x[~y]).statistic
     assert measures.auc(x, y) == pytest.approx(u / (y.sum() * (~y).sum()))
     assert measures.auc(x, np.zeros(200, dtype=bool)) is None
+    drawn = RNG.integers(0, 200, size=500)  # how often each counts is the same as writing it down that often
+    weights = np.bincount(drawn, minlength=200).astype(float)
+    tied = np.round(x, 1)
+    assert measures._auc(tied, y)(weights) == pytest.approx(measures.auc(tied[drawn], y[drawn]), rel=1e-12)
+    assert measures._lift(tied, y)(weights) == pytest.approx(measures.lift(tied[drawn], y[drawn]), rel=1e-12)
+    other = RNG.normal(size=200)
+    assert measures._correlation(tied, other)(weights) == pytest.approx(
+        stats.spearmanr(tied[drawn], other[drawn]).statistic, rel=1e-12
+    )
 
 
 def test_lift_by_hand_and_with_ties() -> None:
@@ -99,20 +176,20 @@ def test_lift_by_hand_and_with_ties() -> None:
 def test_the_bootstrap_covers_a_mean_and_keeps_to_segments() -> None:
     values = RNG.normal(size=500)
     segments = np.repeat([0, 1], 250)
-    around = measures.bootstrap(lambda at: float(values[at].mean()), segments, 1, 0.0)
+    around = measures.bootstrap(lambda weights: float(weights @ values / weights.sum()), segments, 1, 0.0)
     assert around is not None
     half = 1.96 * values.std() / math.sqrt(500)
     assert around[0] == pytest.approx(values.mean() - half, abs=half / 4)
     assert around[1] == pytest.approx(values.mean() + half, abs=half / 4)
-    crossed: list[bool] = []
+    steps: list[bool] = []
 
-    def look(at: np.ndarray) -> float:
-        whole = at[: len(at) // 10 * 10].reshape(-1, 10)
-        crossed.append(bool((segments[whole[:, 0]] != segments[whole[:, -1]]).any()))
+    def look(weights: np.ndarray) -> float:
+        # Tick 249 is the last of its segment: only the block from 240 on holds it, and that one holds 240 as well.
+        steps.append(weights.sum() == 500 and weights.min() >= 0 and float(weights[240]) >= float(weights[249]))
         return 0.0
 
     assert measures.bootstrap(look, segments, 10, 0.0) == (0.0, 0.0, 1.0)
-    assert not any(crossed)
+    assert all(steps)
     assert measures.bootstrap(look, segments, 200, 0.0) is None  # under eight blocks
 
 
@@ -120,15 +197,15 @@ def test_blocks_widen_the_interval_of_a_series_that_lingers() -> None:
     walk = np.repeat(RNG.normal(size=60), 20)
     was = np.repeat(RNG.random(60) < 0.4, 20)
     segments = np.zeros(1200, dtype=np.int64)
-    narrow, wide = (measures.auc_estimate(walk, was, segments, block) for block in (1, 60))
+    narrow, wide = (measures.bootstrap(measures._auc(walk, was), segments, block, 0.5) for block in (1, 60))
     assert narrow is not None
     assert wide is not None
-    assert narrow.value == wide.value
-    assert narrow.low is not None
-    assert narrow.high is not None
-    assert wide.low is not None
-    assert wide.high is not None
-    assert wide.high - wide.low > 2 * (narrow.high - narrow.low)
+    assert wide[1] - wide[0] > 2 * (narrow[1] - narrow[0])
+    told = measures.auc_estimate(walk, was, segments, 60)
+    assert told is not None
+    assert told.low is not None
+    assert told.high is not None
+    assert told.low <= wide[0] < told.value < wide[1] <= told.high
     lifted = measures.lift_estimate(walk, was, segments, 60)
     assert lifted is not None
     assert lifted.value == measures.lift(walk, was)

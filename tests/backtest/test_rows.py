@@ -8,7 +8,7 @@ import pytest
 
 from service.backtest.feeding import Slow, base, events
 from service.backtest.rows import frames, parse_time, read_history, resolution
-from service.errors import ConfigError
+from service.errors import ConfigError, HistoryError
 from service.model import Denominator, Funding, Liquidation, Mark, OpenInterest
 from tests.backtest.files import DAY_MS, HOUR_MS, T0, written
 
@@ -140,7 +140,7 @@ def test_a_row_polled_twice_is_left_out_and_counted(tmp_path: Path) -> None:
     [
         ((T0, "x", 10), "line 3: mark: 'x' is no number"),
         ((T0, 0, 10), "line 3: mark: 0 is out of range"),
-        ((T0, "nan", 10), "line 3: mark: nan is out of range"),
+        ((T0, "nan", 10), "line 3: mark: 'nan' is no number; leave the cell empty"),
         ((T0, 100, -1), "line 3: open_interest_coins: -1 is out of range"),
         (("soon", 100, 10), "line 3: time: 'soon' is no time"),
         ((T0 - 5_000, 100, 10), "line 3: time: not after the row before"),
@@ -149,18 +149,82 @@ def test_a_row_polled_twice_is_left_out_and_counted(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_read_is_named_with_its_line(tmp_path: Path, cells: tuple[object, ...], said: str) -> None:
     rows = [(T0 - 1_000, 100, 10), cells, (T0 + 5_000, 100, 10)]
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(HistoryError) as caught:
         read_history(written(tmp_path / "a.csv", ("time", "mark", "open_interest_coins"), rows), 0)
     assert said in caught.value.problems[0]
 
 
 def test_unknown_columns_and_broken_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no known layout has the columns when, price"):
+    with pytest.raises(HistoryError, match="no known layout has the columns when, price"):
         read_history(written(tmp_path / "a.csv", ("when", "price"), [(1, 2)]), 0)
-    with pytest.raises(ConfigError, match="fewer than two times"):
+    with pytest.raises(HistoryError, match="fewer than two times"):
         read_history(written(tmp_path / "b.csv", ("time", "mark"), [(T0, 2)]), 0)
     (tmp_path / "c.csv.gz").write_bytes(b"\x1f\x8b broken")
-    with pytest.raises(ConfigError, match=r"c\.csv\.gz: cannot be read"):
+    with pytest.raises(HistoryError, match=r"c\.csv\.gz: cannot be read"):
         read_history(tmp_path / "c.csv.gz", 0)
-    with pytest.raises(ConfigError, match=r"d\.csv: cannot be read"):
+    with pytest.raises(ConfigError, match=r"d\.csv: cannot be read: No such file"):
         read_history(tmp_path / "d.csv", 0)
+
+
+NEEDS = ("time", "mark", "open_interest_coins")
+TWO = [(T0, 100, 10), (T0 + HOUR_MS, 101, 11)]
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "said"),
+    [
+        (("time", "mark", "open_interest_coins", "Mark"), [(*row, 5) for row in TWO], "mark: a column twice"),
+        (("time", "bar_open", *NEEDS[1:]), [(T0, *TWO[0])] * 2, "time and bar_open: only one of them can be taken"),
+        ((*NEEDS, "open_interest_usd"), [(*row, 5) for row in TWO], "open_interest_coins and open_interest_usd: only"),
+        (("time", "price"), [(T0, 1)], "none of the columns time, price is known"),
+        (("time;mark;open_interest_coins",), [("1;2;3",)], "cells must be separated by commas"),
+        (NEEDS, [TWO[0], (T0 + HOUR_MS, 101)], "line 3: 2 cells under 3 columns"),  # a row that was cut off
+        (NEEDS, [TWO[0], (T0 + HOUR_MS, 101, 11, 5)], "line 3: 4 cells under 3 columns"),  # a decimal comma
+        (NEEDS, [TWO[0], (T0 + HOUR_MS, "1_000", 11)], "line 3: mark: '1_000' is no number"),  # float() takes it
+        (NEEDS, [TWO[0], (T0 + HOUR_MS, "\u0663", 11)], "is no number"),  # and digits of any script
+        (NEEDS, [(T0 // 1_000, 100, 10)], "is no time: ms since the epoch"),  # seconds
+        (NEEDS, [(T0 * 1_000, 100, 10)], "is no time: ms since the epoch"),  # microseconds ended in a traceback
+        (NEEDS, [("0001-01-01T00:00:00", 100, 10)], "is no time"),
+        (NEEDS, [("2024-01-01", 100, 10)], "is a day without a time: name the column date"),  # a day of look-ahead
+        (("date", *NEEDS[1:]), [("2024-01-01T05:00:00", 100, 10)], "is no UTC day"),  # hours read as days
+        ((*NEEDS, "coin"), [(*TWO[0], "ETH"), (*TWO[1], "ETH")], "line 2: coin: ETH, and not BTC"),
+    ],
+)
+def test_what_is_unclear_is_refused(
+    tmp_path: Path, header: tuple[str, ...], rows: list[tuple[object, ...]], said: str
+) -> None:
+    with pytest.raises(HistoryError) as caught:
+        read_history(written(tmp_path / "a.csv", header, rows), 0, "BTC")
+    assert said in caught.value.problems[0]
+
+
+def test_case_and_spaces_of_a_header_do_not_matter_and_what_is_not_read_is_told(tmp_path: Path) -> None:
+    header = ("Time", " mark", "Open_Interest_Coins ", "fundingRate", "coin")
+    rows = [(*row, 0.001, "BTC") for row in TWO]
+    history = read_history(written(tmp_path / "a.csv", header, rows), 0, "BTC")
+    assert history.columns == ("mark", "open_interest_coins")
+    assert history.ignored == ("fundingrate",)
+    crlf = tmp_path / "crlf.csv"
+    crlf.write_bytes(b"\xef\xbb\xbf" + (tmp_path / "a.csv").read_bytes().replace(b"\n", b"\r\n"))
+    assert read_history(crlf, 0).rows == history.rows
+
+
+def test_settled_rates_are_of_the_interval_between_them(tmp_path: Path) -> None:
+    """Hourly rates of another venue have the same header: read as rates per 8 h they were an eighth of themselves."""
+    for hours in (1, 8):
+        rates = [(T0 + i * hours * HOUR_MS, "BTC", 1e-5 * i) for i in range(5)]
+        history = read_history(written(tmp_path / f"{hours}.csv", ("time_ms", "coin", "funding_rate"), rates), 0)
+        settled = Slow([history], "BTC").funding("file", "BTC", T0 + 4 * hours * HOUR_MS)
+        assert settled is not None
+        assert settled.interval_h == hours
+        assert settled.rate_8h == pytest.approx(4e-5 * 8 / hours)
+
+
+def test_a_daily_supply_in_the_coin_metrics_layout_is_known_after_its_day(tmp_path: Path) -> None:
+    header = ("time", "PriceUSD", "CapMrktCurUSD", "SplyCur")
+    rows = [("2024-01-01", 40_000, 8e11, 2e7), ("2024-01-02", "", "", 2.1e7)]
+    history = read_history(written(tmp_path / "a.csv", header, rows), 60_000)
+    assert [row.known_ms for row in history.rows] == [parse_time(f"2024-01-0{day}T00:01:00Z") for day in (2, 3)]
+    found = base(history.rows[1], "BTC")
+    assert found is not None
+    assert found.supply == 2.1e7

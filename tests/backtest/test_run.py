@@ -204,11 +204,77 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path, three_days: H
     other = read_history(hourly(tmp_path / "o.csv", 20), 0)
     drive(Run(other, [], "BTC"), tmp_path, "x", False, lambda rows: None)
     for history, symbol in ((three_days, "BTC"), (other, "ETH")):
-        with pytest.raises(ConfigError, match="of another version, file or symbol"):
+        with pytest.raises(ConfigError, match="of another version, file, symbol or delay"):
             drive(Run(history, [], symbol), tmp_path, "x", True, lambda rows: None)
     (tmp_path / "x.checkpoint.json").write_bytes(orjson.dumps([1]))
     with pytest.raises(ConfigError, match="cannot be used"):
         drive(Run(other, [], "BTC"), tmp_path, "x", True, lambda rows: None)
+
+
+def test_a_checkpoint_of_another_delay_is_refused(tmp_path: Path) -> None:
+    """It was gone on from, and the report then told the new delay of ticks that were made with the old one."""
+    path = hourly(tmp_path / "d.csv", 12)
+    text = path.read_text().splitlines()
+    rows = [f"2023-11-{day + 1:02}," + line.split(",", 1)[1] for day, line in enumerate(text[1:])]
+    path.write_text("\n".join([text[0].replace("time", "date"), *rows]) + "\n")
+    drive(Run(read_history(path, 0), [], "BTC"), tmp_path, "x", False, lambda rows: None)
+    with pytest.raises(ConfigError, match="of another version, file, symbol or delay"):
+        drive(Run(read_history(path, 60_000), [], "BTC"), tmp_path, "x", True, lambda rows: None)
+    slow_path = written(tmp_path / "s.csv", ("date", "reserve_coins"), [("2023-11-01", 5), ("2023-11-02", 6)])
+    early, late = (read_history(slow_path, delay_ms) for delay_ms in (0, 60_000))
+    drive(Run(read_history(path, 0), [early], "BTC"), tmp_path, "x", False, lambda rows: None)
+    with pytest.raises(ConfigError, match="of another version, file, symbol or delay"):
+        drive(Run(read_history(path, 0), [late], "BTC"), tmp_path, "x", True, lambda rows: None)
+
+
+@pytest.mark.parametrize("damage", ["gone", "shorter", "changed"])
+def test_ticks_that_are_not_those_of_the_checkpoint_are_refused(tmp_path: Path, damage: str) -> None:
+    """Shorter ones were filled up with zero bytes, changed ones taken as they were."""
+    history = read_history(hourly(tmp_path / "h.csv", 20), 0)
+    path = drive(Run(history, [], "BTC"), tmp_path, "x", False, lambda rows: None)
+    raw = path.read_bytes()
+    path.write_bytes({"gone": b"", "shorter": raw[:500], "changed": raw.replace(b"40", b"41", 1)}[damage])
+    if damage == "gone":
+        path.unlink()
+    with pytest.raises(ConfigError, match=r"not the ticks of x\.checkpoint\.json; run without --resume"):
+        drive(Run(history, [], "BTC"), tmp_path, "x", True, lambda rows: None)
+    assert drive(Run(history, [], "BTC"), tmp_path, "x", False, lambda rows: None).read_bytes() == raw
+
+
+def test_what_the_market_does_not_believe_is_counted_over_holes_and_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backtest, "CHECKPOINT_TICKS", 7)
+    rates = [1e-4] * 20 + [0.003] * 2 + [1e-4] * 20
+    starts = [T0, T0 + 30 * DAY_MS]
+    rows = [(start + i * HOUR_MS, 100 + i % 7, 50 + i % 5, rate) for start in starts for i, rate in enumerate(rates)]
+    header = ("time", "mark", "open_interest_coins", "funding_rate")
+    history = read_history(written(tmp_path / "a.csv", header, rows), 0)
+    whole = Run(history, [], "BTC")
+    drive(whole, tmp_path, "whole", False, lambda rows: None)
+    assert whole.refused["quarantined_funding"] >= 4  # ten times its own rate, with no other venue to say the same
+    seen = 0
+
+    def stop(rows: int) -> None:
+        nonlocal seen
+        seen += rows
+        if seen >= 70:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        drive(Run(history, [], "BTC"), tmp_path, "part", False, stop)
+    again = Run(history, [], "BTC")
+    drive(again, tmp_path, "part", True, lambda rows: None)
+    assert again.refused == whole.refused
+
+
+def test_open_interest_that_is_always_0_is_a_value(tmp_path: Path) -> None:
+    """Its spend of 0 had a floor of 0: a day of it divided by zero, live as well."""
+    rows = [(T0 + i * HOUR_MS, 100 + i % 7, 0, 1e-4) for i in range(70)]
+    header = ("time", "mark", "open_interest_coins", "funding_rate")
+    told = ticks(read_history(written(tmp_path / "a.csv", header, rows), 0))
+    assert len(told) == 70
+    assert {item["funding_spend"] for item in told} == {0.0}
 
 
 def test_rows_are_counted_where_samples_are_missing(tmp_path: Path) -> None:

@@ -1,0 +1,270 @@
+"""The tables of docs/evidence.md, from the history files: ``python -m bench.evidence HISTORY DIR``.
+
+HISTORY holds the files that the document names; the reports of ``elr backtest`` go to DIR (several minutes; ``--have``:
+they are there already). ``--check docs/evidence.md`` prints only the lines of the tables that the document does not
+have, and ends with status 1 if there are any.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from service.cli.main import run
+
+DAYS = ("2020-03-12", "2021-05-19", "2021-09-07", "2021-12-04", "2023-08-17", "2023-12-10", "2024-01-03", "2024-07-04",
+        "2024-08-05")  # fmt: skip
+A = "tardis_binance_BTCUSDT_derivative_ticker_1h_20231128_20240214.csv.gz"
+B = "tardis_binance_BTCUSDT_derivative_ticker_1h_20240501_20241017.csv.gz"
+FUNDING = "funding_binance_BTC.csv.gz"
+# name of the report -> files, slow companions, symbol
+REPORTS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
+    "daily": (("btc_daily_oi_reserve_funding.csv.gz",), (), "BTC"),
+    "hourly": ((A, B), (), "BTC"),
+    "btc_1h": (("coinalyze_binance_BTCUSDT_1h_20240619_20240819.csv.gz",), (FUNDING,), "BTC"),
+    "eth_1h": (("coinalyze_binance_ETHUSDT_1h_20240619_20240819.csv.gz",), (), "ETH"),
+    "btc_5m": (("coinalyze_binance_BTCUSDT_5m_20240913_20240918.csv.gz",), (FUNDING,), "BTC"),
+    "xrp_5m": (("coinalyze_binance_XRPUSDT_5m_20240913_20240918.csv.gz",), (), "XRP"),
+    "xbt_5s": (("bitmex_XBTUSD_oi_5s_20191226.csv.gz",), (), "BTC"),
+}
+HIGHEST = "lift of the highest decile"
+Part = dict[str, Any]
+
+
+def make(history: Path, directory: Path) -> None:
+    for name, (files, slow, symbol) in REPORTS.items():
+        arguments = ["backtest", *(str(history / file) for file in files), "--symbol", symbol]
+        for file in slow:
+            arguments += ["--slow", str(history / file)]
+        for day in DAYS:
+            arguments += ["--event", day]
+        if run([*arguments, "--report", str(directory / name), "--resume"]) != 0:
+            sys.exit(f"{name}: no report")
+
+
+def parts(directory: Path) -> dict[str, Part]:
+    found: dict[str, Part] = {}
+    for name in REPORTS:
+        told = orjson.loads((directory / name / "report.json").read_bytes())
+        if name == "hourly":
+            found["A"], found["B"], found["A and B"] = told
+        else:
+            (found[name],) = told
+    return found
+
+
+def shown(number: Part | None, digits: int = 3, left: bool = False) -> str:
+    """A number with its interval; in bold where it is left after the correction."""
+    if number is None or number["value"] is None:
+        return "-"
+    value = f"{number['value']:.{digits}f}"
+    if number["low"] is None:
+        return value
+    text = f"{value} [{number['low']:.{digits}f}, {number['high']:.{digits}f}]"
+    return f"**{text}**" if left else text
+
+
+def kept(part: Part) -> frozenset[str]:
+    return frozenset(part["multiplicity"]["left_after_benjamini_hochberg"])
+
+
+def line(*cells: object) -> str:
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"
+
+
+def tests(found: dict[str, Part]) -> Iterator[str]:
+    yield line("file", "ticks", "tests", "p < 0.05 (by chance)", "left")
+    names = {"daily": "daily BTC", "A": "hourly BTC, A", "B": "hourly BTC, B", "A and B": "A and B together",
+             "btc_1h": "hourly BTC with liquidations", "eth_1h": "hourly ETH with liquidations",
+             "btc_5m": "5-minute BTC", "xrp_5m": "5-minute XRP", "xbt_5s": "5-second XBTUSD"}  # fmt: skip
+    for key, name in names.items():
+        part, many = found[key], found[key]["multiplicity"]
+        chance = f"{many['below_5_percent']} ({many['expected_by_chance']:.1f})"
+        yield line(name, f"{part['ticks']:,}", many["tests"], chance, len(kept(part)))
+
+
+def coefficients(found: dict[str, Part]) -> Iterator[str]:
+    shown_at = ("1h", "4h", "1d", "3d")
+    yield line("information coefficient, A and B", *shown_at)
+    part = found["A and B"]
+    left = kept(part)
+    names = {"composite": "composite", "component 1h:positioning": "positioning", "component 1h:premium": "premium",
+             "component 1h:funding": "funding (component)", "baseline momentum": "baseline: last hour's return",
+             "baseline funding": "baseline: opposite of funding"}  # fmt: skip
+    for key, name in names.items():
+        at = part["direction"]["signals"][key]
+        yield line(name, *(shown(at[h]["ic"], 3, f"{key} {h}: IC" in left) for h in shown_at))
+
+
+def direction(found: dict[str, Part]) -> Iterator[str]:
+    yield line("file", "horizon", "composite: IC", "hit rate", "momentum: IC", "hit rate")
+    for key, horizons in {"A and B": ("1h",), "btc_1h": ("1h", "1d"), "eth_1h": ("1h", "1d"), "btc_5m": ("5m", "1h"),
+                          "xrp_5m": ("5m", "1h"), "xbt_5s": ("1m",), "daily": ("1d", "3d", "7d")}.items():  # fmt: skip
+        part = found[key]
+        left = kept(part)
+        for horizon in horizons:
+            cells = []
+            for name in ("composite", "baseline momentum"):
+                at = part["direction"]["signals"].get(name, {}).get(horizon)
+                for kind, test in (("ic", "IC"), ("hit_rate", "hit rate")):
+                    cells.append(shown(at and at[kind], 3, f"{name} {horizon}: {test}" in left))
+            yield line(key, horizon, *cells)
+
+
+def trades(found: dict[str, Part]) -> Iterator[str]:
+    yield line("file", "trades", "hit rate", "gross, bp", "net of 10 bp", "sign of momentum: gross, bp")
+    for key, part in found.items():
+        made = part["direction"]["trades"]
+        if made["n"] == 0:
+            continue
+        momentum = part["direction"]["sign_trades"].get("baseline momentum", {}).get("gross_bp")
+        yield line(key, f"{made['n']:,}", shown(made["hit_rate"]), shown(made["gross_bp"], 1), f"{made['net_bp']:.1f}",
+                   shown(momentum, 1))  # fmt: skip
+
+
+def probabilities(found: dict[str, Part]) -> Iterator[str]:
+    yield line("walk-forward probability", "n", "Brier", "climatology", "difference (below 0: better)")
+    for key, part in found.items():
+        told = {f"{part['direction']['main_horizon']} rise, composite": part["direction"]["brier"].get("composite")}
+        told |= {f"{label}, {part['fragility']['judged_by']}": part["fragility"]["forecast"][label]
+                 for label in ("flush", "oi_fall_5", "oi_fall_10")}  # fmt: skip
+        for name, item in told.items():
+            if item is not None:
+                difference = shown(item["difference"], 4)
+                yield line(f"{key}: {name}", f"{item['n']:,}", f"{item['brier']:.4f}",
+                           f"{item['brier_climatology']:.4f}", difference)  # fmt: skip
+
+
+def regimes(found: dict[str, Part]) -> Iterator[str]:
+    yield line("regime: return of the next day less that of all others, %", "A", "B", "A and B", "daily")
+    keys = ("A", "B", "A and B", "daily")
+    names = sorted({row["regime"] for key in keys for row in found[key]["regimes"]})
+    for name in names:
+        cells = []
+        for key in keys:
+            row = next((row for row in found[key]["regimes"] if row["regime"] == name), None)
+            against = None if row is None else row["return_against_others"]
+            percent = against and {k: None if v is None else 100 * v for k, v in against.items()}
+            cells.append(shown(percent, 1, f"regime {name}: return 1d" in kept(found[key])))
+        yield line(name, *cells)
+
+
+def after_regimes(found: dict[str, Part]) -> Iterator[str]:
+    yield line("regime: ticks; share followed by a fall of open interest by 5 % within a day", "A and B", "daily")
+    keys = ("A and B", "daily")
+    for name in sorted({row["regime"] for key in keys for row in found[key]["regimes"]}):
+        cells = []
+        for key in keys:
+            row = next((row for row in found[key]["regimes"] if row["regime"] == name), None)
+            cells.append("-" if row is None else f"{row['n']:,}; {100 * row['oi_fall_5']:.1f} %")
+        yield line(name, *cells)
+
+
+def areas(found: dict[str, Part]) -> Iterator[str]:
+    labels = ("flush", "oi_fall_5", "oi_fall_10")
+    yield line("area under the curve", "flush (the service's own)", "open interest -5 %", "open interest -10 %")
+    scores = {"A and B": ("fragility", "rank_elr", "rank_funding", "rank_volatility"), "A": ("fragility",),
+              "B": ("fragility",), "btc_1h": ("fragility",), "eth_1h": ("rank_elr", "rank_volatility"),
+              "daily": ("leverage and funding", "rank_elr", "rank_funding")}  # fmt: skip
+    for key, names in scores.items():
+        part = found[key]["fragility"]
+        left = kept(found[key])
+        counts = [part["labels"][label]["episodes"] or "-" for label in labels]
+        yield line(f"{key}: episodes", *counts)
+        for name in names:
+            yield line(f"{key}: {name}", *(
+                shown(part["auc"][label][name]["auc"], 3, f"{name} {label}: AUC" in left) for label in labels
+            ))  # fmt: skip
+        if len(names) != 1:
+            yield line(f"{key}: lift of {names[0]}'s highest decile", *(
+                shown(part["auc"][label][names[0]]["lift"], 1, f"{names[0]} {label}: {HIGHEST}" in left)
+                for label in labels
+            ))  # fmt: skip
+
+
+def correlations(found: dict[str, Part]) -> Iterator[str]:
+    yield line("rank correlation with the next day's", "volatility", "drawdown")
+    for key, names in {"A and B": ("fragility", "rank_elr", "rank_volatility"),
+                       "daily": ("leverage and funding", "rank_elr")}.items():  # fmt: skip
+        told, left = found[key]["fragility"]["correlation"], kept(found[key])
+        for name in names:
+            yield line(f"{key}: {name}", *(
+                shown(told[o][name], 3, f"{name} {o}: rank correlation" in left) for o in ("volatility", "drawdown")
+            ))  # fmt: skip
+
+
+def deciles(found: dict[str, Part]) -> Iterator[str]:
+    yield line("decile of fragility, A and B", *range(1, 11))
+    for label in ("flush", "oi_fall_5", "oi_fall_10"):
+        rows = found["A and B"]["fragility"]["deciles"]
+        yield line(f"{label}, %", *(f"{100 * row[label]:.1f}" for row in rows))
+
+
+def cascades(found: dict[str, Part]) -> Iterator[str]:
+    yield line("day", "before", "30 d", "days as high", "180 d", "lowest within 3 days", "change", "largest day",
+               "regime before", "days with that regime")  # fmt: skip
+    for item in found["daily"]["events"]:
+        change, step = f"{100 * item['change']:.1f} %", f"{100 * item['largest_step']:.1f} %"
+        yield line(item["event"], f"{item['pre']:.4f}", f"{item['percentile_30d']:.2f}", f"{item['days_as_high']:.0%}",
+                   f"{item['percentile_180d']:.2f}", f"{item['trough']:.4f}", change, step, item["regime"],
+                   f"{item['days_same_regime']:.0%}")  # fmt: skip
+
+
+def flushes(found: dict[str, Part]) -> Iterator[str]:
+    yield line("day", "file", "change of open interest", "fragility before", "flush seen",
+               "share of the fall over by then", "forced")  # fmt: skip
+    for key in ("A", "B", "btc_1h", "eth_1h"):
+        for item in found[key]["events"]:
+            fragility = "undefined" if item["fragility"] is None else f"{item['fragility']:.2f}"
+            done = "" if item["fallen_by_then"] is None else f"{item['fallen_by_then']:.0%}"
+            forced = {None: "unknown", True: "yes", False: "no"}[item["forced"]] if item["flush_at"] else ""
+            seen = item["flush_at"][5:16].replace("T", " ") if item["flush_at"] else "**never**"
+            yield line(item["event"], key, f"{100 * item['change']:.1f} %", fragility, seen, done, forced)
+
+
+TABLES = (
+    tests,
+    coefficients,
+    direction,
+    trades,
+    probabilities,
+    regimes,
+    after_regimes,
+    areas,
+    correlations,
+    deciles,
+    cascades,
+    flushes,
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.evidence", description=__doc__)
+    parser.add_argument("history", metavar="HISTORY", type=Path)
+    parser.add_argument("directory", metavar="DIR", type=Path)
+    parser.add_argument("--have", action="store_true", help="the reports are in DIR")
+    parser.add_argument("--check", metavar="FILE", type=Path, help="print only what this document does not have")
+    options = parser.parse_args()
+    if not options.have:
+        make(options.history, options.directory)
+    found = parts(options.directory)
+    have = None if options.check is None else set(options.check.read_text(encoding="utf-8").splitlines())
+    missing = 0
+    for table in TABLES:
+        rows = list(table(found))
+        if have is None:
+            print("\n".join([rows[0], "|---" * (rows[0].count("|") - 1) + "|", *rows[1:]]), end="\n\n")
+        else:
+            absent = [row for row in rows if row not in have]
+            missing += len(absent)
+            print("\n".join(absent), end="\n" if absent else "")
+    return 1 if missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
