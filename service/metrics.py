@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -73,6 +73,26 @@ _ALL = (
     Family("elr_eval_ic", "gauge", ("symbol", "horizon"), "Rank correlation of score and return after it, -1 to 1."),
     Family("elr_eval_brier", "gauge", ("symbol", "horizon"), "Mean squared error of the hit probability, a coin 0.25."),
     Family("elr_eval_outcomes", "gauge", ("symbol", "horizon"), "Non-overlapping outcomes behind the hit ratio."),
+    Family(
+        "elr_eval_ic_pairs",
+        "gauge",
+        ("symbol", "horizon"),
+        "Non-overlapping pairs behind the rank correlation, to 2,000.",
+    ),
+    Family(
+        "elr_eval_matured",
+        "gauge",
+        ("symbol", "horizon"),
+        "Published scores that have an outcome, overlapping ones too.",
+    ),
+    Family(
+        "elr_eval_lost", "gauge", ("symbol", "horizon"), "Published scores whose outcome is lost, overlapping ones too."
+    ),
+    Family("elr_weight_share", "gauge", ("window", "expert"), "Learned share of an expert over all symbols, 0 to 1."),
+    Family("elr_weight_rounds", "gauge", ("window",), "Rounds that the shares were learned from."),
+    Family(
+        "elr_weight_in_force", "gauge", ("window",), "1 while learned or frozen shares score the window, 0 the formula."
+    ),
     Family("elr_venue_messages_total", "counter", ("venue",), "Frames and HTTP bodies received.", False),
     Family("elr_bad_payload_total", "counter", ("venue", "reason"), "Frames or rows that cannot be trusted.", False),
     Family("elr_tick_duration_seconds", "histogram", (), "Time to compute a tick, all symbols.", False),
@@ -219,14 +239,40 @@ class SignalNumbers:
     elr: tuple[ElrNumbers, ...]
 
 
+class EvalNumbers(NamedTuple):
+    """The record of one symbol and horizon (docs/scoreboard.md). A tuple: a scrape copies thousands on the loop.
+
+    ``n``: outcomes behind ``hit`` and ``brier``. ``matured``, ``lost``: of every published score.
+    """
+
+    symbol: str
+    horizon: str
+    hit: float | None
+    ic: float | None
+    brier: float | None
+    n: int
+    ic_pairs: int
+    matured: int
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class WeightNumbers:
+    """What one window's experts have earned (docs/weights.md): ``shares`` by expert, whether in use or not."""
+
+    window: str
+    rounds: int
+    in_force: bool
+    shares: tuple[tuple[str, float], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class ScrapeState:
     """Everything a scrape shows, as of ``now_ms`` by the service clock. Immutable: read by a thread.
 
     ``symbols`` and ``venues`` (name, up) as configured: other label values are not rendered. ``reconnects``:
-    (venue, reason, count). ``bases``: (source, as_of ms of its oldest figure in use). ``evaluations``: (symbol,
-    horizon, hit, ic, brier, outcomes) of the scoreboard.
-    ``signals``: filled by the feed with what it published last.
+    (venue, reason, count). ``bases``: (source, as_of ms of its oldest figure in use). ``weights``: empty where each
+    symbol has its own. ``signals``: filled by the feed with what it published last.
     """
 
     now_ms: int
@@ -237,7 +283,8 @@ class ScrapeState:
     max_venue_symbols: int = 50
     bases: tuple[tuple[str, int | None], ...] = ()
     signals: tuple[SignalNumbers, ...] = ()
-    evaluations: tuple[tuple[str, str, float | None, float | None, float | None, int], ...] = ()
+    evaluations: tuple[EvalNumbers, ...] = ()
+    weights: tuple[WeightNumbers, ...] = ()
 
 
 def numbers_of(body: SignalBody) -> SignalNumbers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import shutil
 import subprocess
@@ -9,12 +10,24 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.metrics import FAMILIES, Metrics, ScrapeState, numbers_of
+from service.metrics import FAMILIES, EvalNumbers, Metrics, ScrapeState, WeightNumbers, numbers_of
 from service.publishing.exporter import render
 from tests.publishing.factories import SYMBOLS, TS, VENUES, sample, signal_body, view
+
+EVALUATIONS = (
+    EvalNumbers("BTC", "1m", 0.52, 0.031, 0.2501, 1300, 1400, 8600, 40),
+    EvalNumbers("BTC", "composite", None, None, None, 0, 1, 0, 7),
+)
+WEIGHTS = (
+    WeightNumbers("1m", 700, True, (("positioning", 0.25), ("static", 0.15), ("zero", 0.6))),
+    WeightNumbers("1h", 0, False, (("zero", 0.5), ("funding", 0.5))),
+)
 
 
 def state(*bodies: dict[str, Any], **changes: Any) -> ScrapeState:
@@ -25,6 +38,8 @@ def state(*bodies: dict[str, Any], **changes: Any) -> ScrapeState:
         samples=(sample(),),
         reconnects=(("okx", "reset", 3), ("bybit", "dns", 0)),
         signals=tuple(numbers_of(body) for body in bodies),
+        evaluations=EVALUATIONS,
+        weights=WEIGHTS,
     )
     return replace(made, **changes)
 
@@ -83,6 +98,40 @@ def test_inputs() -> None:
     assert found["elr_venue_up", "venue=okx"] == 0
     assert found["elr_venue_reconnects_total", "reason=reset", "venue=okx"] == 3
     assert found["elr_venue_reconnects_total", "reason=dns", "venue=bybit"] == 0
+
+
+def test_the_record_of_the_scoreboard() -> None:
+    found = scrape(state(evaluations=(*EVALUATIONS, EvalNumbers("SOL", "1m", 0.5, 0.0, 0.25, 1, 1, 1, 1))))
+    labels = ("horizon=1m", "symbol=BTC")
+    values = {key[0]: value for key, value in found.items() if key[1:] == labels}
+    assert values == {
+        "elr_eval_hit_ratio": 0.52,
+        "elr_eval_ic": 0.031,
+        "elr_eval_brier": 0.2501,
+        "elr_eval_outcomes": 1300,
+        "elr_eval_ic_pairs": 1400,
+        "elr_eval_matured": 8600,
+        "elr_eval_lost": 40,
+    }
+    # Counts are there from the start, ratios once there is something to divide by; SOL is not configured.
+    counts = {key[0]: value for key, value in found.items() if key[1:] == ("horizon=composite", "symbol=BTC")}
+    assert counts == {"elr_eval_outcomes": 0, "elr_eval_ic_pairs": 1, "elr_eval_matured": 0, "elr_eval_lost": 7}
+    assert not any("symbol=SOL" in key for key in found)
+
+
+def test_learned_weights() -> None:
+    found = scrape(state())
+    shares = {key[1:]: value for key, value in found.items() if key[0] == "elr_weight_share"}
+    assert shares == {
+        ("expert=positioning", "window=1m"): 0.25,
+        ("expert=static", "window=1m"): 0.15,
+        ("expert=zero", "window=1m"): 0.6,
+        ("expert=zero", "window=1h"): 0.5,
+        ("expert=funding", "window=1h"): 0.5,
+    }
+    assert (found["elr_weight_rounds", "window=1m"], found["elr_weight_rounds", "window=1h"]) == (700, 0)
+    assert (found["elr_weight_in_force", "window=1m"], found["elr_weight_in_force", "window=1h"]) == (1, 0)
+    assert names(scrape(state(weights=())), "elr_weight") == set()  # weights of each symbol's own
 
 
 def test_zero_is_a_value() -> None:
@@ -148,6 +197,64 @@ def test_families_are_exactly_those_of_the_table() -> None:
         for item in family.samples:
             assert set(item.labels) - {"le"} == set(FAMILIES[name].labels), item
     assert shown == {name: (family.kind, family.help) for name, family in FAMILIES.items()}
+
+
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([0.0, -0.0, 1e16, 1234567.5, 5e-324])
+
+
+@given(symbol=st.text(min_size=1), venue=st.text(min_size=1), value=NUMBERS, count=st.integers(0, 10**18))
+def test_the_text_is_the_library_s_own(symbol: str, venue: str, value: float, count: int) -> None:
+    """Cause of our own writer: the library's objects set off full garbage collections, 0.1 s each at 500 symbols."""
+    made = ScrapeState(
+        now_ms=TS,
+        symbols=(symbol,),
+        venues=((venue, True),),
+        samples=(sample(symbol, venues=(view(venue, mark=value),)),),
+        reconnects=((venue, "reset", count),),
+        evaluations=(EvalNumbers(symbol, "1m", value, None, None, count, 0, 0, 0),),
+    )
+    found: dict[str, GaugeMetricFamily | CounterMetricFamily] = {}
+    for family in FAMILIES.values():
+        if family.scraped and family.kind == "counter":
+            found[family.name] = CounterMetricFamily(family.name[:-6], family.help, labels=family.labels)
+        elif family.scraped:
+            found[family.name] = GaugeMetricFamily(family.name, family.help, labels=family.labels)
+    found["elr_mark_price_usd"].add_metric([symbol, venue], value)
+    found["elr_funding_rate_8h"].add_metric([symbol, venue], 0.0001)
+    found["elr_open_interest_coins"].add_metric([symbol, venue], 51234.5)
+    for stream, age in (("mark", 120), ("funding", 2300), ("oi", 4500)):
+        found["elr_input_timestamp_seconds"].add_metric([venue, symbol, stream], (TS - age) / 1000)
+    found["elr_venue_up"].add_metric([venue], 1)
+    found["elr_venue_reconnects_total"].add_metric([venue, "reset"], count)
+    found["elr_eval_hit_ratio"].add_metric([symbol, "1m"], value)
+    for name, number in (("outcomes", count), ("ic_pairs", 0), ("matured", 0), ("lost", 0)):
+        found[f"elr_eval_{name}"].add_metric([symbol, "1m"], number)
+
+    class Made:
+        def collect(self) -> list[object]:
+            return list(found.values())
+
+    assert render(CollectorRegistry(), made) == generate_latest(Made())  # type: ignore[arg-type]
+
+
+def test_a_scrape_leaves_nothing_for_the_garbage_collector() -> None:
+    """Cause: a scrape's objects, alive together, set off a full collection that walked the whole engine's heap."""
+    symbols = tuple(f"S{number}" for number in range(400))
+    made = state(*(signal_body(symbol) for symbol in symbols), symbols=symbols)
+    tracked: list[int] = []
+
+    def seen(phase: str, info: dict[str, int]) -> None:
+        tracked.append(info["generation"])
+
+    registry = CollectorRegistry()
+    gc.collect()
+    gc.callbacks.append(seen)
+    try:
+        text = render(registry, made)
+    finally:
+        gc.callbacks.remove(seen)
+    assert text.count(b"\n") > 7000
+    assert tracked.count(1) + tracked.count(2) == 0
 
 
 @pytest.mark.needs_prometheus

@@ -1,0 +1,99 @@
+"""A whole service on a day and some hours of a made-up market, driven by hand; its feed listens on a real socket."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+
+from service.clock import ServiceClock
+from service.config import Config, parse
+from service.config_scoreboard import ScoreboardSection
+from service.model import Denominator, Event, Funding, Mark, OpenInterest
+from service.venues import VENUES
+from service.wiring.engine import Engine
+from service.wiring.outputs import open_outputs
+from service.wiring.service import Service, new_epoch
+from service.wiring.setup import endpoints_of, rules_of
+from tests.wiring.build import T0
+from tests.wiring.test_service import Hands
+
+SYMBOLS = ("BTC", "ETH")
+ON = ("bybit", "okx")
+PAST_MINUTES = 26 * 60
+LIVE_S = 3 * 3600 + 600
+HOLD_UP_S = 200.0  # longer than an outcome may be late: some are lost
+
+
+class Coins:
+    """Prices and open interest that trend for a while, then otherwise: every window has something to say."""
+
+    def __init__(self, symbols: Sequence[str], seed: int) -> None:
+        self._rng = random.Random(seed)
+        self._walks = {symbol: self._walk() for symbol in symbols}
+
+    def _walk(self) -> Iterator[tuple[float, float]]:
+        price, coins = 100.0, 1000.0
+        while True:
+            drift, build = self._rng.choice([-1, 1]) * 2e-5, self._rng.choice([-1, 1]) * 2e-5
+            for _ in range(self._rng.randrange(300, 3000)):
+                price *= 1 + drift + self._rng.gauss(0, 1e-4)
+                coins *= 1 + build + self._rng.gauss(0, 1e-4)
+                yield price, coins
+
+    def events(self, ts: int) -> Iterator[Event]:
+        for symbol, walk in self._walks.items():
+            price, coins = next(walk)
+            rate = 1e-4 * (1 + 0.2 * self._rng.random())
+            for venue in ON:
+                yield Mark(venue, symbol, symbol, price, price * 0.9999, None, ts)
+                yield Funding(venue, symbol, symbol, rate, 8.0, rate, None, False, None, ts)
+                yield OpenInterest(venue, symbol, symbol, coins, 1.0, coins, False, None, ts)
+
+
+class Market:
+    """The service after :data:`LIVE_S` seconds that were published, and the hand that drives it on."""
+
+    def __init__(self) -> None:
+        self.hands = Hands()
+        self.coins = Coins(SYMBOLS, 5)
+        self.config: Config = parse(
+            {
+                "service": {"symbols": list(SYMBOLS)},
+                "feed": {"port": 0},
+                "market": {"min_venues": 2},
+                "venues": {name: {"enabled": name in ON} for name in VENUES},
+            }
+        )
+        clock = ServiceClock(lambda: self.hands.wall_s, lambda: self.hands.elapsed_s)
+        bases = [
+            Denominator(symbol, 100_000.0, tuple((name, 2_000.0) for name in ON), T0 - 3_600_000, "file", "own")
+            for symbol in SYMBOLS
+        ]
+        engine = Engine(SYMBOLS, rules_of(self.config), self.config.market, bases)
+        for minute in range(-PAST_MINUTES, 1):
+            for event in self.coins.events(T0 + minute * 60_000):
+                engine.apply(event)
+            engine.backfill(T0 + minute * 60_000, silent=True)
+        self.service = Service(
+            config=self.config,
+            source="simulated",
+            venues={name: VENUES[name] for name in ON},
+            endpoints=endpoints_of(self.config),
+            denominators=bases,
+            engine=engine,
+            clock=clock,
+            rng=random.Random(1),
+            epoch=new_epoch(clock.now_ms(), random.Random(1)),
+            outputs=open_outputs(None, None, ScoreboardSection()),
+        )
+        self.drive(4_200)
+        self.hands.run(HOLD_UP_S)
+        self.drive(LIVE_S - 4_200)
+
+    def drive(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.hands.run(0.5)
+            for event in self.coins.events(self.service._clock.now_ms()):
+                self.service._take(event)
+            self.hands.run(0.5)
+            self.service._pulse()
