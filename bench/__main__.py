@@ -1,4 +1,4 @@
-"""Two tables: decode per message kind against bare ``orjson.loads``, and the cost of a tick at 21 and 500 symbols."""
+"""Decode per message kind against bare ``orjson.loads``, the cost of a tick at 21 and 500 symbols, and `costs`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from bench import costs
 from bench.frames import BEFORE, FRAMES
 from bench.market import events, warm_engine
 from bench.timing import interleaved, median_us, ratio
@@ -94,11 +95,16 @@ def tick_table(console: Console, sizes: list[int], ticks: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("what", nargs="?", choices=("costs",), help="only that")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions: to see that it runs")
     options = parser.parse_args()
+    if options.what == "costs":
+        costs.main(options.quick)
+        return
     console = Console(width=140)
     decode_table(console, 300 if options.quick else 5000)
     tick_table(console, [21] if options.quick else [21, 500], 3 if options.quick else 12)
+    costs.main(options.quick)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,11 @@ class ScoreboardSection(Section):
         "A relative path starts at this file's folder.",
     )
     rotate_mb: int = Field(64, ge=1, le=4096, description="Size of a ledger file beyond which the next one begins, MB.")
+    keep_files: int | None = Field(
+        None,
+        ge=2,
+        description="How many ledger files stay; the oldest is deleted when a new one begins. Without it all stay.",
+    )
 
 
 def absolute(section: ScoreboardSection, home: Path) -> ScoreboardSection:

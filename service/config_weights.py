@@ -40,9 +40,9 @@ class WeightsSection(Section):
     """The weights of the components (docs/weights.md)."""
 
     mode: Literal["static", "learn", "frozen"] = Field(
-        "static",
-        description="static: the fixed formula, learning in the background; learn: what is learned, once a window has "
-        "min_outcomes rounds; frozen: the weights of file.",
+        "learn",
+        description="learn: the fixed formula until a window has min_outcomes rounds, then little by little what is "
+        "learned; static: the fixed formula for good, learning in the background; frozen: the weights of file.",
     )
     min_outcomes: int = Field(
         720, ge=1, le=10_000_000, description="Rounds a window must have before what it learned is used."

@@ -71,8 +71,10 @@ _ALL = (
         "Share of published directions that the price followed, non-overlapping outcomes.",
     ),
     Family("elr_eval_ic", "gauge", ("symbol", "horizon"), "Rank correlation of score and return after it, -1 to 1."),
+    Family("elr_eval_ic_se", "gauge", ("symbol", "horizon"), "Standard error of the rank correlation."),
     Family("elr_eval_brier", "gauge", ("symbol", "horizon"), "Mean squared error of the hit probability, a coin 0.25."),
     Family("elr_eval_outcomes", "gauge", ("symbol", "horizon"), "Non-overlapping outcomes behind the hit ratio."),
+    Family("elr_eval_trials", "gauge", ("symbol", "horizon"), "Independent outcomes that these are worth."),
     Family(
         "elr_eval_ic_pairs",
         "gauge",
@@ -88,6 +90,9 @@ _ALL = (
     Family(
         "elr_eval_lost", "gauge", ("symbol", "horizon"), "Published scores whose outcome is lost, overlapping ones too."
     ),
+    Family("elr_ledger_waiting_bytes", "gauge", (), "Lines of the ledger that the disk has not taken yet."),
+    Family("elr_ledger_write_failures_total", "counter", (), "Attempts to write the ledger that failed."),
+    Family("elr_ledger_stopped", "gauge", (), "1 once too many lines waited: nothing is written until the next start."),
     Family("elr_weight_share", "gauge", ("window", "expert"), "Learned share of an expert over all symbols, 0 to 1."),
     Family("elr_weight_rounds", "gauge", ("window",), "Rounds that the shares were learned from."),
     Family(
@@ -242,18 +247,30 @@ class SignalNumbers:
 class EvalNumbers(NamedTuple):
     """The record of one symbol and horizon (docs/scoreboard.md). A tuple: a scrape copies thousands on the loop.
 
-    ``n``: outcomes behind ``hit`` and ``brier``. ``matured``, ``lost``: of every published score.
+    ``n``: outcomes behind ``hit`` and ``brier``, worth ``trials`` independent ones, None for none. ``ic_se``: standard
+    error of ``ic``. ``matured``, ``lost``: of every published score.
     """
 
     symbol: str
     horizon: str
     hit: float | None
     ic: float | None
+    ic_se: float | None
     brier: float | None
     n: int
+    trials: float | None
     ic_pairs: int
     matured: int
     lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerNumbers:
+    """How the ledger of outcomes is written: bytes that wait, attempts that failed, and whether it has given up."""
+
+    waiting_bytes: int
+    failures: int
+    stopped: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +289,8 @@ class ScrapeState:
 
     ``symbols`` and ``venues`` (name, up) as configured: other label values are not rendered. ``reconnects``:
     (venue, reason, count). ``bases``: (source, as_of ms of its oldest figure in use). ``weights``: empty where each
-    symbol has its own. ``signals``: filled by the feed with what it published last.
+    symbol has its own. ``ledger``: None where none is kept. ``signals``: filled by the feed with what it published
+    last.
     """
 
     now_ms: int
@@ -285,6 +303,7 @@ class ScrapeState:
     signals: tuple[SignalNumbers, ...] = ()
     evaluations: tuple[EvalNumbers, ...] = ()
     weights: tuple[WeightNumbers, ...] = ()
+    ledger: LedgerNumbers | None = None
 
 
 def numbers_of(body: SignalBody) -> SignalNumbers:

@@ -15,11 +15,15 @@ import base64
 import sys
 from array import array
 from collections import deque
+from collections.abc import Iterable, Iterator
 from math import isfinite
 from typing import Any, ClassVar
 
+import orjson
+
 Plain = Any  # JSON value: None, bool, int, float, str, list, dict
 _PACKED = {"type", "base64"}  # the keys of an array's plain form
+_AS_THEY_ARE = frozenset((type(None), bool, int, str))
 
 
 class Stateful:
@@ -28,8 +32,32 @@ class Stateful:
     STATE: ClassVar[tuple[str, ...]] = ()
     __slots__ = ()
 
+    def parts(self) -> Iterable[tuple[str, Any]]:
+        """What :meth:`dump` writes: names and values."""
+        return [(name, getattr(self, name)) for name in self.STATE]
+
     def dump(self) -> dict[str, Plain]:
-        return {name: _dump(getattr(self, name)) for name in self.STATE}
+        return {name: _dump(value) for name, value in self.parts()}
+
+    def texts(self) -> Iterator[bytes]:
+        """The JSON text of :meth:`dump`, member by member: each member of a dict of stateful objects, here and in
+        what is held directly, is dumped as its text is asked for. Nothing may change until the last is."""
+        yield b"{"
+        comma = b""
+        for name, value in self.parts():
+            yield comma + orjson.dumps(name) + b":"
+            comma = b","
+            if isinstance(value, Stateful):
+                yield from value.texts()
+            elif isinstance(value, dict) and value and all(isinstance(member, Stateful) for member in value.values()):
+                between = b"{"
+                for key, member in _fit(value).items():
+                    yield between + orjson.dumps(key) + b":" + orjson.dumps(member.dump())
+                    between = b","
+                yield b"}"
+            else:
+                yield orjson.dumps(_dump(value))
+        yield b"}"
 
     def load(self, plain: Plain) -> None:
         """Restore; raises ValueError (or KeyError) when ``plain`` is not this class's dump. ``plain`` is not kept."""
@@ -72,23 +100,31 @@ class Stateful:
 
 
 def _dump(value: Any) -> Plain:
+    kind = type(value)
+    if kind in _AS_THEY_ARE or (kind is float and isfinite(value)):  # nearly all of them: first
+        return value
     if isinstance(value, Stateful):
         return value.dump()
     if isinstance(value, array):
         return _pack(value)
-    if isinstance(value, list | tuple | deque):
+    if isinstance(value, (list, tuple, deque)):
         return [_dump(item) for item in value]
     if isinstance(value, dict):
-        if not all(isinstance(key, str) for key in value):
-            raise TypeError("cannot dump a dict with keys that are not strings")
-        if value.keys() == _PACKED:
-            raise TypeError("cannot dump a dict that would read as a packed array")
-        return {key: _dump(item) for key, item in value.items()}
+        return {key: _dump(item) for key, item in _fit(value).items()}
     if isinstance(value, float) and not isfinite(value):
         raise ValueError(f"cannot dump {value}: JSON has no such number")
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"cannot dump {type(value).__name__}")
+
+
+def _fit(value: dict[str, Any]) -> dict[str, Any]:
+    """``value``, whose keys can be dumped; else TypeError."""
+    if not all(isinstance(key, str) for key in value):
+        raise TypeError("cannot dump a dict with keys that are not strings")
+    if value.keys() == _PACKED:
+        raise TypeError("cannot dump a dict that would read as a packed array")
+    return value
 
 
 def _like(value: Plain) -> Any:

@@ -279,12 +279,19 @@ class BinnedWindow(Stateful):
             at -= self._steps[position]
         return below, equal, n
 
-    def slide(self, bins: int) -> None:
-        """Move every entry ``bins`` bins down (up if negative); the outermost bins collect what would fall out."""
+    def span(self) -> tuple[int, int]:
+        """The lowest and the highest bin with an entry, of at least one entry."""
+        held = [index for index, weight in enumerate(self.counts) if weight > 0]
+        return held[0], held[-1]
+
+    def rebin(self, first: int, halvings: int, new_first: int) -> None:
+        """Number the bins anew: 0 was bin ``first`` of all there are; now 2**halvings of them are one, and 0 is
+        ``new_first`` of these. Every entry must then have a bin.
+        """
         self._empty()
         for position in range(self._head, len(self._packed)):
             weight, index = divmod(self._packed[position], BINS)
-            index = min(max(index - bins, 0), BINS - 1)
+            index = (index + first >> halvings) - new_first if weight > 0 else 0
             self._packed[position] = weight * BINS + index
             self._count(index, weight)
 

@@ -130,6 +130,17 @@ def test_a_dump_is_a_snapshot() -> None:
     assert orjson.dumps(plain) == text
 
 
+@given(FLOATS, PLAIN)
+def test_the_text_member_by_member_is_the_text_of_the_dump(number: float, plain: Any) -> None:
+    one = _filled(number, plain)
+    pieces = list(one.texts())
+    assert b"".join(pieces) == orjson.dumps(one.dump())
+    for name, counter in one.family.items():  # a piece of its own for each of them
+        assert any(piece.endswith(orjson.dumps(name) + b":" + orjson.dumps(counter.dump())) for piece in pieces)
+    for empty in (Everything(), Stateful()):
+        assert b"".join(empty.texts()) == orjson.dumps(empty.dump())
+
+
 def test_a_dict_of_plain_values_needs_no_make() -> None:
     class Tally(Stateful):
         STATE = ("seen",)

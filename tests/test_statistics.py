@@ -153,8 +153,11 @@ def test_sorted_window_refuses_a_span_its_slots_cannot_number() -> None:
     ),
     st.integers(-40, 40),
     st.integers(-600, 600),
+    st.integers(0, 3),
 )
-def test_binned_window_equals_the_loop(steps: list[tuple[int, int, int]], shift: int, slide: int) -> None:
+def test_binned_window_equals_the_loop(
+    steps: list[tuple[int, int, int]], shift: int, first: int, halvings: int
+) -> None:
     online, at = BinnedWindow(), 7
     kept: list[tuple[int, int, int]] = []
     for step, index, weight in steps:
@@ -163,9 +166,14 @@ def test_binned_window_equals_the_loop(steps: list[tuple[int, int, int]], shift:
         kept = [item for item in kept if item[0] >= at - 3000] + [(at, index, weight)]
         online.add(at, index, weight)
     online.reanchor(shift)
-    online.slide(slide)
+    new_first = (first >> halvings) - 3 if halvings > 0 else first  # so that every entry has a bin
+    online.rebin(first, halvings, new_first)
     online = reload(online, BinnedWindow())
-    kept = [(time + shift, min(max(index - slide, 0), 511), weight) for time, index, weight in kept]
+    kept = [
+        (time + shift, math.floor((index + first) / 2**halvings) - new_first, weight) for time, index, weight in kept
+    ]
+    if kept:
+        assert online.span() == (min(index for _, index, _ in kept), max(index for _, index, _ in kept))
     assert online.n == sum(weight for *_, weight in kept)
     if kept:
         assert (online.oldest, online.newest) == (kept[0][0], kept[-1][0])

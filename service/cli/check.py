@@ -12,6 +12,8 @@ from service.clock import ServiceClock
 from service.config import Config, load
 from service.errors import BadPayload, VenueError
 from service.fundamentals import SOURCES
+from service.learning import Learner
+from service.scoring import COMPONENT_IDS
 from service.wiring.bases import fetch, sections, session
 from service.wiring.setup import denominators_of, endpoints_of, venues_of
 
@@ -21,6 +23,7 @@ SOURCE_S = 60.0  # some answers are tens of megabytes
 def run(options: argparse.Namespace) -> int:
     config = load(options.file)
     denominators = denominators_of(config, ServiceClock().now_ms())
+    Learner(config.service.symbols, COMPONENT_IDS, config.weights)  # frozen weights must be of experts that there are
     print(f"configuration: ok ({options.file if options.file is not None else 'defaults'})")
     print(f"symbols: {len(config.service.symbols)}, venues: {', '.join(config.venues.enabled())}")
     asked = [name for name, section in sections(config).items() if section.enabled]

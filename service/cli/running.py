@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -10,6 +11,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 log = logging.getLogger(__name__)
+
+# The state is hundreds of thousands of objects without cycles, and every second replaces a market sample's worth of
+# them. At the usual 700 the collector walks through all of it every few seconds: 80 ms at 500 symbols, 13 % of the CPU.
+COLLECT_AFTER = 50_000  # objects more than at the last look; what cycles there are, of exceptions mostly, wait for it
 
 
 def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -39,6 +44,7 @@ def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]
             loop.add_signal_handler(number, stopping)
         await main(stop)
 
+    gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
     factory = _fast_loop()
     log.info("event loop=%s", "asyncio" if factory is None else "uvloop")
     with asyncio.Runner(loop_factory=factory) as runner:

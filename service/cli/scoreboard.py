@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from service.config import load
 from service.errors import ConfigError
-from service.scoreboard import GENESIS, HORIZONS, Checked, Outcome, Tally, read_line, verify
+from service.scoreboard import GENESIS, HORIZONS, Checked, Outcome, Tally, verify
 from service.scoreboard.tally import entry, reliability
-from service.wiring.ledger import files, lines_of
+from service.wiring.ledger import Reader, files
 
 BAD_DATA = 3
+REMEMBERED = 1000  # of a symbol and horizon: nearly three hours of ticks
 COLUMNS = (("horizon", 10), ("n", 8), ("hit", 8), ("95 % interval", 17), ("ic", 9), ("se", 8), ("brier", 8))
 HEAD = " " * 10 + "".join(f"{name:>{width}}" for name, width in (*COLUMNS, ("clim.", 8), ("lost", 7)))
 
@@ -25,17 +26,34 @@ class Totals:
     def __init__(self) -> None:
         self.tallies: dict[str, dict[str, Tally]] = {}
         self.repeated = 0
-        self._last: dict[tuple[str, str], int] = {}
+        self._told: dict[tuple[str, str], dict[int, Outcome]] = {}
 
     def add(self, outcome: Outcome) -> None:
-        """Outcomes of a symbol and horizon come in order; one that does not was told before a restart already."""
-        key = (outcome.symbol, outcome.horizon)
-        if outcome.ts <= self._last.get(key, 0):
+        """What was told before a restart and is told again has the same time and the same words: the first counts.
+
+        After the clock was set back other outcomes have these times: they count.
+        """
+        told = self._told.setdefault((outcome.symbol, outcome.horizon), {})
+        before = told.get(outcome.ts)
+        if before is not None and _said(before) == _said(outcome):
             self.repeated += 1
             return
-        self._last[key] = outcome.ts
+        told.pop(outcome.ts, None)
+        told[outcome.ts] = outcome
+        if len(told) > REMEMBERED:
+            del told[next(iter(told))]
         known = self.tallies.setdefault(outcome.symbol, {name: Tally() for name, _ in HORIZONS})
         known[outcome.horizon].enter(outcome)
+
+    def renew(self) -> None:
+        """Bring the correlations up to the last outcome."""
+        for known in self.tallies.values():
+            for tally in known.values():
+                tally.renew()
+
+
+def _said(outcome: Outcome) -> tuple[object, ...]:
+    return outcome.score, outcome.direction, outcome.p_hit, outcome.price_then, outcome.in_hit, outcome.in_ic
 
 
 def run(options: argparse.Namespace) -> int:
@@ -43,22 +61,34 @@ def run(options: argparse.Namespace) -> int:
     totals = Totals()
     end: Checked | None = None
     for path in paths:
-        checked = verify(_counted(path, totals), *((end.hash, end.seq) if end is not None else ()))
-        if checked.broken is not None:
-            print(f"elr: {path}: line {checked.broken} is broken: {checked.why}", file=sys.stderr)
-            print(f"{path}: {checked.broken - 1} lines before it are whole")
+        reader = Reader(path)
+        try:
+            prev, seq = (None, None) if end is None else (end.hash, end.seq)
+            checked = verify(reader, prev, seq, totals.add)
+        except OSError as error:
+            print(f"elr: {path}: cannot be read: {error.strerror or error}", file=sys.stderr)
+            return BAD_DATA
+        broken, why = checked.broken, checked.why
+        if broken is None and reader.unfinished > 0 and path != paths[-1]:
+            broken, why = checked.lines + 1, "it is cut off"
+        if broken is not None:
+            print(f"elr: {path}: line {broken} is broken: {why}", file=sys.stderr)
+            print(f"{path}: {broken - 1} lines before it are whole")
             return BAD_DATA
         if end is None and checked.lines > 0 and (checked.first_seq, checked.first_prev) != (1, GENESIS):
             print(f"begins in the middle: with line {checked.first_seq} of the chain, after {checked.first_prev}")
         if checked.lines > 0:
             end = checked
         print(f"{path}: {checked.lines} lines, whole")
+        if reader.unfinished > 0:
+            print(f"{path}: line {checked.lines + 1} is being written, or was when the power went: not counted")
     if end is None:
         print("no outcome yet")
         return 0
     print(f"the chain is whole up to line {end.seq}, hash {end.hash}")
     if totals.repeated > 0:
         print(f"{totals.repeated} outcomes told again after a restart are counted once")
+    totals.renew()
     _table(totals, options.symbols)
     return 0
 
@@ -77,18 +107,6 @@ def _paths(options: argparse.Namespace) -> list[Path]:
             raise ConfigError([f"{path}: no ledger there"])
         found += inside
     return found
-
-
-def _counted(path: Path, totals: Totals) -> Iterator[bytes]:
-    """The file's lines; each is counted when the next is asked for, that is, once it has been found whole."""
-    before: bytes | None = None
-    for line in lines_of(path):
-        if before is not None:
-            totals.add(read_line(before))
-        yield line
-        before = line
-    if before is not None:
-        totals.add(read_line(before))
 
 
 def _table(totals: Totals, symbols: Sequence[str] | None) -> None:

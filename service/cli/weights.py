@@ -30,7 +30,7 @@ class NoWeights(ServiceError):
 
 
 def run(options: argparse.Namespace) -> int:
-    live = urlsplit(options.source).scheme in ("http", "https")
+    live = options.source.startswith(("http://", "https://"))
     report = asyncio.run(_asked(options.source)) if live else _saved(Path(options.source))
     try:
         group = _group(report, options.symbol)
@@ -43,7 +43,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _asked(url: str) -> dict[str, Any]:
-    address = url if urlsplit(url).path.strip("/") else url.rstrip("/") + PATH
+    try:
+        address = url if urlsplit(url).path.strip("/") else url.rstrip("/") + PATH
+    except ValueError as error:
+        raise NoWeights(f"{url}: no address: {error}") from None
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=WAIT_S)) as client,
@@ -53,6 +56,8 @@ async def _asked(url: str) -> dict[str, Any]:
             if answer.status != 200:
                 raise NoWeights(f"{address}: answers {answer.status}")
         report = orjson.loads(body)
+    except (aiohttp.InvalidURL, UnicodeError) as error:
+        raise NoWeights(f"{url}: no address: {error}") from None
     except (aiohttp.ClientError, TimeoutError) as error:
         raise NoWeights(f"{address}: {str(error) or 'no answer'}; is the service running?") from None
     except ValueError:
@@ -71,8 +76,8 @@ def _saved(path: Path) -> dict[str, Any]:
         raise ConfigError([f"{path}: no such file"]) from None
     except KeyError:
         raise NoWeights(f"{path}: a state without weights (of an earlier version?)") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile, ValueError, TypeError) as error:
-        raise NoWeights(f"{path}: not a saved state: {error}") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile, ValueError, TypeError, AttributeError, ArithmeticError) as error:
+        raise NoWeights(f"{path}: not a saved state: {str(error).splitlines()[0]}") from None
 
 
 def _group(report: dict[str, Any], symbol: str | None) -> dict[str, Any]:

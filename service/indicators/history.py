@@ -1,6 +1,7 @@
 """The past of one level: 24 h of minute values exactly, up to 30 days of every tenth one in 512 bins.
 
-docs/signal.md section 4. A bin's error is half its width: 0.25 % of the open-interest index, 2 % of a magnitude.
+docs/signal.md section 4. A bin's error is half its width: 0.25 % of the open-interest index (0.5 % once a month of it
+spans a factor of 13, 1 % beyond 160), 2 % of a magnitude.
 """
 
 from __future__ import annotations
@@ -33,41 +34,56 @@ class LogarithmicBins(Stateful):
     def centre(self, index: int) -> float:
         return self.LOW * math.exp((index + 0.5) * self.WIDTH)
 
-    def reach(self, value: float) -> int:
-        """By how many bins they had to slide to reach ``value``: never."""
-        return 0
+    def admit(self, value: float, held: BinnedWindow) -> None:
+        """Every value has its bin already."""
 
 
 class LinearBins(Stateful):
-    """512 bins of one width, the first value in the middle of bin 256; they slide when a value leaves them."""
+    """512 bins of one width around the values held.
 
-    STATE = ("_offset", "_origin")
-    __slots__ = ("_offset", "_origin", "_width")
+    They are cut from an endless row, the first value held in the middle of number 0. A value beyond them moves the cut;
+    where it and the values held lie further apart than 512 bins, two bins become one, until they do not.
+    """
+
+    STATE = ("_first", "_halvings", "_origin")
+    __slots__ = ("_first", "_halvings", "_origin", "_width")
 
     def __init__(self, width: float) -> None:
         self._width = width
-        self._origin: float | None = None
-        self._offset = BINS // 2
+        self._begin(0.0)
 
-    def index(self, value: float) -> int:
-        """The bin of ``value``; outside [0, 511] it is beyond every value binned."""
-        if self._origin is None:
-            return self._offset
+    def _begin(self, value: float) -> None:
+        self._origin = value
+        self._halvings = 0  # 2**halvings bins of the given width are one
+        self._first = -(BINS // 2)  # of these, the one that is number 0 of the 512
+
+    def _number(self, value: float) -> int:
         # So far away bins are no numbers that a dump could hold, and nothing lies between them.
         distance = max(-FURTHEST, min((value - self._origin) / self._width, FURTHEST))
-        return math.floor(distance + 0.5) + self._offset
+        return math.floor(distance + 0.5) >> self._halvings
+
+    def index(self, value: float) -> int:
+        """The bin of ``value``; outside [0, 511] it is beyond every value held."""
+        return self._number(value) - self._first
 
     def centre(self, index: int) -> float:
-        return (self._origin or 0.0) + (index - self._offset) * self._width
+        return self._origin + ((index + self._first + 0.5) * 2.0**self._halvings - 0.5) * self._width
 
-    def reach(self, value: float) -> int:
-        """Slide as little as needed to have a bin for ``value``; returns by how many bins (+ up)."""
-        if self._origin is None:
-            self._origin = value
-        index = self.index(value)
-        moved = min(index, 0) + max(index - (BINS - 1), 0)
-        self._offset -= moved
-        return moved
+    def admit(self, value: float, held: BinnedWindow) -> None:
+        """See to it that ``value`` has a bin."""
+        if held.n == 0:
+            self._begin(value)
+        if 0 <= self.index(value) < BINS:
+            return
+        lowest, highest = held.span()
+        number, more = self._number(value), 0
+        low, high = min(lowest + self._first, number), max(highest + self._first, number)
+        while high - low >= BINS:
+            low, high, more = low >> 1, high >> 1, more + 1
+        first = (low + high + 1) // 2 - BINS // 2
+        held.rebin(self._first, more, first)
+        self._first = first
+        self._halvings += more
 
 
 class History(Stateful):
@@ -112,9 +128,7 @@ class History(Stateful):
 
     def _keep(self, minute: int, value: float) -> None:
         assert self.bins is not None
-        moved = self.bins.reach(value)
-        if moved != 0:
-            self.older.slide(moved)
+        self.bins.admit(value, self.older)
         self.older.add(minute, self.bins.index(value), OLDER_EVERY_MINUTES)
         self._centres = None
 

@@ -13,6 +13,7 @@ from service.config_weights import WeightsSection
 from service.errors import ConfigError
 from service.learning.hedge import Hedge, rates
 from service.learning.loss import label
+from service.metrics import WeightNumbers
 from service.state import Plain, Stateful
 
 WINDOWS = (("1m", 60_000), ("5m", 300_000), ("1h", 3_600_000))
@@ -40,8 +41,9 @@ class InForce:
 class Learner(Stateful):
     """Learns always; what is in force depends on the mode (``[weights]`` of the configuration).
 
-    ``static``: nothing. ``learn``: the shares of each window with at least ``min_outcomes`` rounds. ``frozen``: the
-    shares given. At a tick: :meth:`mature` with the returns, then score with :meth:`in_force`, then :meth:`take`.
+    ``static``: nothing. ``learn``: the shares of each window with at least ``min_outcomes`` rounds, which replace the
+    fixed formula bit by bit over as many rounds again: no score jumps. ``frozen``: the shares given.
+    At a tick: :meth:`mature` with the returns, then score with :meth:`in_force`, then :meth:`take`.
 
     ``experts``: component ids by window. Rounds begin at UTC multiples of the window and do not overlap; the label of
     the one begun at T is the return of the window that ends at T plus its length: known at just that tick, or never.
@@ -119,14 +121,14 @@ class Learner(Stateful):
             return None
         if given is None:
             raise ConfigError(["weights.file: mode frozen needs the file of the weights"])
+        file = self._settings.file
+        where = "weights.frozen.windows" if file is None else f"weights.file: {file}: windows"
         problems = []
         for window, shares in given.windows.items():
             known = self._experts.get(window, ())
             unknown = [expert for expert in shares if expert not in known]
             if unknown:
-                problems.append(
-                    f"weights.frozen.windows.{window}: unknown {', '.join(unknown)}; it has {' '.join(known)}"
-                )
+                problems.append(f"{where}.{window}: unknown {', '.join(unknown)}; it has {' '.join(known)}")
         if problems:
             raise ConfigError(problems)
         return _in_force(given.rounds, {str(window): shares for window, shares in given.windows.items()})
@@ -144,18 +146,26 @@ class Learner(Stateful):
         if not ripe:
             return None
         rounds = sum([hedge.rounds for hedge in ripe.values()])
-        return _in_force(rounds, {name: hedge.named(hedge.shares) for name, hedge in ripe.items()})
+        return _in_force(
+            rounds,
+            {
+                name: _eased(hedge.named(hedge.shares), (hedge.rounds - least + 1) / least)
+                for name, hedge in ripe.items()
+            },
+        )
 
     # -- state and view ----------------------------------------------------------------------------------------
 
-    def dump(self) -> dict[str, Plain]:
+    def parts(self) -> list[tuple[str, Any]]:
+        return [("about", self._about()), *super().parts()]
+
+    def _about(self) -> Plain:
         about = {"per_symbol": self._settings.per_symbol, "symbols": self._symbols, "experts": self._experts}
-        return {"about": orjson.loads(orjson.dumps(about)), **super().dump()}
+        return orjson.loads(orjson.dumps(about))
 
     def load(self, plain: Plain) -> None:
         """Go on from a :meth:`dump`. What was learned with other components or pooling does not fit: begins anew."""
-        about = {"per_symbol": self._settings.per_symbol, "symbols": self._symbols, "experts": self._experts}
-        if plain["about"] == orjson.loads(orjson.dumps(about)):
+        if plain["about"] == self._about():
             super().load({name: value for name, value in plain.items() if name != "about"})
         self._settle()
 
@@ -199,6 +209,29 @@ class Learner(Stateful):
             "per_symbol": self._settings.per_symbol,
             "groups": groups,
         }
+
+    def numbers(self) -> tuple[WeightNumbers, ...]:
+        """What is learned over all symbols, by window, for the metrics; nothing with weights of each symbol's own."""
+        if self._settings.per_symbol:
+            return ()
+        force = self._in_force[POOLED]
+        hedges = [(name, self._hedges[f"{POOLED}:{name}"]) for name, _ in WINDOWS]
+        return tuple(
+            WeightNumbers(
+                window=name,
+                rounds=hedge.rounds,
+                in_force=force is not None and name in force.windows,
+                shares=tuple(zip(hedge.experts, hedge.shares, strict=True)),
+            )
+            for name, hedge in hedges
+        )
+
+
+def _eased(shares: Mapping[str, float], part: float) -> Mapping[str, float]:
+    """``part`` of what was learned, the rest on the fixed formula."""
+    if part >= 1.0:
+        return shares
+    return {expert: part * share + (1.0 - part) * (expert == STATIC) for expert, share in shares.items()}
 
 
 def _in_force(rounds: int, windows: Mapping[str, Mapping[str, float]]) -> InForce:

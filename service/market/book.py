@@ -233,12 +233,11 @@ class Book(Stateful):
                     watched.append((number, track))
         marks.sort()
         ordered = [mark for mark, _ in marks]
-        shown, others = -1, None
+        own: list[list[int]] = [[] for _ in self.shelves]
+        for position, (_, number) in enumerate(marks):
+            own[number].append(position)
         for number, track in watched:
-            if number != shown:
-                own = [position for position, (_, of) in enumerate(marks) if of == number]
-                shown, others = number, consensus.median_without(ordered, own)
-            track.watch(ts, others)
+            track.watch(ts, consensus.median_without(ordered, own[number]))
         self._span_marks()
 
     def _consensus(

@@ -47,6 +47,7 @@ class _Page:
         self._samples()
         self._venues()
         self._evaluations()
+        self._ledger()
         self._weights()
         return "".join([line for lines in self._lines.values() for line in lines]).encode()
 
@@ -54,7 +55,8 @@ class _Page:
         if value is not None and isfinite(value):
             pairs = zip(self._begins[name], self._order[name], strict=True)
             inner = "".join([f'{begin}{_escaped(labels[place], True)}"' for begin, place in pairs])
-            self._lines[name].append(f"{name}{{{inner}}} {floatToGoString(value)}\n")  # type: ignore[no-untyped-call]
+            shown = f"{name}{{{inner}}}" if labels else name
+            self._lines[name].append(f"{shown} {floatToGoString(value)}\n")  # type: ignore[no-untyped-call]
 
     def _signals(self) -> None:
         for signal in self._state.signals:
@@ -110,16 +112,25 @@ class _Page:
             self._add("elr_base_as_of_seconds", (source,), None if as_of_ms is None else as_of_ms / 1000)
 
     def _evaluations(self) -> None:
-        for symbol, horizon, hit, ic, brier, n, ic_pairs, matured, lost in self._state.evaluations:
+        for symbol, horizon, hit, ic, ic_se, brier, n, trials, ic_pairs, matured, lost in self._state.evaluations:
             if symbol in self._symbols:
                 labels = (symbol, horizon)
                 self._add("elr_eval_hit_ratio", labels, hit)
                 self._add("elr_eval_ic", labels, ic)
+                self._add("elr_eval_ic_se", labels, ic_se)
                 self._add("elr_eval_brier", labels, brier)
                 self._add("elr_eval_outcomes", labels, n)
+                self._add("elr_eval_trials", labels, trials)
                 self._add("elr_eval_ic_pairs", labels, ic_pairs)
                 self._add("elr_eval_matured", labels, matured)
                 self._add("elr_eval_lost", labels, lost)
+
+    def _ledger(self) -> None:
+        ledger = self._state.ledger
+        if ledger is not None:
+            self._add("elr_ledger_waiting_bytes", (), ledger.waiting_bytes)
+            self._add("elr_ledger_write_failures_total", (), ledger.failures)
+            self._add("elr_ledger_stopped", (), ledger.stopped)
 
     def _weights(self) -> None:
         for item in self._state.weights:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from service.metrics import EvalNumbers
 from service.model import SignalBody
 from service.scoreboard.ledger import Chain, written
 from service.scoreboard.outcome import HORIZONS, Outcome, short
 from service.scoreboard.pending import Pending
 from service.scoreboard.tally import Tally, entry, reliability
-from service.state import Stateful
+from service.state import Plain, Stateful
+
+_NUMBERS = {name: number for number, (name, _) in enumerate(HORIZONS)}
 
 
 class _Board(Stateful):
@@ -26,11 +29,17 @@ class _Board(Stateful):
     def settle(self, number: int, outcome: Outcome) -> None:
         self.tallies[number].enter(outcome)
 
+    def told(self, outcome: Outcome) -> None:
+        number = _NUMBERS[outcome.horizon]
+        self.pending.told(number, outcome)
+        self.settle(number, outcome)
+
 
 class Scoreboard(Stateful):
     """What became of every published signal, judged at 1m, 5m and 1h; the composite at 1h.
 
-    At each live tick first :meth:`mature`, then, once it is published, :meth:`take`. Back-filled ticks come to neither.
+    At each live tick first :meth:`mature`, before it is scored; then, once it is published, :meth:`take`. Back-filled
+    ticks come to neither. :meth:`record` is what ``p_hit`` says.
     ``since``: the first published tick that was taken, None before.
     """
 
@@ -78,6 +87,28 @@ class Scoreboard(Stateful):
                 self._lines.append(parts)
         return found
 
+    def record(self, symbol: str) -> tuple[float, int]:
+        """(p_hit, n) of the composite: what its outcomes known by now say of the next one."""
+        tally = self._boards[symbol].tallies[_NUMBERS["composite"]]
+        return tally.p_hit, tally.n
+
+    def told(self, outcome: Outcome) -> None:
+        """Count an outcome that the ledger tells and this record, older than it, does not know yet; in their order."""
+        if self.since is None:
+            self.since = outcome.ts
+        if outcome.symbol in self._boards:
+            self._boards[outcome.symbol].told(outcome)
+
+    def salvage(self, plain: Plain) -> None:
+        """The record of a :meth:`dump` of other symbols: that of those it knows. Raises as :meth:`load` does."""
+        boards = {symbol: _Board(self._phases[symbol]) for symbol in self.symbols}
+        for symbol, kept in plain["_boards"].items():
+            if symbol in boards:
+                boards[symbol].load(kept)
+        self.chain.load(plain["chain"])
+        self.since = plain["since"]
+        self._boards = boards
+
     def reanchor(self, delta_ms: int) -> None:
         """The service clock's anchor moved: what is due keeps its distance, rounded to whole seconds."""
         shift_ms = round(delta_ms / 1000) * 1000
@@ -101,7 +132,7 @@ class Scoreboard(Stateful):
     # -- what it comes to --------------------------------------------------------------------------------------
 
     def tally(self, symbol: str, horizon: str) -> Tally:
-        return self._boards[symbol].tallies[[name for name, _ in HORIZONS].index(horizon)]
+        return self._boards[symbol].tallies[_NUMBERS[horizon]]
 
     def body(self, ts: int) -> dict[str, Any]:
         """The body of the channel ``scoreboard``: each horizon over all symbols, as of ``ts``."""
@@ -130,10 +161,22 @@ class Scoreboard(Stateful):
             },
         }
 
-    def numbers(self) -> tuple[tuple[str, str, float | None, float | None, float | None, int], ...]:
-        """(symbol, horizon, hit, ic, brier, n) of everything, for the metrics."""
+    def numbers(self) -> tuple[EvalNumbers, ...]:
+        """Every symbol and horizon, for the metrics."""
         return tuple(
-            (symbol, name, tally.hit, tally.ic, None if tally.n == 0 else tally.brier_sum / tally.n, tally.n)
+            EvalNumbers(
+                symbol,
+                name,
+                tally.hit,
+                tally.ic,
+                tally.ic_se,
+                None if tally.n == 0 else tally.brier_sum / tally.n,
+                tally.n,
+                None if tally.n == 0 else tally.n / tally.dependence,
+                tally.ic_n,
+                tally.matured,
+                tally.lost,
+            )
             for symbol in self.symbols
             for (name, _), tally in zip(HORIZONS, self._boards[symbol].tallies, strict=True)
         )

@@ -8,12 +8,13 @@ followed by ``prev_hash``; the first line's ``prev_hash`` is 64 zeros.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
+from math import isfinite
 from typing import Any
 
-from service.scoreboard.outcome import HORIZONS, Outcome, is_hit, log_return
+from service.scoreboard.outcome import HORIZONS, SIDES, Outcome, is_hit, log_return
 from service.state import Stateful
 
 GENESIS = "0" * 64
@@ -92,8 +93,13 @@ class Checked:
     why: str = ""
 
 
-def verify(lines: Iterable[bytes], prev: str | None = None, seq: int | None = None) -> Checked:
-    """Check a ledger's lines (without newlines) in order, up to the first that is broken.
+def verify(
+    lines: Iterable[bytes],
+    prev: str | None = None,
+    seq: int | None = None,
+    each: Callable[[Outcome], None] | None = None,
+) -> Checked:
+    """Check a ledger's lines (without newlines) in order, up to the first that is broken; ``each`` gets the whole ones.
 
     ``prev`` and ``seq``: end of the part before; where not given the first line is taken at its word, for a ledger may
     begin in the middle (``first_seq`` 1 and ``first_prev`` :data:`GENESIS` mean that it does not). A tail cut off as a
@@ -114,12 +120,17 @@ def verify(lines: Iterable[bytes], prev: str | None = None, seq: int | None = No
         if count == 1:
             first_prev, first_seq = found["prev_hash"], found["seq"]
         last_hash, last_seq = found["hash"], found["seq"]
+        if each is not None:
+            each(_outcome(found))
     return Checked(count, first_prev, first_seq, last_seq, last_hash)
 
 
 def read_line(line: bytes) -> Outcome:
     """The outcome of a line that :func:`verify` has passed."""
-    fields = json.loads(line)
+    return _outcome(json.loads(line))
+
+
+def _outcome(fields: dict[str, Any]) -> Outcome:
     return Outcome(
         **{"ts" if name == "T" else name: fields[name] for name in FIELDS if name != "seq"},
     )
@@ -155,12 +166,33 @@ def _contradiction(found: dict[str, Any]) -> str:
     try:
         if found["horizon"] not in _NAMES:
             return "an unknown horizon"
+        if not _is_typed(found):
+            return "a value of a wrong type"
+        if not (-1.0 <= found["score"] <= 1.0 and 0.0 <= found["p_hit"] <= 1.0):
+            return "a score or a p_hit out of its range"
+        if found["in_hit"] and found["direction"] not in SIDES:
+            return "in_hit without a direction"
         if found["at"] is None:
             return "" if found["ret"] is found["price_at"] is found["hit"] is None else "lost, and yet with an outcome"
         if found["ret"] != log_return(found["price_then"], found["price_at"]):
             return "ret is not ln(price_at / price_then)"
         if found["hit"] is not is_hit(found["direction"], found["ret"]):
             return "hit does not follow from direction and ret"
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+    except (KeyError, TypeError, ValueError, ArithmeticError):
         return "a value of a wrong type"
     return ""
+
+
+def _is_typed(found: dict[str, Any]) -> bool:
+    """Whether what comes of the line can be counted. A liar has our code and hashes rightly; he must not stop us."""
+    numbers = [found[name] for name in ("score", "p_hit", "price_then")]
+    if found["at"] is not None:
+        numbers += [found["price_at"], found["ret"]]
+    return (
+        all(type(value) is float and isfinite(value) for value in numbers)
+        and type(found["T"]) is int
+        and (found["at"] is None or type(found["at"]) is int)
+        and type(found["in_hit"]) is type(found["in_ic"]) is bool
+        and type(found["symbol"]) is str
+        and (found["direction"] is None or found["direction"] in ("long", "short", "neutral"))
+    )

@@ -61,9 +61,11 @@ class Pending(Stateful):
         for number, (horizon, length_ms) in enumerate(HORIZONS):
             while (head := self._heads[number]) < count:
                 at = head * _ROW
-                due = int(rows[at + 1]) + length_ms
-                late = ts > due + LATE_MS
-                if ts < due or (price is None and not late):
+                taken = int(rows[at + 1])
+                due = taken + length_ms
+                # A record kept while the clock was wrong may be from the future: it must not hold up what comes now.
+                late = ts > due + LATE_MS or taken > ts + LATE_MS
+                if not late and (ts < due or price is None):
                     break
                 self._heads[number] = head + 1
                 first = at + 3 + _PER * number
@@ -95,6 +97,27 @@ class Pending(Stateful):
                 )
                 settle(number, outcome)
                 yield outcome
+        self._cut()
+
+    def told(self, number: int, outcome: Outcome) -> None:
+        """Close what a ledger has told since this state was kept; nothing where it was opened only after that."""
+        rows, head, first = self._rows, self._heads[number], 3 + _PER * number
+        while head * _ROW < len(rows) and rows[head * _ROW + first] != rows[head * _ROW + first]:
+            head += 1  # it claimed nothing at this horizon
+        at = head * _ROW
+        if at < len(rows) and (rows[at], rows[at + 2], rows[at + first]) == (
+            outcome.ts,
+            outcome.price_then,
+            outcome.score,
+        ):
+            self._heads[number] = head + 1
+            if outcome.in_hit:
+                self._hit_open[number] = False
+            if outcome.in_ic:
+                self._ic_open[number] = False
+            self._cut()
+
+    def _cut(self) -> None:
         if (done := min(self._heads)) >= _SPARE:
             del self._rows[: done * _ROW]
             self._heads = [head - done for head in self._heads]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from math import sqrt
 from typing import Any
 
-from service.scoreboard.measures import spearman, spearman_error, wilson
+from service.scoreboard.measures import BLOCK, dependence, spearman, wilson
 from service.scoreboard.outcome import Outcome
 from service.state import Stateful
 
@@ -21,12 +21,12 @@ class Tally(Stateful):
     """``phase`` staggers the renewal of the correlation: symbols whose outcomes come together do not all do it at once.
 
     ``matured``, ``lost``: all outcomes, overlapping ones included. ``n``, ``hits``: the non-overlapping ones with a
-    direction and a return. ``ic_n``: pairs behind ``ic``.
+    direction and a return. ``ic_n``: pairs behind ``ic`` and its standard error ``ic_se``.
     """
 
     STATE = (
-        "_bin_hits", "_bin_n", "_bin_p", "_next", "_rets", "_scores",
-        "brier_sum", "entered", "hits", "ic", "ic_n", "lost", "matured", "n",
+        "_bin_hits", "_bin_n", "_bin_p", "_block", "_block_squares", "_block_sums", "_blocks", "_next", "_rets",
+        "_scores", "brier_sum", "entered", "hits", "ic", "ic_n", "ic_se", "lost", "matured", "n",
     )  # fmt: skip
     __slots__ = (*STATE, "_phase")
 
@@ -40,11 +40,16 @@ class Tally(Stateful):
         self._bin_n = array("Q", bytes(8 * BINS))
         self._bin_hits = array("Q", bytes(8 * BINS))
         self._bin_p = array("d", bytes(8 * BINS))  # sum of p_hit
+        self._block = array("b")  # the last hits (1) and misses (0)
+        self._blocks = 0
+        self._block_sums = 0
+        self._block_squares = 0
         self._scores = array("d")
         self._rets = array("d")
         self._next = 0  # where the full ring is overwritten
         self.entered = 0
         self.ic: float | None = None
+        self.ic_se: float | None = None
         self.ic_n = 0
 
     @property
@@ -57,6 +62,13 @@ class Tally(Stateful):
         if self.n == 0:
             return 0.5
         return 0.5 + self.n / (self.n + SHRINKAGE) * (self.hits / self.n - 0.5)
+
+    @property
+    def dependence(self) -> float:
+        """By how much hits that resemble their neighbours widen what is known of their share, 1 for not at all."""
+        if self.n == 0:
+            return 1.0
+        return dependence(self._blocks, self._block_sums, self._block_squares, self.hits / self.n)
 
     def enter(self, outcome: Outcome) -> None:
         """Count an outcome; those of a symbol and horizon come in the order of their maturing."""
@@ -72,8 +84,19 @@ class Tally(Stateful):
             self._bin_n[index] += 1
             self._bin_hits[index] += outcome.hit
             self._bin_p[index] += outcome.p_hit
+            self._enter_block(outcome.hit)
         if outcome.in_ic:
             self._pair(outcome.score, outcome.ret)
+
+    def _enter_block(self, hit: bool) -> None:
+        self._block.append(hit)
+        if len(self._block) > BLOCK:
+            del self._block[0]
+        if len(self._block) == BLOCK:
+            hits = sum(self._block)
+            self._blocks += 1
+            self._block_sums += hits
+            self._block_squares += hits * hits
 
     def _pair(self, score: float, ret: float) -> None:
         if len(self._scores) < RING:
@@ -85,8 +108,14 @@ class Tally(Stateful):
             self._next = (self._next + 1) % RING
         self.entered += 1
         if (self.entered + self._phase) % max(1, len(self._scores) // REFRESH) == 0:
-            self.ic = spearman(self._scores, self._rets)
-            self.ic_n = len(self._scores)
+            self.renew()
+
+    def renew(self) -> None:
+        """Take the correlation now. While outcomes come it is taken only so often: it costs a millisecond."""
+        order = (slice(self._next, None), slice(None, self._next))  # by time
+        scores, rets = ([value for part in order for value in ring[part]] for ring in (self._scores, self._rets))
+        self.ic, self.ic_se = spearman(scores, rets)
+        self.ic_n = len(self._scores)
 
     def bins(self) -> list[tuple[int, int, float]]:
         """(n, hits, sum of p_hit) of every bin."""
@@ -96,15 +125,17 @@ class Tally(Stateful):
 def entry(tallies: Sequence[Tally]) -> dict[str, Any]:
     """The statistics of one tally, or of one horizon over several symbols (docs/scoreboard.md).
 
+    Hits that resemble those before them tell less: those of one symbol count as n / d trials (:func:`dependence`).
     Symbols move together, so pooling them does not multiply what is known. A mean's error is at most the mean of the
     errors, whatever the dependence: ``ic_se`` is that, and the interval of ``hit`` rests on ``n_effective`` =
-    n^2 / (sum of sqrt n_i)^2 trials, for one symbol n itself.
+    n^2 / (sum of sqrt(n_i d_i))^2 trials, for one symbol n / d.
     """
     n = sum(tally.n for tally in tallies)
     hits = sum(tally.hits for tally in tallies)
     hit = None if n == 0 else hits / n
-    roots = sum(sqrt(tally.n) for tally in tallies)
-    effective = float(n) if len(tallies) == 1 else (0.0 if n == 0 else (n / roots) ** 2)
+    spreads = [tally.dependence for tally in tallies]
+    roots = sum([sqrt(tally.n * spread) for tally, spread in zip(tallies, spreads, strict=True)])
+    effective = n / spreads[0] if len(tallies) == 1 else (0.0 if n == 0 else (n / roots) ** 2)
     low, high = (None, None) if hit is None else wilson(hit, effective)
     ic, ic_se, ic_n = _correlation(tallies)
     return {
@@ -125,16 +156,15 @@ def entry(tallies: Sequence[Tally]) -> dict[str, Any]:
 
 def _correlation(tallies: Sequence[Tally]) -> tuple[float | None, float | None, int]:
     if len(tallies) == 1:
-        return tallies[0].ic, spearman_error(tallies[0].ic_n), tallies[0].ic_n
+        return tallies[0].ic, tallies[0].ic_se, tallies[0].ic_n
     total = error = 0.0
     weight = pairs = 0
     for tally in tallies:
-        own_error = spearman_error(tally.ic_n)
-        if tally.ic is not None and own_error is not None:
+        if tally.ic is not None and tally.ic_se is not None:
             weight += tally.ic_n - 1
             pairs += tally.ic_n
             total += (tally.ic_n - 1) * tally.ic
-            error += (tally.ic_n - 1) * own_error
+            error += (tally.ic_n - 1) * tally.ic_se
     return (None, None, 0) if weight == 0 else (total / weight, error / weight, pairs)
 
 

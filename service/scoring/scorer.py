@@ -14,7 +14,6 @@ from service.scoring.conflict import Conflict
 from service.scoring.direction import Direction, Momentum, Side, transition
 from service.scoring.elr import Leverage
 from service.scoring.modes import Modes
-from service.scoring.outcome import Record
 from service.scoring.regime import Flush, fragility, regime
 from service.scoring.strength import Strength
 from service.state import Stateful
@@ -23,6 +22,7 @@ TTL_MS = 30_000
 TICK_S = 10
 FRAGILITY_HORIZON_H = 24  # fragility ranks the chance of a deep fall of open interest within a day
 WEIGHTS_VERSION = "static-1"
+NO_RECORD = (0.5, 0)  # p_hit of a record without outcomes, and their number
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,6 @@ class Scorer(Stateful):
         "_leverage",
         "_modes",
         "_momentum",
-        "_record",
         "_strengths",
         "_window_directions",
     )
@@ -73,7 +72,6 @@ class Scorer(Stateful):
         self._flush = Flush()
         self._modes = Modes()
         self._momentum = Momentum()
-        self._record = Record()
         self._strengths = [Strength() for _ in WEIGHTS]
         self._window_directions = [Direction() for _ in WEIGHTS]
         self._windows: list[WindowScore] = []  # of the last tick
@@ -102,7 +100,7 @@ class Scorer(Stateful):
         self._alerts.pause()
 
     def _judge(self, readings: Readings, weights: Weights | None) -> _Verdict:
-        """Score and state of this tick: everything that goes on from tick to tick but the record and the alerts."""
+        """Score and state of this tick: everything that goes on from tick to tick but the alerts."""
         sample, ts = readings.consensus, readings.ts
         quorum = sample.quorum
         g = gate(readings.elr.z if quorum else None)
@@ -146,17 +144,21 @@ class Scorer(Stateful):
         )
 
     def score(
-        self, readings: Readings, backfill: bool = False, weights: Weights | None = None
+        self,
+        readings: Readings,
+        backfill: bool = False,
+        weights: Weights | None = None,
+        record: tuple[float, int] = NO_RECORD,
     ) -> tuple[SignalBody, list[dict[str, Any]]]:
         """The signal body of this tick, keys in the order of the feed's contract, and the alerts it raises or clears.
 
-        Without quorum nothing is claimed. ``backfill``: the past; it takes no outcome and raises no alert.
-        A back-filled minute counts six ticks in the ranks. ``weights``: learned ones, None for the fixed formula.
+        Without quorum nothing is claimed. ``backfill``: the past; it raises no alert. A back-filled minute counts six
+        ticks in the ranks. ``weights``: learned ones, None for the fixed formula. ``record``: p_hit and the number of
+        outcomes it rests on, from the scoreboard.
         """
         verdict = self._judge(readings, weights)
         sample, ts = readings.consensus, readings.ts
         quorum = sample.quorum
-        price = sample.price if quorum else None
         windows, composite, factors = verdict.windows, verdict.composite, verdict.factors
         side, momentum, changed = verdict.side, verdict.momentum, verdict.changed
         abstain, conflict_windows = verdict.abstain, verdict.conflict_windows
@@ -165,10 +167,7 @@ class Scorer(Stateful):
         tradeable = state == "ok" and not abstain and not conflict
         named = regime(readings, self._flush)
         fragile = fragility(readings)
-        if not backfill:
-            self._record.mature(price, ts)
-            self._record.take(side, price, ts)
-        p_hit = self._record.p_hit
+        p_hit, p_hit_n = record
         scored_windows = sum(scored.score is not None for scored in windows)
 
         signal: SignalBody = {
@@ -212,7 +211,7 @@ class Scorer(Stateful):
             },
             "weights_version": WEIGHTS_VERSION if weights is None else weights.version,
             "gate": verdict.gate,
-            "p_hit_n": self._record.n,
+            "p_hit_n": p_hit_n,
             "excluded": list(sample.excluded),
             "flush": self._flush.told(),
             "long_short": body.long_short(sample),
@@ -247,7 +246,6 @@ class Scorer(Stateful):
         self._flush.reanchor(shift_ms)
         self._leverage.reanchor(shift_ms)
         self._modes.reanchor(shift_ms)
-        self._record.reanchor(shift_ms)
 
 
 def _side(direction: Direction, score: float | None, quorum: bool) -> Side | None:

@@ -17,6 +17,7 @@ from service.backtest.feeding import LIVE_BELOW_S, Slow, base, events, rules
 from service.backtest.records import Record, record, warm_after
 from service.backtest.rows import SECOND_MS, History, Row, frames
 from service.config import MarketSection
+from service.config_weights import WeightsSection
 from service.errors import ConfigError
 from service.model import Readings, SignalBody, Tick
 from service.wiring.engine import TICK_MS, Engine
@@ -50,7 +51,9 @@ class Run:
         self.place = Place(0, 0, 0)
 
     def _made(self) -> Engine:
-        return Engine([self.symbol], rules(self.history), MarketSection(min_venues=1), [])
+        return Engine(
+            [self.symbol], rules(self.history), MarketSection(min_venues=1), [], WeightsSection(mode="static")
+        )
 
     @property
     def rows(self) -> int:

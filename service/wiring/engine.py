@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from service.config import MarketSection
 from service.config_weights import WeightsSection
 from service.indicators import SymbolIndicators
@@ -19,13 +21,14 @@ from service.model import Consensus, Denominator, Event, SignalBody, Tick, Venue
 from service.scoreboard import Outcome, Scoreboard
 from service.scoring import COMPONENT_IDS, Scorer, Weights
 from service.state import Plain, Stateful
+from service.wiring.cut import EVENTS_A_SLICE, Cut, Slices
 
 SAMPLE_MS = 1_000
 TICK_MS = 10_000
 MINUTE_MS = 60_000
 HELD_UP_MS = 600_000
 STALE_BY_MS = 310_000  # funding is fresh for five minutes, everything else for less
-STATE_VERSION = 3  # 2: extra streams, bases, the back-filled past of a window's start; 3: the scoreboard
+STATE_VERSION = 4  # 2: extra streams, bases, the back-filled past of a window's start; 3: the scoreboard; 4: its p_hit
 
 
 class Engine(Stateful):
@@ -61,6 +64,7 @@ class Engine(Stateful):
         self._cold = True
         self._held: list[Event] = []
         self._held_bases: list[tuple[int, Denominator]] = []
+        self._cut: Cut | None = None  # a save in slices under way
         self._ticks: list[Tick] = []
         self._live = True
         self._silent = False
@@ -77,7 +81,12 @@ class Engine(Stateful):
         """One event, with ``recv_ts`` not below that of the events before."""
         if self._cold:
             self._held.append(event)
-            return
+        elif self._cut is not None:
+            self._cut.waiting.append(event)
+        else:
+            self._enter(event)
+
+    def _enter(self, event: Event) -> None:
         if event.recv_ts > self.sampled_ms + SAMPLE_MS:
             self._sample_to(event.recv_ts - 1)
         self._take(event)
@@ -90,7 +99,12 @@ class Engine(Stateful):
         """
         if at_ms is not None and self._cold:
             self._held_bases.append((at_ms, item))  # like events: what was scored before must not know it
-            return
+        elif self._cut is not None:
+            self._cut.waiting.append((self.sampled_ms if at_ms is None else at_ms, item))
+        else:
+            self._divide(item, at_ms)
+
+    def _divide(self, item: Denominator, at_ms: int | None) -> None:
         if at_ms is not None and at_ms > self.sampled_ms + SAMPLE_MS:
             self._sample_to(at_ms - 1)
         self._settle(item)
@@ -110,7 +124,12 @@ class Engine(Stateful):
 
         ``live`` False: the past is being driven at full resolution (warm start): no outcomes, no alerts. With
         ``silent`` no ticks of it either: the state afterwards is the same, but nothing is put into words.
+        While a save in slices is under way nothing is taken, unless a tick is due.
         """
+        if self._cut is not None:
+            if now_ms // TICK_MS == self.sampled_ms // TICK_MS:
+                return []
+            self._end_cut()
         self.market.filling = False
         if self._cold:
             self._cold = False
@@ -168,18 +187,22 @@ class Engine(Stateful):
             self.learner.mature(
                 ts, {item.symbol: {str(window.name): window.z_return for window in item.windows} for item in readings}
             )
+        if not backfill:  # before the scoring: what this tick's price decides is known to it
+            seen = [item.consensus for item in readings]
+            self.matured = self.scoreboard.mature(ts, [sample.price if sample.quorum else None for sample in seen])
         for item in readings:
-            body, raised = self.scorers[item.symbol].score(item, backfill, self._weights(item.symbol))
+            symbol = item.symbol
+            record = self.scoreboard.record(symbol)
+            body, raised = self.scorers[symbol].score(item, backfill, self._weights(symbol), record)
             bodies.append(body)
             alerts.extend(raised)
         if learning:
             self.learner.take(ts, {symbol: scorer.experts() for symbol, scorer in self.scorers.items()})
-        if not backfill:
-            self.matured = self.scoreboard.mature(ts, [body["market"]["price"] for body in bodies])
         return Tick(ts, tuple(bodies), tuple(alerts))
 
     def published(self, tick: Tick) -> None:
         """``tick``, the newest so far, went out: its outcomes are open from now on. Ticks never published have none."""
+        self._end_cut()
         self.scoreboard.take(tick.ts, tick.signals)
 
     def _weights(self, symbol: str) -> Weights | None:
@@ -222,6 +245,7 @@ class Engine(Stateful):
 
     def reanchor(self, delta_ms: int) -> None:
         """The service clock's anchor moved: shift everything stored, so that no age changes."""
+        self._end_cut()
         self.market.reanchor(delta_ms)
         for symbol in self.symbols:
             self.indicators[symbol].reanchor(delta_ms)
@@ -231,8 +255,8 @@ class Engine(Stateful):
         if self.sampled_ms != 0:
             self.sampled_ms += round(delta_ms / SAMPLE_MS) * SAMPLE_MS
 
-    def dump(self) -> dict[str, Plain]:
-        return {**super().dump(), "learner": self.learner.dump()}
+    def parts(self) -> list[tuple[str, Any]]:
+        return [*super().parts(), ("learner", self.learner)]
 
     def load(self, plain: Plain) -> None:
         """A state from before the weights were learned has none of them: they begin anew."""
@@ -244,7 +268,7 @@ class Engine(Stateful):
     @property
     def begun(self) -> bool:
         """Whether there is anything yet that a replay must begin with."""
-        return self.sampled_ms != 0 or self.scoreboard.chain.seq != 0
+        return self.sampled_ms != 0 or self.scoreboard.chain.seq != 0 or self.scoreboard.since is not None
 
     @property
     def covered_minutes(self) -> int:
@@ -253,9 +277,48 @@ class Engine(Stateful):
 
     def save(self) -> dict[str, Any]:
         """Everything that :meth:`restore` needs to go on exactly from here, as plain JSON values."""
-        if self._held or self._held_bases:
+        self._must_not_hold()
+        return {**self._head(), "engine": self.dump()}
+
+    def cut(self) -> Slices:
+        """The JSON text of :meth:`save` at this moment, in slices of the work (:mod:`~service.wiring.cut`). What is
+        applied meanwhile waits until the generator has ended or is closed. Raises what dumping raises."""
+        self._must_not_hold()
+        cut = self._cut = Cut(self.texts())
+        try:
+            yield [orjson.dumps(self._head())[:-1] + b',"engine":']
+            while not cut.done:
+                yield cut.slice()
+            yield [*cut.rest(), b"}"]
+            while cut.waiting:
+                self._apply_waiting(cut, EVENTS_A_SLICE)
+                yield []
+        finally:
+            if self._cut is cut:
+                self._cut = None
+                self._apply_waiting(cut, len(cut.waiting))
+
+    def _must_not_hold(self) -> None:
+        if self._held or self._held_bases or self._cut is not None:
             raise ValueError("events are held back: advance() first")
-        return {"version": STATE_VERSION, "symbols": list(self.symbols), "engine": self.dump()}
+
+    def _head(self) -> dict[str, Any]:
+        return {"version": STATE_VERSION, "symbols": list(self.symbols)}
+
+    def _apply_waiting(self, cut: Cut, most: int) -> None:
+        for _ in range(min(most, len(cut.waiting))):
+            item = cut.waiting.popleft()
+            if isinstance(item, tuple):
+                self._divide(item[1], item[0])
+            else:
+                self._enter(item)
+
+    def _end_cut(self) -> None:
+        """What cannot wait has come: dump what is left, apply what waits."""
+        cut, self._cut = self._cut, None
+        if cut is not None:
+            cut.finish()
+            self._apply_waiting(cut, len(cut.waiting))
 
     def restore(self, plain: Mapping[str, Any], filling: bool = False) -> None:
         """Load a :meth:`save` of an engine with the same symbols; raises ValueError if it is not one.
@@ -268,3 +331,8 @@ class Engine(Stateful):
             raise ValueError("state of other symbols")
         self.load(plain["engine"])
         self._cold = filling or self.sampled_ms == 0
+
+    def salvage(self, plain: Plain) -> None:
+        """Of a dump that cannot be gone on from, what does not age: the record of outcomes and what was learned."""
+        self.scoreboard.salvage(plain["scoreboard"])
+        self.learner.load(plain["learner"])

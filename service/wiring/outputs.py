@@ -73,7 +73,7 @@ def open_outputs(tape: Path | None, signals: Path | None, ledger: ScoreboardSect
         if signals is not None:
             opened = replace(opened, signals=SignalsFile(signals))
         if ledger is not None and ledger.folder is not None:
-            opened = replace(opened, ledger=LedgerFile(Path(ledger.folder), ledger.rotate_mb << 20))
+            opened = replace(opened, ledger=LedgerFile(Path(ledger.folder), ledger.rotate_mb << 20, ledger.keep_files))
     except ConfigError:
         opened.close()
         raise

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import orjson
 from service import __version__
 from service.config import Config
 from service.errors import ConfigError
+from service.wiring.cut import Slices
 from service.wiring.engine import STATE_VERSION, Engine
 
 if sys.platform != "win32":
@@ -39,6 +40,18 @@ def default_folder() -> Path:
 
 def document(engine: Engine, config: Config, created_ms: int) -> dict[str, Any]:
     """What is written: the engine and what it fits. Plain values that share nothing with the engine."""
+    return {**_fits(config, created_ms), "engine": engine.save()}
+
+
+def document_in_slices(engine: Engine, config: Config, created_ms: int) -> Slices:
+    """Its JSON text, as :meth:`Engine.cut` gives the engine's."""
+    slices = engine.cut()
+    yield [orjson.dumps(_fits(config, created_ms))[:-1], b',"engine":', *next(slices)]
+    yield from slices
+    yield [b"}"]
+
+
+def _fits(config: Config, created_ms: int) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -47,7 +60,6 @@ def document(engine: Engine, config: Config, created_ms: int) -> dict[str, Any]:
         "symbols": list(config.service.symbols),
         "venues": list(config.venues.enabled()),
         "market": config.market.model_dump(mode="json"),
-        "engine": engine.save(),
     }
 
 
@@ -120,12 +132,13 @@ class StateFile:
         except OSError as error:
             log.error("saved state is damaged (%s) and cannot be set aside: %s", why, error)
 
-    def write(self, plain: dict[str, Any]) -> None:
-        """Replace the file atomically and durably. Slow: call it in a thread. Raises OSError."""
-        data = gzip.compress(orjson.dumps(plain), compresslevel=3, mtime=0)
+    def write(self, text: Iterable[bytes]) -> None:
+        """Replace the file by this JSON text, atomically and durably. Slow: call it in a thread. Raises OSError."""
         draft = self.path.with_name(NAME + ".tmp")
         with open(draft, "wb") as file:
-            file.write(data)
+            with gzip.GzipFile("", "wb", compresslevel=3, fileobj=file, mtime=0) as packed:
+                for piece in text:
+                    packed.write(piece)
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, self.path)
@@ -147,7 +160,7 @@ def restored(file: StateFile, config: Config, make: Callable[[], Engine], now_ms
         return make(), None
     why = misfit(plain, config, now_ms)
     if why is not None:
-        return make(), f"saved state is not used: {why}"
+        return _with_record(make, plain), f"saved state is not used: {why}"
     engine = make()
     try:
         engine.load(plain["engine"]["engine"])
@@ -157,8 +170,21 @@ def restored(file: StateFile, config: Config, make: Callable[[], Engine], now_ms
         return make(), "saved state is not used: it is damaged"
     covered_h = engine.covered_minutes / 60
     if config.start.history and covered_h < config.start.history_h / 2:
-        return make(), f"saved state is not used: it knows only {covered_h:.1f} h, history is worth more"
+        return _with_record(make, plain), (
+            f"saved state is not used: it knows only {covered_h:.1f} h, history is worth more"
+        )
     return engine, f"restored the state saved {_ago(now_ms - plain['created_ms'])} ago"
+
+
+def _with_record(make: Callable[[], Engine], plain: dict[str, Any]) -> Engine:
+    """A fresh engine that keeps the record of outcomes and what was learned: neither of them ages as a market does."""
+    engine = make()
+    try:
+        engine.salvage(plain["engine"]["engine"])
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError):  # of another shape: they begin anew
+        return make()
+    log.info("of the saved state the record of %d outcomes is kept", engine.scoreboard.chain.seq)
+    return engine
 
 
 def _judge(engine: Engine, created_ms: int) -> None:

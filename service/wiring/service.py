@@ -6,7 +6,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Mapping
-from typing import Any
 
 from service import __version__
 from service.clock import ServiceClock, perf_seconds
@@ -21,12 +20,13 @@ from service.venues.spec import Venue
 from service.wiring.bases import Bases
 from service.wiring.beginning import SHORT_GAP_MS, catch_up, fill_past
 from service.wiring.clock_watch import ClockWatch
+from service.wiring.cut import Slices
 from service.wiring.denominators import to_plain
 from service.wiring.engine import TICK_MS, Engine
 from service.wiring.holding import Holding
 from service.wiring.intake import Intake
 from service.wiring.outputs import Outputs
-from service.wiring.saved_state import StateFile, document
+from service.wiring.saved_state import StateFile, document_in_slices
 from service.wiring.saver import Saver
 from service.wiring.scores import Scores
 from service.wiring.venue_runner import keep, runners
@@ -84,7 +84,7 @@ class Service:
         self._source = source
         self._denominators = denominators
         self._holding: Holding | None = None
-        self._saver = None if state is None else Saver(state, self._document, self.metrics)
+        self._saver = None if state is None else Saver(state, self._document, self.metrics, clock.now_ms)
         fixed = [pair for item in denominators for pair in kinds_of(item)]
         self.bases = Bases(config, fixed, self.denominate, clock, rng) if sources else None
         self.views = LiveViews(
@@ -95,6 +95,7 @@ class Service:
             self.health,
             clock,
             None if self.bases is None else self.bases.health,
+            outputs.ledger,
         )
         self.feed = Feed(
             config.feed,
@@ -178,11 +179,11 @@ class Service:
         except Exception:
             log.exception("denominator sources failed, a defect of ours: what they gave stays in use")
 
-    def _document(self) -> dict[str, Any] | None:
+    def _document(self) -> Slices | None:
         """The state to be kept; None while the engine is not live: what is on disk is better then."""
         if self._holding is not None:
             return None
-        return document(self._engine, self.config, self._clock.now_ms())
+        return document_in_slices(self._engine, self.config, self._clock.now_ms())
 
     def close(self) -> None:
         """Write what is queued and close the files."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from service.clock import Clock
 from service.config import Config
-from service.metrics import ScrapeState
+from service.metrics import LedgerNumbers, ScrapeState
 from service.model import Consensus, VenueView
 from service.publishing import status_body
 from service.venues.health import VenueHealth
@@ -15,6 +15,7 @@ from service.venues.session import REASONS
 from service.wiring.bases import SourceHealth
 from service.wiring.engine import Engine
 from service.wiring.intake import Intake
+from service.wiring.ledger import LedgerFile
 
 _NO_RECONNECTS = {reason: 0 for reason in REASONS if reason != "stopped"}  # from 0, so that the first one shows
 
@@ -23,7 +24,7 @@ class LiveViews:
     """Implements :class:`service.publishing.Views` over the engine's last samples and the links' health.
 
     ``health`` is empty in a replay: a venue is then up while any of its streams is fresh. ``sources``: health of the
-    denominators' sources.
+    denominators' sources. ``ledger``: None where none is kept.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class LiveViews:
         health: Mapping[str, VenueHealth],
         clock: Clock,
         sources: Mapping[str, SourceHealth] | None = None,
+        ledger: LedgerFile | None = None,
     ) -> None:
         self._config = config
         self._source = source
@@ -43,6 +45,7 @@ class LiveViews:
         self._health = health
         self._clock = clock
         self._sources = {} if sources is None else sources
+        self._ledger = ledger
         self._venues = config.venues.enabled()
 
     def symbols(self) -> dict[str, Any]:
@@ -101,6 +104,8 @@ class LiveViews:
             max_venue_symbols=self._config.metrics.max_venue_symbols,
             bases=tuple((name, health.as_of_ms) for name, health in self._sources.items()),
             evaluations=self._engine.scoreboard.numbers(),
+            weights=self._engine.learner.numbers(),
+            ledger=None if self._ledger is None else _written(self._ledger),
         )
 
     def _venue(self, name: str) -> dict[str, Any]:
@@ -133,6 +138,10 @@ class LiveViews:
 
     def _seen(self, name: str) -> list[tuple[Consensus, VenueView]]:
         return [(sample, view) for sample in self._engine.samples for view in sample.venues if view.venue == name]
+
+
+def _written(ledger: LedgerFile) -> LedgerNumbers:
+    return LedgerNumbers(ledger.waiting_bytes, ledger.failures, ledger.failed)
 
 
 def _streams(view: VenueView) -> dict[str, Any]:

@@ -79,6 +79,9 @@ def run(scenario: Scenario) -> tuple[Differences, Features]:
             continue
         ticks = engine.advance(ts, live=not past, silent=past and scenario.silent)
         differences.add(ts, compare([at for at, _, _ in waiting], [tick.ts for tick in ticks], "ticks"))
+        if not past:
+            for tick in ticks:
+                engine.published(tick)
         for (at, expected, alerts), tick in zip(waiting, ticks, strict=False):
             actual = {body["symbol"]: body for body in tick.signals}
             differences.add(at, compare(expected, actual))

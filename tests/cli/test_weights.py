@@ -168,3 +168,43 @@ def test_nothing_learned_is_nothing_to_freeze(tmp_path: Path, capsys: pytest.Cap
     assert run(["weights", str(path), "--save", str(tmp_path / "w.json")]) == 2
     assert "nothing has been learned yet" in capsys.readouterr().err
     assert not (tmp_path / "w.json").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"experts": [1, 2]},
+        {"experts": {"1m": ["a"]}},
+        {"symbols": 5},
+        {"per_symbol": "x"},
+        {"experts": {"1m": None, "5m": None, "1h": None}},
+    ],
+)
+def test_a_state_of_another_shape_is_one_line_and_no_traceback(
+    change: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Cause: where the experts were no object it ended in a traceback; a wrong flag was answered with three lines."""
+    plain = learned().dump()
+    plain["about"].update(change)
+    path = tmp_path / "x.json.gz"
+    path.write_bytes(gzip.compress(orjson.dumps({"engine": {"engine": {"learner": plain}}})))
+    assert run(["weights", str(path)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("elr: ")
+    assert len(error.splitlines()) == 1
+
+
+def test_an_address_that_is_none_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Cause: `http://[` ended in a traceback."""
+    assert run(["weights", "http://["]) == 1
+    assert "no address" in capsys.readouterr().err
+
+
+def test_check_refuses_frozen_weights_of_experts_that_there_are_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Cause: `elr check` called a configuration ok with which `elr serve` then would not start."""
+    (tmp_path / "w.json").write_text('{"format":"elr-weights","rounds":3,"windows":{"1m":{"sideways":1.0}}}')
+    (tmp_path / "c.toml").write_text('[weights]\nmode = "frozen"\nfile = "w.json"\n')
+    assert run(["check", str(tmp_path / "c.toml")]) == 2
+    assert f"weights.file: {tmp_path / 'w.json'}: windows.1m: unknown sideways" in capsys.readouterr().err

@@ -9,6 +9,7 @@ import statistics
 import pytest
 
 from service.indicators.history import History, LinearBins, LogarithmicBins
+from service.statistics import BinnedWindow
 from tests.indicators.batch import log_bin
 from tests.indicators.build import DAY_MINUTES, through_json
 
@@ -132,25 +133,64 @@ def test_logarithmic_bins() -> None:
         assert bins.index(bins.centre(index) * 1.022) == min(index + 1, 511)
 
 
+def admitted(bins: LinearBins, held: BinnedWindow, *values: float) -> None:
+    for value in values:
+        bins.admit(value, held)
+        held.add(held.newest + 1, bins.index(value), 1)
+
+
 def test_linear_bins_begin_around_the_first_value_and_slide() -> None:
-    bins = LinearBins(0.005)
-    assert bins.reach(0.3) == 0
+    bins, held = LinearBins(0.005), BinnedWindow()
+    admitted(bins, held, 0.3)
     assert [bins.index(0.3 + d) for d in (0.0, 0.0024, 0.0026, -0.0024, -0.0026)] == [256, 256, 257, 256, 255]
     assert bins.index(0.3 + 255 * 0.005) == 511
-    assert bins.reach(0.3 + 256 * 0.005) == 1
-    assert bins.index(0.3 + 256 * 0.005) == 511
-    assert bins.index(0.3) == 255
-    assert bins.reach(0.3 - 256 * 0.005) == -1
+    admitted(bins, held, 0.3 + 256 * 0.005)  # no bin yet: both come to lie around the middle
+    assert [bins.index(0.3 + d * 0.005) for d in (0, 256)] == [128, 384]
+    assert list(held.span()) == [128, 384]
     assert bins.centre(bins.index(0.3)) == pytest.approx(0.3)
+    held.forget(held.newest)  # the first is forgotten, and its bin may be cut off
+    admitted(bins, held, 0.3 + 600 * 0.005)
+    assert [bins.index(0.3 + d * 0.005) for d in (256, 600)] == [84, 428]
+    held.forget(held.newest + 1)
+    admitted(bins, held, -70.0)
+    assert (bins.index(-70.0), bins.centre(256)) == (256, -70.0)
 
 
-def test_values_beyond_the_bins_keep_their_order_when_they_slide() -> None:
-    """A year of growth must not end in one bin where every percentile is a half."""
+def test_bins_that_are_too_few_become_wider() -> None:
+    bins, held = LinearBins(0.005), BinnedWindow()
+    admitted(bins, held, 0.0, 2.0, -2.0)  # 800 bins of 0.005
+    assert list(held.span()) == [56, 456]
+    at = bins.index(0.0)
+    assert [bins.index(d * 0.005) - at for d in (-1, 0, 1, 2)] == [-1, 0, 0, 1]
+    assert bins.centre(at) == pytest.approx(0.0025)
+    assert [bins.index(bins.centre(index)) for index in (0, 56, 255, 511)] == [0, 56, 255, 511]
+    admitted(bins, held, 1e30, -1e30)  # further than any number of bins
+    lowest, highest = held.span()
+    assert 0 <= lowest < bins.index(0.0) < highest < 512
+
+
+def test_values_beyond_the_bins_keep_their_order() -> None:
+    """A month of growth must not end in one bin where every percentile is a half."""
     history = History(LinearBins(0.005))
     for m in range(2 * DAY_MINUTES):
-        history.add(M0 + m, m * 0.002)  # 5.76 in all: the bins span 2.56
+        history.add(M0 + m, m * 0.002)  # 5.76 in all: 512 bins of 0.005 span 2.56
     history.advance(M0 + 3 * DAY_MINUTES)
     assert len(history.recent) == 0
-    assert history.percentile(5.8) == 1.0
-    assert history.percentile(5.75 - 1.28) == pytest.approx(1 - 1.28 / 5.76, abs=0.005)
-    assert history.percentile(1.0) == 0.0  # older than the bins reach: only below is known
+    for x in (0.5, 1.0, 3.0, 5.75 - 1.28, 5.8):
+        assert history.percentile(x) == pytest.approx(min(x / 5.76, 1.0), abs=0.005)
+
+
+def test_an_excursion_beyond_the_bins_does_not_move_what_was_before() -> None:
+    """What had been pushed into the outermost bin came back with it: a constant level then ranked 0.1 among itself."""
+    history = History(LinearBins(0.005))
+    level = {m: 0.0 if m % 3000 != 0 or m == 0 else 4.0 for m in range(20 * DAY_MINUTES)}
+    draw = random.Random(4)
+    values = {M0 + m: x + draw.gauss(0, 0.05) for m, x in level.items()}
+    for m, x in values.items():
+        history.add(m, x)
+    now = M0 + 21 * DAY_MINUTES
+    history.advance(now)
+    older = [x for m, x in values.items() if m % 10 == 0]
+    for probe in (-0.1, -0.05, 0.0, 0.03, 0.1, 2.0, 4.0, 4.2):
+        true = sum((x < probe) + 0.5 * (x == probe) for x in older) / len(older)
+        assert history.percentile(probe) == pytest.approx(true, abs=0.045)  # half of what a bin of 0.01 holds

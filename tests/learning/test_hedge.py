@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise, product
 from math import exp, inf, log
 
 import orjson
@@ -250,3 +251,37 @@ def test_dump_and_load_at_any_round_go_on_exactly() -> None:
         for made in (straight, second):
             list(regrets(made, 30, changing_genius, random.Random(2)))
         assert orjson.dumps(second.dump()) == orjson.dumps(straight.dump())
+
+
+# -- what it is, by another road ---------------------------------------------------------------------------------
+
+
+def test_the_shares_are_those_of_a_bayesian_over_all_sequences_of_experts() -> None:
+    """Every sequence of 3 experts over 6 rounds, by name: its prior times exp(-eta * what it was charged), summed up.
+
+    No recursion: the fixed share is the claim, the enumeration the definition that the bound rests on.
+    """
+    for seed in range(25):
+        rng = random.Random(seed)
+        prior = [0.25, 0.25, 0.5]
+        eta, alpha = rng.uniform(0.05, 2.0), rng.uniform(0.01, 0.6)
+        made = Hedge(("a", "b", "zero"), eta, alpha, prior)
+        charged: list[list[float]] = []  # by round, what each expert was charged, asleep or not
+        for _ in range(6):
+            said: list[float | None] = [None if rng.random() < 0.3 else rng.uniform(-1, 1) for _ in range(2)] + [0.0]
+            outcome = rng.uniform(-1, 1)
+            awake = [i for i in range(3) if said[i] is not None]
+            lost = {i: loss(said[i] or 0.0, outcome) for i in awake}
+            mass = sum(made.shares[i] for i in awake)
+            mean = sum(made.shares[i] * lost[i] for i in awake) / mass
+            charged.append([lost.get(i, mean) for i in range(3)])
+            made.update([(said, outcome)])
+            weights = [0.0, 0.0, 0.0]
+            for path in product(range(3), repeat=len(charged) + 1):
+                weight = prior[path[0]]
+                for before, after in pairwise(path):
+                    weight *= alpha * prior[after] + (1 - alpha) * (before == after)
+                for row, i in zip(charged, path, strict=False):
+                    weight *= exp(-eta * row[i])
+                weights[path[-1]] += weight
+            assert made.shares == pytest.approx([weight / sum(weights) for weight in weights], rel=1e-10)

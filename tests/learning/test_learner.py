@@ -148,6 +148,29 @@ def test_static_learns_in_the_background_what_learn_would_use() -> None:
     assert learning.report()["groups"]["all"]["windows"]["1m"]["in_force"] == force.windows["1m"]
 
 
+def test_what_is_learned_replaces_the_formula_bit_by_bit() -> None:
+    """Cause: at the round that made a window learned its score fell to a third at once, and the direction with it."""
+    made = learner(mode="learn", min_outcomes=10)
+    static = dict.fromkeys(("up", "down", "zero"), 0.0) | {"static": 1.0}
+    before = static
+    for minute in range(40):
+        made.mature(T0 + minute * MINUTE, both({"1m": 1.0}))
+        made.take(T0 + minute * MINUTE, both(SAID))
+        learned, force = windows(made)["1m"], made.in_force("BTC")
+        if learned["rounds"] < 10:
+            assert force is None
+            continue
+        assert force is not None
+        now = force.windows["1m"]
+        part = min(1.0, (learned["rounds"] - 9) / 10)
+        expected = {name: part * share + (1 - part) * static[name] for name, share in learned["shares"].items()}
+        assert dict(now) == pytest.approx(expected, abs=1e-15)
+        assert sum(now.values()) == pytest.approx(1.0, abs=1e-12)
+        assert max(abs(now[name] - before[name]) for name in now) < 0.1
+        before = dict(now)
+    assert before == learned["shares"]
+
+
 def test_the_version_names_the_rounds_and_the_weights() -> None:
     made = learner(mode="learn", min_outcomes=2)
     drive(made, 3)
@@ -249,3 +272,26 @@ def test_the_measured_regret_is_within_the_bound_with_delay_and_gaps() -> None:
 
 def test_every_window_is_a_multiple_of_the_round_and_the_span_holds_many() -> None:
     assert all(ms % ROUND_MS == 0 and SPAN_MS // ms > 1000 for _, ms in WINDOWS)
+
+
+def test_the_metrics_show_what_is_learned_and_whether_it_is_used() -> None:
+    static, learning = learner(), learner(mode="learn", min_outcomes=30)
+    for made in (static, learning):
+        drive(made, 60)
+    for made, used in ((static, [False, False, False]), (learning, [True, False, False])):
+        found = made.numbers()
+        assert [(item.window, item.rounds) for item in found] == [("1m", 60), ("5m", 12), ("1h", 1)]
+        assert [item.in_force for item in found] == used
+        for item in found:
+            assert dict(item.shares) == windows(made)[item.window]["shares"]
+    frozen = learner(mode="frozen", frozen=FrozenWeights(rounds=9, windows={"5m": {"up": 0.25, "zero": 0.75}}))
+    drive(frozen, 60)
+    assert [item.in_force for item in frozen.numbers()] == [False, True, False]
+    assert [item.shares for item in frozen.numbers()] == [item.shares for item in static.numbers()]  # learned, not used
+
+
+def test_weights_of_each_symbol_s_own_are_not_in_the_metrics() -> None:
+    """A mean of shares would be nobody's; one set a symbol would be series without end."""
+    made = learner(per_symbol=True)
+    drive(made, 60)
+    assert made.numbers() == ()

@@ -15,6 +15,7 @@ import yaml
 
 from service.learning.learner import STATIC, ZERO
 from service.scoreboard import HORIZONS
+from service.scoreboard.measures import BLOCK, LEAST_BLOCKS, dependence
 from service.scoring import COMPONENT_IDS
 from tests.operations.dashboards import dashboards, queries, variables
 
@@ -32,7 +33,7 @@ def promtool(*arguments: str, cwd: Path) -> str:
 @pytest.mark.needs_prometheus
 @needs_promtool
 def test_alert_rules_are_valid(repository: Path) -> None:
-    assert "8 rules found" in promtool("check", "rules", "config/alerts.yml", cwd=repository)
+    assert "9 rules found" in promtool("check", "rules", "config/alerts.yml", cwd=repository)
 
 
 @pytest.mark.needs_prometheus
@@ -94,6 +95,52 @@ def test_the_rule_for_wrong_directions_may_be_asked_as_often_as_one_likes(reposi
     assert ever["rule"] <= 5  # of 1,000: at most 0.0025 ever, these are its first 10,000 outcomes
     assert ever["wilson"] > 200
     assert found == 1_000
+
+
+def trending(rng: np.random.Generator, records: int, count: int) -> Any:
+    """Hits of scores that stay (0.95) and returns that trend (0.5) and know nothing of each other; a row a record."""
+    hits = np.empty((records, count), dtype=np.int64)
+    score, ret = rng.standard_normal((2, records))
+    noise = rng.standard_normal((count, 2, records))
+    for number in range(count):
+        score = 0.95 * score + (1 - 0.95**2) ** 0.5 * noise[number, 0]
+        ret = 0.5 * ret + 0.75**0.5 * noise[number, 1]
+        hits[:, number] = (score > 0) == (ret > 0)
+    return hits
+
+
+def worth(hits: Any) -> Any:
+    """`elr_eval_trials` after every outcome of every record."""
+    records, count = hits.shape
+    n = np.arange(1, count + 1)
+    upto = np.cumsum(hits, axis=1)
+    before = np.concatenate([np.zeros((records, BLOCK), dtype=np.int64), upto[:, :-BLOCK]], axis=1)
+    sums = np.where(n >= BLOCK, upto - before, 0)  # of the last hits
+    blocks, total, squares = np.maximum(n - BLOCK + 1, 1), np.cumsum(sums, axis=1), np.cumsum(sums**2, axis=1)
+    mean = BLOCK * upto / n
+    inside = (upto > 0) & (upto < n) & (n >= LEAST_BLOCKS * BLOCK)
+    variance = np.where(inside, mean * (1 - upto / n), 1.0)
+    spread = np.where(inside, np.maximum(1.0, ((squares - 2 * mean * total) / blocks + mean**2) / variance), 1.0)
+    for at in (50, 118, 119, 500, count - 1):  # as the service has it
+        said = dependence(int(blocks[at]), int(total[0, at]), int(squares[0, at]), float(upto[0, at] / n[at]))
+        assert spread[0, at] == pytest.approx(said, rel=1e-9)
+    return n / spread
+
+
+def test_that_rule_may_be_asked_so_also_where_hits_resemble_those_before_them(repository: Path) -> None:
+    """Cause: it took each outcome for new evidence, and in a market that trends fired at one record in twenty."""
+    mixed, level = bound_of(repository)
+    rng = np.random.default_rng(2)
+    share_of = 1 / np.arange(1, 5_001)
+    ever = {"n": 0, "trials": 0}
+    for _ in range(10):
+        hits = trending(rng, 100, 5_000)
+        shares = np.cumsum(hits, axis=1) * share_of
+        for name, trials in (("n", 1 / share_of), ("trials", worth(hits))):
+            bound = np.sqrt((trials / 4 + mixed) * np.log((trials / 4 + mixed) / level)) / trials
+            ever[name] += int((shares + bound < 0.5).any(axis=1).sum())
+    assert ever["trials"] <= 7  # of 1,000; a longer simulation finds 3
+    assert ever["n"] > 20
 
 
 def test_rules_and_dashboards_use_only_metrics_that_exist(repository: Path) -> None:

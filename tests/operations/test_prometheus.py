@@ -21,7 +21,7 @@ import yaml
 
 from service.scoreboard import HORIZONS
 from tests.operations.dashboards import dashboards, filled, queries, variables
-from tests.operations.running import ON, SYMBOLS, Market
+from tests.operations.running import OLDER, ON, SYMBOLS, Market
 
 pytestmark = [
     pytest.mark.needs_prometheus,
@@ -41,7 +41,8 @@ EMPTY: dict[str, str] = {}
 
 @dataclass
 class Seen:
-    """What was found while feed and Prometheus ran. ``answers``: by place, of every expression with its variables."""
+    """What was found while feed and Prometheus ran. ``answers``: by place, of every expression with its variables.
+    ``upper``: what ElrDirectionsWrong compares with one half, by horizon."""
 
     answers: dict[str, dict[str, list[dict[str, Any]]]] = field(default_factory=dict)
     ranges: dict[str, dict[str, list[dict[str, Any]]]] = field(default_factory=dict)
@@ -49,6 +50,7 @@ class Seen:
     alerts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     rules: list[dict[str, Any]] = field(default_factory=list)
     targets: list[dict[str, Any]] = field(default_factory=list)
+    upper: dict[str, float] = field(default_factory=dict)
     exposition: bytes = b""
     scoreboard: dict[str, Any] = field(default_factory=dict)
     of_symbol: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -95,7 +97,7 @@ def configured(repository: Path, folder: Path, feed_port: int) -> Path:
 
 
 async def scraped(repository: Path, folder: Path) -> Seen:
-    market = Market()
+    market = Market(folder / "ledger")
     begun = asyncio.Event()
     views, scrape = market.service.views, market.service.views.scrape
 
@@ -154,6 +156,11 @@ def look(repository: Path, base: str, port: int, market: Market) -> Seen:
     groups = yaml.safe_load((repository / "config" / "alerts.yml").read_text())["groups"]
     for rule in [rule for group in groups for rule in group["rules"]]:
         seen.alerts[rule["alert"]] = ask(base, "query", query=rule["expr"])["result"]
+        if rule["alert"] == "ElrDirectionsWrong":
+            compared, _, half = rule["expr"].rpartition("<")
+            assert float(half) == 0.5
+            upper = ask(base, "query", query=compared)["result"]
+            seen.upper = {row["metric"]["horizon"]: float(row["value"][1]) for row in upper}
     seen.rules = [rule for group in ask(base, "rules")["groups"] for rule in group["rules"]]
     seen.targets = ask(base, "targets")["activeTargets"]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
@@ -208,10 +215,12 @@ def test_promtool_finds_nothing_to_object_to_in_what_the_service_says(seen: Seen
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     lines = seen.exposition.decode().splitlines()
-    assert sum(line.startswith("elr_eval_") for line in lines) == 7 * len(SYMBOLS) * len(HORIZONS)
+    assert sum(line.startswith("elr_eval_") for line in lines) == 9 * len(SYMBOLS) * len(HORIZONS)
     assert sum(line.startswith("elr_weight_") for line in lines) == (5 + 5 + 6) + 3 + 3
     assert len(lines) < 1_000
     assert f'elr_venue_up{{venue="{ON[0]}"}} 1.0' in lines
+    ledger = [line for line in lines if line.startswith("elr_ledger_")]
+    assert ledger == [f"elr_ledger_{name} 0.0" for name in ("waiting_bytes", "write_failures_total", "stopped")]
 
 
 @pytest.mark.parametrize("horizon", [name for name, _ in HORIZONS])
@@ -237,7 +246,50 @@ def test_the_dashboard_s_arithmetic_is_the_scoreboard_s(seen: Seen, horizon: str
                 assert shown == pytest.approx(said, abs=1e-4), (named, labels, name)
     place = "scoreboard: Outcomes of all symbols: $horizon"
     assert seen.value(f"{place}: A", "counted", horizon=horizon) == pooled["n"]
-    assert seen.value(f"{place}: B", "worth", horizon=horizon) == pytest.approx(pooled["n_effective"])
+    assert seen.value(f"{place}: B", "worth", horizon=horizon) == pytest.approx(pooled["n_effective"], rel=1e-12)
     lost = seen.value("scoreboard: Lost: $horizon: A", "lost", horizon=horizon)
     assert lost == pytest.approx(pooled["lost"] / (pooled["lost"] + pooled["matured"]))
     assert pooled["lost"] > 0
+
+
+def test_what_is_compared_is_a_record_that_dependence_makes_worth_less(seen: Seen) -> None:
+    """Else the arithmetic of independent outcomes would pass for the scoreboard's."""
+    for (symbol, horizon), count in OLDER.items():
+        alone, pooled = seen.of_symbol[symbol][horizon], seen.scoreboard[horizon]
+        assert alone["n"] >= count
+        assert alone["n_effective"] < 0.8 * alone["n"], (symbol, horizon)
+        assert alone["ic_se"] > 1.15 / math.sqrt(alone["ic_n"] - 1), (symbol, horizon)
+        ns = [horizons[horizon]["n"] for horizons in seen.of_symbol.values()]
+        assert pooled["n_effective"] < 0.9 * sum(ns) ** 2 / sum(math.sqrt(n) for n in ns) ** 2
+        assert pooled["n"] == sum(ns)
+    young = [entry for horizons in seen.of_symbol.values() for entry in horizons.values() if entry["n"] < 120]
+    assert young  # and one side where nothing is corrected
+    assert all(entry["n_effective"] == entry["n"] for entry in young)
+
+
+def test_the_table_and_the_count_of_intervals_are_the_scoreboard_s(seen: Seen) -> None:
+    columns = {"A": "n", "J": "n_effective", "B": "hit", "C": "hit_low", "D": "hit_high", "E": "ic", "F": "ic_se",
+               "G": "brier", "H": "brier_climatology"}  # fmt: skip
+    for ref, name in columns.items():
+        (rows,) = seen.answers[f"scoreboard: Every symbol and horizon: {ref} "].values()
+        shown = {(row["metric"]["symbol"], row["metric"]["horizon"]): float(row["value"][1]) for row in rows}
+        said = {
+            (symbol, horizon): entry[name] * (1.96 if name == "ic_se" else 1)
+            for symbol, horizons in seen.of_symbol.items()
+            for horizon, entry in horizons.items()
+        }
+        assert shown == pytest.approx(said, abs=1e-4), name
+    entries = [entry for horizons in seen.of_symbol.values() for entry in horizons.values()]
+    place = "scoreboard: 95 % intervals that miss 0.5"
+    missing = sum(entry["hit_low"] > 0.5 or entry["hit_high"] < 0.5 for entry in entries)
+    assert seen.value(f"{place}: A", "found") == missing
+    assert seen.value(f"{place}: B", "by luck") == pytest.approx(0.05 * len(entries))
+
+
+@pytest.mark.parametrize("horizon", [name for name, _ in HORIZONS])
+def test_the_rule_for_wrong_directions_asks_what_it_says_it_asks(seen: Seen, horizon: str) -> None:
+    """docs/alerts.md: the pooled hit ratio and a bound that rests on ``n_effective``."""
+    pooled = seen.scoreboard[horizon]
+    n = pooled["n_effective"]
+    bound = math.sqrt((n / 4 + 50) * math.log((n / 4 + 50) / 0.00125)) / n
+    assert seen.upper[horizon] == pytest.approx(pooled["hit"] + bound, rel=1e-9)

@@ -229,7 +229,7 @@ async def test_a_name_is_text_whatever_is_in_it(tabs: Tabs) -> None:
 
 
 async def test_learned_weights_are_shown_as_they_are(tabs: Tabs) -> None:
-    learner = taught(40)
+    learner = taught(40, WeightsSection(mode="static"))
     async with Service(learner=learner) as service:
         page = await settled(await tabs.open(service))
         report = learner.report()
@@ -261,17 +261,21 @@ async def test_whether_zero_leads_is_told_in_a_sentence(tabs: Tabs, rounds: int,
 
 
 async def test_weights_in_force_and_those_that_wait(tabs: Tabs) -> None:
-    settings = WeightsSection(mode="learn", min_outcomes=60)
-    learner = taught(70, settings)
+    settings = WeightsSection(min_outcomes=60)
+    learner = taught(119, settings)
     async with Service(learner=learner) as service:
         page = await settled(await tabs.open(service))
         windows = learner.report()["groups"]["all"]["windows"]
         assert (windows["1m"]["in_force"] is None, windows["5m"]["in_force"] is None) == (False, True)
-        assert await page.text_content("#weights-title-1m small") == "70 rounds · in force"
+        assert await page.text_content("#weights-title-1m small") == "119 rounds · in force"
         assert await page.text_content("#weights-title-5m small") == "0 rounds · not in force: 0 of 60 rounds"
         used = await page.text_content('#weights-1m tr[data-expert="premium"] [data-field="in-force"]')
         assert used == percent(windows["1m"]["in_force"]["premium"])
         assert await page.locator("#weights-5m [data-field=in-force]").count() == 0
+    async with Service(learner=taught(74, settings)) as service:
+        page = await settled(await tabs.open(service))
+        told = await page.text_content("#weights-title-1m small")
+        assert told == "74 rounds · in force to 25 %, the rest is the fixed formula"
 
 
 async def test_each_symbols_own_weights_can_be_chosen(tabs: Tabs) -> None:

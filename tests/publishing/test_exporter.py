@@ -16,13 +16,13 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.metrics import FAMILIES, EvalNumbers, Metrics, ScrapeState, WeightNumbers, numbers_of
+from service.metrics import FAMILIES, EvalNumbers, LedgerNumbers, Metrics, ScrapeState, WeightNumbers, numbers_of
 from service.publishing.exporter import render
 from tests.publishing.factories import SYMBOLS, TS, VENUES, sample, signal_body, view
 
 EVALUATIONS = (
-    EvalNumbers("BTC", "1m", 0.52, 0.031, 0.2501, 1300, 1400, 8600, 40),
-    EvalNumbers("BTC", "composite", None, None, None, 0, 1, 0, 7),
+    EvalNumbers("BTC", "1m", 0.52, 0.031, 0.0284, 0.2501, 1300, 1187.5, 1400, 8600, 40),
+    EvalNumbers("BTC", "composite", None, None, None, None, 0, None, 1, 0, 7),
 )
 WEIGHTS = (
     WeightNumbers("1m", 700, True, (("positioning", 0.25), ("static", 0.15), ("zero", 0.6))),
@@ -40,6 +40,7 @@ def state(*bodies: dict[str, Any], **changes: Any) -> ScrapeState:
         signals=tuple(numbers_of(body) for body in bodies),
         evaluations=EVALUATIONS,
         weights=WEIGHTS,
+        ledger=LedgerNumbers(8123, 20, False),
     )
     return replace(made, **changes)
 
@@ -101,14 +102,16 @@ def test_inputs() -> None:
 
 
 def test_the_record_of_the_scoreboard() -> None:
-    found = scrape(state(evaluations=(*EVALUATIONS, EvalNumbers("SOL", "1m", 0.5, 0.0, 0.25, 1, 1, 1, 1))))
+    found = scrape(state(evaluations=(*EVALUATIONS, EvalNumbers("SOL", "1m", 0.5, 0.0, 0.1, 0.25, 1, 1.0, 1, 1, 1))))
     labels = ("horizon=1m", "symbol=BTC")
     values = {key[0]: value for key, value in found.items() if key[1:] == labels}
     assert values == {
         "elr_eval_hit_ratio": 0.52,
         "elr_eval_ic": 0.031,
+        "elr_eval_ic_se": 0.0284,
         "elr_eval_brier": 0.2501,
         "elr_eval_outcomes": 1300,
+        "elr_eval_trials": 1187.5,
         "elr_eval_ic_pairs": 1400,
         "elr_eval_matured": 8600,
         "elr_eval_lost": 40,
@@ -117,6 +120,15 @@ def test_the_record_of_the_scoreboard() -> None:
     counts = {key[0]: value for key, value in found.items() if key[1:] == ("horizon=composite", "symbol=BTC")}
     assert counts == {"elr_eval_outcomes": 0, "elr_eval_ic_pairs": 1, "elr_eval_matured": 0, "elr_eval_lost": 7}
     assert not any("symbol=SOL" in key for key in found)
+
+
+def test_the_ledger_where_one_is_kept() -> None:
+    shown = {key[0]: value for key, value in scrape(state()).items() if key[0].startswith("elr_ledger")}
+    assert shown == {
+        "elr_ledger_waiting_bytes": 8123, "elr_ledger_write_failures_total": 20, "elr_ledger_stopped": 0
+    }  # fmt: skip
+    assert scrape(state(ledger=LedgerNumbers(0, 700, True)))[("elr_ledger_stopped",)] == 1
+    assert names(scrape(state(ledger=None)), "elr_ledger") == set()
 
 
 def test_learned_weights() -> None:
@@ -211,7 +223,8 @@ def test_the_text_is_the_library_s_own(symbol: str, venue: str, value: float, co
         venues=((venue, True),),
         samples=(sample(symbol, venues=(view(venue, mark=value),)),),
         reconnects=((venue, "reset", count),),
-        evaluations=(EvalNumbers(symbol, "1m", value, None, None, count, 0, 0, 0),),
+        ledger=LedgerNumbers(count, 3, True),
+        evaluations=(EvalNumbers(symbol, "1m", value, None, None, None, count, None, 0, 0, 0),),
     )
     found: dict[str, GaugeMetricFamily | CounterMetricFamily] = {}
     for family in FAMILIES.values():
@@ -227,6 +240,8 @@ def test_the_text_is_the_library_s_own(symbol: str, venue: str, value: float, co
     found["elr_venue_up"].add_metric([venue], 1)
     found["elr_venue_reconnects_total"].add_metric([venue, "reset"], count)
     found["elr_eval_hit_ratio"].add_metric([symbol, "1m"], value)
+    for name, number in (("waiting_bytes", count), ("write_failures_total", 3), ("stopped", 1)):
+        found[f"elr_ledger_{name}"].add_metric([], number)
     for name, number in (("outcomes", count), ("ic_pairs", 0), ("matured", 0), ("lost", 0)):
         found[f"elr_eval_{name}"].add_metric([symbol, "1m"], number)
 

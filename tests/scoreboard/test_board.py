@@ -129,7 +129,10 @@ def test_hand_computed_statistics() -> None:
         {"low": 0.6, "high": 0.65, "n": 1, "p_hit": 0.6, "hit": 0.0},
         {"low": 0.7, "high": 0.75, "n": 1, "p_hit": 0.7, "hit": 1.0},
     ]
-    assert market.board.numbers()[3] == ("BTC", "composite", 0.75, said["ic"], said["brier"], 4)
+    assert market.board.numbers()[3] == (
+        "BTC", "composite", 0.75, said["ic"], said["ic_se"], said["brier"], 4, 4.0, 4, 4, 0
+    )  # fmt: skip
+    assert market.board.numbers()[0] == ("BTC", "1m", None, None, None, None, 0, None, 0, 0, 0)
 
 
 def outcome(score: float, ret: float, hit: bool | None = True, p_hit: float = 0.5) -> Outcome:
@@ -287,3 +290,14 @@ def test_symbols_are_kept_apart() -> None:
     assert body["horizons"]["1m"]["hit"] == 0.5
     assert body["since"] == T0
     assert body["ledger"] == {"seq": 2, "hash": board.chain.hash}
+
+
+def test_what_was_open_when_the_clock_was_wrong_holds_up_nothing() -> None:
+    """Cause: a record from the future, kept over a restart, would have let nothing mature until its time had come."""
+    market = Market()
+    market.tick(T0 + 10**10, signal(100.0, None, m1=(0.3, "long")))
+    market.tick(T0, signal(100.0, None, m1=(0.3, "long")))
+    (lost,) = market.outcomes
+    assert (lost.ts, lost.ret) == (T0 + 10**10, None)
+    (outcome,) = market.tick(T0 + MINUTE, None, 101.0)
+    assert (outcome.ts, outcome.hit, outcome.in_hit) == (T0, True, True)

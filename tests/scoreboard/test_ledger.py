@@ -41,7 +41,7 @@ outcomes = st.builds(
         None if price is None else short(price),
         None if price is None else log_return(short(then), short(price)),
         is_hit(direction, None if price is None else log_return(short(then), short(price))),
-        in_hit,
+        in_hit and direction in ("long", "short"),
         in_ic,
     ),
     st.integers(0, 2**48),
@@ -141,9 +141,23 @@ def rewritten(line: bytes, **changes: Any) -> bytes:
         ({"horizon": "2h"}, "unknown horizon"),
         ({"at": None}, "lost, and yet"),
         ({"price_then": "100"}, "wrong type"),
+        ({"T": "soon"}, "wrong type"),
+        ({"T": 1.5}, "wrong type"),
+        ({"symbol": ["BTC"]}, "wrong type"),
+        ({"score": True}, "wrong type"),
+        ({"p_hit": None}, "wrong type"),
+        ({"in_hit": 1}, "wrong type"),
+        ({"direction": {}}, "wrong type"),
+        ({"at": True}, "wrong type"),
+        ({"price_then": 0.0}, "wrong type"),
+        ({"p_hit": 1.5}, "out of its range"),
+        ({"score": -2.0}, "out of its range"),
+        ({"horizon": ["1m"]}, "unknown horizon"),
+        ({"direction": "neutral", "hit": None, "in_hit": True}, "in_hit without a direction"),
     ],
 )
 def test_numbers_that_contradict_each_other_are_found_under_a_right_hash(changes: dict[str, Any], why: str) -> None:
+    """Cause of many: `elr scoreboard` ended in a traceback where a rightly hashed line had values of a wrong type."""
     checked = verify([rewritten(LINES[0], **changes)])
     assert checked.broken == 1
     assert why in checked.why

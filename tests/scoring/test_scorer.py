@@ -263,7 +263,7 @@ def test_strength_comes_with_the_ticks() -> None:
     assert signal["strength"] == pytest.approx((0.2 * 0.5 + 0.3 * 1.0) / 0.5)
 
 
-def test_back_filled_minutes_warm_the_ranks_and_the_states_but_take_no_outcome_and_raise_no_alert() -> None:
+def test_back_filled_minutes_warm_the_ranks_and_the_states_but_raise_no_alert() -> None:
     of = scorer()
     loud: dict[str, Any] = {"elr": level(z=4.0, percentile=0.99), "spread": level(z=4.0)}
     for n in range(60):
@@ -275,26 +275,19 @@ def test_back_filled_minutes_warm_the_ranks_and_the_states_but_take_no_outcome_a
     signal, alerts = of.score(level_score(T0 + HOUR_MS, 0.12, sample=consensus(T0 + HOUR_MS, price=150.0)))
     assert signal["strength"] == 0.0
     assert signal["direction"] == "long"
-    assert signal["p_hit_n"] == 0
     assert alerts == []
 
 
-def test_p_hit_over_the_hours() -> None:
-    """Long at 100 (taken at 0 h), due at 1 h: 101 is a hit; the next is taken there, short: 102 is a miss."""
+def test_p_hit_is_what_the_record_says_and_sizes_by_it() -> None:
     of = scorer()
-    steps = [
-        (0, 0.3, 100.0, 0), (600, -0.3, 50.0, 0), (3590, -0.3, 50.0, 0), (3600, -0.3, 101.0, 1),
-        (5000, 0.3, 1.0, 1), (7200, 0.0, 102.0, 2), (10800, 0.3, 9.0, 2), (14400, 0.3, 9.0, 2), (18000, 0.3, 10.0, 3),
-    ]  # fmt: skip
-    for second, score, price, n in steps:
-        ts = T0 + second * 1000
-        signal = body(of, level_score(ts, score, sample=consensus(ts, price=price)))
-        check(signal)
-        assert signal["p_hit_n"] == n, second
-    assert signal["p_hit"] == pytest.approx(0.5 + 3 / 403 * (2 / 3 - 0.5), abs=1e-15)
+    signal, _ = of.score(level_score(T0, 0.3), record=(0.62, 150))
+    check(signal)
+    assert (signal["p_hit"], signal["p_hit_n"]) == (0.62, 150)
     assert signal["tradeable"]
-    expected = (2 * signal["p_hit"] - 1) * signal["confidence"] * (1 - 0.5 * signal["fragility"])
+    expected = (2 * 0.62 - 1) * signal["confidence"] * (1 - 0.5 * signal["fragility"])
     assert signal["sizing"]["size_fraction"] == pytest.approx(expected, rel=1e-12)
+    below, _ = of.score(level_score(T0 + 10_000, 0.3), record=(0.48, 150))
+    assert below["sizing"]["size_fraction"] == 0.0
 
 
 def test_flush_reset_calm_with_its_alert() -> None:
@@ -466,7 +459,6 @@ def test_dump_and_load_in_the_middle_of_everything() -> None:
         a, b = one.score(now(n)), other.score(now(n))
         assert json.dumps(a) == json.dumps(b)
     signal = a[0]
-    assert signal["p_hit_n"] == 1
     assert signal["conflict"]
     assert signal["regime"] == "reset"
     assert signal["strength"] is not None

@@ -16,11 +16,16 @@ from aiohttp import web
 from service.config import Config
 from service.errors import ConfigError
 from service.metrics import Metrics
+from service.wiring.cut import Slices
 from service.wiring.saved_state import StateFile, default_folder, document, misfit, restored
 from service.wiring.saver import Saver
 from tests.fakes.past_venue import interest
 from tests.wiring.build import T0, both, engine
 from tests.wiring.starting import configuration, replayed, until, world
+
+
+def text(plain: dict[str, Any]) -> list[bytes]:
+    return [orjson.dumps(plain)]
 
 
 def lived(seconds: int = 30) -> Any:
@@ -52,7 +57,7 @@ def file(tmp_path: Path) -> Any:
 
 def test_a_restored_engine_goes_on_exactly(file: StateFile) -> None:
     before = lived()
-    file.write(document(before, CONFIG, T0 + 30_000))
+    file.write(text(document(before, CONFIG, T0 + 30_000)))
     after, found = restored(file, CONFIG, engine, LATER)
     assert found == "restored the state saved 1 s ago"
     assert after.save() == before.save()
@@ -65,7 +70,7 @@ def test_a_restored_engine_goes_on_exactly(file: StateFile) -> None:
 
 def test_a_state_that_knows_little_is_worth_less_than_history(file: StateFile) -> None:
     """Cause: what a start without a network had saved kept every later start from asking for history."""
-    file.write(document(lived(), CONFIG, T0 + 30_000))
+    file.write(text(document(lived(), CONFIG, T0 + 30_000)))
     made, found = restored(file, WITH_HISTORY, engine, LATER)
     assert made.sampled_ms == 0
     assert found == "saved state is not used: it knows only 0.0 h, history is worth more"
@@ -77,7 +82,7 @@ def test_a_last_sample_that_cannot_be_is_damage(file: StateFile, sampled: Any) -
     """Cause: it loaded, and every start from then on ended in a traceback."""
     plain = document(lived(), CONFIG, T0 + 30_000)
     plain["engine"]["engine"]["sampled_ms"] = sampled
-    file.write(plain)
+    file.write(text(plain))
     made, found = restored(file, CONFIG, engine, LATER)
     assert (made.sampled_ms, found) == (0, "saved state is not used: it is damaged")
     assert file.path.with_name("state.json.gz.bad").exists()
@@ -90,7 +95,7 @@ def test_nothing_saved_is_a_fresh_engine(file: StateFile) -> None:
 
 @pytest.mark.parametrize("cut", [0, 10, 500])
 def test_a_torn_file_is_set_aside(file: StateFile, cut: int, caplog: pytest.LogCaptureFixture) -> None:
-    file.write(document(lived(), CONFIG, T0))
+    file.write(text(document(lived(), CONFIG, T0)))
     whole = file.path.read_bytes()
     file.path.write_bytes(whole[:cut])
     made, found = restored(file, CONFIG, engine, LATER)
@@ -103,7 +108,7 @@ def test_a_torn_file_is_set_aside(file: StateFile, cut: int, caplog: pytest.LogC
 def test_a_file_of_another_shape_is_set_aside(file: StateFile) -> None:
     plain = document(lived(), CONFIG, T0)
     del plain["engine"]["engine"]["market"]["books"]["BTC"]["shelves"]["okx"]
-    file.write(plain)
+    file.write(text(plain))
     made, found = restored(file, CONFIG, engine, LATER)
     assert (made.sampled_ms, found) == (0, "saved state is not used: it is damaged")
     assert made.save() == engine().save()  # nothing of it was taken
@@ -126,7 +131,7 @@ def test_a_file_of_another_shape_is_set_aside(file: StateFile) -> None:
 def test_what_does_not_fit_is_not_used_and_said(file: StateFile, change: dict[str, Any], why: str) -> None:
     plain = document(lived(), CONFIG, T0) | change
     assert why in str(misfit(plain, CONFIG, LATER))
-    file.write(plain)
+    file.write(text(plain))
     made, found = restored(file, CONFIG, engine, LATER)
     assert made.sampled_ms == 0
     assert found is not None
@@ -134,14 +139,14 @@ def test_what_does_not_fit_is_not_used_and_said(file: StateFile, change: dict[st
 
 
 def test_writing_replaces_the_file_as_a_whole(file: StateFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    file.write({"a": 1})
+    file.write(text({"a": 1}))
 
     def full(fd: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        file.write({"a": 2})
+        file.write(text({"a": 2}))
     assert orjson.loads(gzip.decompress(file.path.read_bytes())) == {"a": 1}
 
 
@@ -166,7 +171,7 @@ def test_the_default_folder_follows_xdg(monkeypatch: pytest.MonkeyPatch, tmp_pat
 async def test_a_failing_write_is_one_line_and_a_metric(file: StateFile, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     metrics = Metrics(("bybit",), "live", "test")
-    saver = Saver(file, lambda: {"a": 1}, metrics)
+    saver = Saver(file, lambda: (part for part in [text({"a": 1})]), metrics, lambda: T0)
     write, file.write = file.write, lambda plain: (_ for _ in ()).throw(OSError(28, "full"))  # type: ignore[method-assign]
     await saver.save()
     await saver.save()
@@ -184,11 +189,12 @@ async def test_a_failing_write_is_one_line_and_a_metric(file: StateFile, caplog:
 async def test_a_state_that_cannot_be_dumped_costs_the_save_only(file: StateFile) -> None:
     """Cause: a value that JSON has no word for would have ended the service."""
 
-    def broken() -> dict[str, Any]:
+    def broken() -> Slices:
+        yield [b"{"]
         raise ValueError("cannot dump inf")
 
     metrics = Metrics(("bybit",), "live", "test")
-    await Saver(file, broken, metrics).save()
+    await Saver(file, broken, metrics, lambda: T0).save()
     assert metrics.registry.get_sample_value("elr_state_saves_total", {"result": "failed"}) == 1
     assert not file.path.exists()
 
@@ -233,7 +239,7 @@ async def test_a_restart_goes_on_where_it_stopped(tmp_path: Path, file: StateFil
 async def test_a_start_that_is_stopped_keeps_the_older_state(tmp_path: Path, file: StateFile) -> None:
     """Cause: the state of a start that had not come to its end would replace a better one."""
     state = file
-    state.write({"kept": True})
+    state.write(text({"kept": True}))
     async with world(30.0) as made, made.service(configuration(), tmp_path, state=state) as running:
         await until(lambda: "waiting" in running.service.feed.starting, 30)
     assert state.read() == {"kept": True}

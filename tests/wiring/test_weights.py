@@ -57,7 +57,7 @@ def rounds(made: Engine, window: str = "1m") -> int:
 
 
 def test_static_learns_in_the_background_and_says_nothing_of_it() -> None:
-    made = warm()
+    made = warm(WeightsSection(mode="static"))
     ticks = feed(made, 0, 660)
     assert (rounds(made), rounds(made, "5m")) == (10, 1)  # from the first live grid time on
     assert {tick.signals[0]["weights_version"] for tick in ticks} == {"static-1"}
@@ -165,11 +165,13 @@ def test_the_view_says_what_the_learner_reports(tmp_path: Path) -> None:
     bench = test_service.Bench(tmp_path)
     view: dict[str, Any] = bench.service.views.weights()
     bench.service.close()
-    assert (view["source"], view["mode"], view["min_outcomes"], view["per_symbol"]) == ("live", "static", 720, False)
+    assert (view["source"], view["mode"], view["min_outcomes"], view["per_symbol"]) == ("live", "learn", 720, False)
     assert list(view["groups"]["all"]["windows"]) == ["1m", "5m", "1h"]
     assert orjson.loads(orjson.dumps(view))["groups"] == view["groups"]
 
 
-def test_the_default_is_static() -> None:
+def test_the_default_is_static_until_outcomes_are_enough() -> None:
     assert Config().weights == WeightsSection()
-    assert Config().weights.mode == "static"
+    assert (Config().weights.mode, Config().weights.min_outcomes) == ("learn", 720)
+    made = warm()
+    assert {tick.signals[0]["weights_version"] for tick in feed(made, 0, 120)} == {"static-1"}

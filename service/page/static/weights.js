@@ -8,7 +8,11 @@ const STATIC = "static"; // says what the fixed formula says
 
 /** Whether a window's learned shares are used, in words. */
 export function standing(mode, least, window) {
-  if (window.in_force !== null) return mode === "frozen" ? "in force, from a file" : "in force";
+  if (window.in_force !== null && mode === "frozen") return "in force, from a file";
+  if (window.in_force !== null) {
+    const part = (window.rounds - least + 1) / least; // taken over bit by bit: docs/weights.md
+    return part < 1 ? `in force to ${percent(part, 0)}, the rest is the fixed formula` : "in force";
+  }
   if (mode === "learn") return `not in force: ${count(window.rounds)} of ${count(least)} rounds`;
   return mode === "static" ? "not in force: the mode is static" : "not in force: the file does not have it";
 }
