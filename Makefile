@@ -41,8 +41,8 @@ lint: $(DEV) ## format, lint, types, import rules, module sizes
 	@long=$$(find service -name '*.py' -exec wc -l {} + | awk '$$2 != "total" && $$1 > 400 {print $$2 ": " $$1 " lines, at most 400"}'); \
 	 if [ -n "$$long" ]; then echo "$$long"; exit 1; fi
 
-unit: $(DEV) ## the tests
-	@$(BIN)/pytest
+unit: $(DEV) ## the tests, two files at a time: real sockets and servers keep two cores busy
+	@$(BIN)/pytest -n 2 --dist loadfile
 
 faults: $(DEV) ## every fault on every venue in virtual time, judged, one table (half an hour)
 	@$(BIN)/python -m tests.faults.matrix

@@ -17,10 +17,10 @@ from service.tapes import Header, Record, TapeWriter, members, read, writer
 
 FIRST = Header(1, "live", "0.1.0", True, {"feed": {"port": 1}}, [{"symbol": "BTC"}], {"version": 1})
 SECOND = Header(2, "simulated", "0.2.0", False, {}, [], None)
-RUN_1 = gzip.compress(FIRST.line() + b"\n")
-RUN_2 = gzip.compress(SECOND.line() + b"\n")
+RUN_1 = gzip.compress(FIRST.line() + b"\n", mtime=0)
+RUN_2 = gzip.compress(SECOND.line() + b"\n", mtime=0)
 P1, P2, P3 = (Record("p", n * 10_000) for n in (1, 2, 3))
-TICK_1, TICK_2, TICK_3 = (gzip.compress(b'["p",%d0000]\n' % n) for n in (1, 2, 3))
+TICK_1, TICK_2, TICK_3 = (gzip.compress(b'["p",%d0000]\n' % n, mtime=0) for n in (1, 2, 3))
 
 
 def never(text: str) -> None:
@@ -79,7 +79,7 @@ def test_a_tape_torn_in_its_first_header_begins_anew(tmp_path: Path) -> None:
     """Cause: killed while the first header (tens of MiB of state) was written, the service could not record again."""
     path = tmp_path / "a.tape"
     state = {"noise": random.Random(1).randbytes(200_000).hex()}
-    path.write_bytes(gzip.compress(Header(1, "live", "0", True, {}, [], state).line())[:100_000])
+    path.write_bytes(gzip.compress(Header(1, "live", "0", True, {}, [], state).line(), mtime=0)[:100_000])
     append(path, P1)
     assert list(read(path, never)) == [SECOND, P1]
 
@@ -89,8 +89,8 @@ def test_a_tape_torn_in_its_first_header_begins_anew(tmp_path: Path) -> None:
     [
         b"a letter to my bank\n" * 5000,
         b"\x1f\x8b",
-        gzip.compress(b"somebody's log\n"),
-        gzip.compress(b'["h",{"format":"other"}]\n') + TICK_1[:-1],
+        gzip.compress(b"somebody's log\n", mtime=0),
+        gzip.compress(b'["h",{"format":"other"}]\n', mtime=0) + TICK_1[:-1],
         b"x" + RUN_1 + TICK_1,
     ],
 )
@@ -246,7 +246,7 @@ def test_the_reader_goes_on_with_the_next_run(tmp_path: Path, lost: bytes) -> No
 def test_a_torn_member_that_swallows_the_next_run(tmp_path: Path) -> None:
     """Cause: a stored block takes the bytes of the members behind the tear for its own, up to the end of the file."""
     path = tmp_path / "a.tape"
-    stored = gzip.compress(b'["f",1,"okx","a#1","%s",""]\n' % (b"y" * 40_000), compresslevel=0)[:1000]
+    stored = gzip.compress(b'["f",1,"okx","a#1","%s",""]\n' % (b"y" * 40_000), compresslevel=0, mtime=0)[:1000]
     path.write_bytes(RUN_1 + TICK_1 + stored + RUN_2 + TICK_3)
     told: list[str] = []
     assert list(read(path, told.append)) == [FIRST, P1, SECOND, P3]

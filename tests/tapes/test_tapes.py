@@ -113,7 +113,7 @@ def test_a_torn_last_member_costs_only_itself(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "a.tape"
     write(path, Record("p", 10_000))
     whole = path.read_bytes()
-    torn = gzip.compress(b'["p",20000]\n["p",30000]\n')
+    torn = gzip.compress(b'["p",20000]\n["p",30000]\n', mtime=0)
     path.write_bytes(whole + torn[:-cut])
     told: list[str] = []
     kept = list(read(path, told.append))
@@ -127,9 +127,9 @@ def test_a_torn_last_member_costs_only_itself(tmp_path: Path, cut: int) -> None:
 def test_every_truncation_opens_and_keeps_a_prefix(tmp_path: Path) -> None:
     path = tmp_path / "a.tape"
     members = [b"".join([HEADER.line(), b"\n"])] + [f'["p",{n}0000]\n'.encode() for n in range(1, 6)]
-    whole = b"".join(gzip.compress(member) for member in members)
+    whole = b"".join(gzip.compress(member, mtime=0) for member in members)
     expected = [HEADER, *[Record("p", n * 10_000) for n in range(1, 6)]]
-    first = len(gzip.compress(members[0]))
+    first = len(gzip.compress(members[0], mtime=0))
     for length in range(first, len(whole) + 1):
         path.write_bytes(whole[:length])
         kept = list(read(path, lambda text: None))
@@ -142,12 +142,12 @@ def test_every_truncation_opens_and_keeps_a_prefix(tmp_path: Path) -> None:
         (b"", "empty"),
         (b"not gzip at all", "damaged at byte 0"),
         (b"\x1f\x8b", "damaged at byte 0"),
-        (gzip.compress(HEADER.line() + b"\n")[:-1], "damaged at byte 0"),
-        (gzip.compress(b'["p",1]\n'), "does not begin with a header"),
-        (gzip.compress(b'["h",{"format":"other"}]\n'), "not an elr tape"),
-        (gzip.compress(b'["h",{"format":"elr-tape","version":99}]\n'), "version 99"),
-        (gzip.compress(HEADER.line() + b'\n["?",1]\n'), "line 2: unknown kind"),
-        (gzip.compress(HEADER.line() + b"\n[]\n"), "line 2: not a tape record"),
+        (gzip.compress(HEADER.line() + b"\n", mtime=0)[:-1], "damaged at byte 0"),
+        (gzip.compress(b'["p",1]\n', mtime=0), "does not begin with a header"),
+        (gzip.compress(b'["h",{"format":"other"}]\n', mtime=0), "not an elr tape"),
+        (gzip.compress(b'["h",{"format":"elr-tape","version":99}]\n', mtime=0), "version 99"),
+        (gzip.compress(HEADER.line() + b'\n["?",1]\n', mtime=0), "line 2: unknown kind"),
+        (gzip.compress(HEADER.line() + b"\n[]\n", mtime=0), "line 2: not a tape record"),
     ],
 )
 def test_a_file_that_is_no_tape_is_refused_in_words(tmp_path: Path, content: bytes, message: str) -> None:
