@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 
 from service.state import Plain, Stateful
 
@@ -284,14 +285,12 @@ class BinnedWindow(Stateful):
         held = [index for index, weight in enumerate(self.counts) if weight > 0]
         return held[0], held[-1]
 
-    def rebin(self, first: int, halvings: int, new_first: int) -> None:
-        """Number the bins anew: 0 was bin ``first`` of all there are; now 2**halvings of them are one, and 0 is
-        ``new_first`` of these. Every entry must then have a bin.
-        """
+    def rebin(self, numbers: Sequence[int]) -> None:
+        """Number the bins anew: what was in bin i is now in ``numbers[i]``, below 512 for every bin with an entry."""
         self._empty()
         for position in range(self._head, len(self._packed)):
             weight, index = divmod(self._packed[position], BINS)
-            index = (index + first >> halvings) - new_first if weight > 0 else 0
+            index = numbers[index] if weight > 0 else 0
             self._packed[position] = weight * BINS + index
             self._count(index, weight)
 

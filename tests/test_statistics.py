@@ -167,7 +167,7 @@ def test_binned_window_equals_the_loop(
         online.add(at, index, weight)
     online.reanchor(shift)
     new_first = (first >> halvings) - 3 if halvings > 0 else first  # so that every entry has a bin
-    online.rebin(first, halvings, new_first)
+    online.rebin([math.floor((index + first) / 2**halvings) - new_first for index in range(512)])
     online = reload(online, BinnedWindow())
     kept = [
         (time + shift, math.floor((index + first) / 2**halvings) - new_first, weight) for time, index, weight in kept

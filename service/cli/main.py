@@ -152,6 +152,14 @@ def _parser() -> argparse.ArgumentParser:
         "files", metavar="FILE", nargs="*", type=Path, help="ledger files in order, or a folder; else the configured"
     )
     scoreboard.add_argument("--config", metavar="FILE", type=Path, help="TOML file that names scoreboard.folder")
+    scoreboard.add_argument(
+        "--hash",
+        metavar="NUMBER:HASH",
+        dest="kept",
+        action="append",
+        default=[],
+        help="a line and its hash as the feed published them: is it still the same? repeatable",
+    )
     scoreboard.add_argument("--symbols", metavar="S", nargs="+", help="rows of these symbols, beside those of all")
 
     command("venues", "what each venue provides", "Venues, their addresses, streams, units, cadences and limits.")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +58,52 @@ def _said(outcome: Outcome) -> tuple[object, ...]:
     return outcome.score, outcome.direction, outcome.p_hit, outcome.price_then, outcome.in_hit, outcome.in_ic
 
 
+class Kept:
+    """Lines whose hash somebody kept, and what the ledger has there."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._wanted: dict[int, str] = {}
+        self._found: dict[int, str] = {}
+        for text in texts:
+            number, _, known = text.partition(":")
+            if not (
+                number.isascii() and number.isdigit() and len(known) == 64 and set(known) <= set("0123456789abcdef")
+            ):
+                raise ConfigError([f"--hash {text}: NUMBER:HASH, as ledger.seq and ledger.hash of the feed"])
+            self._wanted[int(number)] = known
+
+    def watch(self, lines: Iterable[bytes]) -> Iterator[bytes]:
+        """The same lines; whether they are whole is for the reader to say."""
+        for line in lines:
+            if self._wanted:
+                with suppress(ValueError, KeyError, TypeError):
+                    fields = json.loads(line)
+                    if fields["seq"] in self._wanted:
+                        self._found[fields["seq"]] = fields["hash"]
+            yield line
+
+    def told(self) -> bool:
+        """Say of each what was found; whether all are as they were."""
+        for number, known in self._wanted.items():
+            found = self._found.get(number)
+            if found is None:
+                print(f"elr: line {number} is not in it: cut off, or it begins later", file=sys.stderr)
+            elif found != known:
+                print(f"elr: line {number} has another hash ({found}): it was written anew", file=sys.stderr)
+            else:
+                print(f"line {number} has the hash that was kept: up to it nothing was changed")
+        return self._found == self._wanted
+
+
 def run(options: argparse.Namespace) -> int:
     paths = _paths(options)
-    totals = Totals()
+    totals, kept = Totals(), Kept(options.kept)
     end: Checked | None = None
     for path in paths:
         reader = Reader(path)
         try:
             prev, seq = (None, None) if end is None else (end.hash, end.seq)
-            checked = verify(reader, prev, seq, totals.add)
+            checked = verify(kept.watch(reader), prev, seq, totals.add)
         except OSError as error:
             print(f"elr: {path}: cannot be read: {error.strerror or error}", file=sys.stderr)
             return BAD_DATA
@@ -84,13 +123,14 @@ def run(options: argparse.Namespace) -> int:
             print(f"{path}: line {checked.lines + 1} is being written, or was when the power went: not counted")
     if end is None:
         print("no outcome yet")
-        return 0
+        return 0 if kept.told() else BAD_DATA
     print(f"the chain is whole up to line {end.seq}, hash {end.hash}")
     if totals.repeated > 0:
         print(f"{totals.repeated} outcomes told again after a restart are counted once")
     totals.renew()
+    whole = kept.told()
     _table(totals, options.symbols)
-    return 0
+    return 0 if whole else BAD_DATA
 
 
 def _paths(options: argparse.Namespace) -> list[Path]:

@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         group = _group(report, options.symbol)
         if options.save is not None:
-            _save(options.save, group)
+            _save(options.save, group, report["min_outcomes"])
         _show(report, group, live)
     except (KeyError, TypeError, AttributeError) as error:
         raise NoWeights(f"{options.source}: weights of another shape ({type(error).__name__}: {error})") from None
@@ -91,17 +91,26 @@ def _group(report: dict[str, Any], symbol: str | None) -> dict[str, Any]:
     return groups[symbol]
 
 
-def _save(path: Path, group: dict[str, Any]) -> None:
-    windows = {name: window["shares"] for name, window in group["windows"].items() if window["rounds"] > 0}
-    if not windows:
+def _save(path: Path, group: dict[str, Any], least: int) -> None:
+    """What is in force, for a window that uses what it learned; for another what it has learned so far."""
+    learned = {name: window for name, window in group["windows"].items() if window["rounds"] > 0}
+    if not learned:
         raise ConfigError([f"--save {path}: nothing has been learned yet"])
-    rounds = sum(group["windows"][name]["rounds"] for name in windows)
+    windows = {name: window["in_force"] or window["shares"] for name, window in learned.items()}
+    rounds = sum(window["rounds"] for window in learned.values())
     document = {"format": FORMAT, "rounds": rounds, "version": group["shadow_version"], "windows": windows}
     try:
         path.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
     except OSError as error:
         raise ConfigError([f"--save {path}: cannot be written: {error.strerror}"]) from None
     print(f"saved {group['shadow_version']} to {path}", file=sys.stderr)
+    for name, window in learned.items():
+        if window["rounds"] < least:
+            print(
+                f"elr: {name} has {window['rounds']} rounds, fewer than {least}: frozen, it is little but the prior; "
+                f"delete it from the file to keep the fixed formula there",
+                file=sys.stderr,
+            )
 
 
 def _show(report: dict[str, Any], group: dict[str, Any], live: bool) -> None:

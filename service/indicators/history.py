@@ -16,6 +16,7 @@ MONTH_MINUTES = 30 * DAY_MINUTES
 OLDER_EVERY_MINUTES = 10
 LEAST_VALUES = 60
 FURTHEST = 1e12  # bins
+NARROW = BINS // 4  # bins held, below which they are halved again
 
 
 class LogarithmicBins(Stateful):
@@ -42,7 +43,8 @@ class LinearBins(Stateful):
     """512 bins of one width around the values held.
 
     They are cut from an endless row, the first value held in the middle of number 0. A value beyond them moves the cut;
-    where it and the values held lie further apart than 512 bins, two bins become one, until they do not.
+    where it and the values held lie further apart than 512 bins, two bins become one, until they do not. Once fewer
+    than 128 of them are in use, they are halved again, once a value.
     """
 
     STATE = ("_first", "_halvings", "_origin")
@@ -73,17 +75,33 @@ class LinearBins(Stateful):
         """See to it that ``value`` has a bin."""
         if held.n == 0:
             self._begin(value)
-        if 0 <= self.index(value) < BINS:
-            return
+        if not 0 <= self.index(value) < BINS:
+            self._widen(value, held)
+        elif self._halvings > 0:
+            lowest, highest = held.span()
+            if highest - lowest < NARROW:
+                self._narrow(value, held, lowest, highest)
+
+    def _widen(self, value: float, held: BinnedWindow) -> None:
         lowest, highest = held.span()
         number, more = self._number(value), 0
         low, high = min(lowest + self._first, number), max(highest + self._first, number)
         while high - low >= BINS:
             low, high, more = low >> 1, high >> 1, more + 1
         first = (low + high + 1) // 2 - BINS // 2
-        held.rebin(self._first, more, first)
+        held.rebin([(index + self._first >> more) - first for index in range(BINS)])
         self._first = first
         self._halvings += more
+
+    def _narrow(self, value: float, held: BinnedWindow, lowest: int, highest: int) -> None:
+        """Halve the bins: what made them wide is forgotten. In which half a value was nobody knows any more: those in
+        ``value``'s bin go where it goes, the others into the half nearer to it, so that the order stays."""
+        self._halvings -= 1
+        number = self._number(value)
+        wide = range(self._first, self._first + BINS)
+        halves = [number if bin_ == number >> 1 else 2 * bin_ + (bin_ < number >> 1) for bin_ in wide]
+        self._first = (halves[lowest] + halves[highest] + 1) // 2 - BINS // 2
+        held.rebin([half - self._first for half in halves])
 
 
 class History(Stateful):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,6 +16,8 @@ from service.learning.hedge import Hedge, rates
 from service.learning.loss import label
 from service.metrics import WeightNumbers
 from service.state import Plain, Stateful
+
+log = logging.getLogger(__name__)
 
 WINDOWS = (("1m", 60_000), ("5m", 300_000), ("1h", 3_600_000))
 ROUND_MS = 60_000  # every window's rounds begin and end on it
@@ -159,14 +162,28 @@ class Learner(Stateful):
     def parts(self) -> list[tuple[str, Any]]:
         return [("about", self._about()), *super().parts()]
 
-    def _about(self) -> Plain:
+    def _about(self) -> dict[str, Plain]:
         about = {"per_symbol": self._settings.per_symbol, "symbols": self._symbols, "experts": self._experts}
-        return orjson.loads(orjson.dumps(about))
+        found: dict[str, Plain] = orjson.loads(orjson.dumps(about))
+        return found
 
     def load(self, plain: Plain) -> None:
-        """Go on from a :meth:`dump`. What was learned with other components or pooling does not fit: begins anew."""
-        if plain["about"] == self._about():
-            super().load({name: value for name, value in plain.items() if name != "about"})
+        """Go on from a :meth:`dump`. What was learned with other components or pooling does not fit: begins anew.
+
+        Of other symbols it does: pooled it is of all symbols anyway, and a symbol's own stays its own. Their rounds
+        under way are given up.
+        """
+        about, before = self._about(), dict(plain["about"])
+        symbols = before.pop("symbols")
+        if before == {name: value for name, value in about.items() if name != "symbols"}:
+            rest = {name: value for name, value in plain.items() if name != "about"}
+            fresh = {name: hedge.dump() for name, hedge in self._hedges.items()}
+            rest["_hedges"] = {name: rest["_hedges"].get(name, begun) for name, begun in fresh.items()}
+            if symbols != about["symbols"]:
+                rest["_pending"] = {}
+            super().load(rest)
+        else:
+            log.warning("what the weights had learned is of other components or pooling: learning begins anew")
         self._settle()
 
     def make(self, name: str, key: str) -> Stateful | None:
@@ -183,7 +200,7 @@ class Learner(Stateful):
         """As it was dumped, for looking at: in mode ``static``, whatever it was used for."""
         about = plain["about"]
         experts = {name: known[:-2] for name, known in about["experts"].items()}
-        made = cls(about["symbols"], experts, WeightsSection(per_symbol=about["per_symbol"]))
+        made = cls(about["symbols"], experts, WeightsSection(mode="static", per_symbol=about["per_symbol"]))
         made.load(plain)
         return made
 

@@ -139,7 +139,7 @@ class Scoreboard(Stateful):
         return {
             "ts": ts,
             "since": self.since,
-            "ledger": {"seq": self.chain.seq, "hash": self.chain.hash},
+            "ledger": {"seq": self.chain.seq, "hash": self.chain.hash, "kept": self._lines is not None},
             "horizons": {name: entry(tallies) for name, tallies in self._pooled()},
         }
 

@@ -12,8 +12,8 @@ from service.scoreboard.outcome import Outcome
 from service.state import Stateful
 
 RING = 2_000  # pairs of score and return that the rank correlation is taken over
-BINS = 20  # of p_hit, each 0.05 wide
-SHRINKAGE = 400  # as in the scorer's record, of which p_hit of the composite is the published one
+BINS = 21  # of p_hit, 0.05 wide around multiples of 0.05: a young record, all about 0.5, is not cut in two
+SHRINKAGE = 400  # of p_hit towards 0.5 (docs/signal.md section 7); the composite's is the published one
 REFRESH = 100  # the correlation is taken anew whenever the ring has grown by this part of itself
 
 
@@ -80,7 +80,7 @@ class Tally(Stateful):
             self.n += 1
             self.hits += outcome.hit
             self.brier_sum += (outcome.p_hit - outcome.hit) ** 2
-            index = min(int(outcome.p_hit * BINS), BINS - 1)
+            index = int(outcome.p_hit * (BINS - 1) + 0.5)
             self._bin_n[index] += 1
             self._bin_hits[index] += outcome.hit
             self._bin_p[index] += outcome.p_hit
@@ -175,5 +175,7 @@ def reliability(tallies: Sequence[Tally]) -> list[dict[str, Any]]:
         n = sum(part[0] for part in parts)
         if n > 0:
             hits, said = sum(part[1] for part in parts), sum(part[2] for part in parts)
-            found.append({"low": index / BINS, "high": (index + 1) / BINS, "n": n, "p_hit": said / n, "hit": hits / n})
+            low, high = ((2 * index + side) / (2 * (BINS - 1)) for side in (-1, 1))
+            edges = {"low": max(0.0, low), "high": min(1.0, high)}
+            found.append({**edges, "n": n, "p_hit": said / n, "hit": hits / n})
     return found

@@ -7,6 +7,7 @@ T, however late the caller's timers are.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ from service.scoreboard import Outcome, Scoreboard
 from service.scoring import COMPONENT_IDS, Scorer, Weights
 from service.state import Plain, Stateful
 from service.wiring.cut import EVENTS_A_SLICE, Cut, Slices
+
+log = logging.getLogger(__name__)
 
 SAMPLE_MS = 1_000
 TICK_MS = 10_000
@@ -127,7 +130,7 @@ class Engine(Stateful):
         While a save in slices is under way nothing is taken, unless a tick is due.
         """
         if self._cut is not None:
-            if now_ms // TICK_MS == self.sampled_ms // TICK_MS:
+            if now_ms // TICK_MS == self.sampled_ms // TICK_MS and not self._ticks:
                 return []
             self._end_cut()
         self.market.filling = False
@@ -308,10 +311,13 @@ class Engine(Stateful):
     def _apply_waiting(self, cut: Cut, most: int) -> None:
         for _ in range(min(most, len(cut.waiting))):
             item = cut.waiting.popleft()
-            if isinstance(item, tuple):
-                self._divide(item[1], item[0])
-            else:
-                self._enter(item)
+            try:
+                if isinstance(item, tuple):
+                    self._divide(item[1], item[0])
+                else:
+                    self._enter(item)
+            except Exception:  # whoever sent it has gone on: a defect must cost neither those behind it nor the tick
+                log.exception("an event that waited for a save was not taken, a defect of ours: %r", item)
 
     def _end_cut(self) -> None:
         """What cannot wait has come: dump what is left, apply what waits."""

@@ -106,6 +106,7 @@ class LedgerFile:
         self._lock: TextIOWrapper | None = None
         self._backlog: list[bytes] = []
         self._torn = False  # part of a line may have been written
+        self._full: list[IO[bytes]] = []  # files that are done with, until they are on disk for certain
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = open(folder / "lock", "w")  # noqa: SIM115 - held until close()
@@ -162,8 +163,8 @@ class LedgerFile:
                 if first is not None and verify([first]).first_seq <= max(seq, 1):
                     break
             lines = (line for path in reversed(later) for line in lines_of(path))
-            if seq > 0:
-                first_seq = verify(islice(lines_of(later[-1]), 1)).first_seq
+            first_seq = verify(islice(lines_of(later[-1]), 1)).first_seq
+            if 0 < seq != first_seq - 1:  # else nothing of it is here, and the first line says what it follows
                 before = next(islice(lines, max(seq - first_seq, 0), None), b"")
                 checked = verify([before])
                 if (checked.broken, checked.seq, checked.hash) != (None, seq, known):
@@ -200,7 +201,7 @@ class LedgerFile:
         elif self._size >= self._rotate_bytes:
             path = self._next(self.path)
             following = open(path, "ab", buffering=0)  # noqa: SIM115 - owned until close()
-            self._file.close()
+            self._full.append(self._file)
             self._file, self.path, self._size = following, path, 0
             self._forget()
         data = memoryview(b"\n".join(self._backlog) + b"\n")
@@ -212,6 +213,19 @@ class LedgerFile:
         self._torn, self._size, self.waiting_bytes = False, size, 0
         self._backlog.clear()
 
+    def sync(self) -> None:
+        """Have the disk hold what was written, before a state that goes as far is kept: after a power cut the ledger
+        must not end before the state does. Slow: call it in a thread, one call at a time. A failing disk is logged.
+        """
+        try:
+            if self._file is not None:
+                os.fsync(self._file.fileno())
+            while self._full:
+                os.fsync(self._full[0].fileno())
+                self._full.pop(0).close()
+        except (OSError, ValueError) as error:  # ValueError: closed meanwhile
+            log.error("ledger file=%s may be lost in a power cut reason=%r", self.path, str(error))
+
     def _forget(self) -> None:
         if self._keep_files is not None:
             for path in files(self._folder)[: -self._keep_files]:
@@ -222,7 +236,8 @@ class LedgerFile:
         self.write([])  # a last attempt for what waits
         if self._backlog and not self.failed:
             log.error("ledger file=%s: the last %d lines could not be written", self.path, len(self._backlog))
-        for file in (self._file, self._lock):
+        self.sync()
+        for file in (self._file, *self._full, self._lock):
             if file is not None:
                 file.close()
         self._file = self._lock = None

@@ -19,11 +19,18 @@ AFTER_TICK_MS = 1_100  # behind a tick and the sample after it: nearly a second 
 
 class Saver:
     """``document`` gives the state in slices, or None while there is none worth keeping; ``now_ms``: the time that
-    ticks go by. A save begins shortly after a tick, so that no tick is due while it is under way."""
+    ticks go by; ``before``: what must be on disk before the state is, called in the writing thread. A save begins
+    shortly after a tick, so that no tick is due while it is under way."""
 
     def __init__(
-        self, file: StateFile, document: Callable[[], Slices | None], metrics: Metrics, now_ms: Callable[[], int]
+        self,
+        file: StateFile,
+        document: Callable[[], Slices | None],
+        metrics: Metrics,
+        now_ms: Callable[[], int],
+        before: Callable[[], None] | None = None,
     ) -> None:
+        self._before = before
         self._file = file
         self._document = document
         self._now_ms = now_ms
@@ -49,7 +56,7 @@ class Saver:
                 if slices is None:
                     return
                 text = await _in_turns(slices)
-                self._writing = asyncio.ensure_future(asyncio.to_thread(self._file.write, text))
+                self._writing = asyncio.ensure_future(asyncio.to_thread(self._write, text))
                 await asyncio.shield(self._writing)
             except Exception as error:  # a full disk, or a defect of ours: it costs the file, never the service
                 self._metrics.state_saved(False)
@@ -63,6 +70,11 @@ class Saver:
                 if self._failing:
                     self._failing = False
                     log.info("state is saved again path=%s", self._file.path)
+
+    def _write(self, text: list[bytes]) -> None:
+        if self._before is not None:
+            self._before()
+        self._file.write(text)
 
 
 async def _in_turns(slices: Slices) -> list[bytes]:

@@ -84,7 +84,8 @@ class Service:
         self._source = source
         self._denominators = denominators
         self._holding: Holding | None = None
-        self._saver = None if state is None else Saver(state, self._document, self.metrics, clock.now_ms)
+        sync = None if outputs.ledger is None else outputs.ledger.sync
+        self._saver = None if state is None else Saver(state, self._document, self.metrics, clock.now_ms, sync)
         fixed = [pair for item in denominators for pair in kinds_of(item)]
         self.bases = Bases(config, fixed, self.denominate, clock, rng) if sources else None
         self.views = LiveViews(

@@ -118,6 +118,8 @@ def test_a_saved_state_and_a_file_to_freeze(state: Path, tmp_path: Path, capsys:
     report = learned().report()["groups"]["all"]
     assert f"learned so far {report['shadow_version']}" in captured.out
     assert f"saved {report['shadow_version']} to" in captured.err
+    rounds = report["windows"]["1m"]["rounds"]
+    assert f"elr: 1m has {rounds} rounds, fewer than 720: frozen, it is little but the prior" in captured.err
     config = tmp_path / "c.toml"
     config.write_text('[weights]\nmode = "frozen"\nfile = "weights.json"\n')
     section = load(config).weights

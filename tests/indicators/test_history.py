@@ -169,6 +169,21 @@ def test_bins_that_are_too_few_become_wider() -> None:
     assert 0 <= lowest < bins.index(0.0) < highest < 512
 
 
+def test_wide_bins_become_narrow_again() -> None:
+    """One value far off left every later one in a single bin for good: each ranked a half."""
+    history, draw = History(LinearBins(0.005)), random.Random(5)
+    values = {m: draw.gauss(0, 1) for m in range(0, 75 * DAY_MINUTES, 10)}
+    values[5 * DAY_MINUTES] = 1e6
+    for m, x in values.items():
+        history.add(M0 + m, x)
+    older = [x for m, x in values.items() if m >= 45 * DAY_MINUTES]
+    for probe in (-1.28, -0.5, 0.0, 1.28):
+        true = sum(x < probe for x in older) / len(older)
+        assert history.percentile(probe) == pytest.approx(true, abs=0.02)
+    assert isinstance(history.bins, LinearBins)
+    assert 12 <= history.bins.index(0.5) - history.bins.index(0.0) <= 50  # 0.04 wide at most: 128 bins for +-2.6
+
+
 def test_values_beyond_the_bins_keep_their_order() -> None:
     """A month of growth must not end in one bin where every percentile is a half."""
     history = History(LinearBins(0.005))

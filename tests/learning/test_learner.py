@@ -227,13 +227,28 @@ def test_dump_and_load_at_any_minute_go_on_exactly(per_symbol: bool) -> None:
             assert seen[group]["shadow_version"] == straight.report()["groups"][group]["shadow_version"]
 
 
+@pytest.mark.parametrize("per_symbol", [False, True])
+def test_another_symbol_or_another_order_costs_nothing_learned(per_symbol: bool) -> None:
+    """A symbol added to the configuration threw away two months of what all had taught."""
+    made = learner(per_symbol=per_symbol)
+    drive(made, 130)
+    plain = orjson.loads(orjson.dumps(made.dump()))
+    other = Learner(("NEW", *reversed(SYMBOLS)), EXPERTS, WeightsSection(per_symbol=per_symbol))
+    other.load(plain)
+    before, after = made.report()["groups"], other.report()["groups"]
+    assert {group: after[group] for group in before} == before
+    assert all(part["rounds"] > 0 for part in after["BTC" if per_symbol else "all"]["windows"].values())
+    if per_symbol:
+        assert {part["rounds"] for part in after["NEW"]["windows"].values()} == {0}
+    assert other.dump()["_pending"] == {}
+
+
 def test_what_was_learned_with_other_components_or_pooling_does_not_fit() -> None:
     made = learner()
     drive(made, 10)
     plain = orjson.loads(orjson.dumps(made.dump()))
     for other in (
         learner(per_symbol=True),
-        Learner(("BTC",), EXPERTS),
         Learner(SYMBOLS, {**EXPERTS, "1m": ("up", "down", "new")}),
     ):
         fresh = orjson.dumps(other.dump())

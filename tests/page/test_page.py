@@ -43,9 +43,11 @@ def signed(value: float, decimals: int) -> str:
     return (text[1:] if float(text) == 0 else text).replace("-", MINUS)
 
 
-def correlation(record: dict[str, Any]) -> str:
+def correlation(record: dict[str, Any], early: str = "too few to say") -> str:
     if record["ic"] is None:
         return NONE
+    if 1.96 * record["ic_se"] > 0.5:  # two pairs of a symbol give 1 or -1: shown in bold, it was nonsense
+        return early
     return f"{signed(record['ic'], 3)} ± {1.96 * record['ic_se']:.3f}"
 
 
@@ -115,7 +117,16 @@ async def test_every_number_of_a_horizon_is_shown(tabs: Tabs) -> None:
         assert await page.text_content("#summary") == "1m, 5m: nothing told from a coin. 1h, composite: too few to say."
         assert await page.text_content("#ledger-seq") == f"{service.board.chain.seq:,}"
         assert await page.text_content("#ledger-hash") == service.board.chain.hash
+        assert str(await page.text_content("#ledger-kept")).startswith("No ledger is written here")
         assert await page.text_content("#since") == f"{utc(TS - 3 * 86_400_000)}, 3 d of record"
+
+
+async def test_a_ledger_that_is_kept_says_what_a_hash_is_good_for(tabs: Tabs) -> None:
+    board = filled()
+    board.keep_lines()
+    async with Service(board=board) as service:
+        page = await settled(await tabs.open(service))
+        assert "elr scoreboard --hash NUMBER:HASH" in str(await page.text_content("#ledger-kept"))
 
 
 async def test_the_whiskers_lie_where_the_numbers_do(tabs: Tabs) -> None:
@@ -147,7 +158,7 @@ async def test_every_symbol_and_horizon_has_its_row(tabs: Tabs) -> None:
                 assert shown == {
                     "n": f"{record['n']:,}", "n_effective": trials(record["n_effective"]),
                     "hit": percent(record["hit"]), "hit-interval": interval(record),
-                    "verdict": verdict(record), "ic": correlation(record), "p_hit": percent(record["p_hit"]),
+                    "verdict": verdict(record), "ic": correlation(record, "…"), "p_hit": percent(record["p_hit"]),
                     "brier": gain, "lost": f"{record['lost']:,}",
                 }  # fmt: skip
                 seen.add(shown["verdict"][0])

@@ -76,7 +76,7 @@ async def test_snapshot_on_subscribing_then_updates() -> None:
         assert update["horizons"]["composite"] == dict.fromkeys(one) | {
             "n": 0, "n_effective": 0.0, "ic_n": 0, "matured": 0, "lost": 0,
         }  # fmt: skip
-        assert update["ledger"] == {"seq": Views.board.chain.seq, "hash": Views.board.chain.hash}
+        assert update["ledger"] == {"seq": Views.board.chain.seq, "hash": Views.board.chain.hash, "kept": False}
 
 
 async def test_the_path_shows_everything_per_symbol() -> None:

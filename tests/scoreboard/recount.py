@@ -6,6 +6,7 @@ Shares no code with the service but JSON.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from math import log, sqrt
 from typing import Any
@@ -77,7 +78,7 @@ def statistics(rows: Iterable[Row]) -> dict[tuple[str, str], Row]:
             one["n"] += 1
             one["hits"] += row["hit"]
             one["brier"] += (row["p_hit"] - row["hit"]) ** 2
-            at = one["bins"].setdefault(min(int(row["p_hit"] * 20), 19), [0, 0.0, 0])
+            at = one["bins"].setdefault(math.floor(row["p_hit"] * 20 + 0.5), [0, 0.0, 0])
             at[0], at[1], at[2] = at[0] + 1, at[1] + row["p_hit"], at[2] + row["hit"]
     for one in made.values():
         n = one["n"]

@@ -124,10 +124,10 @@ def test_hand_computed_statistics() -> None:
     assert said["ic_se"] == pytest.approx(3**-0.5, abs=1e-12)
     assert said["p_hit"] == pytest.approx(0.5 + 4 / 404 * 0.25, abs=1e-15)
     assert said["bins"] == [
-        {"low": 0.5, "high": 0.55, "n": 1, "p_hit": 0.5, "hit": 1.0},
-        {"low": 0.55, "high": 0.6, "n": 1, "p_hit": 0.55, "hit": 1.0},
-        {"low": 0.6, "high": 0.65, "n": 1, "p_hit": 0.6, "hit": 0.0},
-        {"low": 0.7, "high": 0.75, "n": 1, "p_hit": 0.7, "hit": 1.0},
+        {"low": 0.475, "high": 0.525, "n": 1, "p_hit": 0.5, "hit": 1.0},
+        {"low": 0.525, "high": 0.575, "n": 1, "p_hit": 0.55, "hit": 1.0},
+        {"low": 0.575, "high": 0.625, "n": 1, "p_hit": 0.6, "hit": 0.0},
+        {"low": 0.675, "high": 0.725, "n": 1, "p_hit": 0.7, "hit": 1.0},
     ]
     assert market.board.numbers()[3] == (
         "BTC", "composite", 0.75, said["ic"], said["ic_se"], said["brier"], 4, 4.0, 4, 4, 0
@@ -289,7 +289,7 @@ def test_symbols_are_kept_apart() -> None:
     assert body["horizons"]["1m"]["n"] == 2
     assert body["horizons"]["1m"]["hit"] == 0.5
     assert body["since"] == T0
-    assert body["ledger"] == {"seq": 2, "hash": board.chain.hash}
+    assert body["ledger"] == {"seq": 2, "hash": board.chain.hash, "kept": True}
 
 
 def test_what_was_open_when_the_clock_was_wrong_holds_up_nothing() -> None:

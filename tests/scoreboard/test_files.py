@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import signal as signals
 from collections.abc import Iterator
 from pathlib import Path
@@ -211,8 +212,29 @@ class Disk:
     def truncate(self, size: int) -> int:
         return int(self.file.truncate(size))
 
+    def fileno(self) -> int:
+        return int(self.file.fileno())
+
     def close(self) -> None:
         self.file.close()
+
+
+def test_what_was_written_is_forced_to_the_disk_also_in_files_that_are_done_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power cut the state was ahead of a ledger that nobody had forced to the disk."""
+    synced: list[int] = []
+    ledger = LedgerFile(tmp_path, 2000)
+    monkeypatch.setattr(module.os, "fsync", lambda number: synced.append(os.fstat(number).st_ino))
+    for line in LINES:
+        ledger.write([line])
+    assert len(files(tmp_path)) > 3
+    ledger.sync()
+    assert set(synced) == {path.stat().st_ino for path in files(tmp_path)}
+    synced.clear()
+    ledger.sync()
+    assert synced == [ledger.path.stat().st_ino]
+    ledger.close()
 
 
 @pytest.fixture
@@ -280,6 +302,28 @@ def test_the_lines_after_a_known_one(seq: int, packed: bool, tmp_path: Path) -> 
     assert ledger.told_after(seq, "f" * 64) is None or seq == 0
     assert ledger.told_after(41, known) is None
     ledger.close()
+
+
+def test_a_ledger_begun_over_an_older_record_says_what_it_follows(tmp_path: Path) -> None:
+    """Switched on after line 12 and killed before the next save: its outcomes were never counted."""
+    written(tmp_path, LINES[12:40])
+    ledger = LedgerFile(tmp_path, 2000)
+    assert ledger.told_after(12, verify(LINES[:12]).hash) == [read_line(line) for line in LINES[12:40]]
+    assert ledger.told_after(12, "f" * 64) is None
+    assert ledger.told_after(11, verify(LINES[:11]).hash) is None  # line 12 is nowhere
+    ledger.close()
+
+
+def test_a_hash_that_was_kept_is_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written(tmp_path, LINES)
+    known = verify(LINES[:17]).hash
+    assert run(["scoreboard", str(tmp_path), "--hash", f"17:{known}"]) == 0
+    assert "line 17 has the hash that was kept: up to it nothing was changed" in capsys.readouterr().out
+    for kept, said in ((f"18:{known}", "line 18 has another hash"), (f"61:{known}", "line 61 is not in it")):
+        assert run(["scoreboard", str(tmp_path), "--hash", f"17:{known}", "--hash", kept]) == 3
+        assert said in capsys.readouterr().err
+    assert run(["scoreboard", str(tmp_path), "--hash", "17:abc"]) == 2
+    assert "--hash 17:abc: NUMBER:HASH" in capsys.readouterr().err
 
 
 def test_what_a_start_cannot_know_it_does_not_guess(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -173,6 +173,53 @@ def test_a_tick_is_not_made_to_wait() -> None:
     assert orjson.dumps(tick) == orjson.dumps(promptly)
 
 
+def test_a_tick_that_what_waited_has_brought_about_does_not_wait_for_the_rest() -> None:
+    """The engine had sampled beyond the tick already, and so it did not look due: it came with the one after it."""
+    target, straight = lived(engine()), lived(engine())
+    slices = target.cut()
+    next(slices)
+    rng = random.Random(6)
+    for number in range(2 * EVENTS_A_SLICE // len(heard(0, rng)) + 1):
+        for event in heard(T0 + 80_100 + number, rng):
+            target.apply(event)
+            straight.apply(event)
+    while target.sampled_ms < T0 + 80_000:
+        next(slices)
+    (tick,) = target.advance(T0 + 80_500)
+    (promptly,) = straight.advance(T0 + 80_500)
+    assert orjson.dumps(tick) == orjson.dumps(promptly)
+    list(slices)
+    assert text_of(target) == text_of(straight)
+
+
+@pytest.mark.parametrize("end", ["tick", "drained", "given up"])
+def test_a_defect_in_what_waited_costs_neither_what_is_behind_it_nor_the_tick(
+    end: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    target = lived(engine())
+    events = heard(T0 + 73_300, random.Random(7))
+    taken: list[Event] = []
+
+    def apply(event: Event) -> None:
+        if event in (events[3], events[40]):
+            raise RuntimeError("a defect")
+        taken.append(event)
+
+    slices = target.cut()
+    next(slices)
+    monkeypatch.setattr(target.market, "apply", apply)
+    for event in events:
+        target.apply(event)
+    if end == "tick":
+        assert len(target.advance(T0 + 80_000)) == 1
+    elif end == "drained":
+        list(slices)
+    else:
+        slices.close()
+    assert taken == [event for event in events if event not in (events[3], events[40])]
+    assert caplog.text.count("an event that waited for a save was not taken, a defect of ours") == 2
+
+
 @pytest.mark.parametrize("shift_ms", [3_600_000, -250])
 def test_a_stepped_clock_ends_a_cut_before_anything_is_shifted(shift_ms: int) -> None:
     target, straight = lived(engine()), lived(engine())
@@ -223,7 +270,7 @@ def test_the_document_in_slices_is_the_document() -> None:
 @pytest.mark.looptime
 @pytest.mark.parametrize(("every_s", "apart_s"), [(60.0, 60.0), (5.0, 10.0), (64.0, 60.0)])
 async def test_a_save_begins_behind_a_tick_and_others_have_their_turn(
-    tmp_path: Path, every_s: float, apart_s: float
+    tmp_path: Path, every_s: float, apart_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop = asyncio.get_running_loop()
     begun: list[int] = []
@@ -241,11 +288,16 @@ async def test_a_save_begins_behind_a_tick_and_others_have_their_turn(
         yield [b"{}"]
 
     file = StateFile(tmp_path)
-    saving = asyncio.create_task(Saver(file, document, Metrics(("okx",), "live", "test"), now_ms).run(every_s))
+    order: list[str] = []
+    write = file.write
+    monkeypatch.setattr(file, "write", lambda text: (order.append("state"), write(text)))
+    saver = Saver(file, document, Metrics(("okx",), "live", "test"), now_ms, lambda: order.append("ledger"))
+    saving = asyncio.create_task(saver.run(every_s))
     while len(begun) < 4:
         await asyncio.sleep(1.0)
     saving.cancel()
     file.close()
     assert {ms % 10_000 for ms in begun} == {1_100}
     assert [later - ms for ms, later in pairwise(begun[:4])] == [apart_s * 1000] * 3
+    assert order[:4] == ["ledger", "state"] * 2  # a state on disk never goes further than the ledger there
     assert turns[:6] == ["slice", "other"] * 3

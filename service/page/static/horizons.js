@@ -3,7 +3,7 @@
 import { reach, reliability, whisker } from "./chart.js";
 import { byId, element, say } from "./dom.js";
 import { NONE, count, fixed, known, percent, percents, plusMinus, trials } from "./format.js";
-import { LEAST, verdict } from "./verdict.js";
+import { LEAST, early, verdict } from "./verdict.js";
 
 const ABOUT = {
   "1m": "the 1 min score, after 1 min",
@@ -12,7 +12,7 @@ const ABOUT = {
   composite: "the composite, after 1 h",
 };
 const HIT_HALVES = [0.2, 0.3, 0.4, 0.5]; // of the track around 0.5: 0.3 to 0.7 or wider
-const IC_HALVES = [0.1, 0.2, 0.5, 1];
+const IC_HALVES = [0.1, 0.2, 0.5];
 const Z = 1.96;
 
 /** One sentence over all horizons, by what can be said of them. */
@@ -42,6 +42,7 @@ function row(term, ...content) {
 
 function calibration(record) {
   const { brier, brier_climatology: climatology } = record;
+  if (verdict(record).code === "few") return "too few to compare";
   if (!known(brier) || !known(climatology)) return "nothing to compare yet";
   const gain = climatology - brier;
   if (fixed(gain, 4) === fixed(0, 4)) return "as good as always saying the final share";
@@ -67,6 +68,7 @@ function card(name, record, hitHalf, icHalf) {
   const interval = percents(record.hit_low, record.hit_high);
   const ic = plusMinus(record.ic, known(record.ic_se) ? Z * record.ic_se : null, 3);
   const spread = known(record.ic) && known(record.ic_se) ? Z * record.ic_se : null;
+  const few = early(record);
   const bins = record.bins ?? [];
   const worth = record.n > 0 ? record.n_effective / record.n : 0;
   const told = bins.map((bin) => `said ${percent(bin.p_hit)}, came ${percent(bin.hit)} of ${count(bin.n)}`);
@@ -86,12 +88,13 @@ function card(name, record, hitHalf, icHalf) {
         element("strong", {}, field("n", count(record.n))),
         element("span", {}, "worth ", field("n_effective", trials(record.n_effective)), " trials")),
       row("Rank correlation",
-        element("strong", {}, field("ic", ic)),
+        element("strong", {}, field("ic", few ? "too few to say" : ic)),
         element("span", {}, field("ic_n", count(record.ic_n)), " pairs"),
         whisker({
-          low: spread === null ? null : record.ic - spread, high: spread === null ? null : record.ic + spread,
-          value: record.ic, middle: 0, half: icHalf, code: "plain",
-          label: `${name}: rank correlation ${ic}; without any relation it is 0`,
+          low: spread === null || few ? null : record.ic - spread,
+          high: spread === null || few ? null : record.ic + spread,
+          value: few ? null : record.ic, middle: 0, half: icHalf, code: "plain",
+          label: `${name}: rank correlation ${few ? "of too few pairs" : ic}; without any relation it is 0`,
           ends: [fixed(-icHalf, 1), "none", fixed(icHalf, 1)],
         })),
       row("Brier score",
@@ -121,7 +124,7 @@ export function show(horizons) {
   const records = Object.values(horizons);
   const hitHalf = reach(0.5, HIT_HALVES, records.flatMap((record) => [record.hit_low, record.hit_high]));
   const icHalf = reach(0, IC_HALVES, records.flatMap((record) =>
-    known(record.ic) && known(record.ic_se) ? [record.ic - Z * record.ic_se, record.ic + Z * record.ic_se] : []));
+    known(record.ic) && known(record.ic_se) && !early(record) ? [record.ic - Z * record.ic_se, record.ic + Z * record.ic_se] : []));
   const place = byId("horizons");
   const open = new Set([...place.querySelectorAll("details[open]")].map((node) => node.closest("article").id));
   place.replaceChildren(...names.map((name) => card(name, horizons[name], hitHalf, icHalf)));

@@ -10,6 +10,9 @@ import { Symbols } from "./symbols.js";
 import { stopwatch } from "./watch.js";
 import { Weights } from "./weights.js";
 
+const KEPT = "Keep this number and hash now and then: elr scoreboard --hash NUMBER:HASH then tells whether the ledger " +
+  "still has that line as it was.";
+const NOT_KEPT = "No ledger is written here (scoreboard.folder is not set): nobody can check these outcomes later.";
 const EVERY_MS = 60000; // the feed sends a scoreboard a minute
 const LATE = 1.5; // as with heartbeats: so many promised spans without one, and it is late
 const FETCH_MS = 2000; // a replay's minutes may be short: the lists are not asked for more often than this
@@ -74,7 +77,7 @@ function clear() {
   horizons.clear();
   symbols.take([]);
   weights.clear();
-  for (const id of ["ledger-seq", "ledger-hash", "since"]) say(byId(id), NONE);
+  for (const id of ["ledger-seq", "ledger-hash", "ledger-kept", "since"]) say(byId(id), NONE);
 }
 
 /** Asks for the lists, one question at a time; questions that come meanwhile become one. */
@@ -113,6 +116,7 @@ function draw() {
     horizons.show(shown.horizons);
     say(byId("ledger-seq"), count(shown.ledger.seq));
     say(byId("ledger-hash"), shown.ledger.seq > 0 ? shown.ledger.hash : NONE);
+    say(byId("ledger-kept"), shown.ledger.kept ? KEPT : NOT_KEPT);
     const since = `${utc(shown.since)}, ${span(shown.ts - shown.since)} of record`;
     say(byId("since"), known(shown.since) ? since : "no published signal yet");
   }

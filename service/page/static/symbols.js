@@ -4,7 +4,7 @@ import { whisker } from "./chart.js";
 import { byId, element, say } from "./dom.js";
 import { count, fixed, known, percent, percents, plusMinus, signed, trials } from "./format.js";
 import { badge } from "./horizons.js";
-import { verdict } from "./verdict.js";
+import { early, verdict } from "./verdict.js";
 
 const AT_ONCE = 120; // rows drawn before the reader asks for all: 500 symbols are 2,000 of them
 const HALF = 0.2; // the narrow track is 0.3 to 0.7; what lies beyond ends without a cap
@@ -68,7 +68,7 @@ function line({ symbol, horizon, record }) {
       label: `${symbol} ${horizon}: 95 % interval ${interval}`,
     })),
     element("td", { "data-field": "verdict" }, badge(record)),
-    cell(plusMinus(record.ic, known(record.ic_se) ? 1.96 * record.ic_se : null, 3), "number", "ic"),
+    cell(early(record) ? "…" : plusMinus(record.ic, known(record.ic_se) ? 1.96 * record.ic_se : null, 3), "number", "ic"),
     cell(percent(record.p_hit), "number", "p_hit"),
     cell(signed(difference(record), 4), "number", "brier"),
     cell(count(record.lost), "number", "lost"),

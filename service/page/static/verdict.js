@@ -4,6 +4,7 @@ import { known } from "./format.js";
 
 export const LEAST = 100; // trials; with fewer, 95 % is wider than 20 points and the first look decides too much
 const Z = 1.959963984540054;
+const WIDEST = 0.5; // half an interval of a rank correlation
 
 const VERDICTS = {
   few: { code: "few", rank: 0, mark: "…", text: "too few to say" },
@@ -18,6 +19,11 @@ export function verdict(record) {
   if (low > 0.5) return VERDICTS.right;
   if (high < 0.5) return VERDICTS.wrong;
   return VERDICTS.coin;
+}
+
+/** Whether a rank correlation rests on so few pairs that it means nothing: two of a symbol give 1 or -1. */
+export function early({ ic, ic_se: error }) {
+  return known(ic) && known(error) && Z * error > WIDEST;
 }
 
 /** Wilson's 95 % interval of a share seen in n > 0 trials, as service/scoreboard/measures.py has it. */

@@ -74,7 +74,7 @@ function card(mode, least, name, window) {
   return element("article", { id: `weights-${name}`, class: "card", "aria-labelledby": `weights-title-${name}` },
     element("h3", { id: `weights-title-${name}` }, name,
       element("small", {},
-        element("span", { "data-field": "rounds" }, `${count(window.rounds)} rounds`),
+        element("span", { "data-field": "rounds" }, `${count(window.rounds)} round${window.rounds === 1 ? "" : "s"}`),
         ` · ${standing(mode, least, window)}`)),
     experts(name, window),
     regret(window));
