@@ -79,6 +79,8 @@ class LinearBins(Stateful):
             self._widen(value, held)
         elif self._halvings > 0:
             lowest, highest = held.span()
+            index = self.index(value)
+            lowest, highest = min(lowest, index), max(highest, index)
             if highest - lowest < NARROW:
                 self._narrow(value, held, lowest, highest)
 

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 SUFFIXES = (".jsonl", ".jsonl.gz")  # an operator may pack the files that are no longer written to
 LONGEST_LINE = 4096  # bytes; ours have about 400
 BACKLOG_BYTES = 16 << 20  # of lines that wait for a disk to work again: more than half an hour of 21 symbols
+MOST_OPEN = 4  # full files that wait for sync()
 MOST_TOLD = 250_000  # lines a start reads to bring an older record up to date: a few seconds
 
 
@@ -202,6 +203,8 @@ class LedgerFile:
             path = self._next(self.path)
             following = open(path, "ab", buffering=0)  # noqa: SIM115 - owned until close()
             self._full.append(self._file)
+            if len(self._full) > MOST_OPEN:  # nobody calls sync(): no state is kept
+                self._full.pop(0).close()
             self._file, self.path, self._size = following, path, 0
             self._forget()
         data = memoryview(b"\n".join(self._backlog) + b"\n")
@@ -220,9 +223,10 @@ class LedgerFile:
         try:
             if self._file is not None:
                 os.fsync(self._file.fileno())
-            while self._full:
-                os.fsync(self._full[0].fileno())
-                self._full.pop(0).close()
+            for file in list(self._full):
+                os.fsync(file.fileno())
+                file.close()
+                self._full.remove(file)
         except (OSError, ValueError) as error:  # ValueError: closed meanwhile
             log.error("ledger file=%s may be lost in a power cut reason=%r", self.path, str(error))
 

@@ -101,6 +101,21 @@ def report_hash() -> str:
     return force.version.rpartition("-")[2]
 
 
+def test_what_is_in_force_is_frozen_as_it_is(tmp_path: Path) -> None:
+    """Between 720 and 1,440 rounds it is partly the fixed formula; the file had what was learned alone, a jump."""
+    eased, learned_1h = {"static": 0.9, "zero": 0.1}, {"static": 0.25, "zero": 0.75}
+    group = {
+        "shadow_version": "hedge-800-0",
+        "windows": {
+            "1m": {"rounds": 800, "in_force": eased, "shares": {"static": 0.1, "zero": 0.9}},
+            "1h": {"rounds": 12, "in_force": None, "shares": learned_1h},
+            "5m": {"rounds": 0, "in_force": None, "shares": learned_1h},
+        },
+    }
+    weights._save(tmp_path / "w.json", group, 720)
+    assert orjson.loads((tmp_path / "w.json").read_bytes())["windows"] == {"1m": eased, "1h": learned_1h}
+
+
 async def test_what_is_no_service_is_one_line() -> None:
     async with serving() as address:
         with pytest.raises(ServiceError, match="answers 404"):

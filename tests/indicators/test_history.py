@@ -7,6 +7,8 @@ import random
 import statistics
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from service.indicators.history import History, LinearBins, LogarithmicBins
 from service.statistics import BinnedWindow
@@ -182,6 +184,34 @@ def test_wide_bins_become_narrow_again() -> None:
         assert history.percentile(probe) == pytest.approx(true, abs=0.02)
     assert isinstance(history.bins, LinearBins)
     assert 12 <= history.bins.index(0.5) - history.bins.index(0.0) <= 50  # 0.04 wide at most: 128 bins for +-2.6
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from((0.0, 1.0, 3.0, 40.0, 1e6)).flatmap(lambda wide: st.floats(-wide, wide)),
+            st.integers(0, 40),
+        ),
+        min_size=1,
+        max_size=80,
+    )
+)
+@example([(0.0, 0), (1e3, 0), (0.1, 0), (490.0, 2)])  # narrowed around what is held, away from the new value
+def test_every_value_has_a_bin_and_the_order_stays(steps: list[tuple[float, int]]) -> None:
+    """A value inside wide bins was beyond them once they had been halved around the others."""
+    bins, held = LinearBins(0.005), BinnedWindow()
+    kept: list[tuple[int, float]] = []
+    for time, (value, forgotten) in enumerate(steps):
+        before = kept[min(forgotten, len(kept)) :]
+        held.forget(before[0][0] if before else time)
+        kept = [*before, (time, value)]
+        bins.admit(value, held)
+        assert 0 <= bins.index(value) < 512
+        held.add(time, bins.index(value), 1)
+        assert held.n == len(kept)
+        for _, probe in kept:
+            below, _ = held.rank(bins.index(probe))
+            assert below <= sum(x <= probe for _, x in kept)
 
 
 def test_values_beyond_the_bins_keep_their_order() -> None:

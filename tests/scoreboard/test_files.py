@@ -224,17 +224,31 @@ def test_what_was_written_is_forced_to_the_disk_also_in_files_that_are_done_with
 ) -> None:
     """After a power cut the state was ahead of a ledger that nobody had forced to the disk."""
     synced: list[int] = []
-    ledger = LedgerFile(tmp_path, 2000)
+    ledger = LedgerFile(tmp_path, 6000)
     monkeypatch.setattr(module.os, "fsync", lambda number: synced.append(os.fstat(number).st_ino))
     for line in LINES:
         ledger.write([line])
-    assert len(files(tmp_path)) > 3
+    assert 2 < len(files(tmp_path)) <= 1 + module.MOST_OPEN
     ledger.sync()
     assert set(synced) == {path.stat().st_ino for path in files(tmp_path)}
     synced.clear()
     ledger.sync()
     assert synced == [ledger.path.stat().st_ino]
     ledger.close()
+
+
+def test_without_a_state_full_files_do_not_stay_open(tmp_path: Path) -> None:
+    """sync() is the saver's call; a service that keeps no state would have run out of files in a year."""
+    ledger = LedgerFile(tmp_path, 1000)
+    opened = []
+    for line in LINES:
+        ledger.write([line])
+        opened.append(ledger._file)
+    kept = {id(file) for file in opened if file is not None and not file.closed}
+    assert len(files(tmp_path)) > 10
+    assert len(kept) == 1 + module.MOST_OPEN
+    ledger.close()
+    assert all(file is None or file.closed for file in opened)
 
 
 @pytest.fixture
