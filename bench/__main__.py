@@ -17,7 +17,7 @@ from bench.timing import interleaved, median_us, ratio
 from service.config import Config
 from service.publishing import body_bytes
 from service.venues import VENUES
-from service.venues.spec import Catalog
+from service.venues.contract import Catalog
 
 RECV_MS = 1_763_720_519_400
 

@@ -27,15 +27,15 @@ from bench.market import warm_engine
 from bench.memory import memory_tables
 from bench.timing import ratio
 from service.config import Config
+from service.core.engine import TICK_MS, Engine
 from service.indicators import SymbolIndicators
 from service.learning import Learner
 from service.market import Market
 from service.model import Event, Funding, Mark, OpenInterest, Tick
 from service.publishing import body_bytes
+from service.runtime.state_file import StateFile
 from service.scoreboard import Scoreboard
 from service.scoring import Scorer
-from service.wiring.engine import TICK_MS, Engine
-from service.wiring.saved_state import StateFile
 
 FLOOR = "floor"
 TICKS_A_MINUTE = 6

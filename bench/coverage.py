@@ -14,8 +14,8 @@ import numpy as np
 from scipy.signal import lfilter
 from scipy.stats import rankdata
 
-from service.backtest import measures
-from service.backtest.measures import Estimate
+from service.research.backtest import measures
+from service.research.backtest.measures import Estimate
 
 HOURS = 4_000
 WEEK = 168

@@ -13,8 +13,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from service.indicators.library import REGISTRY
-from service.indicators.library.contract import Indicator
+from service.research.indicators import REGISTRY
+from service.research.indicators.contract import Indicator
 
 T0 = 1_763_683_200_000
 MINUTE_MS = 60_000

@@ -6,9 +6,9 @@ import random
 from collections.abc import Iterator, Sequence
 
 from service.config import Config
+from service.core.build import rules_of
+from service.core.engine import Engine
 from service.model import Event, Funding, Mark, OpenInterest
-from service.wiring.engine import Engine
-from service.wiring.setup import rules_of
 
 START_MS = 1_763_683_200_000  # a UTC minute
 

@@ -29,9 +29,9 @@ from rich.table import Table
 
 from bench.market import START_MS, events, symbols, warm_engine
 from service.config import Config
+from service.core.build import rules_of
+from service.core.engine import Engine
 from service.scoreboard import HORIZONS, Outcome
-from service.wiring.engine import Engine
-from service.wiring.setup import rules_of
 
 PARTS = ("scoreboard", "learner", "scorers", "indicators", "market")
 FULL_SIZES = (1, 2, 4)

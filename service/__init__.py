@@ -8,8 +8,9 @@ The flow, which is also the order of the folders:
 ``scoring`` turns readings into one signal per symbol every ten seconds;
 ``publishing`` sends signals to WebSocket clients and exposes metrics.
 
-``wiring`` is the only package that knows all five. ``tapes`` records and replays raw frames,
-``simulation`` is a seeded market behind protocol-true venue servers, ``cli`` is the ``elr`` command.
+``core`` composes them into one pure engine; ``runtime`` feeds it from live sockets and keeps its files. ``tapes`` records
+raw frames for the replay. ``cli`` is the ``elr`` command. ``simulation`` (a seeded market behind servers that speak the
+venues' protocols) and ``research`` (back-test, indicator library) never run in the live service.
 """
 
 __version__ = "0.1.0"

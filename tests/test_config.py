@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.config import SOCKET_KINDS, VENUE_NAMES, Config, load, parse
-from service.config_text import render
+from service.config.render import render
 from service.errors import ConfigError
 from service.venues import VENUES
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from service.cli.main import _parser
 from service.market import freshness
-from service.venues import session
+from service.venues.transport import session
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -30,7 +30,7 @@ def states_page() -> str:
     happenings = list(session.Happening)
     lines += [
         "",
-        "## A venue connection (service/venues/session.py)",
+        "## A venue connection (service/venues/transport/session.py)",
         "",
         "| state | " + " | ".join(item.value for item in happenings) + " |",
         "|---" * (len(happenings) + 1) + "|",

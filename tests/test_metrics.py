@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from service.metrics import BAD_PAYLOAD_REASONS, CLOSE_CODES, FAMILIES, Metrics
 from service.publishing import codes
-from service.venues.reading import BAD_REASONS
+from service.venues.emit import BAD_REASONS
 
 VENUES = ("bybit", "okx")
 

@@ -16,10 +16,10 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from service.backtest.rows import MINUTE_MS, History, read_history
 from service.config import ServiceSection
 from service.errors import ConfigError, HistoryError
-from service.wiring.backtest import Run, drive
+from service.research.backtest.csv_history import MINUTE_MS, History, read_history
+from service.research.backtest.run import Run, drive
 
 REPORTS = ("report.json", "report.html")
 NEEDED = ("numpy", "scipy", "statsmodels", "matplotlib")
@@ -98,10 +98,10 @@ def _report(
     options: argparse.Namespace,
 ) -> None:
     """``report.json`` and ``report.html``: one part a file, and one of all files of a layout and resolution."""
-    from service.backtest.evaluate import described, evaluate, pooled, series_of
-    from service.backtest.headline import headline
-    from service.backtest.report import page
-    from service.backtest.trials import together
+    from service.research.backtest.evaluate import described, evaluate, pooled, series_of
+    from service.research.backtest.headline import headline
+    from service.research.backtest.report import page
+    from service.research.backtest.trials import together
 
     records = [[orjson.loads(line) for line in path.read_bytes().splitlines()] for path in paths]
     shown = []

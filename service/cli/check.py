@@ -10,12 +10,12 @@ import aiohttp
 from service.cli.reach import reach, without_quorum
 from service.clock import ServiceClock
 from service.config import Config, load
+from service.core.build import denominators_of, endpoints_of, venues_of
+from service.denominators import SOURCES
 from service.errors import BadPayload, VenueError
-from service.fundamentals import SOURCES
 from service.learning import Learner
+from service.runtime.denominator_polls import fetch, sections, session
 from service.scoring import COMPONENT_IDS
-from service.wiring.bases import fetch, sections, session
-from service.wiring.setup import denominators_of, endpoints_of, venues_of
 
 SOURCE_S = 60.0  # some answers are tens of megabytes
 

@@ -15,13 +15,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from service.cli.running import run_until_stopped
 from service.clock import ServiceClock
 from service.config import Config, load
+from service.core.build import rules_of, venues_of
+from service.core.engine import Engine
 from service.errors import ConfigError, PublishError
+from service.runtime.outputs import open_outputs
+from service.runtime.service import Service, new_epoch
 from service.simulation import MarketModel, SimulatedVenues, denominators
-from service.wiring.demo import drive_past, start_of_past
-from service.wiring.engine import Engine
-from service.wiring.outputs import open_outputs
-from service.wiring.service import Service, new_epoch
-from service.wiring.setup import rules_of, venues_of
+from service.simulation.drive import drive_past, start_of_past
 
 log = logging.getLogger(__name__)
 

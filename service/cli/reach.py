@@ -12,8 +12,8 @@ import aiohttp
 
 from service.config import NetworkSection
 from service.model import Endpoints, ExtraStream, Listing
-from service.venues.poller import refuses
-from service.venues.spec import Catalog, ConnectionPlan, Request, Venue
+from service.venues.contract import Catalog, ConnectionPlan, Request, Venue
+from service.venues.transport.poller import refuses
 
 METADATA_S = 30.0  # instrument lists are megabytes
 SOCKET_S = 10.0

@@ -11,15 +11,15 @@ from service import __version__
 from service.cli.running import run_until_stopped
 from service.clock import ServiceClock
 from service.config import load, shareable
+from service.core.build import denominators_of, endpoints_of, venues_of
+from service.core.intake import Intake
+from service.denominators.operator_file import to_plain
 from service.metrics import Metrics
 from service.model import Event
+from service.runtime.clock_watch import ClockWatch
+from service.runtime.venue_runner import keep, runners
 from service.tapes import Header, Record, TapeWriter
-from service.venues.health import VenueHealth
-from service.wiring.clock_watch import ClockWatch
-from service.wiring.denominators import to_plain
-from service.wiring.intake import Intake
-from service.wiring.setup import denominators_of, endpoints_of, venues_of
-from service.wiring.venue_runner import keep, runners
+from service.venues.transport.health import VenueHealth
 
 log = logging.getLogger(__name__)
 

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import IO
 
 from service.cli.running import run_until_stopped
+from service.core.engine import TICK_MS
+from service.core.replay import Run, replay
 from service.errors import ConfigError
 from service.model import Tick
 from service.publishing import Feed
-from service.wiring.engine import TICK_MS
-from service.wiring.outputs import write_signals
-from service.wiring.replay import Run, replay
-from service.wiring.scores import Scores
-from service.wiring.service import STATUS_EVERY_MS, new_epoch
-from service.wiring.views import LiveViews
+from service.runtime.outputs import write_signals
+from service.runtime.read_models import LiveViews
+from service.runtime.scoreboard_output import Scores
+from service.runtime.service import STATUS_EVERY_MS, new_epoch
 
 log = logging.getLogger(__name__)
 

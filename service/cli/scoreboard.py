@@ -12,9 +12,9 @@ from typing import Any
 
 from service.config import load
 from service.errors import ConfigError
+from service.runtime.ledger_file import Reader, files
 from service.scoreboard import GENESIS, HORIZONS, Checked, Outcome, Tally, verify
 from service.scoreboard.tally import entry, reliability
-from service.wiring.ledger import Reader, files
 
 BAD_DATA = 3
 REMEMBERED = 1000  # of a symbol and horizon: nearly three hours of ticks

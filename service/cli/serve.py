@@ -11,15 +11,15 @@ from pathlib import Path
 from service.cli.running import run_until_stopped
 from service.clock import ServiceClock
 from service.config import Config, load
-from service.fundamentals import SOURCES
+from service.core.build import denominators_of, endpoints_of, rules_of, venues_of
+from service.core.engine import Engine
+from service.denominators import SOURCES
 from service.model import Denominator
-from service.wiring.bases import sections
-from service.wiring.beginning import SHORT_GAP_MS
-from service.wiring.engine import Engine
-from service.wiring.outputs import open_outputs
-from service.wiring.saved_state import StateFile, default_folder, restored
-from service.wiring.service import Service, new_epoch
-from service.wiring.setup import denominators_of, endpoints_of, rules_of, venues_of
+from service.runtime.denominator_polls import sections
+from service.runtime.outputs import open_outputs
+from service.runtime.service import Service, new_epoch
+from service.runtime.state_file import StateFile, default_folder, restored
+from service.runtime.warm_up import SHORT_GAP_MS
 
 log = logging.getLogger(__name__)
 

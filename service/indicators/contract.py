@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from service.indicators.history import LEAST_VALUES, History
+from service.indicators.trailing import LEAST_VALUES, History
 from service.model import Consensus, LevelReading
 from service.state import Stateful
 from service.statistics import robust_z

@@ -4,7 +4,7 @@ returns does not move it. Every statistic of ELR reads this, whatever the publis
 from __future__ import annotations
 
 from service.indicators.contract import Level
-from service.indicators.history import History, LinearBins
+from service.indicators.trailing import History, LinearBins
 from service.model import Consensus
 
 

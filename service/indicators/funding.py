@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.indicators.contract import Level, feeds_a_day
-from service.indicators.history import History, LogarithmicBins
+from service.indicators.trailing import History, LogarithmicBins
 from service.model import Consensus, LevelReading
 
 

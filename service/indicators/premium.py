@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from service.formulas import change
 from service.indicators.contract import Level
-from service.indicators.history import History
+from service.indicators.trailing import History
 from service.model import Consensus
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.indicators.contract import Level
-from service.indicators.history import History
+from service.indicators.trailing import History
 from service.model import Consensus
 
 TINY = 1e-12  # coins: open interest of 0 leaves no scale of its own, and nothing is divided by 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.indicators.contract import Level
-from service.indicators.history import LEAST_VALUES, History, LogarithmicBins
+from service.indicators.trailing import LEAST_VALUES, History, LogarithmicBins
 from service.model import Consensus
 from service.statistics import robust_z
 

@@ -6,7 +6,7 @@ import math
 from array import array
 
 from service.indicators.contract import Level, feeds_a_day
-from service.indicators.history import LEAST_VALUES, History, LogarithmicBins
+from service.indicators.trailing import LEAST_VALUES, History, LogarithmicBins
 from service.model import Consensus
 from service.state import Plain
 from service.statistics import DAY_MINUTES

@@ -1,7 +1,7 @@
 """The live track record: what became of every published signal (docs/scoreboard.md). Pure and synchronous."""
 
 from service.scoreboard.board import Scoreboard
-from service.scoreboard.ledger import GENESIS, Chain, Checked, read_line, verify
+from service.scoreboard.chain import GENESIS, Chain, Checked, read_line, verify
 from service.scoreboard.outcome import HORIZONS, Outcome
 from service.scoreboard.tally import Tally
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from service.metrics import EvalNumbers
 from service.model import SignalBody
-from service.scoreboard.ledger import Chain, written
+from service.scoreboard.chain import Chain, written
 from service.scoreboard.outcome import HORIZONS, Outcome, short
 from service.scoreboard.pending import Pending
 from service.scoreboard.tally import Tally, entry, reliability

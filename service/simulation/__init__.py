@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from service.simulation.backfill import history
 from service.simulation.denominators import denominators
-from service.simulation.history import history
 from service.simulation.market import MarketModel
 from service.simulation.servers import SimulatedVenues
 

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from math import exp, log, sqrt, tanh
 
 from service.simulation.instruments import BITCOIN, VENUES, Instrument, instruments
+from service.simulation.minutes import MINUTE_MS
 from service.simulation.profiles import Profile, profile
 from service.simulation.quotes import BASE_PREMIUM, RATE_IN_FORCE, Mood, Quote
-from service.simulation.records import MINUTE_MS
 from service.simulation.schedule import Schedule, Segment, plays
 
 MAX_STEP_MS = 60_000

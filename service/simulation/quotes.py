@@ -11,7 +11,7 @@ from typing import Literal
 
 from service.model import LongShortKind, PositionSide
 from service.simulation.instruments import Instrument
-from service.simulation.records import Bar, Price, Records
+from service.simulation.minutes import Bar, Price, Records
 
 BASE_PREMIUM = -0.00045  # perpetuals trade a few bps under the index in calm times; funding is then near zero
 INTEREST_8H = 0.0001  # interest component and its dampener, as the venues publish their formula

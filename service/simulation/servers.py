@@ -16,17 +16,17 @@ from service.clock import Clock
 from service.model import Endpoints
 from service.simulation.market import MarketModel
 from service.simulation.protocol import Frame, Hangup, Out, Protocol, ServerPing, Session
-from service.simulation.protocol_binance_coinm import BinanceCoinm
-from service.simulation.protocol_binance_usdm import BinanceUsdm
-from service.simulation.protocol_bitget import Bitget
-from service.simulation.protocol_bitmex import Bitmex
-from service.simulation.protocol_bybit import Bybit
-from service.simulation.protocol_deribit import Deribit
-from service.simulation.protocol_dydx import Dydx
-from service.simulation.protocol_gate import Gate
-from service.simulation.protocol_hyperliquid import Hyperliquid
-from service.simulation.protocol_kraken_futures import KrakenFutures
-from service.simulation.protocol_okx import Okx
+from service.simulation.venues.binance_coinm import BinanceCoinm
+from service.simulation.venues.binance_usdm import BinanceUsdm
+from service.simulation.venues.bitget import Bitget
+from service.simulation.venues.bitmex import Bitmex
+from service.simulation.venues.bybit import Bybit
+from service.simulation.venues.deribit import Deribit
+from service.simulation.venues.dydx import Dydx
+from service.simulation.venues.gate import Gate
+from service.simulation.venues.hyperliquid import Hyperliquid
+from service.simulation.venues.kraken_futures import KrakenFutures
+from service.simulation.venues.okx import Okx
 
 log = logging.getLogger(__name__)
 

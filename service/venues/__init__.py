@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from service.venues.binance_coinm import BinanceCoinm
-from service.venues.binance_usdm import BinanceUsdm
-from service.venues.bitget import Bitget
-from service.venues.bitmex import Bitmex
-from service.venues.bybit import Bybit
-from service.venues.deribit import Deribit
-from service.venues.dydx import Dydx
-from service.venues.gate import Gate
-from service.venues.hyperliquid import Hyperliquid
-from service.venues.kraken_futures import KrakenFutures
-from service.venues.okx import Okx
-from service.venues.spec import Venue
+from service.venues.binance.coinm import BinanceCoinm
+from service.venues.binance.usdm import BinanceUsdm
+from service.venues.bitget.venue import Bitget
+from service.venues.bitmex.venue import Bitmex
+from service.venues.bybit.venue import Bybit
+from service.venues.contract import Venue
+from service.venues.deribit.venue import Deribit
+from service.venues.dydx.venue import Dydx
+from service.venues.gate.venue import Gate
+from service.venues.hyperliquid.venue import Hyperliquid
+from service.venues.kraken_futures.venue import KrakenFutures
+from service.venues.okx.venue import Okx
 
 VENUES: dict[str, Venue] = {
     "binance_usdm": BinanceUsdm(),

@@ -26,7 +26,7 @@ from service.model import (
     Skipped,
 )
 from service.venues import VENUES
-from service.venues.spec import Catalog, Venue
+from service.venues.contract import Catalog, Venue
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 NO_RECEIVE_TIME = 0

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from service.errors import BadPayload
 from service.model import Decoded, Listing, Skipped
-from service.venues.reading import HOUR_MS, FrameReader, guarded, spacings_h
+from service.venues.emit import HOUR_MS, FrameReader, guarded, spacings_h
 
 T = TypeVar("T")
 Bars: TypeAlias = Literal["mark", "index"]

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from service.model import STREAMS, Endpoints, ExtraStream, Listing, Stream, VenueRules
-from service.venues.spec import ConnectionPlan, KeepAlive, Poll
+from service.venues.contract import ConnectionPlan, KeepAlive, Poll
 
 
 class Streamed:
-    """Base of such a venue, see :class:`service.venues.spec.Venue`. A venue of which one of these is not true
+    """Base of such a venue, see :class:`service.venues.contract.Venue`. A venue of which one of these is not true
     overrides it."""
 
     rules: VenueRules

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from service.config import MarketSection
+from service.core.engine import Engine
 from service.model import Denominator, Event, Funding, Mark, OpenInterest
-from service.wiring.engine import Engine
 
 from .bases import Days
 from .cases import LONG, SHORT

@@ -22,12 +22,12 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from service.config import Config, parse
+from service.core.build import rules_of
 from service.model import Denominator, Event, VenueRules
 from service.simulation import MarketModel, denominators, history
 from service.tapes import Header, read
 from service.venues import VENUES
-from service.venues.spec import Catalog
-from service.wiring.setup import rules_of
+from service.venues.contract import Catalog
 from tests.checker.recompute import Checker, compare
 from tests.e2e.conftest import SEED, SYMBOLS, Demo
 

@@ -27,7 +27,7 @@ from service.model import (
     StreamRule,
     VenueRules,
 )
-from service.venues.spec import Catalog, ConnectionPlan, Limits, Poll, Request
+from service.venues.contract import Catalog, ConnectionPlan, Limits, Poll, Request
 
 LIMITS = Limits(
     connects=60, connect_period_s=60.0, sends_per_s=100.0, rest_weight=1000.0, rest_period_s=60.0, max_topics=2
@@ -78,7 +78,7 @@ class PastDecoder:
 
 
 class PastVenue:
-    """Satisfies ``service.venues.spec.Venue``; ``name`` is a configured venue's."""
+    """Satisfies ``service.venues.contract.Venue``; ``name`` is a configured venue's."""
 
     def __init__(self, name: str) -> None:
         self.name = name

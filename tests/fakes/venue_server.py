@@ -19,7 +19,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from service.model import Bad, Confirm, Control, Decoded, Funding, Mark, OpenInterest, StreamRule, VenueRules
-from service.venues.spec import Catalog, ConnectionPlan, Endpoints, Limits, Poll, Request
+from service.venues.contract import Catalog, ConnectionPlan, Endpoints, Limits, Poll, Request
 
 MARK_AGE_S, FUNDING_AGE_S, OI_AGE_S = 10, 120, 30
 RULES = VenueRules(
@@ -60,7 +60,7 @@ class ToyDecoder:
 
 
 class ToyVenue:
-    """Satisfies ``service.venues.spec.Venue``."""
+    """Satisfies ``service.venues.contract.Venue``."""
 
     def __init__(self, name: str = "toy", limits: Limits = LIMITS, rules: VenueRules = RULES) -> None:
         self.name = name

@@ -24,15 +24,15 @@ from websockets.asyncio.client import connect
 
 from service.clock import ServiceClock
 from service.config import Config, parse
+from service.core.build import rules_of
+from service.core.engine import Engine
 from service.model import EXTRA_STREAMS, Consensus, Denominator, Endpoints, Event, Tick
 from service.publishing import exporter
+from service.runtime.outputs import Outputs
+from service.runtime.service import Service, new_epoch
 from service.simulation import MarketModel, denominators, history
 from service.simulation.servers import BEAT_MS, HOST, PROTOCOLS
 from service.venues import VENUES
-from service.wiring.engine import Engine
-from service.wiring.outputs import Outputs
-from service.wiring.service import Service, new_epoch
-from service.wiring.setup import rules_of
 from tests.faults.chaos import ChaosServer, Fault
 from tests.faults.wire import WIRES
 

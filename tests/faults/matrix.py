@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from service.core.build import rules_of
 from service.model import Confirm, Funding, Listing, Mark, OpenInterest
-from service.wiring.setup import rules_of
 from tests.faults import judge
 from tests.faults.catalogue import FAULTS, FaultType, Script, Upkeep
 from tests.faults.field import FULL, SYMBOLS, Run, Spans, again, configuration, play, simulated, trio

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.config import NetworkSection
+from service.runtime.venue_runner import PROCESS_CONNECTS
 from service.venues import VENUES
-from service.venues.backoff import Backoff
-from service.venues.budget import VenueBudget, Window
-from service.wiring.venue_runner import PROCESS_CONNECTS
+from service.venues.transport.backoff import Backoff
+from service.venues.transport.budget import VenueBudget, Window
 from tests.faults.catalogue import Refused, Rejected, Script
 from tests.faults.chaos import ChaosServer
 from tests.faults.field import Spans, play, simulated

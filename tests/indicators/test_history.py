@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.indicators.history import History, LinearBins, LogarithmicBins
+from service.indicators.trailing import History, LinearBins, LogarithmicBins
 from service.statistics import BinnedWindow
 from tests.indicators.batch import log_bin
 from tests.indicators.build import DAY_MINUTES, through_json

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.indicators.middle import weighted_middle
+from service.indicators.weighted_median import weighted_middle
 from service.statistics import SortedWindow
 
 VALUES = st.one_of(st.sampled_from((0.0, 1e-5, 2e-5, 1.0)), st.floats(-10, 10, allow_subnormal=False))

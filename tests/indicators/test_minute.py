@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from service.indicators.contract import Level
-from service.indicators.history import History
 from service.indicators.minute import MinuteBook
+from service.indicators.trailing import History
 from service.model import Consensus
 from tests.indicators.build import MINUTE, SECOND, T0, sample, through_json
 

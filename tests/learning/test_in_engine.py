@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from service.config import MarketSection
-from service.config_weights import WeightsSection
-from service.wiring.engine import Engine
-from tests.wiring.build import T0, both, rules
+from service.config.weights import WeightsSection
+from service.core.engine import Engine
+from tests.core.build import T0, both, rules
 
 MINUTES = 45
 

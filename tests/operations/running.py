@@ -12,16 +12,16 @@ from pathlib import Path
 
 from service.clock import ServiceClock
 from service.config import Config, parse
-from service.config_scoreboard import ScoreboardSection
+from service.config.scoreboard import ScoreboardSection
+from service.core.build import endpoints_of, rules_of
+from service.core.engine import Engine
 from service.model import Denominator, Event, Funding, Mark, OpenInterest
+from service.runtime.outputs import open_outputs
+from service.runtime.service import Service, new_epoch
 from service.scoreboard import Outcome, Scoreboard
 from service.venues import VENUES
-from service.wiring.engine import Engine
-from service.wiring.outputs import open_outputs
-from service.wiring.service import Service, new_epoch
-from service.wiring.setup import endpoints_of, rules_of
-from tests.wiring.build import T0
-from tests.wiring.test_service import Hands
+from tests.core.build import T0
+from tests.runtime.test_service import Hands
 
 SYMBOLS = ("BTC", "ETH")
 ON = ("bybit", "okx")

@@ -8,8 +8,8 @@ import sys
 import zipfile
 from pathlib import Path
 
-from service import page
-from service.publishing.routes import Ask
+from service.publishing import page
+from service.publishing.http import Ask
 from tests.page.factories import Service
 from tests.publishing.factories import http
 
@@ -99,7 +99,7 @@ def test_the_wheel_carries_every_file(repository: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     (wheel,) = tmp_path.glob("*.whl")
-    inside = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("service/page/static/")}
-    folder = repository / "service" / "page" / "static"
-    assert inside == {f"service/page/static/{file.name}" for file in folder.iterdir()}
+    inside = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("service/publishing/page/static/")}
+    folder = repository / "service" / "publishing" / "page" / "static"
+    assert inside == {f"service/publishing/page/static/{file.name}" for file in folder.iterdir()}
     assert len(inside) == len(FILES)

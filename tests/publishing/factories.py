@@ -227,7 +227,7 @@ class FixedClock:
 
 
 class FakeViews:
-    """What the wiring would say; a test changes the attributes."""
+    """What the runtime would say; a test changes the attributes."""
 
     def __init__(self, clock: FixedClock) -> None:
         self.clock = clock

@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 import pytest
 
-from service.publishing import routes
+from service.publishing import http as routes
+from service.publishing.http import Ask, accepts_gzip, origin_allowed
 from service.publishing.message import rounded
-from service.publishing.routes import Ask, accepts_gzip, origin_allowed
 from tests.publishing.factories import EPOCH, SYMBOLS, TS, Running, http, make_tick, sample, signal_body
 
 PATHS = ("/healthz", "/readyz", "/metrics", "/v1/signals", "/v1/signals/BTC", "/v1/symbols", "/v1/venues")

@@ -295,7 +295,7 @@ async def test_a_token_in_the_address_is_refused_and_never_repeated(
 
 
 async def test_a_handshake_that_does_not_come_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.publishing.server.OPEN_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("service.publishing.feed.OPEN_TIMEOUT_S", 0.1)
     async with Running() as run:
         reader, writer = await asyncio.open_connection("127.0.0.1", run.port)
         writer.write(b"GET /v1/str")

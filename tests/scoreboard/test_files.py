@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from service.cli.main import run
+from service.runtime import ledger_file as module
+from service.runtime.ledger_file import LedgerFile, Reader, files, lines_of
 from service.scoreboard import GENESIS, read_line, verify
-from service.wiring import ledger as module
-from service.wiring.ledger import LedgerFile, Reader, files, lines_of
 from tests.scoreboard.build import T0, TICK, Market, signal
 
 

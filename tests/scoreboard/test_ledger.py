@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.scoreboard import GENESIS, Chain, Outcome, read_line, verify
-from service.scoreboard.ledger import FIELDS, canonical, written
+from service.scoreboard.chain import FIELDS, canonical, written
 from service.scoreboard.outcome import is_hit, log_return, short
 from tests.scoreboard.build import HOUR, MINUTE, T0, TICK, Market, signal
 

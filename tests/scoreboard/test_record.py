@@ -13,17 +13,17 @@ import orjson
 import pytest
 
 from service.config import Config
+from service.core.engine import Engine
 from service.model import Tick
+from service.runtime.ledger_file import LedgerFile, files, lines_of
+from service.runtime.scoreboard_output import Scores
+from service.runtime.state_file import StateFile, document, restored
 from service.scoreboard import HORIZONS, Scoreboard, verify
-from service.wiring.engine import Engine
-from service.wiring.ledger import LedgerFile, files, lines_of
-from service.wiring.saved_state import StateFile, document, restored
-from service.wiring.scores import Scores
+from tests.core.build import T0, both, engine
+from tests.runtime.test_scoreboard_output import walk
 from tests.scoreboard import recount
 from tests.scoreboard.build import HOUR, Market, signal
 from tests.scoreboard.recount import Row
-from tests.wiring.build import T0, both, engine
-from tests.wiring.test_scores import walk
 
 COUNTED = (
     "T",

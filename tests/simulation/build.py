@@ -12,7 +12,7 @@ from typing import Any
 from service.simulation.market import MarketModel
 from service.simulation.protocol import Frame, Hangup, Out, Protocol, Session
 from service.simulation.servers import PROTOCOLS, VenueServer
-from service.venues.spec import Endpoints
+from service.venues.contract import Endpoints
 
 START_MS = 1_763_720_040_000  # 2025-11-21 10:14:00 UTC
 SYMBOLS = ("BTC", "ETH", "SUI", "TON", "HYPE", "1000PEPE")

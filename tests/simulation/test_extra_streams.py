@@ -11,7 +11,7 @@ from service.model import EXTRA_STREAMS, Bad, Control, Flow, Liquidation, Listin
 from service.simulation.market import HOUR_MS, MarketModel
 from service.simulation.protocol import Frame, Session
 from service.simulation.quotes import Quote, Trade
-from service.venues.spec import ConnectionPlan, Decoder
+from service.venues.contract import ConnectionPlan, Decoder
 from tests.simulation.build import START_MS
 from tests.simulation.test_round_trip import EXACT, Desk
 

@@ -6,7 +6,7 @@ import pytest
 
 from service.config import DEFAULT_SYMBOLS
 from service.model import Funding, Listing, Mark, OpenInterest
-from service.simulation.history import history
+from service.simulation.backfill import history
 from service.simulation.market import HOUR_MS, MarketModel
 from tests.simulation.build import START_MS, SYMBOLS
 

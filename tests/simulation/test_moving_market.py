@@ -9,7 +9,7 @@ import pytest
 from service.model import Bad, Confirm, Funding, Mark, OpenInterest, Skipped
 from service.simulation.market import MarketModel
 from service.simulation.protocol import Frame, Session
-from service.venues.spec import Decoder
+from service.venues.contract import Decoder
 from tests.simulation.build import START_MS
 from tests.simulation.test_round_trip import EXACT, Desk
 

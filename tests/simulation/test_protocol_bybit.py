@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import connect
 
-from service.simulation.bybit_past import is_block
 from service.simulation.market import MarketModel
 from service.simulation.protocol import Hangup
+from service.simulation.venues.bybit_history import is_block
 from tests.simulation.build import (
     START_MS,
     SYMBOLS,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.simulation.records import KEEP_MINUTES, MINUTE_MS, Bar, Point, Records
+from service.simulation.minutes import KEEP_MINUTES, MINUTE_MS, Bar, Point, Records
 
 FIRST = 28_000_000 * MINUTE_MS  # a multiple of five minutes
 

@@ -9,12 +9,12 @@ import pytest
 
 from service.config import DEFAULT_SYMBOLS
 from service.model import Bad, Confirm, Control, Decoded, Event, Funding, Listing, Mark, OpenInterest, Skipped
-from service.simulation.history import history
+from service.simulation.backfill import history
 from service.simulation.market import HOUR_MS, MarketModel
 from service.simulation.protocol import Answer, Frame, Protocol
 from service.simulation.servers import PROTOCOLS
 from service.venues import VENUES
-from service.venues.spec import Catalog, Endpoints, Request
+from service.venues.contract import Catalog, Endpoints, Request
 from tests.simulation.build import START_MS
 
 SYMBOLS = (*DEFAULT_SYMBOLS, "1000SHIB", "WIF")

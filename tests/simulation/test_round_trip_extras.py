@@ -23,14 +23,14 @@ from service.model import (
     Positions,
     Skipped,
 )
-from service.simulation.bybit_past import is_block
 from service.simulation.market import HOUR_MS, MarketModel, Quote
+from service.simulation.minutes import MINUTE_MS
 from service.simulation.protocol import Frame, Protocol, Session
 from service.simulation.quotes import Trade
-from service.simulation.records import MINUTE_MS
 from service.simulation.servers import PROTOCOLS
+from service.simulation.venues.bybit_history import is_block
 from service.venues import VENUES
-from service.venues.spec import Catalog, Decoder, Endpoints, Request
+from service.venues.contract import Catalog, Decoder, Endpoints, Request
 from tests.simulation.build import START_MS
 
 NAMES = ("binance_usdm", "bybit", "binance_coinm", "bitget", "gate")

@@ -13,8 +13,8 @@ import pytest
 
 from service.model import Control, Decoded, Listing, Past
 from service.venues import VENUES
+from service.venues.contract import Catalog
 from service.venues.decoding import decode_document
-from service.venues.spec import Catalog
 
 SHARED = Path(os.environ.get("ELR_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 CAPTURES = SHARED / "captures"

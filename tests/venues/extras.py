@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from service.model import EXTRA_STREAMS, ExtraStream, Listing, Past
-from service.venues.spec import Request, Venue
+from service.venues.contract import Request, Venue
 
 _LINEAR: dict[str, str] = {  # of linear instruments; every tenth is inverse where a venue has such contracts
     "binance_usdm": "1000000C{}USDT",

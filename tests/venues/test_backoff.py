@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from service.venues.backoff import Backoff
+from service.venues.transport.backoff import Backoff
 
 
 class Extreme:

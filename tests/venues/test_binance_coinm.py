@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.model import Control, Funding, Listing, Mark, OpenInterest, Skipped
-from service.venues.binance_coinm import BinanceCoinm, BinanceCoinmDecoder
-from service.venues.spec import Catalog, Venue
+from service.venues.binance.coinm import BinanceCoinm, BinanceCoinmDecoder
+from service.venues.contract import Catalog, Venue
 from tests.venues.frames import T0, check_mutations, decode, load, reasons
 
 VENUE: Venue = BinanceCoinm()

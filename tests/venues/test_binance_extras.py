@@ -9,7 +9,7 @@ import pytest
 from service.model import EXTRA_STREAMS as ALL
 from service.model import Flow, Liquidation, Listing, LongShort, Skipped
 from service.venues import VENUES
-from service.venues.spec import Catalog, Venue
+from service.venues.contract import Catalog, Venue
 from tests.venues.frames import T0, decode, fresh, load, reasons
 
 USDM, COINM = "binance_usdm", "binance_coinm"

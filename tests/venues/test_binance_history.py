@@ -9,7 +9,7 @@ import pytest
 
 from service.model import Control, Listing, Past
 from service.venues import VENUES
-from service.venues.spec import Request
+from service.venues.contract import Request
 from tests.venues.frames import T0, decode, fresh, load, reasons
 
 USDM, COINM = "binance_usdm", "binance_coinm"

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.model import Control, Funding, Listing, Mark, OpenInterest
-from service.venues.binance_usdm import BinanceUsdm
-from service.venues.spec import Catalog
+from service.venues.binance.usdm import BinanceUsdm
+from service.venues.contract import Catalog
 from tests.venues.frames import T0, check_mutations, decode, fresh, load, reasons
 
 VENUE = BinanceUsdm()

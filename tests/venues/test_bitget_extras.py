@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from service.model import EXTRA_STREAMS, Control, Decoded, Flow, Liquidation, Listing, LongShort, Past, Skipped
-from service.venues.bitget import Bitget
-from service.venues.spec import Catalog, Decoder
+from service.venues.bitget.venue import Bitget
+from service.venues.contract import Catalog, Decoder
 from tests.venues.extras import NOW, check_only_what_is_wanted, check_plans, check_polls, points, requests_of
 from tests.venues.frames import T0, decode, load, reasons
 

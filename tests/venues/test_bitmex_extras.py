@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from service.model import Flow, Liquidation, Listing, Past, Skipped
-from service.venues.bitmex import Bitmex
-from service.venues.forced import ORDERS_KEPT
-from service.venues.spec import Catalog, Decoder
+from service.venues.bitmex.venue import Bitmex
+from service.venues.contract import Catalog, Decoder
+from service.venues.liquidations import ORDERS_KEPT
 from tests.venues.extras import check_only_what_is_wanted, check_plans, requests_of
 from tests.venues.frames import T0, decode, load, reasons
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from service.venues.budget import VenueBudget, Window, http_reason, parse_retry_after
+from service.venues.transport.budget import VenueBudget, Window, http_reason, parse_retry_after
 from tests.fakes.venue_server import LIMITS
 
 FEW = replace(LIMITS, connects=3, connect_period_s=10.0, rest_weight=20.0, rest_period_s=60.0)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.model import Confirm, Control, Decoded, Funding, Listing, Mark, OpenInterest, Skipped
-from service.venues.bybit import Bybit
-from service.venues.spec import Catalog, Decoder
+from service.venues.bybit.venue import Bybit
+from service.venues.contract import Catalog, Decoder
 from tests.venues.frames import T0, check_mutations, decode, fresh, load, reasons
 
 VENUE = Bybit()

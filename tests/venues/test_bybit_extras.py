@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from service.model import EXTRA_STREAMS, Flow, Liquidation, Listing, LongShort
-from service.venues.bybit import Bybit
-from service.venues.spec import Catalog
+from service.venues.bybit.venue import Bybit
+from service.venues.contract import Catalog
 from tests.venues.frames import T0, decode, fresh, load, reasons
 
 VENUE = Bybit()

@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from service.model import Control, Listing, Past
-from service.venues.bybit import Bybit
-from service.venues.spec import Request
+from service.venues.bybit.venue import Bybit
+from service.venues.contract import Request
 from tests.venues.frames import T0, decode, fresh, load, reasons
 
 VENUE = Bybit()

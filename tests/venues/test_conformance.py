@@ -9,7 +9,7 @@ import pytest
 
 from service.model import Listing, LongShort
 from service.venues import VENUES
-from service.venues.spec import Catalog
+from service.venues.contract import Catalog
 from tests.venues.conformance import (
     CAPTURES,
     Row,

@@ -6,7 +6,7 @@ import pytest
 
 from service.model import Control, Listing, LongShort
 from service.venues import VENUES
-from service.venues.spec import Catalog
+from service.venues.contract import Catalog
 from tests.venues.conformance import (
     CAPTURES,
     Row,

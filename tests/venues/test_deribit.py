@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.model import Control, Funding, Listing, Mark, OpenInterest, Skipped
-from service.venues.deribit import Deribit
-from service.venues.spec import Catalog
+from service.venues.contract import Catalog
+from service.venues.deribit.venue import Deribit
 from tests.venues.frames import (
     T0,
     check_answers,

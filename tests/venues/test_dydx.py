@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.model import Confirm, Control, Decoded, Funding, Listing, Mark, OpenInterest
-from service.venues.dydx import Dydx
-from service.venues.spec import Catalog, Decoder
+from service.venues.contract import Catalog, Decoder
+from service.venues.dydx.venue import Dydx
 from tests.venues.frames import (
     T0,
     check_answers,

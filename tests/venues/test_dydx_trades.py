@@ -8,9 +8,9 @@ import random
 import pytest
 
 from service.model import Control, Flow, Liquidation, Listing, Past
-from service.observation import EXTRA_STREAMS
-from service.venues.dydx import Dydx
-from service.venues.spec import Catalog
+from service.model.observation import EXTRA_STREAMS
+from service.venues.contract import Catalog
+from service.venues.dydx.venue import Dydx
 from tests.venues.frames import (
     T0,
     check_answers,

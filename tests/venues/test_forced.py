@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from service.errors import BadPayload
-from service.venues.forced import is_buy
+from service.venues.liquidations import is_buy
 
 
 def test_sides() -> None:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.model import Control, Funding, Listing, Mark, OpenInterest, Skipped
-from service.venues.gate import Gate
-from service.venues.spec import Catalog, Decoder
+from service.venues.contract import Catalog, Decoder
+from service.venues.gate.venue import Gate
 from tests.venues.frames import (
     T0,
     check_answers,

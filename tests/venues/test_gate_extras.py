@@ -10,8 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from service.model import EXTRA_STREAMS, Flow, Liquidation, Listing, LongShort, Past, Positions, Skipped
-from service.venues.gate import Gate
-from service.venues.spec import Catalog, Decoder
+from service.venues.contract import Catalog, Decoder
+from service.venues.gate.venue import Gate
 from tests.venues.extras import NOW, check_only_what_is_wanted, check_plans, check_polls, points, requests_of
 from tests.venues.frames import T0, decode, load, reasons
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from service.venues.health import MAX_REASONS, VenueHealth
+from service.venues.transport.health import MAX_REASONS, VenueHealth
 
 
 def test_counts_and_shows() -> None:

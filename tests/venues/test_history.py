@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from service.errors import BadPayload
 from service.model import Decoded, Past, Skipped
-from service.venues import binance_history, history, schedule
-from service.venues.binance_usdm import BinanceUsdmDecoder
-from service.venues.spec import Catalog
+from service.venues import funding_schedule as schedule
+from service.venues import history
+from service.venues.binance import history as binance_history
+from service.venues.binance.usdm import BinanceUsdmDecoder
+from service.venues.contract import Catalog
 
 HOUR = 3_600_000
 T8 = 1_763_712_000_000  # 08:00 UTC

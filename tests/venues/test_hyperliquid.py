@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.model import Control, Funding, Listing, Mark, OpenInterest, Skipped
-from service.venues.hyperliquid import INFLATED_MAX, Hyperliquid
-from service.venues.spec import Catalog
+from service.venues.contract import Catalog
+from service.venues.hyperliquid.venue import INFLATED_MAX, Hyperliquid
 from tests.venues.frames import T0, check_mutations, decode, fresh, load, reasons
 
 VENUE = Hyperliquid()

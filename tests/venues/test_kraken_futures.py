@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.model import Control, Funding, Listing, Mark, OpenInterest, Skipped
-from service.venues.kraken_futures import KrakenFutures
-from service.venues.spec import Catalog, Decoder
+from service.venues.contract import Catalog, Decoder
+from service.venues.kraken_futures.venue import KrakenFutures
 from tests.venues.frames import (
     T0,
     check_answers,

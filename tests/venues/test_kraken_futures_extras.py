@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from service.model import Control, Endpoints, Flow, Liquidation, Listing, Past, Skipped
-from service.venues.kraken_futures import KrakenFutures
-from service.venues.spec import Catalog, Decoder
+from service.venues.contract import Catalog, Decoder
+from service.venues.kraken_futures.venue import KrakenFutures
 from tests.venues.extras import NOW, check_only_what_is_wanted, check_plans, points, requests_of
 from tests.venues.frames import T0, decode, load, reasons
 

@@ -22,12 +22,12 @@ from websockets.frames import Close
 from websockets.http11 import Response
 
 from service.config import NetworkSection
-from service.venues.budget import VenueBudget, Window
-from service.venues.health import VenueHealth
-from service.venues.link import Link
-from service.venues.reasons import closed_reason, open_reason
-from service.venues.session import REASONS
-from service.venues.spec import ConnectionPlan, KeepAlive
+from service.venues.contract import ConnectionPlan, KeepAlive
+from service.venues.transport.budget import VenueBudget, Window
+from service.venues.transport.health import VenueHealth
+from service.venues.transport.link import Link
+from service.venues.transport.reasons import closed_reason, open_reason
+from service.venues.transport.session import REASONS
 from tests.fakes.venue_server import LIMITS, LoopClock, Peer, Script, Sink, ToyServer, ToyVenue
 
 pytestmark = pytest.mark.looptime(idle_step=0.05, idle_timeout=10)

@@ -10,9 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from service.model import Control, Flow, Liquidation, Listing, LongShort, Past, Skipped
-from service.observation import EXTRA_STREAMS, ExtraStream
-from service.venues.okx import Okx
-from service.venues.spec import Catalog, Decoder, Request
+from service.model.observation import EXTRA_STREAMS, ExtraStream
+from service.venues.contract import Catalog, Decoder, Request
+from service.venues.okx.venue import Okx
 from tests.venues.frames import (
     T0,
     check_answers,

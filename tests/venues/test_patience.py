@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.venues.patience import MAX_PAUSE_MS, PATIENT_TRIES, Key, Patience
+from service.venues.transport.silence_policy import MAX_PAUSE_MS, PATIENT_TRIES, Key, Patience
 
 CAP_MS = 60_000
 ADA: Key = ("ADA", "mark")

@@ -18,10 +18,10 @@ from aiohttp import web
 from aiohttp.client_reqrep import ConnectionKey
 
 from service.config import NetworkSection
-from service.venues.budget import VenueBudget
-from service.venues.health import VenueHealth
-from service.venues.poller import Poller, rest_reason
-from service.venues.spec import Limits, Poll, Request
+from service.venues.contract import Limits, Poll, Request
+from service.venues.transport.budget import VenueBudget
+from service.venues.transport.health import VenueHealth
+from service.venues.transport.poller import Poller, rest_reason
 from tests.fakes.venue_server import LIMITS, LoopClock, Sink, ToyVenue
 
 pytestmark = pytest.mark.looptime(idle_step=0.05, idle_timeout=10)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from service.errors import BadPayload
 from service.model import Decoded, Flow, Liquidation, Listing
-from service.venues.prints import LATE_MS, Print, TradeReader, traded
-from service.venues.spec import Catalog
+from service.venues.contract import Catalog
+from service.venues.trades import LATE_MS, Print, TradeReader, traded
 from tests.venues.frames import T0
 
 COIN = Listing("venue", "COIN", "COIN", False, 1.0, 1.0, None, True, 0)

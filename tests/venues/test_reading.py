@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from service.errors import BadPayload
 from service.model import Bad, Decoded, Listing
-from service.venues.numbers import price
-from service.venues.reading import (
+from service.venues.emit import (
     HOUR_MS,
     contract_coins,
     document,
@@ -22,6 +21,7 @@ from service.venues.reading import (
     said,
     spacings_h,
 )
+from service.venues.numbers import price
 
 START = 1_700_000_000_000
 

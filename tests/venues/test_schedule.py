@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from service.venues.reading import HOUR_MS
-from service.venues.schedule import measure_interval
-from service.venues.spec import Catalog
+from service.venues.contract import Catalog
+from service.venues.emit import HOUR_MS
+from service.venues.funding_schedule import measure_interval
 
 T8 = 1_763_712_000_000  # 08:00 UTC
 

@@ -11,9 +11,9 @@ import pytest
 
 from service.errors import OurBug
 from service.model import Flow
-from service.venues.patience import Key, Patience
-from service.venues.session import REASONS, SERVING, TABLE, Happening, Session, State
-from service.venues.spec import ConnectionPlan, KeepAlive, Limits
+from service.venues.contract import ConnectionPlan, KeepAlive, Limits
+from service.venues.transport.session import REASONS, SERVING, TABLE, Happening, Session, State
+from service.venues.transport.silence_policy import Key, Patience
 from tests.fakes.venue_server import FUNDING_AGE_S, LIMITS, MARK_AGE_S, RULES, decode
 
 BTC: Key = ("BTC", "mark")

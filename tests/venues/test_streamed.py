@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from service.model import STREAMS, Listing
-from service.venues.spec import KeepAlive
+from service.venues.contract import KeepAlive
 from service.venues.streamed import sockets
 from tests.venues.extras import synthetic
 

@@ -8,7 +8,7 @@ import pytest
 
 from service.model import EXTRA_STREAMS, STREAMS
 from service.venues import VENUES
-from service.venues.spec import ConnectionPlan, Poll
+from service.venues.contract import ConnectionPlan, Poll
 from tests.venues.extras import synthetic, topics
 
 COUNT = 500

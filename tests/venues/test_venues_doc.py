@@ -12,15 +12,15 @@ import pytest
 from service.market.reported import FRESH_MS
 from service.model import EXTRA_STREAMS, ExtraStream
 from service.venues import VENUES
-from service.venues.session import REASONS
-from service.venues.spec import ConnectionPlan, Poll, Request
+from service.venues.contract import ConnectionPlan, Poll, Request
+from service.venues.transport.session import REASONS
 from tests.venues.extras import DAY_AND_TWO, NOW, synthetic, topics
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ROWS = ("mark", "index", "funding", "oi", "liquidation", "flow", "long_short", "positions")
 FEW = 20
 LIVENESS = ("heartbeat", "v4_block_height")  # topics that carry no stream
-MODULES = {"binance_usdm": "binance", "binance_coinm": "binance"}
+FOLDERS = {"binance_usdm": "binance", "binance_coinm": "binance"}
 
 
 class Row(NamedTuple):
@@ -193,7 +193,7 @@ def test_cadence_of_polls(venue: str) -> None:
 
 @pytest.mark.parametrize("venue", VENUES)
 def test_fields_are_those_the_decoder_reads(venue: str) -> None:
-    files = sorted((ROOT / "service" / "venues").glob(f"{MODULES.get(venue, venue)}*.py"))
+    files = sorted((ROOT / "service" / "venues" / FOLDERS.get(venue, venue)).glob("*.py"))
     code = "\n".join(path.read_text() for path in files)
     for stream, row in page()[1][venue].rows.items():
         for name in names(row.native):

@@ -1,0 +1,131 @@
+"""Where frames enter: tape, decode, count, apply. Live links and the replay use the same object.
+
+Implements :class:`service.venues.contract.FrameSink`. A frame's receipt is stamped here, by the service clock, and
+never at or before a sample already taken, so that a replay from the tape applies it to the same side of every tick.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+from service.clock import Clock
+from service.metrics import Metrics
+from service.model import (
+    EXTRA_STREAMS,
+    Bad,
+    Control,
+    Decoded,
+    Event,
+    Extra,
+    ExtraStream,
+    Flow,
+    Liquidation,
+    LongShort,
+    Past,
+    Positions,
+    Skipped,
+)
+from service.tapes import Record
+from service.venues.contract import Catalog, Decoder, Venue
+
+log = logging.getLogger(__name__)
+
+EXTRAS: dict[type[Extra], ExtraStream] = {
+    Liquidation: "liquidation",
+    Flow: "flow",
+    Positions: "positions",
+    LongShort: "long_short",
+}
+MAX_CONNECTIONS = 4096  # decoders kept; connections beyond it are forgotten oldest first (their links are long gone)
+
+
+class Intake:
+    """Frames of all venues to events. ``apply`` is the engine's; ``sampled_ms`` its last sample time.
+
+    ``extras``: the extra streams that are on. Some venues' channels carry one that is off beside one that is on (trades
+    and liquidations, say): what is off goes no further than the tape.
+    """
+
+    def __init__(
+        self,
+        venues: Mapping[str, Venue],
+        clock: Clock,
+        apply: Callable[[Event], None],
+        sampled_ms: Callable[[], int],
+        metrics: Metrics,
+        record: Callable[[Record], None] | None = None,
+        extras: Sequence[ExtraStream] = EXTRA_STREAMS,
+    ) -> None:
+        self._venues = venues
+        self._clock = clock
+        self._apply = apply
+        self._sampled_ms = sampled_ms
+        self._metrics = metrics
+        self._record = record
+        self._unwanted = tuple(kind for kind, stream in EXTRAS.items() if stream not in extras)
+        self.catalogs = {name: Catalog() for name in venues}
+        self._decoders: dict[tuple[str, str], Decoder] = {}
+        self.last_bad: dict[str, str] = {}
+
+    def stamp(self) -> int:
+        """The receive time of something that arrives now."""
+        return max(self._clock.now_ms(), self._sampled_ms() + 1)
+
+    # -- FrameSink ---------------------------------------------------------------------------------------------
+
+    def opened(self, venue: str, connection: str) -> None:
+        self.take(Record("o", self.stamp(), venue, connection))
+
+    def frame(self, venue: str, connection: str, raw: str | bytes, context: str = "") -> Sequence[Decoded]:
+        return self.take(Record("f", self.stamp(), venue, connection, raw=raw, context=context))
+
+    def rejected(self, venue: str, connection: str, reason: str) -> None:
+        self.take(Record("b", self.stamp(), venue, connection, reason=reason))
+
+    def closed(self, venue: str, connection: str, reason: str) -> None:
+        self.take(Record("c", self.stamp(), venue, connection, reason=reason))
+
+    # -- shared with replay ------------------------------------------------------------------------------------
+
+    def take(self, record: Record) -> Sequence[Decoded]:
+        """One stamped record, live or from a tape."""
+        if self._record is not None:
+            self._record(record)
+        kind, venue = record.kind, record.venue
+        if venue not in self._venues:
+            return ()
+        if kind == "f":
+            return self._decode(record)
+        if kind == "o":
+            while len(self._decoders) >= MAX_CONNECTIONS:
+                self._decoders.pop(next(iter(self._decoders)))
+            self._decoders[venue, record.connection] = self._venues[venue].decoder(self.catalogs[venue])
+        elif kind == "c":
+            self._decoders.pop((venue, record.connection), None)
+        elif kind == "b":
+            self.bad(venue, record.reason, "refused by the transport")
+        return ()
+
+    def _decode(self, record: Record) -> Sequence[Decoded]:
+        venue = record.venue
+        key = (venue, record.connection)
+        decoder = self._decoders.get(key)
+        if decoder is None:  # HTTP answers have no opening
+            decoder = self._decoders[key] = self._venues[venue].decoder(self.catalogs[venue])
+        items = decoder.decode(record.raw, record.ts, record.context)
+        self._metrics.venue_message(venue)
+        for item in items:
+            if isinstance(item, Bad):
+                self.bad(venue, item.reason, item.detail)
+            elif not isinstance(item, Control | Skipped | Past) and not isinstance(item, self._unwanted):
+                self._apply(item)
+        return items
+
+    def bad(self, venue: str, reason: str, detail: str) -> None:
+        """Count a frame or row that cannot be trusted."""
+        self._metrics.bad_payload(venue, reason)
+        text = f"{reason}: {detail}"[:200]
+        if self.last_bad.get(venue) != text:  # one line per kind of trouble, not per frame
+            self.last_bad[venue] = text
+            log.warning("bad payload venue=%s %s", venue, text)

@@ -1,0 +1,129 @@
+"""One file's ticks to the numbers of its report: what can be said, what cannot, and how many tests were made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+
+import numpy as np
+
+from service.research.backtest.csv_history import History
+from service.research.backtest.direction import evaluate_direction
+from service.research.backtest.events import studied
+from service.research.backtest.feeding import LIVE_BELOW_S
+from service.research.backtest.fragility import evaluate_fragility, evaluate_regimes
+from service.research.backtest.scored_ticks import Record
+from service.research.backtest.series import DAY_S, Series
+from service.research.backtest.trials import Trials
+
+LIVE_TICK_S = 10
+FIELDS = (
+    "score", "strength", "z_elr", "z_funding", "z_premium", "rank_elr", "rank_funding", "rank_volatility", "fragility",
+    "regime", "elr", "elr_mcap", "funding_spend", "liquidated_long_1h",
+)  # fmt: skip
+
+
+def series_of(history: History, records: Sequence[Record]) -> Series:
+    return Series(records, LIVE_TICK_S if history.step_s < LIVE_BELOW_S else history.step_s)
+
+
+def pooled(parts: Sequence[Sequence[Record]]) -> list[Record]:
+    """The ticks of several files one after the other by time, each file's stretches kept apart."""
+    joined: list[Record] = []
+    for part in sorted([part for part in parts if part], key=lambda part: int(part[0]["ts"])):
+        after = joined[-1]["segment"] + 1 if joined else 0
+        joined += [{**item, "segment": item["segment"] + after} for item in part]
+    return joined
+
+
+def evaluate(series: Series, days: Sequence[date], cost_bp: float) -> dict[str, Any]:
+    """All numbers of a run's ticks, as plain JSON values."""
+    trials = Trials()
+    ahead = series.ahead(DAY_S)
+    events = studied(series, days)
+    told: dict[str, Any] = {
+        "ticks": series.n,
+        "warm_ticks": int(series.warm.sum()),
+        "from": _iso(series.ts[0]),
+        "to": _iso(series.ts[-1]),
+        "known": known(series),
+        "direction": evaluate_direction(series, cost_bp, trials),
+        "fragility": evaluate_fragility(series, ahead, trials),
+        "regimes": evaluate_regimes(series, ahead, trials),
+        "flushes": int((series.flush & ~np.concatenate([[False], series.flush[:-1]])).sum()),
+        "events": events,
+        "events_not_covered": [
+            day.isoformat() for day in days if day.isoformat() not in {item["event"] for item in events}
+        ],
+    }
+    told["multiplicity"] = trials.summary()
+    return told
+
+
+def known(series: Series) -> dict[str, float]:
+    """The share of warm ticks at which each field is not null."""
+    warm = [item for item in series.records if item["warm"]]
+    count = max(len(warm), 1)
+    shares = {name: sum(item[name] is not None for item in warm) / count for name in FIELDS}
+    for window in ("1m", "5m", "1h"):
+        shares[f"window {window}"] = sum(item["scores"].get(window) is not None for item in warm) / count
+    shares["flush"] = sum(item["flush_fed"] for item in warm) / count
+    return shares
+
+
+def described(history: History, refused: Mapping[str, int]) -> dict[str, Any]:
+    """What was read, what of it the market did not believe, and what its columns and resolution cannot feed."""
+    return {
+        "file": history.path.name,
+        "sha256": history.digest,
+        "layout": history.layout,
+        "resolution_s": history.step_s,
+        "rows": len(history.rows),
+        "repeated_rows": history.repeated,
+        "columns": list(history.columns),
+        "ignored_columns": list(history.ignored),
+        "refused": dict(sorted(refused.items())),
+        "segments": [
+            {"from": _iso(part[0].known_ms), "to": _iso(part[-1].known_ms), "rows": len(part)}
+            for part in history.segments
+        ],
+        "cannot_feed": unfed(history),
+    }
+
+
+def unfed(history: History) -> list[str]:
+    """In words: which windows and statistics stay null, and why."""
+    step_s, columns = history.step_s, history.columns
+    said = [
+        f"window {name}: shorter than the resolution"
+        for name, seconds in (("1m", 60), ("5m", 300), ("1h", 3_600))
+        if seconds < step_s
+    ]
+    if step_s > 3_600:
+        said.append("z over 24 h of every level, crowded regimes, flush and reset: a day has too few values")
+        said.append(
+            "realised volatility of 24 h, its rank, and so fragility: judged without it, by the other two ranks"
+        )
+    if step_s >= 3_600:
+        said.append("strength: fewer than 60 scores a day")
+    said.append("taker flow: not a column")
+    if "funding_rate" not in columns:
+        said.append("funding, its rank, fragility: no funding rate, unless a --slow file has one")
+    if "index" not in columns:
+        said.append("premium: no index price")
+    if "mark" not in columns:
+        said.append("mark price: the last price stands for it")
+    if "reserve_coins" not in columns:
+        said.append("oi_reserve: no reserve, unless a --slow file has one")
+    if "supply_coins" not in columns and "market_cap" not in columns:
+        said.append("oi_mcap: no supply, unless a --slow file has one")
+    if "liquidated_long_coins" not in columns:
+        said.append("liquidations, and whether a flush was forced: not a column")
+    if len(history.venues) == 1:
+        said.append("divergence between venues: one venue")
+    return said
+
+
+def _iso(ts: int | np.int64) -> str:
+    return datetime.fromtimestamp(int(ts) / 1000, UTC).isoformat(timespec="seconds")

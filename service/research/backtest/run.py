@@ -1,0 +1,215 @@
+"""History files through the engine: the same market, indicators and scoring as live; resumable."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+import orjson
+
+from service.config import MarketSection
+from service.config.weights import WeightsSection
+from service.core.engine import TICK_MS, Engine
+from service.errors import ConfigError
+from service.model import Readings, SignalBody, Tick
+from service.research.backtest.csv_history import SECOND_MS, History, Row, frames
+from service.research.backtest.feeding import LIVE_BELOW_S, Slow, base, events, rules
+from service.research.backtest.scored_ticks import Record, record, warm_after
+
+CHECKPOINT_TICKS = 5_000
+VERSION = 2
+Scored: TypeAlias = tuple[SignalBody, Readings]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a run is: frames of the segment that are done, and ticks written."""
+
+    segment: int
+    frames: int
+    ticks: int
+
+
+class Run:
+    """One file's rows to scored ticks, a segment at a time: after a hole everything begins anew."""
+
+    def __init__(self, history: History, slow: Sequence[History], symbol: str) -> None:
+        self.history = history
+        self.symbol = symbol
+        self.slow = slow
+        self._slow = Slow(slow, symbol)
+        self._live = history.step_s < LIVE_BELOW_S
+        self._warm_after = warm_after(history.step_s)
+        self._engine = self._made()
+        self._refused: Counter[str] = Counter()  # of the engines before this one
+        self.place = Place(0, 0, 0)
+
+    def _made(self) -> Engine:
+        return Engine(
+            [self.symbol], rules(self.history), MarketSection(min_venues=1), [], WeightsSection(mode="static")
+        )
+
+    @property
+    def rows(self) -> int:
+        """Rows in all."""
+        return sum(len(segment) for segment in self.history.segments)
+
+    def ticks(self) -> Iterator[tuple[int, list[Record]]]:
+        """(rows taken, ticks they led to) from :attr:`place` on, frame by frame; between two the run can be saved."""
+        for number in range(self.place.segment, len(self.history.segments)):
+            done = self.place.frames
+            if done == 0:
+                self._refused = self.refused
+                self._engine = self._made()
+            before: int | None = None
+            for position, (ts, rows) in enumerate(self._frames(self.history.segments[number])):
+                if position < done:
+                    before = ts
+                    continue
+                drive = self._drive_live if self._live else self._drive
+                told = [record(*tick, number, position >= self._warm_after) for tick in drive(ts, rows, before)]
+                before = ts
+                self.place = Place(number, position + 1, self.place.ticks + len(told))
+                yield len(rows), told
+            self.place = Place(number + 1, 0, self.place.ticks)
+
+    def _frames(self, segment: Sequence[Row]) -> Iterator[tuple[int, tuple[Row, ...]]]:
+        if self._live:
+            return ((row.known_ms, (row,)) for row in segment)
+        return frames(segment, self.history.step_s)
+
+    def _drive(self, ts: int, rows: Sequence[Row], before: int | None) -> list[Scored]:
+        """One back-filled sample, with its tick."""
+        self._tell(ts, rows, before)
+        return [self._scored(self._engine.backfill(ts, step_s=self.history.step_s))]
+
+    def _drive_live(self, ts: int, rows: Sequence[Row], before: int | None) -> list[Scored]:
+        """The ticks before ``ts``, which know nothing of it; then what it says."""
+        engine, scored = self._engine, []
+        if before is None:
+            engine.advance((ts - 1) // SECOND_MS * SECOND_MS, live=False)  # nothing was known then
+        for tick_ms in range((engine.sampled_ms // TICK_MS + 1) * TICK_MS, ts, TICK_MS):
+            scored += [self._scored(tick) for tick in engine.advance(tick_ms, live=False)]
+        self._tell(ts, rows, before)
+        return scored
+
+    def _tell(self, ts: int, rows: Sequence[Row], before: int | None) -> None:
+        for at_ms, item in self._slow.bases(before, ts):
+            self._engine.denominate(item, at_ms)
+        for row in rows:
+            settled = self._slow.funding(row.venue, self.symbol, ts)
+            if settled is not None and "funding_rate" not in row.numbers:
+                self._engine.apply(settled)
+            for event in events(row, self.symbol, ts):
+                self._engine.apply(event)
+            own = base(row, self.symbol)
+            if own is not None:
+                self._engine.denominate(own, ts)
+
+    def _scored(self, tick: Tick) -> Scored:
+        return tick.signals[0], self._engine.indicators[self.symbol].read(tick.ts)
+
+    @property
+    def refused(self) -> Counter[str]:
+        """What the market did not believe so far: code -> observations."""
+        now: Counter[str] = Counter()
+        for (_, code), count in self._engine.refused.items():
+            now[code] += count
+        return self._refused + now
+
+    def rows_done(self) -> int:
+        """Rows taken up to :attr:`place`."""
+        segments = self.history.segments
+        done = sum(len(segment) for segment in segments[: self.place.segment])
+        if self.place.frames > 0:
+            taken = islice(self._frames(segments[self.place.segment]), self.place.frames)
+            done += sum(len(rows) for _, rows in taken)
+        return done
+
+    def save(self) -> dict[str, Any]:
+        return {
+            "segment": self.place.segment,
+            "frames": self.place.frames,
+            "ticks": self.place.ticks,
+            "refused": dict(sorted(self.refused.items())),
+            "engine": self._engine.save() if self.place.frames > 0 else None,
+        }
+
+    def restore(self, plain: dict[str, Any]) -> None:
+        """Raises ValueError, KeyError or TypeError for what is no :meth:`save` of a run of the same file."""
+        self.place = Place(int(plain["segment"]), int(plain["frames"]), int(plain["ticks"]))
+        self._refused = Counter({str(code): int(count) for code, count in plain["refused"].items()})
+        if plain["engine"] is not None:
+            self._engine.restore(plain["engine"], filling=not self._live)
+
+
+def identity(run: Run) -> dict[str, Any]:
+    """What a checkpoint must agree with to be gone on from. ``known``: when each file's first row may be used, which
+    the publication delay moves."""
+    histories = (run.history, *run.slow)
+    return {
+        "version": VERSION,
+        "files": [item.digest for item in histories],
+        "known": [item.segments[0][0].known_ms for item in histories],
+        "symbol": run.symbol,
+    }
+
+
+def drive(run: Run, directory: Path, name: str, resume: bool, told: Callable[[int], None]) -> Path:
+    """Run to the end, keeping ``name``.ticks.jsonl and ``name``.checkpoint.json in ``directory``; returns the former.
+
+    ``resume``: go on from the checkpoint, if there is one; raises :exc:`ConfigError` if it is of other files, or if
+    the ticks are not those it speaks of. ``told`` gets the rows done, as they are.
+    """
+    ticks_path, checkpoint = directory / f"{name}.ticks.jsonl", directory / f"{name}.checkpoint.json"
+    written = _resume(run, checkpoint, ticks_path) if resume and checkpoint.exists() else b""
+    told(run.rows_done())
+    digest = sha256(written)
+    with open(ticks_path, "r+b" if written else "wb") as out:
+        out.truncate(len(written))
+        out.seek(len(written))
+        kept = run.place.ticks
+        for rows, records in run.ticks():
+            for item in records:
+                line = orjson.dumps(item) + b"\n"
+                digest.update(line)
+                out.write(line)
+            told(rows)
+            if run.place.ticks - kept >= CHECKPOINT_TICKS:
+                kept = run.place.ticks
+                _keep(run, out, digest.hexdigest(), checkpoint)
+        _keep(run, out, digest.hexdigest(), checkpoint)
+    return ticks_path
+
+
+def _keep(run: Run, out: BinaryIO, digest: str, checkpoint: Path) -> None:
+    """The ticks first: a checkpoint never speaks of ticks that are not on the disk."""
+    out.flush()
+    os.fsync(out.fileno())
+    part = checkpoint.with_suffix(".part")
+    kept = {**identity(run), "bytes": out.tell(), "ticks_sha256": digest, "run": run.save()}
+    part.write_bytes(orjson.dumps(kept))
+    part.replace(checkpoint)
+
+
+def _resume(run: Run, checkpoint: Path, ticks_path: Path) -> bytes:
+    """Bring ``run`` to the checkpoint; returns the ticks it speaks of."""
+    try:
+        plain = orjson.loads(checkpoint.read_bytes())
+        if not isinstance(plain, dict):
+            raise TypeError("no checkpoint")
+        if {key: plain.get(key) for key in identity(run)} != identity(run):
+            raise ConfigError([f"{checkpoint}: of another version, file, symbol or delay; run without --resume"])
+        written = ticks_path.read_bytes()[: max(0, int(plain["bytes"]))] if ticks_path.exists() else b""
+        if sha256(written).hexdigest() != plain["ticks_sha256"]:
+            raise ConfigError([f"{ticks_path}: not the ticks of {checkpoint.name}; run without --resume"])
+        run.restore(plain["run"])
+        return written
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError([f"{checkpoint}: cannot be used: {error}; run without --resume"]) from None

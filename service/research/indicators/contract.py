@@ -1,0 +1,135 @@
+"""What every indicator of the library promises.
+
+``update(t_ms, x)`` enters an observation at UTC epoch ms ``t_ms``; ``x`` is a number, or one per input in the order of
+``inputs``. ``value`` is the indicator as of the newest update, ``ready`` whether it has the past that it asks for; not
+ready: ``value`` is None. A value may be None all the same: an input is missing now, or a divisor is 0.
+
+* 0 is a value. None is "not observed": time goes on, nothing is entered.
+* Times do not fall; an update earlier than the newest changes nothing. Of levels at equal times the last one stands,
+  flows at equal times add up.
+* A number that is not finite, too large for any market, or negative where nothing is raises ValueError and changes
+  nothing; so does a time that is too large, and one that is not whole raises TypeError.
+* ``reanchor(delta_ms)``: the clock that gives the times was set. Fed with times ``delta_ms`` later from then on, it
+  says what it would have said had the clock been left alone. Slots stay cut as they were.
+* Windows are of time, cut into slots of ``step_ms`` (see :mod:`~service.research.indicators.slots`).
+* ``dump()`` and ``load()`` keep all of it exactly, at any point. Memory is bounded by the window, not by the updates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import index
+from typing import ClassVar, Generic, TypeAlias, TypeVar
+
+from service.state import Stateful
+
+V = TypeVar("V")
+X: TypeAlias = float | Sequence[float | None] | None
+
+LARGEST = 1e18  # of any input: squares and sums of such stay finite
+LATEST_MS = 10**14  # in three thousand years: no market's time
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One number of an update. ``signed``: it may be negative."""
+
+    name: str
+    unit: str
+    signed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """A row of docs/indicators.md. ``wickra``: the class that measures the same there, if any."""
+
+    id: str
+    inputs: tuple[Input, ...]
+    unit: str
+    formula: str
+    window: str
+    null: str
+    wickra: str | None
+    differences: str
+
+
+class Indicator(Stateful, Generic[V]):
+    """Base of the library. A subclass says what it is in ``ABOUT`` and takes checked observations in ``_take``."""
+
+    ABOUT: ClassVar[About]
+    STATE: ClassVar[tuple[str, ...]] = ("_newest_ms", "_set_ms")
+    __slots__ = ("_newest_ms", "_set_ms")
+
+    def __init__(self) -> None:
+        self._newest_ms: int | None = None  # by the clock as it was first
+        self._set_ms = 0  # how much that clock has been set since
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        return self.ABOUT.inputs
+
+    @property
+    def value(self) -> V | None:
+        raise NotImplementedError
+
+    @property
+    def ready(self) -> bool:
+        raise NotImplementedError
+
+    def update(self, t_ms: int, x: X) -> None:
+        values: tuple[float | None, ...] = tuple(x) if isinstance(x, Sequence) else (x,)
+        if len(values) != len(self.inputs):
+            raise ValueError(f"{self.ABOUT.id}: {len(values)} inputs, expected {len(self.inputs)}")
+        for item, number in zip(self.inputs, values, strict=True):
+            # Not the other way round: of NaN no comparison is true.
+            if number is not None and not (0.0 if not item.signed else -LARGEST) <= number <= LARGEST:
+                raise ValueError(f"{self.ABOUT.id}: {item.name} is {number}")
+        t_ms = index(t_ms)
+        if abs(t_ms) > LATEST_MS:
+            raise ValueError(f"{self.ABOUT.id}: {t_ms} is no UTC epoch ms")
+        t_ms -= self._set_ms
+        if self._newest_ms is not None and t_ms < self._newest_ms:
+            return
+        self._newest_ms = t_ms
+        self._take(t_ms, tuple([None if number is None else float(number) for number in values]))
+
+    def reanchor(self, delta_ms: int) -> None:
+        """The clock was set by ``delta_ms`` (+ ahead); the next times come from it as it is now."""
+        self._set_ms += index(delta_ms)
+
+    def _take(self, t_ms: int, x: tuple[float | None, ...]) -> None:
+        raise NotImplementedError
+
+
+class Pointwise(Indicator[float]):
+    """An indicator without a past: a function of the newest update alone."""
+
+    STATE: ClassVar[tuple[str, ...]] = (*Indicator.STATE, "_value")
+    __slots__ = ("_value",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._value: float | None = None
+
+    @property
+    def value(self) -> float | None:
+        return self._value
+
+    @property
+    def ready(self) -> bool:
+        return self._newest_ms is not None
+
+    def of(self, x: tuple[float, ...]) -> float | None:
+        """The value of a complete update; None if it is undefined there."""
+        raise NotImplementedError
+
+    def _take(self, t_ms: int, x: tuple[float | None, ...]) -> None:
+        complete = whole(x)
+        self._value = None if complete is None else self.of(complete)
+
+
+def whole(x: tuple[float | None, ...]) -> tuple[float, ...] | None:
+    """``x`` if nothing of it is missing."""
+    found = tuple(number for number in x if number is not None)
+    return found if len(found) == len(x) else None

@@ -1,0 +1,1 @@
+"""What runs live: tasks, files and assembly around the core. The only place where sockets, clock and core meet."""

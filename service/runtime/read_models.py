@@ -1,0 +1,153 @@
+"""What the HTTP answers and the metrics show of the rest of the service: copies made on the event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from service.clock import Clock
+from service.config import Config
+from service.core.engine import Engine
+from service.core.intake import Intake
+from service.metrics import LedgerNumbers, ScrapeState
+from service.model import Consensus, VenueView
+from service.publishing import status_body
+from service.runtime.denominator_polls import SourceHealth
+from service.runtime.ledger_file import LedgerFile
+from service.venues.transport.health import VenueHealth
+from service.venues.transport.session import REASONS
+
+_NO_RECONNECTS = {reason: 0 for reason in REASONS if reason != "stopped"}  # from 0, so that the first one shows
+
+
+class LiveViews:
+    """Implements :class:`service.publishing.Views` over the engine's last samples and the links' health.
+
+    ``health`` is empty in a replay: a venue is then up while any of its streams is fresh. ``sources``: health of the
+    denominators' sources. ``ledger``: None where none is kept.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        source: str,
+        engine: Engine,
+        intake: Intake,
+        health: Mapping[str, VenueHealth],
+        clock: Clock,
+        sources: Mapping[str, SourceHealth] | None = None,
+        ledger: LedgerFile | None = None,
+    ) -> None:
+        self._config = config
+        self._source = source
+        self._engine = engine
+        self._intake = intake
+        self._health = health
+        self._clock = clock
+        self._sources = {} if sources is None else sources
+        self._ledger = ledger
+        self._venues = config.venues.enabled()
+
+    def symbols(self) -> dict[str, Any]:
+        """Canonical symbol to its instruments on every venue, as the venues' metadata say."""
+        table: dict[str, list[dict[str, Any]]] = {symbol: [] for symbol in self._config.service.symbols}
+        for venue, catalog in self._intake.catalogs.items():
+            for _, listing in sorted(catalog.listings.items()):
+                if listing.trading and listing.symbol in table:
+                    table[listing.symbol].append(
+                        {
+                            "venue": venue,
+                            "instrument": listing.instrument,
+                            "inverse": listing.inverse,
+                            "contract_size": listing.contract_size,
+                            "multiplier": listing.multiplier,
+                            "interval_h": listing.interval_h,
+                        }
+                    )
+        return {"source": self._source, "symbols": table}
+
+    def venues(self) -> dict[str, Any]:
+        """Health per venue, symbol and stream."""
+        return {
+            "ts": self._clock.now_ms(),
+            "source": self._source,
+            "venues": {name: self._venue(name) for name in self._venues},
+            "sources": {name: health.plain() for name, health in self._sources.items()},
+        }
+
+    def weights(self) -> dict[str, Any]:
+        """The weights in force and what has been learned."""
+        return {"ts": self._clock.now_ms(), "source": self._source, **self._engine.learner.report()}
+
+    def status(self) -> dict[str, Any]:
+        """The body of the status channel."""
+        return status_body(self._clock.now_ms(), {name: self._summary(name) for name in self._venues})
+
+    def scoreboard(self) -> dict[str, Any]:
+        """Each horizon over all symbols, as of the last sample."""
+        return {"source": self._source, **self._engine.scoreboard.document(self._engine.sampled_ms)}
+
+    def scoreboard_of(self, symbol: str) -> dict[str, Any]:
+        return self._engine.scoreboard.of_symbol(symbol)
+
+    def scrape(self) -> ScrapeState:
+        return ScrapeState(
+            now_ms=self._clock.now_ms(),
+            symbols=self._config.service.symbols,
+            venues=tuple((name, self._up(name)) for name in self._venues),
+            samples=tuple(self._engine.samples),
+            reconnects=tuple(
+                (name, reason, count)
+                for name, health in self._health.items()
+                for reason, count in (_NO_RECONNECTS | health.reconnects).items()
+            ),
+            max_venue_symbols=self._config.metrics.max_venue_symbols,
+            bases=tuple((name, health.as_of_ms) for name, health in self._sources.items()),
+            evaluations=self._engine.scoreboard.numbers(),
+            weights=self._engine.learner.numbers(),
+            ledger=None if self._ledger is None else _written(self._ledger),
+        )
+
+    def _venue(self, name: str) -> dict[str, Any]:
+        health = self._health.get(name)
+        return {
+            **self._summary(name),
+            "last_bad_payload": self._intake.last_bad.get(name),
+            "links": None if health is None else health.plain(),
+            "refused": {code: count for (venue, code), count in self._engine.refused.items() if venue == name},
+            "symbols": {sample.symbol: _streams(view) for sample, view in self._seen(name)},
+        }
+
+    def _summary(self, name: str) -> dict[str, Any]:
+        live = stale = 0
+        for _, view in self._seen(name):
+            for _, state in view.states:
+                live += state == "LIVE"
+                stale += state != "LIVE"
+        health = self._health.get(name)
+        return {
+            "up": self._up(name),
+            "streams": {"live": live, "stale": stale},
+            "reconnects": 0 if health is None else sum(health.reconnects.values()),
+            "last_error": None if health is None else health.last_error,
+        }
+
+    def _up(self, name: str) -> bool:
+        """A venue is up when something of it is fresh, whatever its sockets say."""
+        return any(view.fresh for _, view in self._seen(name))
+
+    def _seen(self, name: str) -> list[tuple[Consensus, VenueView]]:
+        return [(sample, view) for sample in self._engine.samples for view in sample.venues if view.venue == name]
+
+
+def _written(ledger: LedgerFile) -> LedgerNumbers:
+    return LedgerNumbers(ledger.waiting_bytes, ledger.failures, ledger.failed)
+
+
+def _streams(view: VenueView) -> dict[str, Any]:
+    ages = {"mark": view.age_mark_ms, "funding": view.age_funding_ms, "oi": view.age_oi_ms}
+    return {
+        "instrument": view.instrument,
+        "fresh": view.fresh,
+        "streams": {stream: {"state": state, "age_ms": ages[stream]} for stream, state in view.states},
+    }

@@ -1,0 +1,298 @@
+"""One process, all stages: venues -> market -> indicators -> scoring -> publishing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Mapping
+
+from service import __version__
+from service.clock import ServiceClock, perf_seconds
+from service.config import Config, shareable
+from service.core.engine import TICK_MS, Engine
+from service.core.holdback import Holding
+from service.core.intake import Intake
+from service.core.snapshot import Slices
+from service.denominators.operator_file import to_plain
+from service.denominators.precedence import kinds_of
+from service.metrics import Metrics
+from service.model import Denominator, Endpoints, Event, Tick
+from service.publishing import Feed
+from service.runtime.clock_watch import ClockWatch
+from service.runtime.denominator_polls import Bases
+from service.runtime.history_fetch import WarmStart
+from service.runtime.outputs import Outputs
+from service.runtime.read_models import LiveViews
+from service.runtime.saver import Saver
+from service.runtime.scoreboard_output import Scores
+from service.runtime.state_file import StateFile, document_in_slices
+from service.runtime.venue_runner import keep, runners
+from service.runtime.warm_up import SHORT_GAP_MS, catch_up, fill_past
+from service.tapes import Header, Record
+from service.venues.contract import Venue
+from service.venues.transport.health import VenueHealth
+
+log = logging.getLogger(__name__)
+
+STATUS_EVERY_MS = 10_000
+
+
+class Service:
+    """Everything a run needs, built from its arguments; :meth:`run` serves until ``stop`` is set."""
+
+    def __init__(
+        self,
+        config: Config,
+        source: str,
+        venues: Mapping[str, Venue],
+        endpoints: Mapping[str, Endpoints],
+        denominators: list[Denominator],
+        engine: Engine,
+        clock: ServiceClock,
+        rng: random.Random,
+        epoch: str,
+        outputs: Outputs,
+        warm: bool = False,
+        state: StateFile | None = None,
+        sources: bool = False,
+    ) -> None:
+        """``warm``: begin with the venues' history (``config.start``); otherwise the engine goes live at once.
+
+        ``state``: where the engine is kept from time to time and at the end. The caller closes it.
+        ``sources``: ask the enabled network sources for what ``denominators``, the operator's file, does not cover.
+        """
+        self.config = config
+        self._clock = clock
+        self._rng = rng
+        self._engine = engine
+        self._outputs = outputs
+        self._writer = outputs.tape
+        self._watch = ClockWatch(clock)
+        self._scores = Scores(engine, outputs.ledger)
+        self.health = {name: VenueHealth(name) for name in venues}
+        self.metrics = Metrics(tuple(venues), source, __version__)
+        self.intake = Intake(
+            venues,
+            clock,
+            self._take,
+            lambda: engine.sampled_ms,
+            self.metrics,
+            None if self._writer is None else self._writer.record,
+            config.streams.wanted(),
+        )
+        self._source = source
+        self._denominators = denominators
+        self._holding: Holding | None = None
+        sync = None if outputs.ledger is None else outputs.ledger.sync
+        self._saver = None if state is None else Saver(state, self._document, self.metrics, clock.now_ms, sync)
+        fixed = [pair for item in denominators for pair in kinds_of(item)]
+        self.bases = Bases(config, fixed, self.denominate, clock, rng) if sources else None
+        self.views = LiveViews(
+            config,
+            source,
+            engine,
+            self.intake,
+            self.health,
+            clock,
+            None if self.bases is None else self.bases.health,
+            outputs.ledger,
+        )
+        self.feed = Feed(
+            config.feed,
+            source,
+            config.service.symbols,
+            epoch,
+            f"elr/{__version__}",
+            clock,
+            self.metrics,
+            self.views,
+        )
+        self._runners = runners(config, venues, endpoints, self.intake, clock, rng, self.health)
+        self._published_ms = 0
+        self._created_ms = clock.now_ms()
+        if warm and self._created_ms - engine.sampled_ms > SHORT_GAP_MS:
+            self._holding = Holding()
+            if self._writer is not None:
+                self._writer.hold()
+        else:
+            self._write_header()
+            engine.advance(self._created_ms)  # from here it is live; a replay starts at the same instant
+
+    def _write_header(self) -> None:
+        if self._writer is not None:
+            self._writer.header(
+                Header(
+                    created_ms=self._created_ms,
+                    source=self._source,
+                    service_version=__version__,
+                    ticks=True,
+                    config=shareable(self.config),
+                    denominators=to_plain(self._denominators),
+                    state=self._engine.save() if self._engine.begun else None,
+                )
+            )
+
+    def _take(self, event: Event) -> None:
+        if self._holding is None:
+            self._engine.apply(event)
+        else:
+            self._holding.event(event)
+
+    def denominate(self, item: Denominator) -> None:
+        """A base has arrived: on the tape, and in use from the next tick on."""
+        recv_ts = self.intake.stamp()
+        if self._writer is not None:
+            self._writer.record(Record("d", recv_ts, item=to_plain([item])[0]))
+        if self._holding is None:
+            self._engine.denominate(item, recv_ts)
+        else:
+            self._holding.denominator(item, recv_ts)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Open the feed, run every task until ``stop``, then drain: not ready, notice, close 1001, exit within 5 s."""
+        try:
+            port = await self.feed.start()
+            log.info("feed on http://%s:%d ws://%s:%d/v1/stream", *[self.config.feed.host, port] * 2)
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(keep(name, self._runners[name]), name=f"venue:{name}") for name in self._runners
+                ]
+                tasks.append(group.create_task(self._live(), name="beat"))
+                if self.bases is not None:
+                    tasks.append(group.create_task(self._ask_sources(self.bases), name="bases"))
+                if self._saver is not None:
+                    tasks.append(group.create_task(self._saver.run(self.config.state.every_s), name="state"))
+                await stop.wait()
+                self.feed.set_ready(False)
+                for task in tasks:
+                    task.cancel()
+                await self.feed.drain()  # while the venue links close: both together stay within 5 s
+        finally:
+            await self.feed.drain()
+            if self._saver is not None:
+                await self._saver.save()
+            self.close()
+
+    async def _ask_sources(self, bases: Bases) -> None:
+        try:
+            await bases.run()
+        except Exception:
+            log.exception("denominator sources failed, a defect of ours: what they gave stays in use")
+
+    def _document(self) -> Slices | None:
+        """The state to be kept; None while the engine is not live: what is on disk is better then."""
+        if self._holding is not None:
+            return None
+        return document_in_slices(self._engine, self.config, self._clock.now_ms())
+
+    def close(self) -> None:
+        """Write what is queued and close the files."""
+        if self._writer is not None:
+            self._writer.record(Record("e", self._clock.now_ms()))
+        self._scores.flush()
+        self._outputs.close()
+
+    # -- once a second -----------------------------------------------------------------------------------------
+
+    async def _live(self) -> None:
+        if self._holding is not None:
+            await self._begin(self._holding)
+        await self._beat()
+
+    async def _begin(self, holding: Holding) -> None:
+        """The past first; meanwhile the links open and what they deliver is held."""
+        start, engine = self.config.start, self._engine
+        asked_ms = max(engine.sampled_ms, self._created_ms - start.history_h * 3_600_000)
+        warm = WarmStart(
+            self._runners,
+            self.config.service.symbols,
+            self.config.market.min_venues,
+            asked_ms,
+            self._clock,
+            self._rng,
+            self.intake.bad,
+        )
+        log.info("warm start: asking the venues for the last %.1f h", (self._created_ms - asked_ms) / 3_600_000)
+        await warm.fetch(start.deadline_s, lambda: holding.half_full, self._tell)
+        filled = 0
+        if warm.archive.points > 0:
+            filled = await fill_past(
+                engine, warm.archive, warm.listings(), holding, asked_ms, self._created_ms, self._clock, self._tell
+            )
+        if filled > 0:
+            log.info("warm: %.1f h of history filled in, %d points", filled / 60, warm.archive.points)
+        elif engine.sampled_ms != 0:
+            log.warning("no venue gave any history: going on from the saved state, with a gap")
+        else:
+            log.warning("cold start: no venue gave any history; every window and statistic fills up live")
+        self._write_header()
+        self._tell("catching up")
+        await catch_up(engine, holding, self._created_ms)
+        self._holding = None  # in the same turn of the loop in which nothing was left
+        self.feed.starting = "starting"
+
+    def _tell(self, text: str) -> None:
+        """For /readyz."""
+        self.feed.starting = f"starting: {text}"
+
+    async def _beat(self) -> None:
+        while True:
+            now = self._clock.now_ms()
+            due = (now // 1000 + 1) * 1000
+            await asyncio.sleep((due - now) / 1000)
+            while self._clock.now_ms() < due:  # noqa: ASYNC110 - event loops may wake up to a millisecond early
+                await asyncio.sleep(0.0005)
+            self._watch_clock()
+            self._pulse()
+
+    def _pulse(self) -> None:
+        now = self._clock.now_ms()
+        started = perf_seconds()
+        ticks = self._engine.advance(now)
+        if ticks:
+            self.metrics.tick(perf_seconds() - started, max(0.0, (now - ticks[-1].ts) / 1000))
+            self._publish(ticks)
+        self.feed.publish_market(self._engine.samples)
+        if now // 1000 * 1000 % STATUS_EVERY_MS == 0:
+            self.feed.publish_status(self.views.status())
+
+    def _publish(self, ticks: list[Tick]) -> None:
+        newest = ticks[-1].ts
+        if newest <= self._published_ms:  # a small backward re-anchor: this tick is already out
+            self.metrics.ticks_missed(1)
+            return
+        # Held up, or the clock jumped forward: what lies between on the grid is announced, never bunched.
+        missed = 0 if self._published_ms == 0 else (newest - self._published_ms) // TICK_MS - 1
+        if missed > 0:
+            self.metrics.ticks_missed(missed)
+            log.warning("ticks missed=%d newest=%d", missed, newest)
+        self._published_ms = newest
+        if self._writer is not None:
+            self._writer.record(Record("p", newest))
+        if self._outputs.signals is not None:
+            self._outputs.signals.write(ticks[-1].signals)
+        self.feed.publish_tick(ticks[-1], missed)
+        self._scores.published(ticks[-1], self.feed)
+        self.feed.set_ready(True)
+
+    def _watch_clock(self) -> None:
+        shift = self._watch.second()
+        if shift is None:
+            return
+        log.warning("wall clock stepped by %+d ms: re-anchored; ages are unchanged", shift)
+        if self._writer is not None:
+            sampled_ms = self._engine.sampled_ms  # a replay must have sampled as far before the shift
+            self._writer.record(Record("r", self._clock.now_ms(), shift_ms=shift, sampled_ms=sampled_ms))
+        self._engine.reanchor(shift)
+        if self._engine.sampled_ms + TICK_MS < self._published_ms:
+            # Ticks of times already published are coming: clients must not take them for repeats.
+            self._published_ms = 0
+            self._scores.forget()
+            self.feed.new_epoch(new_epoch(self._clock.now_ms(), self._rng))
+
+
+def new_epoch(now_ms: int, rng: random.Random) -> str:
+    """A ULID: 48 bits of time, 80 random bits, Crockford base 32."""
+    value = (now_ms << 80) | rng.getrandbits(80)
+    return "".join("0123456789ABCDEFGHJKMNPQRSTVWXYZ"[(value >> shift) & 31] for shift in range(125, -1, -5))

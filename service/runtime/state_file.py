@@ -1,0 +1,202 @@
+"""The service's own state on disk: what a restart goes on from. One file, replaced as a whole or not at all."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import os
+import sys
+import zlib
+from collections.abc import Callable, Iterable
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from service import __version__
+from service.config import Config
+from service.core.engine import STATE_VERSION, Engine
+from service.core.snapshot import Slices
+from service.errors import ConfigError
+
+if sys.platform != "win32":
+    import fcntl
+
+log = logging.getLogger(__name__)
+
+FORMAT = "elr-state"
+VERSION = 1
+MAX_AGE_MS = 72 * 3_600_000  # older state says nothing about today's scales
+AHEAD_MS = 5_000  # a state this far from the future is this machine's clock being set, not an error
+NAME = "state.json.gz"
+
+
+def default_folder() -> Path:
+    """The XDG base directory for state that persists between restarts."""
+    base = os.environ.get("XDG_STATE_HOME", "")
+    return (Path(base) if base.startswith("/") else Path.home() / ".local" / "state") / "elr-signal-service"
+
+
+def document(engine: Engine, config: Config, created_ms: int) -> dict[str, Any]:
+    """What is written: the engine and what it fits. Plain values that share nothing with the engine."""
+    return {**_fits(config, created_ms), "engine": engine.save()}
+
+
+def document_in_slices(engine: Engine, config: Config, created_ms: int) -> Slices:
+    """Its JSON text, as :meth:`Engine.cut` gives the engine's."""
+    slices = engine.cut()
+    yield [orjson.dumps(_fits(config, created_ms))[:-1], b',"engine":', *next(slices)]
+    yield from slices
+    yield [b"}"]
+
+
+def _fits(config: Config, created_ms: int) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "created_ms": created_ms,
+        "service_version": __version__,
+        "symbols": list(config.service.symbols),
+        "venues": list(config.venues.enabled()),
+        "market": config.market.model_dump(mode="json"),
+    }
+
+
+def misfit(plain: dict[str, Any], config: Config, now_ms: int) -> str | None:
+    """Why this state cannot be gone on from, in words; None if it can."""
+    if plain.get("format") != FORMAT or plain.get("version") != VERSION:
+        return f"it is of another format ({plain.get('format')!r} version {plain.get('version')!r})"
+    created_ms = plain.get("created_ms")
+    engine = plain.get("engine")
+    if type(created_ms) is not int or not isinstance(engine, dict):
+        return "it is incomplete"
+    if created_ms > now_ms + AHEAD_MS:
+        return f"it is {(created_ms - now_ms) / 1000:.0f} s from the future"
+    if now_ms - created_ms > MAX_AGE_MS:
+        return f"it is {(now_ms - created_ms) / 3_600_000:.0f} h old, at most {MAX_AGE_MS // 3_600_000} h are used"
+    for what, mine in (("symbols", list(config.service.symbols)), ("venues", list(config.venues.enabled()))):
+        if plain.get(what) != mine:
+            return f"it is of other {what}"
+    if engine.get("version") != STATE_VERSION:
+        return f"its engine is of version {engine.get('version')!r}, this one of {STATE_VERSION}"
+    return None
+
+
+class StateFile:
+    """``state.json.gz`` in a folder of its own, locked by the process that uses it. Raises :exc:`ConfigError` if the
+    folder cannot be made or is in use."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / NAME
+        self._lock: TextIOWrapper | None = None
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = open(folder / "lock", "w")  # noqa: SIM115 - held until close()
+            if sys.platform != "win32":
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            text = f"state.folder: {folder} is in use by another process; give each its own, or set state.keep = false"
+            raise ConfigError([text]) from None
+        except OSError as error:
+            self.close()
+            text = f"state.folder: {folder} cannot be written ({error.strerror}); set it, or state.keep = false"
+            raise ConfigError([text]) from None
+
+    def close(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def read(self) -> dict[str, Any] | None:
+        """The document, or None: there is none, or it is damaged and was set aside."""
+        try:
+            plain = orjson.loads(gzip.decompress(self.path.read_bytes()))
+        except FileNotFoundError:
+            return None
+        except (OSError, EOFError, zlib.error, ValueError) as error:
+            self.set_aside(str(error))
+            return None
+        if not isinstance(plain, dict):
+            self.set_aside("not an object")
+            return None
+        return plain
+
+    def set_aside(self, why: str) -> None:
+        """Rename what cannot be used, so that a person can look at it."""
+        bad = self.path.with_name(NAME + ".bad")
+        try:
+            os.replace(self.path, bad)
+            log.error("saved state is damaged (%s): set aside as %s", why, bad)
+        except OSError as error:
+            log.error("saved state is damaged (%s) and cannot be set aside: %s", why, error)
+
+    def write(self, text: Iterable[bytes]) -> None:
+        """Replace the file by this JSON text, atomically and durably. Slow: call it in a thread. Raises OSError."""
+        draft = self.path.with_name(NAME + ".tmp")
+        with open(draft, "wb") as file:
+            with gzip.GzipFile("", "wb", compresslevel=3, fileobj=file, mtime=0) as packed:
+                for piece in text:
+                    packed.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, self.path)
+        if sys.platform != "win32":
+            folder = os.open(self.path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+
+def restored(file: StateFile, config: Config, make: Callable[[], Engine], now_ms: int) -> tuple[Engine, str | None]:
+    """A fresh engine of ``make``, with the saved state where it fits; and in words what was found, None if nothing.
+
+    The engine stays cold: the gap since its last sample may be back-filled before it goes on.
+    """
+    plain = file.read()
+    if plain is None:
+        return make(), None
+    why = misfit(plain, config, now_ms)
+    if why is not None:
+        return _with_record(make, plain), f"saved state is not used: {why}"
+    engine = make()
+    try:
+        engine.load(plain["engine"]["engine"])
+        _judge(engine, plain["created_ms"])
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        file.set_aside(f"{type(error).__name__}: {error}")
+        return make(), "saved state is not used: it is damaged"
+    covered_h = engine.covered_minutes / 60
+    if config.start.history and covered_h < config.start.history_h / 2:
+        return _with_record(make, plain), (
+            f"saved state is not used: it knows only {covered_h:.1f} h, history is worth more"
+        )
+    return engine, f"restored the state saved {_ago(now_ms - plain['created_ms'])} ago"
+
+
+def _with_record(make: Callable[[], Engine], plain: dict[str, Any]) -> Engine:
+    """A fresh engine that keeps the record of outcomes and what was learned: neither of them ages as a market does."""
+    engine = make()
+    try:
+        engine.salvage(plain["engine"]["engine"])
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError):  # of another shape: they begin anew
+        return make()
+    log.info("of the saved state the record of %d outcomes is kept", engine.scoreboard.chain.seq)
+    return engine
+
+
+def _judge(engine: Engine, created_ms: int) -> None:
+    """Raises ValueError for what loads and yet cannot be gone on from."""
+    if type(engine.sampled_ms) is not int or not 0 < engine.sampled_ms <= created_ms + AHEAD_MS:
+        raise ValueError(f"last sample {engine.sampled_ms!r}")
+    if list(engine.indicators) != list(engine.symbols) or list(engine.scorers) != list(engine.symbols):
+        raise ValueError("symbols are missing")
+
+
+def _ago(age_ms: int) -> str:
+    seconds = max(age_ms, 0) / 1000
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

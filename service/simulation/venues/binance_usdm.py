@@ -1,0 +1,391 @@
+"""Binance USD-M futures as its page describes it: routed streams, silent wrong routes, OI over HTTP, server pings.
+
+COIN-M (``protocol_binance_coinm.py``) differs in names and units; what it shares is here.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from service.simulation.instruments import MAJORS
+from service.simulation.market import HOUR_MS, MarketModel, Quote
+from service.simulation.protocol import (
+    Answer,
+    Frame,
+    Hangup,
+    Out,
+    Protocol,
+    ServerPing,
+    Session,
+    by_name,
+    encode,
+    fixed,
+    parse,
+    strings,
+    trimmed,
+)  # fmt: skip
+from service.simulation.quotes import Trade
+from service.simulation.venues import binance_history as past
+
+PING_EVERY_MS = 180_000  # the server pings each 3 minutes and waits 10 for a pong
+PONG_WITHIN_MS = 600_000
+MESSAGES_PER_S = 10
+MAX_STREAMS = 1024
+WEIGHT_PER_MINUTE = 2400
+OI_REFRESH_MS = 5_000  # an OI figure is some seconds old, with its own time
+LIFETIME_MS = 24 * HOUR_MS
+WINDOW_MS = 300_000  # of the limits apart from the weight
+REQUESTS_PER_WINDOW = {"data": 1000, "funding": 500}
+FORCE_ORDERS = "!forceOrder@arr"
+
+_PATH = re.compile(r"(?:/(public|market|private))?/(ws|stream)(?:/(.+))?").fullmatch
+_MARK = re.compile(r"([a-z0-9]+)@markPrice(@1s)?").fullmatch
+_EVENTS = re.compile(r"([a-z0-9_]+)@(aggTrade|forceOrder)").fullmatch
+_ARRAY = re.compile(r"!markPrice@arr(@1s)?").fullmatch
+_METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
+
+
+class BinanceUsdm(Protocol):
+    venue = "binance_usdm"
+    api = "fapi"
+
+    def __init__(self, model: MarketModel, rng: random.Random) -> None:
+        super().__init__(model, rng)
+        self._by_name = by_name(self.quotes)
+        self._oi: dict[str, tuple[int, float]] = {}
+        self._minute = 0
+        self._weight = 0
+        self._window = 0
+        self._requests = dict.fromkeys(REQUESTS_PER_WINDOW, 0)
+        self._aggregates = dict.fromkeys(self._by_name, 309_896_910)
+
+    def addresses(self, authority: str) -> tuple[dict[str, str], str]:
+        return {"market": f"ws://{authority}/market"}, f"http://{authority}"
+
+    def accept(self, path: str, query: Mapping[str, str], session_id: str, now_ms: int) -> Session | None:
+        match = _PATH(path)
+        if match is None:
+            return None
+        # Market data live on the market route only; elsewhere subscriptions are acked and stay silent (venue page).
+        combined = match[2] == "stream"
+        session = Session("stream" if combined else "ws", session_id, now_ms, ping_ms=now_ms, last_in_ms=now_ms)
+        session.silent = match[1] != "market"
+        names = query.get("streams", "") if combined else (match[3] or "")
+        for name in names.split("/"):
+            if name:
+                session.topics[name] = None
+        return session
+
+    def received(self, session: Session, text: str, now_ms: int) -> list[Out]:
+        if session.count_in(now_ms) > MESSAGES_PER_S:
+            return [Hangup(1008, "Too many requests")]
+        request = parse(text)
+        if not isinstance(request, dict):
+            return [_error(None, "Invalid JSON: expected value at line 1 column 1", code=3)]
+        number, method = request.get("id"), request.get("method")
+        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+            return [_error(None, "Invalid request: request ID must be an unsigned integer")]
+        if method not in _METHODS:
+            expected = ", ".join(f"`{name}`" for name in _METHODS)
+            return [_error(number, f"Invalid request: unknown variant `{method}`, expected one of {expected}")]
+        if method == "LIST_SUBSCRIPTIONS":
+            return [Frame(encode({"result": list(session.topics), "id": number}))]
+        if method in ("SET_PROPERTY", "GET_PROPERTY"):
+            return [_error(number, "Invalid request: this simulation has no properties")]
+        names = strings(request.get("params"))
+        if names is None:
+            return [_error(number, "Invalid request: params must be an array of strings")]
+        if method == "SUBSCRIBE" and len({**session.topics, **dict.fromkeys(names)}) > MAX_STREAMS:
+            return [_error(number, f"Invalid request: more than {MAX_STREAMS} streams")]
+        for name in names:  # unknown symbols are acked like any other and never send
+            if method == "SUBSCRIBE":
+                session.topics[name] = None
+            else:
+                session.topics.pop(name, None)
+        return [Frame(encode({"result": None, "id": number}))]
+
+    def pushes(self, wanted: Mapping[str, None], now_ms: int) -> Iterator[Frame]:
+        if now_ms % 1000 != 0:
+            return
+        for topic in wanted:
+            match, array, events = _MARK(topic), _ARRAY(topic), _EVENTS(topic)
+            if match is not None:
+                quote = self._by_name.get(match[1].upper())
+                if quote is not None and (match[2] is not None or now_ms % 3000 == 0):
+                    yield Frame(encode(self._mark(quote, now_ms)), topic)
+            elif array is not None:
+                if array[1] is not None or now_ms % 3000 == 0:
+                    yield Frame(encode([self._mark(quote, now_ms) for quote in self.quotes]), topic)
+            elif topic == FORCE_ORDERS:
+                for quote in self.quotes:
+                    yield from self._forced(quote, topic, now_ms)
+            elif events is not None and events[1].upper() in self._by_name:
+                quote = self._by_name[events[1].upper()]
+                yield from self._trades(quote, topic) if events[2] == "aggTrade" else self._forced(quote, topic, now_ms)
+
+    def _trades(self, quote: Quote, topic: str) -> Iterator[Frame]:
+        """Each frame is one taker order's fills at one price, up to 100 ms after it (venue page)."""
+        for trade in quote.trades():
+            yield Frame(encode(self._aggregate(quote, trade)), topic)
+
+    def _aggregate(self, quote: Quote, trade: Trade) -> dict[str, Any]:
+        name = quote.instrument.name
+        self._aggregates[name] += 1
+        size = fixed(trade.contracts, quote.instrument.oi_digits)
+        return {
+            "e": "aggTrade",
+            "E": trade.ts + 3,
+            "a": self._aggregates[name],
+            "s": name,
+            "p": trimmed(trade.price, 8, 2),
+            "q": size,
+            "nq": size,
+            "f": trade.number,
+            "l": trade.number,
+            "T": trade.ts,
+            "m": trade.taker == "sell",
+            "st": 1,
+        }
+
+    def _forced(self, quote: Quote, topic: str, now_ms: int) -> Iterator[Frame]:
+        """At most one order per symbol and second: the largest."""
+        forced = quote.liquidations()
+        if forced:
+            largest = max(forced, key=lambda trade: trade.contracts)
+            yield Frame(encode({"e": "forceOrder", "E": now_ms, "o": self._order(quote, largest)}), topic)
+
+    def _order(self, quote: Quote, trade: Trade) -> dict[str, Any]:
+        """The order that closed the position: its side is the opposite of the position's."""
+        size = fixed(trade.contracts, quote.instrument.oi_digits)
+        ordered = trade.price * (0.98 if trade.taker == "sell" else 1.02)
+        return {
+            "s": quote.instrument.name,
+            "S": trade.taker.upper(),
+            "o": "LIMIT",
+            "f": "IOC",
+            "q": size,
+            "p": trimmed(ordered, 8),
+            "ap": trimmed(trade.price, 8),
+            "X": "FILLED",
+            "l": size,
+            "z": size,
+            "T": trade.ts,
+        }
+
+    def wrap(self, session: Session, frame: Frame) -> str:
+        return f'{{"stream":"{frame.topic}","data":{frame.text}}}' if session.kind == "stream" else frame.text
+
+    def watch(self, session: Session, now_ms: int) -> list[Out]:
+        if now_ms - session.opened_ms >= LIFETIME_MS:
+            return [Hangup(1001, "24 hours")]
+        if now_ms - session.last_in_ms >= PONG_WITHIN_MS:
+            return [Hangup(1008, "Pong timeout")]
+        if now_ms - session.ping_ms >= PING_EVERY_MS:
+            session.ping_ms = now_ms
+            return [ServerPing()]
+        return []
+
+    def _mark(self, quote: Quote, now_ms: int) -> dict[str, Any]:
+        price = fixed(quote.mark, 8)
+        return {
+            "e": "markPriceUpdate",
+            "E": now_ms,
+            "s": quote.instrument.name,
+            "p": price,
+            "ap": price,
+            "P": fixed(quote.index * 1.0001, 8),
+            "i": fixed(quote.index, 8),
+            "r": fixed(quote.rate, 8),
+            "T": quote.next_ts,
+            "st": 1,
+        }
+
+    # -- HTTP ------------------------------------------------------------------------------------------------------
+
+    def answer(self, method: str, path: str, query: Mapping[str, str], body: str, now_ms: int) -> Answer:
+        if now_ms // 60_000 != self._minute:
+            self._minute, self._weight = now_ms // 60_000, 0
+        if now_ms // WINDOW_MS != self._window:
+            self._window, self._requests = now_ms // WINDOW_MS, dict.fromkeys(self._requests, 0)
+        group = "data" if path.startswith("/futures/data/") else "funding" if "/v1/funding" in path else None
+        self._weight += self._cost(path, query)
+        headers = {"X-MBX-USED-WEIGHT-1M": str(self._weight)}
+        if group is not None:
+            self._requests[group] += 1
+        if self._weight > WEIGHT_PER_MINUTE or (group and self._requests[group] > REQUESTS_PER_WINDOW[group]):
+            headers["Retry-After"] = str(60 - now_ms // 1000 % 60)
+            return Answer(
+                429,
+                encode({"code": -1003, "msg": "Too many requests; current limit is 2400 weight per minute."}),
+                headers,
+            )
+        status, document = self._document(path, query, now_ms) if method == "GET" else (405, {})
+        return Answer(status, encode(document), headers)
+
+    def _cost(self, path: str, query: Mapping[str, str]) -> int:
+        if path.startswith("/futures/data/"):
+            return 0
+        if path.endswith("PriceKlines"):
+            return past.bars_weight(query)
+        return 10 if path == "/fapi/v1/premiumIndex" and "symbol" not in query else 1
+
+    def _document(self, path: str, query: Mapping[str, str], now_ms: int) -> past.Reply:
+        base = f"/{self.api}/v1/"
+        if path == f"{base}ping":
+            return 200, {}
+        if path == f"{base}time":
+            return 200, {"serverTime": now_ms}
+        if path == f"{base}exchangeInfo":
+            return 200, self._exchange_info(now_ms)
+        if path == f"{base}fundingInfo":
+            adjusted = [
+                quote for quote in self.quotes if quote.instrument.interval_h != 8 or quote.instrument.symbol in MAJORS
+            ]
+            return 200, [self._funding_info(quote) for quote in adjusted]
+        if path.startswith("/futures/data/"):
+            return self._statistics(path.removeprefix("/futures/data/"), query, now_ms)
+        what = path.removeprefix(base)
+        if what == path or what not in (
+            "openInterest", "premiumIndex", "markPriceKlines", "indexPriceKlines", "fundingRate",
+        ):  # fmt: skip
+            return 404, {"code": -5000, "msg": f"Path {path}, Method GET is invalid"}
+        return self._of_symbol(what, query, now_ms)
+
+    def _of_symbol(self, what: str, query: Mapping[str, str], now_ms: int) -> past.Reply:
+        key = "pair" if what == "indexPriceKlines" else "symbol"
+        if query.get(key) is None:
+            return self._premiums(query, now_ms) if what == "premiumIndex" else missing(key)
+        quote = self._by_pair(query[key]) if key == "pair" else self._by_name.get(query[key])
+        if quote is None:
+            return INVALID_SYMBOL
+        if what == "premiumIndex":
+            return self._premiums(query, now_ms)
+        if what == "openInterest":
+            return 200, self._open_interest(quote, now_ms)
+        if what == "fundingRate":
+            return past.fundings(quote, query, now_ms)
+        return past.bars(quote, "mark" if what == "markPriceKlines" else "index", query, now_ms)
+
+    def _by_pair(self, pair: str) -> Quote | None:
+        """The perpetual of a pair."""
+        return self._by_name.get(pair)
+
+    def _premiums(self, query: Mapping[str, str], now_ms: int) -> past.Reply:
+        if "symbol" in query:
+            return 200, self._premium(self._by_name[query["symbol"]], now_ms)
+        return 200, [self._premium(quote, now_ms) for quote in self.quotes]
+
+    def _statistics(self, what: str, query: Mapping[str, str], now_ms: int) -> past.Reply:
+        if what != "openInterestHist" and what not in past.RATIOS:
+            return 404, {"code": -5000, "msg": f"Path {what}, Method GET is invalid"}
+        if query.get("symbol") is None:
+            return missing("symbol")
+        quote = self._by_name.get(query["symbol"])
+        if quote is None:
+            return INVALID_SYMBOL
+        names = {"symbol": quote.instrument.name}
+        if what == "openInterestHist":
+            return past.interest(quote, names, query, now_ms)
+        return past.ratio(quote, names, past.RATIOS[what], query, now_ms)
+
+    def _open_interest(self, quote: Quote, now_ms: int) -> dict[str, Any]:
+        item = quote.instrument
+        time_ms, contracts = self._oi.get(item.name, (0, 0.0))
+        if now_ms - time_ms >= OI_REFRESH_MS:
+            time_ms, contracts = self._oi[item.name] = (self.model.now_ms, quote.contracts)
+        return {"openInterest": fixed(contracts, item.oi_digits), "symbol": item.name, "time": time_ms}
+
+    def _premium(self, quote: Quote, now_ms: int) -> dict[str, Any]:
+        return {
+            "symbol": quote.instrument.name,
+            "markPrice": fixed(quote.mark, 8),
+            "indexPrice": fixed(quote.index, 8),
+            "estimatedSettlePrice": fixed(quote.index * 1.0001, 8),
+            "lastFundingRate": fixed(quote.rate, 8),
+            "interestRate": "0.00010000",
+            "nextFundingTime": quote.next_ts,
+            "time": now_ms,
+        }
+
+    def _funding_info(self, quote: Quote) -> dict[str, Any]:
+        item = quote.instrument
+        return {
+            "symbol": item.name,
+            "adjustedFundingRateCap": fixed(item.cap, 8),
+            "adjustedFundingRateFloor": fixed(-item.cap, 8),
+            "fundingIntervalHours": item.interval_h,
+            "disclaimer": False,
+            "updateTime": 1758377721362,
+        }
+
+    def _exchange_info(self, now_ms: int) -> dict[str, Any]:
+        rows = [self._row(quote, "PERPETUAL", quote.instrument.name, "TRADING") for quote in self.quotes]
+        if self.quotes:  # what a client must leave out: a dated future and a dead perpetual
+            first = self.quotes[0]
+            rows.append(self._row(first, "CURRENT_QUARTER", f"{first.instrument.base}USDT_270326", "TRADING"))
+            rows.append({**self._row(first, "PERPETUAL", "SIMOLDUSDT", "SETTLING"), "baseAsset": "SIMOLD"})
+        limits = [
+            {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": WEIGHT_PER_MINUTE}
+        ]
+        return {
+            "timezone": "UTC",
+            "serverTime": now_ms,
+            "futuresType": "U_MARGINED",
+            "rateLimits": limits,
+            "exchangeFilters": [],
+            "assets": [{"asset": "USDT", "marginAvailable": True, "autoAssetExchange": "-10000"}],
+            "symbols": rows,
+        }
+
+    def _row(self, quote: Quote, contract_type: str, name: str, status: str) -> dict[str, Any]:
+        item = quote.instrument
+        tick = trimmed(10.0 ** -(max(0, item.price_digits - 4)), 8)
+        step = trimmed(10.0**-item.oi_digits, 8)
+        return {
+            "symbol": name,
+            "pair": f"{item.base}{item.quote}",
+            "contractType": contract_type,
+            "deliveryDate": 4133404800000 if contract_type == "PERPETUAL" else 1806048000000,
+            "onboardDate": 1569398400000,
+            "status": status,
+            "maintMarginPercent": "2.5000",
+            "requiredMarginPercent": "5.0000",
+            "baseAsset": item.base,
+            "quoteAsset": item.quote,
+            "marginAsset": item.quote,
+            "pricePrecision": 8,
+            "quantityPrecision": item.oi_digits,
+            "baseAssetPrecision": 8,
+            "quotePrecision": 8,
+            "underlyingType": "COIN",
+            "underlyingSubType": ["PoW"],
+            "triggerProtect": "0.0500",
+            "liquidationFee": "0.012500",
+            "marketTakeBound": "0.05",
+            "maxMoveOrderLimit": 10000,
+            "filters": [
+                {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": "4529764", "tickSize": tick},
+                {"filterType": "LOT_SIZE", "stepSize": step, "maxQty": "1000", "minQty": step},
+                {"filterType": "MIN_NOTIONAL", "notional": "100"},
+            ],
+            "orderTypes": ["LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET"],
+            "timeInForce": ["GTC", "IOC", "FOK", "GTX", "GTD"],
+        }  # fmt: skip
+
+
+INVALID_SYMBOL: past.Reply = (400, {"code": -1121, "msg": "Invalid symbol."})
+
+
+def missing(key: str) -> past.Reply:
+    """A parameter that the venue must have."""
+    return 400, {"code": -1102, "msg": f"Mandatory parameter '{key}' was not sent, was empty/null, or malformed."}
+
+
+def _error(number: int | None, message: str, code: int = 2) -> Frame:
+    document: dict[str, Any] = {"error": {"code": code, "msg": message}}
+    if number is not None:
+        document["id"] = number
+    return Frame(encode(document))

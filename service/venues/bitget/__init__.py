@@ -1,0 +1,1 @@
+"""Bitget: USDT, USDC and coin futures."""

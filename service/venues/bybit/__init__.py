@@ -1,0 +1,1 @@
+"""Bybit V5: linear and inverse perpetuals."""

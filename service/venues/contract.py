@@ -1,0 +1,187 @@
+"""What a venue file provides. A venue file is pure: it builds requests and decodes frames, and touches no socket.
+
+Adding a venue: one file with a class that satisfies :class:`Venue` (``streamed.py`` has what most share), one line in
+``venues/__init__.py``, its fixtures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from service.model import Decoded, Endpoints, ExtraStream, Listing, Stream, VenueRules
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """A venue's published limits, as budgets that all its links and pollers share."""
+
+    connects: int  # connection attempts per connect_period_s
+    connect_period_s: float
+    sends_per_s: float  # client messages per second and connection
+    rest_weight: float  # request weight per rest_period_s
+    rest_period_s: float
+    max_topics: int  # subscriptions per connection
+    max_frame_bytes: int = 1 << 20
+    lifetime_s: float | None = None  # the venue cuts connections at this age; planned reconnect comes before
+    first_message_s: float = 30.0  # deadline for each expected stream's first message
+
+
+@dataclass(frozen=True, slots=True)
+class KeepAlive:
+    """Text the client must send every ``every_s`` seconds; the answer decodes to Control(kind="pong").
+
+    ``only_when_idle``: send only when nothing has been received for ``every_s``.
+    """
+
+    text: str
+    every_s: float
+    only_when_idle: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request. ``weight`` counts against the REST budget; ``context`` goes to ``decode`` with the body."""
+
+    method: Literal["GET", "POST"]
+    url: str
+    weight: float = 1.0
+    body: str | None = None
+    context: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """A request repeated every ``every_s`` seconds; ``expects`` lists the (instrument, stream) pairs it feeds."""
+
+    request: Request
+    every_s: float
+    expects: tuple[tuple[str, Stream], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionPlan:
+    """One socket: where to connect, what to send once open, and which streams must then speak.
+
+    ``frames`` are sent in order, paced by ``Limits.sends_per_s``. Each (instrument, stream) in ``expects`` must
+    deliver within ``Limits.first_message_s``, and again within its max_age, or the link is renewed.
+    ``acks`` is how many acknowledgements a healthy venue sends for ``frames`` (0 where it sends none).
+    ``quiet_s``: no frame at all for so long means the socket is dead, where nothing is expected (extra streams).
+    """
+
+    name: str
+    url: str
+    frames: tuple[str, ...]
+    expects: tuple[tuple[str, Stream], ...]
+    acks: int
+    keepalive: KeepAlive | None = None
+    quiet_s: float | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Catalog:
+    """What one venue's decoders share: its listings by instrument, and last marks to convert USD contracts.
+
+    Plain memory: filled by decoders, read by all connections of the venue; rebuilt identically in replay.
+    """
+
+    def __init__(self) -> None:
+        self.listings: dict[str, Listing] = {}
+        self.marks: dict[str, float] = {}  # canonical units
+        self.foreign: set[str] = set()  # names the metadata says are no perpetual quoted in dollars
+        self.default_interval_h: float | None = None  # of an instrument that the metadata does not name
+        self.intervals_h: dict[str, float | None] = {}  # from metadata; None: named, but unreadable
+        self.measured_h: dict[str, float | None] = {}  # from an observed rollover; None: schedule in doubt
+        self.next_funding: dict[str, tuple[int, int]] = {}  # last announced funding time, and when it was said
+        self.swaps_of_index: dict[str, tuple[str, ...]] = {}  # index name -> instruments it prices
+        self.universe: tuple[str, ...] = ()  # names by position, where a venue sends positional arrays
+        # Of each instrument the newest trade time counted, and the (time, id) of what was counted shortly before it.
+        self.traded: dict[str, tuple[int, dict[tuple[int, str], None]]] = {}
+        # Recent liquidation orders, the one told last at the end: the venue's time and how much was told of each.
+        self.liquidated: dict[str, tuple[int | None, float]] = {}
+
+
+class Decoder(Protocol):
+    """Frames of one connection (or of the venue's HTTP answers) to decoded items. Stateful only in deltas."""
+
+    def decode(self, raw: str | bytes, recv_ts: int, context: str = "") -> list[Decoded]:
+        """All items of one frame, in order. Never raises for bad input: bad rows come as :class:`Bad`.
+
+        ``raw``: the frame's text, or a whole HTTP body. ``recv_ts``: receive time, UTC epoch ms.
+        """
+        ...
+
+
+class Venue(Protocol):
+    """One venue: names, limits, requests, and its decoder."""
+
+    name: str
+    limits: Limits
+    rules: VenueRules
+    endpoints: Endpoints
+
+    def rules_for(self, oi_poll_s: float, instruments: int = 0) -> VenueRules:
+        """``rules`` with the configured polling cadence, as stretched by the budget for so many instruments."""
+        ...
+
+    def decoder(self, catalog: Catalog) -> Decoder:
+        """A fresh decoder for one connection."""
+        ...
+
+    def frames_of(self, document: object) -> Sequence[object]:
+        """Split one parsed JSON document into frames (decides whether an array is one frame)."""
+        ...
+
+    def metadata(self, endpoints: Endpoints) -> list[Request]:
+        """Requests whose answers list the instruments (decoded to Listing)."""
+        ...
+
+    def connections(
+        self, endpoints: Endpoints, listings: Sequence[Listing], extras: Sequence[ExtraStream] = ()
+    ) -> list[ConnectionPlan]:
+        """Sockets for these instruments, within the venue's limits. Only trading listings are passed.
+
+        ``extras``: the extra streams wanted; those that the venue has go on sockets of their own, so that a flood of
+        trades or a refused topic never disturbs mark, funding and open interest.
+        """
+        ...
+
+    def polls(
+        self,
+        endpoints: Endpoints,
+        listings: Sequence[Listing],
+        oi_poll_s: float,
+        extras: Sequence[ExtraStream] = (),
+    ) -> list[Poll]:
+        """What the venue offers only over HTTP, budgeted: each poll's cadence respects ``Limits.rest_weight``."""
+        ...
+
+    def history(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
+        """Requests for the published past of one instrument from ``since_ms`` to ``now_ms`` (UTC epoch ms).
+
+        Mark and index per minute, open interest and funding as fine as the venue has them; the most needed first,
+        newest page first where there are several. Their ``context`` begins with ``history:``; they decode to
+        :class:`~service.model.Past`. Empty where the venue publishes no such history.
+        """
+        ...
+
+
+class FrameSink(Protocol):
+    """Where links and pollers deliver. The core's intake implements it: tape, decode, count, apply."""
+
+    def opened(self, venue: str, connection: str) -> None:
+        """A connection is open: its decoder starts anew (deltas need a new snapshot)."""
+        ...
+
+    def frame(self, venue: str, connection: str, raw: str | bytes, context: str = "") -> Sequence[Decoded]:
+        """One frame or HTTP body, received now. Returns what it decoded to."""
+        ...
+
+    def rejected(self, venue: str, connection: str, reason: str) -> None:
+        """A frame the transport refused (oversized, not text): counted as bad_payload."""
+        ...
+
+    def closed(self, venue: str, connection: str, reason: str) -> None:
+        """The connection has ended, with a bounded reason code."""
+        ...

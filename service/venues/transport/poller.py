@@ -1,0 +1,265 @@
+"""What venues offer only over HTTP: repeated polls, instrument lists, the published past. The only HTTP client code.
+
+Polls are spread evenly over their cadence and stay on their own grid: after a pause they go on in phase, so nothing
+is caught up in a burst. A failed request costs one counter and some patience with that venue, never the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+import socket
+from collections.abc import Sequence
+
+import aiohttp
+
+from service.clock import Clock
+from service.config import NetworkSection
+from service.errors import VenueError, VenueRejected, VenueSilent
+from service.model import Bad, Confirm, Control, Decoded, Funding, Listing, Mark, OpenInterest, Past, Skipped
+from service.venues.contract import FrameSink, Poll, Request, Venue
+from service.venues.transport.backoff import Backoff
+from service.venues.transport.budget import THROTTLED, VenueBudget, http_reason, parse_retry_after
+from service.venues.transport.health import VenueHealth
+
+log = logging.getLogger(__name__)
+
+CONNECTION = "rest"  # the sink's name for HTTP answers
+POLL_BYTES = 4 << 20
+METADATA_BYTES = 16 << 20
+METADATA_FACTOR = 3.0  # instrument lists are megabytes: their deadline is this many times a poll's
+AT_ONCE = 4  # requests of one venue under way together
+OWN_FAULT = ("http_400", "http_404", "no_data", "oversized")  # concern one request, not the venue
+
+
+class Poller:
+    """All HTTP requests of one venue."""
+
+    def __init__(
+        self,
+        venue: Venue,
+        sink: FrameSink,
+        clock: Clock,
+        rng: random.Random,
+        budget: VenueBudget,
+        network: NetworkSection,
+        health: VenueHealth,
+    ) -> None:
+        self._venue = venue
+        self._sink = sink
+        self._clock = clock
+        self._rng = rng
+        self._budget = budget
+        self._network = network
+        self._health = health
+        self._backoff = Backoff(network.backoff_cap_s, rng, network.healthy_s)
+        self._resume_s = 0.0  # after trouble that concerns the whole venue
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._polls: tuple[Poll, ...] = ()
+        self._due_s: dict[Request, float] = {}
+        self._changed = asyncio.Event()
+
+    async def run(self, polls: Sequence[Poll]) -> None:
+        """Poll for good; ends only by cancellation."""
+        phase = self._rng.random()
+        tasks: dict[Poll, asyncio.Task[None]] = {}
+        self.replan(polls)
+        async with self.session() as session, asyncio.TaskGroup() as group:
+            while True:
+                self._changed.clear()
+                for poll in [poll for poll in tasks if poll not in self._polls]:
+                    tasks.pop(poll).cancel()
+                self._due_s = {
+                    poll.request: self._due_s[poll.request] for poll in self._polls if poll.request in self._due_s
+                }
+                for index, poll in enumerate(self._polls):
+                    if poll not in tasks:
+                        offset_s = poll.every_s * (index + phase) / len(self._polls)
+                        work = self._repeat(session, poll, offset_s)
+                        tasks[poll] = group.create_task(work, name=f"{self._venue.name}:poll:{index}")
+                await self._changed.wait()
+
+    def replan(self, polls: Sequence[Poll]) -> None:
+        """From now on these: unchanged ones go on in their phase, a changed cadence delays none beyond its plan."""
+        self._polls = tuple(polls)
+        self._changed.set()
+
+    async def fetch_metadata(self, requests: Sequence[Request]) -> list[Request]:
+        """Fetch each once, in order, into the sink. Returns those that failed: the caller tries them again later."""
+        async with self.session() as session:
+            failed: list[Request] = []
+            for request in requests:
+                barred = self._budget.rest_blocked_s(asyncio.get_running_loop().time()) > 0  # the venue said: not now
+                items = None if barred else await self._attempt(session, request, METADATA_BYTES, METADATA_FACTOR)
+                if items is None or refuses(items):
+                    failed.append(request)
+            return failed
+
+    async def fetch_past(self, session: aiohttp.ClientSession, request: Request, sink: FrameSink) -> str | None:
+        """One request for published history into ``sink``, within the part of the budget that live polls can spare.
+
+        Returns None, or why it failed: a bounded reason, counted; it never makes live polls wait, except for a venue
+        that throttles.
+        """
+        loop = asyncio.get_running_loop()
+        while (wait_s := self._budget.reserve_history(loop.time(), request.weight)) > 0:  # noqa: ASYNC110 - a budget has no event
+            await asyncio.sleep(max(wait_s, 0.001))
+        try:
+            body = await self._fetch(session, request, POLL_BYTES, 1.0)
+            if refuses(sink.frame(self._venue.name, CONNECTION, body, request.context)):
+                raise VenueRejected("refused", request.context)
+        except VenueError as error:
+            failure = error
+        except Exception as error:  # the one guard of a request: a defect of ours costs this answer only
+            log.exception("history venue=%s failed", self._venue.name)
+            failure = VenueError("bug", type(error).__name__)
+        else:
+            return None
+        self._health.rest_failed(failure.reason, self._clock.now_ms(), f"history {failure.detail}", down=False)
+        return failure.reason
+
+    # -- inside ------------------------------------------------------------------------------------------------
+
+    def session(self) -> aiohttp.ClientSession:
+        """A pool of connections with our manners, closed by the caller."""
+        return aiohttp.ClientSession(
+            cookie_jar=aiohttp.DummyCookieJar(),
+            connector=aiohttp.TCPConnector(limit=AT_ONCE),
+            headers={"Accept": "application/json"},
+        )
+
+    async def _repeat(self, session: aiohttp.ClientSession, poll: Poll, offset_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        own = Backoff(max(self._network.backoff_cap_s, poll.every_s), self._rng, base_s=min(1.0, poll.every_s))
+        start_s = min(loop.time() + offset_s, self._due_s.get(poll.request, math.inf))
+        due_s, resume_s = start_s, 0.0
+        while True:
+            self._due_s[poll.request] = due_s
+            await asyncio.sleep(due_s - loop.time())
+            if loop.time() >= max(self._resume_s, resume_s):
+                items = await self._attempt(session, poll.request, POLL_BYTES)
+                if items is not None and poll.expects and not _speaks(items, poll):
+                    self._failed(VenueError("no_data", poll.request.context))
+                    items = None
+                if items is None:
+                    if own.attempts == 0:
+                        log.info("poll venue=%s request=%s failed", self._venue.name, poll.request.context)
+                    resume_s = loop.time() + own.next_delay_s()
+                else:
+                    own.lived(math.inf)
+            after = max(loop.time(), self._resume_s, resume_s)
+            due_s = start_s + poll.every_s * (math.floor((after - start_s) / poll.every_s) + 1)
+
+    async def _attempt(
+        self, session: aiohttp.ClientSession, request: Request, limit: int, patience: float = 1.0
+    ) -> Sequence[Decoded] | None:
+        """One budgeted request into the sink; None if it failed (counted, and the venue left alone for a while)."""
+        loop = asyncio.get_running_loop()
+        async with self._slots:
+            while (wait_s := self._budget.reserve_rest(loop.time(), request.weight)) > 0:  # noqa: ASYNC110 - a budget has no event
+                await asyncio.sleep(max(wait_s, 0.001))
+            try:
+                body = await self._fetch(session, request, limit, patience)
+                items = self._sink.frame(self._venue.name, CONNECTION, body, request.context)
+            except VenueError as error:
+                self._failed(error)
+                return None
+            except Exception as error:  # the one guard of a poll: a defect of ours costs this answer only
+                log.exception("poll venue=%s failed", self._venue.name)
+                self._failed(VenueError("bug", type(error).__name__))
+                return None
+        self._backoff.lived(math.inf)
+        if self._health.rest.ok is False:
+            log.info("rest venue=%s answers again", self._venue.name)
+        now_ms = self._clock.now_ms()
+        self._health.rest_answered(now_ms)
+        self._health.framed(CONNECTION, now_ms)
+        return items
+
+    def _failed(self, error: VenueError) -> None:
+        down = error.reason not in OWN_FAULT
+        if down and self._health.rest.ok is not False:
+            log.warning("rest venue=%s reason=%s %s", self._venue.name, error.reason, error.detail)
+        self._health.rest_failed(error.reason, self._clock.now_ms(), error.detail, down)
+        if down:
+            now_s = asyncio.get_running_loop().time()
+            blocked_s = self._budget.rest_blocked_s(now_s)
+            self._resume_s = max(self._resume_s, now_s + max(blocked_s, self._backoff.next_delay_s()))
+
+    async def _fetch(self, session: aiohttp.ClientSession, request: Request, limit: int, patience: float) -> bytes:
+        """The body of a 2xx answer, at most ``limit`` bytes. Raises :exc:`VenueError` for anything else."""
+        total_s = self._network.open_timeout_s * patience
+        try:
+            async with session.request(
+                request.method,
+                request.url,
+                data=None if request.body is None else request.body.encode(),
+                headers=None if request.body is None else {"Content-Type": "application/json"},
+                allow_redirects=False,
+                proxy=self._network.proxy,
+                timeout=aiohttp.ClientTimeout(total=total_s),
+            ) as response:
+                if not 200 <= response.status < 300:
+                    self._throttled(response)
+                    raise VenueRejected(http_reason(response.status), f"HTTP {response.status}")
+                body = bytearray()
+                async for chunk in response.content.iter_any():
+                    body += chunk
+                    if len(body) > limit:
+                        response.close()  # not released to the pool: the rest is never read
+                        self._sink.rejected(self._venue.name, CONNECTION, "oversized")
+                        raise VenueError("oversized", f"body above {limit} bytes")
+                return bytes(body)
+        except (aiohttp.ClientError, OSError) as error:
+            raise rest_reason(error) from error
+
+    def _throttled(self, response: aiohttp.ClientResponse) -> None:
+        if response.status in THROTTLED:
+            after_s = parse_retry_after(response.headers.get("Retry-After"), self._clock.now_ms() / 1000)
+            self._budget.penalise_rest(asyncio.get_running_loop().time(), after_s)
+
+
+def _speaks(items: Sequence[Decoded], poll: Poll) -> bool:
+    """Whether an answer carries anything of what its poll is for; a row left out or refused has its own counter."""
+    instruments = dict.fromkeys(instrument for instrument, _ in poll.expects)
+    return any(
+        isinstance(item, Bad)
+        or (isinstance(item, Mark | Funding | OpenInterest | Confirm | Skipped) and item.instrument in instruments)
+        for item in items
+    )
+
+
+def rest_reason(error: Exception) -> VenueError:
+    """Why a request failed: an aiohttp or socket error to a bounded reason."""
+    detail = f"{type(error).__name__}: {error}"
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    match error, cause:
+        case TimeoutError(), _:
+            return VenueSilent("timeout", detail)
+        case aiohttp.ClientSSLError(), _:
+            reason = "tls"
+        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError(), _:
+            reason = "proxy"
+        case aiohttp.InvalidURL(), _:
+            reason = "bad_address"
+        case aiohttp.ClientConnectorDNSError(), _:
+            reason = "dns"
+        case _, socket.gaierror():
+            reason = "dns"
+        case _, ConnectionRefusedError():
+            reason = "refused_connection"
+        case aiohttp.ClientConnectorError(), _:
+            reason = "unreachable"
+        case ((aiohttp.ClientPayloadError() | aiohttp.ServerDisconnectedError() | OSError()), _):
+            reason = "reset"
+        case _:
+            reason = "protocol"
+    return VenueError(reason, detail)
+
+
+def refuses(items: Sequence[Decoded]) -> bool:
+    """Whether an HTTP 200 is no answer: an error in words, a maintenance page. Anything of use in it is an answer."""
+    trouble = any(isinstance(item, Bad) or (isinstance(item, Control) and item.kind == "refused") for item in items)
+    return trouble and not any(isinstance(item, Listing | Past | Mark | Funding | OpenInterest) for item in items)

@@ -1,0 +1,198 @@
+"""``elr backtest`` from files to its report: self-contained, complete, the same every time."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from service.cli import backtest as command
+from service.cli.main import run
+from service.research.backtest import measures
+from tests.research.backtest.files import DAY_MS, HOUR_MS, T0, hourly, written
+
+
+class Page(HTMLParser):
+    """Collects what a browser would load, and counts the plots."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loaded: list[str] = []
+        self.plots = 0
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.plots += tag == "svg"
+        if tag in ("script", "link", "img", "iframe"):
+            self.loaded.append(tag)
+        self.loaded += [
+            value for name, value in attrs if name in ("src", "href", "xlink:href") and value and value[0] != "#"
+        ]
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    one = hourly(folder / "one.csv", 24 * 9, flush_at=150)
+    two = hourly(folder / "two.csv.gz", 24 * 8, start_ms=T0 + 40 * DAY_MS)
+    slow = written(folder / "slow.csv", ("date", "reserve_coins"), [("2023-11-14", 5_000), ("2023-11-15", 5_500)])
+    arguments = [
+        str(one),
+        str(two),
+        "--slow",
+        str(slow),
+        "--event",
+        "2023-11-21",
+        "--event",
+        "2020-03-12",
+        "--report",
+        str(folder / "out"),
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measures, "RESAMPLES", 200)
+        _twice(arguments, folder)
+    return folder / "out"
+
+
+def _twice(arguments: list[str], folder: Path) -> None:
+    assert run(["backtest", *arguments]) == 0
+    first = (folder / "out" / "report.html").read_bytes()
+    assert run(["backtest", *arguments, "--resume"]) == 0
+    assert (folder / "out" / "report.html").read_bytes() == first
+
+
+def test_the_page_needs_nothing_but_itself(made: Path) -> None:
+    text = (made / "report.html").read_text()
+    page = Page()
+    page.feed(text)
+    assert page.loaded == []
+    assert not re.search(r"@import|url\(\s*['\"]?http", text)
+    assert page.plots >= 3 * 4  # two files and both together; price, decay, calibration or deciles, regimes
+    said = " ".join(page.text)
+    for words in ("one.csv + two.csv.gz", "window 1m: shorter than the resolution", "How many tests", "Known days"):
+        assert words in said
+
+
+def test_the_answers_come_first_and_a_no_stands_as_a_yes_would(made: Path) -> None:
+    told = json.loads((made / "report.json").read_text())[0]
+    page = (made / "report.html").read_text()
+    assert page.index("Does the score rank the return") < page.index("What was read") < page.index("<svg")
+    for row in told["headline"]:
+        assert row["question"] in html.unescape(page)
+    assert any(row["verdict"].startswith(("not", "no", "cannot")) for row in told["headline"])
+    assert page.count("background:#f4cccc") + page.count("background:#eeeeee") >= 3
+
+
+def test_days_a_file_does_not_cover_are_named(made: Path) -> None:
+    told = json.loads((made / "report.json").read_text())
+    assert told[0]["events_not_covered"] == ["2020-03-12"]
+    assert "Not covered by this file: 2020-03-12." in (made / "report.html").read_text()
+    share = told[0]["events"][0]["days_as_high"]
+    assert share is None or 0 < share <= 1
+
+
+def test_several_files_are_also_corrected_as_one_family(made: Path) -> None:
+    one, two, both = (part["multiplicity"] for part in json.loads((made / "report.json").read_text()))
+    assert one["over_all_files"]["tests"] == two["over_all_files"]["tests"] == one["tests"] + two["tests"]
+    assert "over_all_files" not in both  # the files together are not further tests
+    p = [row["p"] for part in (one, two) for row in part["rows"]]
+    corrected = measures.benjamini_hochberg(p)
+    assert one["over_all_files"]["left_after_benjamini_hochberg"] == [
+        row["test"] for row, q in zip(one["rows"], corrected[: one["tests"]], strict=True) if q < 0.05
+    ]
+
+
+def test_files_that_overlap_are_not_put_together_and_one_is_not_taken_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same hours twice halve every variance; and two coins of a layout are not one market."""
+    monkeypatch.setattr(measures, "RESAMPLES", 100)
+    one = hourly(tmp_path / "one.csv", 30)
+    other = hourly(tmp_path / "other.csv", 30, start_ms=T0 + 20 * HOUR_MS)
+    assert run(["backtest", str(one), str(other), "--report", str(tmp_path / "out")]) == 0
+    told = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert [len(part["inputs"]) for part in told] == [1, 1]
+    same = tmp_path / "same.csv"
+    same.write_bytes(one.read_bytes())
+    assert run(["backtest", str(one), str(same), "--report", str(tmp_path / "out")]) == 2
+    assert f"{same}: the same as {one}" in capsys.readouterr().err
+
+
+def test_a_run_that_stops_leaves_no_report_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measures, "RESAMPLES", 100)
+    one = hourly(tmp_path / "one.csv", 30)
+    arguments = ["backtest", str(one), "--report", str(tmp_path / "out")]
+    assert run(arguments) == 0
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+
+    def stop(*_: object) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "drive", stop)
+    run(arguments)
+    assert not (tmp_path / "out" / "report.html").exists()
+    assert not (tmp_path / "out" / "report.json").exists()
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+
+
+def test_every_number_is_in_the_json(made: Path) -> None:
+    told = json.loads((made / "report.json").read_text())
+    assert [[item["file"] for item in part["inputs"]] for part in told] == [
+        ["one.csv"], ["two.csv.gz"], ["one.csv", "two.csv.gz"],
+    ]  # fmt: skip
+    one, _, both = told
+    assert (one["ticks"], both["ticks"]) == (216, 216 + 192)
+    assert one["flushes"] == both["flushes"] == 1
+    assert one["events"][0]["flush_at"] == "2023-11-21T06:00+00:00"
+    assert one["events"][0]["variant"] == "oi_reserve"
+    assert one["known"]["window 1h"] == 1.0
+    assert one["known"]["window 1m"] == 0.0
+    assert one["slow"][0]["file"] == "slow.csv"
+    assert one["multiplicity"]["tests"] > 30
+    assert set(one["fragility"]["auc"]) == {"flush", "oi_fall_5", "oi_fall_10"}
+    assert one["direction"]["trades"]["cost_bp"] == 10.0
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        (["--symbol", "btc"], "--symbol btc"),
+        (["--event", "yesterday"], "--event: Invalid isoformat string"),
+        (["--delay-m", "-1"], "--delay-m -1: between 0 and 1440"),
+        (["--cost-bp", "-1"], "--cost-bp -1.0: between 0 and 1000"),
+    ],
+)
+def test_wrong_options_are_named(
+    tmp_path: Path, extra: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = hourly(tmp_path / "one.csv", 3)
+    assert run(["backtest", str(path), "--report", str(tmp_path / "out"), *extra]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_scored_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path / "r.csv", ("date", "reserve_coins"), [("2023-11-14", 5_000), ("2023-11-15", 5_500)])
+    assert run(["backtest", str(path), "--report", str(tmp_path / "out")]) == 2
+    assert "no price and open interest to score" in capsys.readouterr().err
+
+
+def test_bad_data_is_no_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A broken row was reported as `elr: config:` with the status of a wrong option."""
+    path = written(tmp_path / "r.csv", ("time", "mark", "open_interest_coins"), [(T0, "x", 1), (T0 + HOUR_MS, 1, 1)])
+    assert run(["backtest", str(path), "--report", str(tmp_path / "out")]) == 3
+    assert capsys.readouterr().err.startswith(f"elr: {path}: line 2: mark: 'x' is no number")
+
+
+def test_without_the_research_extra_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "find_spec", lambda name: None if name == "scipy" else object())
+    assert run(["backtest", str(tmp_path / "x.csv"), "--report", str(tmp_path / "out")]) == 2
+    assert "scipy missing: pip install 'elr-signal-service[research]'" in capsys.readouterr().err

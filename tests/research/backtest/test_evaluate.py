@@ -1,0 +1,292 @@
+"""Outcomes, baselines, trades, known days and regimes on records made by hand."""
+
+from __future__ import annotations
+
+import math
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.research.backtest.direction import apart, evaluate_direction, horizons, signals
+from service.research.backtest.evaluate import evaluate, known, pooled
+from service.research.backtest.events import study
+from service.research.backtest.fragility import (
+    REDUCED,
+    episodes,
+    evaluate_fragility,
+    evaluate_regimes,
+    labels,
+    scores_of,
+)
+from service.research.backtest.headline import verdict
+from service.research.backtest.series import Series
+from service.research.backtest.trials import Trials
+from tests.research.backtest.files import DAY_MS, HOUR_MS, T0
+
+RNG = np.random.default_rng(3)
+
+
+def made(i: int, **changed: Any) -> dict[str, Any]:
+    blank = dict.fromkeys(
+        ("index", "premium", "strength", "elr", "elr_mcap", "funding_spend", "forced", "liquidated_long_1h",
+         "liquidated_short_1h", "z_elr", "z_funding", "z_premium", "rank_volatility", "fragility", "regime", "score",
+         "direction")
+    )  # fmt: skip
+    return {
+        **blank, "ts": T0 + i * HOUR_MS, "segment": 0, "warm": True, "status": "ok", "price": 100.0, "oi_coins": 10.0,
+        "ln_oi": 0.0, "funding_8h": 1e-4, "scores": {"1m": None, "5m": None, "1h": None}, "components": {},
+        "confidence": 0.5, "abstain": False, "rank_elr": 0.5, "rank_funding": 0.5, "flush": False, "flush_fed": True,
+        **changed,
+    }  # fmt: skip
+
+
+def test_outcomes_by_hand() -> None:
+    prices = [100, 110, 99, 105, 105, 100]
+    interest = [0.0, 0.1, -0.2, 0.0, 0.0, 0.3]
+    records = [
+        made(i, price=float(price), ln_oi=level, flush=i == 3)
+        for i, (price, level) in enumerate(zip(prices, interest, strict=True))
+    ]
+    series = Series(records, 3_600)
+    assert series.forward_return(7_200)[:4].tolist() == pytest.approx(
+        [math.log(0.99), math.log(105 / 110), math.log(105 / 99), math.log(100 / 105)]
+    )
+    assert np.isnan(series.forward_return(7_200)[4:]).all()
+    assert series.past_return(3_600)[1] == pytest.approx(math.log(1.1))
+    ahead = series.ahead(3 * 3_600)
+    squares = math.log(1.1) ** 2 + math.log(0.9) ** 2 + math.log(105 / 99) ** 2
+    assert ahead["volatility"][0] == pytest.approx(math.sqrt(squares * 8))  # three hours, per day
+    assert ahead["drawdown"][0] == pytest.approx(math.log(110 / 99))
+    assert ahead["drawdown"][2] == pytest.approx(math.log(1.05))
+    assert ahead["oi_low"][:3].tolist() == pytest.approx([-0.2, -0.3, 0.2])
+    assert ahead["flush"][:3].tolist() == [1.0, 1.0, 1.0]
+    assert np.isnan(ahead["flush"][3])  # one is under way
+    assert np.isnan(ahead["volatility"][3:]).all()  # the file ends before the horizon
+    fallen = labels(ahead)
+    assert fallen["oi_fall_10"][:3].tolist() == [1.0, 1.0, 0.0]
+
+
+def test_outcomes_do_not_reach_across_a_hole() -> None:
+    records = [made(i, segment=int(i >= 3)) for i in range(6)]
+    series = Series(records, 3_600)
+    assert np.isnan(series.forward_return(3_600)).tolist() == [False, False, True, False, False, True]
+    assert np.isnan(series.past_return(3_600)).tolist() == [True, False, False, True, False, False]
+    assert np.isnan(series.ahead(7_200)["volatility"]).tolist() == [False, True, True, False, True, True]
+
+
+def test_missing_prices_leave_the_outcome_unknown() -> None:
+    records = [made(i, price=None if 2 <= i <= 4 else 100.0) for i in range(12)]
+    ahead = Series(records, 3_600).ahead(5 * 3_600)
+    assert np.isnan(ahead["volatility"])[:6].tolist() == [True, True, True, True, True, False]
+
+
+def walking(n: int, seed: int = 1) -> list[dict[str, Any]]:
+    """Prices that follow the score of the hour before, with noise; every second hour without a direction."""
+    rng = np.random.default_rng(seed)
+    score = rng.normal(size=n)
+    steps = np.concatenate([[0.0], 0.01 * score[:-1] + 0.005 * rng.normal(size=n - 1)])
+    price = 100 * np.exp(np.cumsum(steps))
+    return [
+        made(
+            i,
+            price=float(price[i]),
+            score=float(score[i]),
+            direction=("long" if score[i] > 0 else "short") if i % 2 == 0 else "neutral",
+            components={"1h:positioning": float(score[i]), "1m:taker_flow": None},
+            rank_elr=float(rng.random()),
+            rank_funding=float(rng.random()),
+            rank_volatility=float(rng.random()),
+            fragility=float(rng.random()),
+            regime="calm" if i % 3 else "loaded",
+            ln_oi=float(0.02 * rng.normal()),
+        )
+        for i in range(n)
+    ]
+
+
+def test_an_edge_is_found_where_there_is_one_and_only_at_its_horizon() -> None:
+    series = Series(walking(600), 3_600)
+    trials = Trials()
+    told = evaluate_direction(series, 10.0, trials)
+    assert told["horizons"] == ["1h", "4h", "1d", "3d", "7d"]
+    assert set(told["signals"]) == {
+        "composite",
+        "component 1h:positioning",
+        "baseline momentum",
+        "baseline funding",
+    }
+    assert told["signals"]["baseline funding"]["1h"]["ic"]["value"] is None  # it never changes here
+    sign = told["sign_trades"]["composite"]
+    assert sign["gross_bp"]["low"] > 10
+    assert sign["net_bp"] == pytest.approx(sign["gross_bp"]["value"] - 10)
+    ic = told["signals"]["composite"]["1h"]["ic"]
+    assert 0.8 < ic["low"] < ic["value"] < ic["high"] < 1
+    assert told["signals"]["composite"]["1h"]["hit_rate"]["low"] > 0.7
+    day = told["signals"]["baseline momentum"]["1d"]["ic"]
+    assert day["low"] < 0 < day["high"]
+    week = told["signals"]["baseline momentum"]["7d"]["ic"]
+    assert week["value"] is not None
+    assert (week["low"], week["p"]) == (None, None)  # 600 hours hold three weeks and a half
+    assert told["brier"]["composite"]["skill"] > 0.3
+    trades = told["trades"]
+    after = series.forward_return(3_600)
+    gross = [
+        (1 if item["direction"] == "long" else -1) * value * 1e4
+        for item, value in zip(series.records, after, strict=True)
+        if item["direction"] != "neutral" and not math.isnan(value)
+    ]
+    assert trades["n"] == len(gross)
+    assert trades["gross_bp"]["value"] == pytest.approx(float(np.mean(gross)))
+    assert trades["net_bp"] == pytest.approx(float(np.mean(gross)) - 10)
+    assert trials.summary()["tests"] > 20
+
+
+def test_outcomes_that_overlap_are_not_counted_twice() -> None:
+    series = Series([made(i) for i in range(30)], 3_600)
+    assert list(apart(series, np.ones(30, dtype=np.bool_), 7 * 3_600)) == [0, 7, 14, 21, 28]
+
+
+def test_horizons_fit_the_resolution() -> None:
+    assert horizons(86_400) == [86_400, 259_200, 604_800]
+    assert horizons(300) == [300, 3_600, 14_400]
+    assert horizons(10) == [60, 300, 3_600]
+
+
+def test_fragility_ranks_what_it_was_made_to_rank() -> None:
+    rng = np.random.default_rng(8)
+    fragile = rng.random(2_000)
+    began = np.zeros(2_000, dtype=bool)
+    for i in range(1, 2_000):
+        began[i] = rng.random() < 0.3 * (fragile[i - 1] > 0.8)
+    records = [
+        made(i, fragility=float(fragile[i]), price=100.0 + i % 2, flush=bool(began[i]), rank_volatility=0.5)
+        for i in range(2_000)
+    ]
+    series = Series(records, 3_600)
+    trials = Trials()
+    told = evaluate_fragility(series, series.ahead(86_400), trials)
+    assert told["judged_by"] == "fragility"
+    assert told["labels"]["flush"]["episodes"] >= 4
+    assert told["auc"]["flush"]["fragility"]["auc"]["value"] == pytest.approx(0.5, abs=0.12)  # gone within the hour
+    hour = evaluate_fragility(series, {**series.ahead(86_400), "flush": np.roll(began, -1) * 1.0}, Trials())
+    found = hour["auc"]["flush"]["fragility"]
+    assert found["auc"]["low"] > 0.8
+    assert found["lift"]["low"] > 1.5
+    assert [row["n"] for row in told["deciles"]] == [198] * 8 + [197] * 2  # 1978 have a day left
+    assert told["deciles"][9]["from"] > 0.85
+    assert scores_of(series)[REDUCED].tolist() == [0.5] * 2_000
+
+
+def test_regimes_against_all_other_ticks() -> None:
+    records = walking(300)
+    series = Series(records, 3_600)
+    rows = evaluate_regimes(series, series.ahead(86_400), Trials())
+    assert [(row["regime"], row["n"]) for row in rows] == [("calm", 200), ("loaded", 100)]
+    after = series.forward_return(86_400)
+    calm = np.array([item["regime"] == "calm" for item in records]) & ~np.isnan(after)
+    loaded = ~calm & ~np.isnan(after)
+    assert rows[0]["return"] == pytest.approx(float(after[calm].mean()))
+    assert rows[0]["return_against_others"]["value"] == pytest.approx(float(after[calm].mean() - after[loaded].mean()))
+
+
+def test_a_known_day_under_the_glass() -> None:
+    levels = [0.10] * 72 + [0.12] * 24 + [0.11, 0.07, 0.08] + [0.09] * 80
+    records = [
+        made(i, elr=level, price=200 - i * 0.1, flush=i in (97, 98), forced=True if i == 97 else None, rank_elr=0.9,
+             fragility=0.7, regime="loaded")
+        for i, level in enumerate(levels)
+    ]  # fmt: skip
+    told = study(Series(records, 3_600), date(2023, 11, 19))  # the fifth day: hours 96 to 119
+    assert told is not None
+    assert (told["pre"], told["trough"], told["variant"]) == (0.12, 0.07, "oi_reserve")
+    assert told["pre_at"] == "2023-11-18T00:00+00:00"
+    assert told["flush_at"] == told["trough_at"] == "2023-11-19T01:00+00:00"
+    assert told["change"] == pytest.approx(0.07 / 0.12 - 1)
+    assert told["largest_step"] == pytest.approx(0.07 / 0.11 - 1)
+    assert told["fallen_by_then"] == pytest.approx(1.0)
+    assert (told["percentile_30d"], told["percentile_180d"], told["forced"]) == (0.9, None, True)
+    assert study(Series(records, 3_600), date(2022, 1, 1)) is None
+
+
+def test_a_daily_row_stands_for_its_day_in_a_known_day() -> None:
+    levels = [1.0 + 0.01 * i for i in range(60)] + [0.5, 0.4, 0.6, 0.7, 0.8]
+    records = [
+        {**made(0, oi_coins=level, flush_fed=False), "ts": T0 + (i + 1) * DAY_MS + HOUR_MS}
+        for i, level in enumerate(levels)
+    ]
+    told = study(Series(records, 86_400), date(2024, 1, 14))  # day 60 of the file
+    assert told is not None
+    assert (told["variant"], told["pre"], told["trough"]) == ("oi_coins", pytest.approx(1.59), 0.4)
+    assert told["percentile_180d"] == 1.0
+    assert (told["flush_can_be_seen"], told["flush_at"]) == (False, None)
+
+
+def test_pooled_files_keep_their_stretches_apart() -> None:
+    early, late = [made(0), made(1, segment=1)], [made(90), made(91)]
+    joined = pooled([late, early, []])
+    assert [item["segment"] for item in joined] == [0, 1, 2, 2]
+    assert [item["ts"] for item in joined] == sorted(item["ts"] for item in joined)
+
+
+def test_the_whole_of_a_run_and_what_is_known() -> None:
+    told = evaluate(Series(walking(200), 3_600), [date(2023, 11, 19)], 10.0)
+    assert told["ticks"] == told["warm_ticks"] == 200
+    assert told["multiplicity"]["tests"] == len(told["multiplicity"]["rows"]) > 30
+    shares = known(Series([made(0, score=0.0), made(1), made(2, warm=False, score=1.0)], 3_600))
+    assert (shares["score"], shares["fragility"], shares["flush"]) == (0.5, 0.0, 1.0)
+    assert "baseline funding" in signals(Series(walking(200), 3_600))
+
+
+@pytest.mark.parametrize(
+    ("value", "p", "corrected", "sign", "said"),
+    [
+        (0.1, 0.001, 0.01, 1, "yes"),
+        (-0.1, 0.001, 0.01, 1, "no: the opposite is shown"),
+        (-0.1, 0.001, 0.01, -1, "yes"),
+        (0.1, 0.001, 0.06, 1, "not shown: p below 0.05, but not left among so many tests"),
+        (0.1, 0.05, 0.05, 1, "not shown"),
+        (0.1, None, None, 1, "cannot be said: too little data for an interval"),
+        (None, None, None, 1, "cannot be said: undefined, or nothing to judge it by"),
+    ],
+)
+def test_the_answer_in_words(
+    value: float | None, p: float | None, corrected: float | None, sign: int, said: str
+) -> None:
+    number = {"value": value, "low": None, "high": None, "p": p, "n": 50}
+    assert verdict(number, corrected, 0.0, sign) == said
+
+
+def test_falls_within_a_day_of_each_other_are_one_episode() -> None:
+    series = Series([made(i) for i in range(200)], 3_600)
+    happened = np.zeros(200, dtype=bool)
+    happened[[10, 11, 20, 44, 80, 150]] = True  # 44 is a day after 20, 80 is more
+    assert episodes(series, happened, 86_400) == 3
+    assert episodes(series, np.zeros(200, dtype=bool), 86_400) == 0
+    series.segments[81:] = 1
+    happened[82] = True  # two hours later, but in another stretch
+    assert episodes(series, happened, 86_400) == 4
+
+
+def test_open_interest_that_is_hardly_known_has_no_outcome() -> None:
+    """The lowest of the two hours that are known of a day is not the lowest of the day."""
+    records = [made(i) for i in range(60)]
+    whole = Series(records, 3_600).ahead(86_400)["oi_low"]
+    assert not math.isnan(whole[5])
+    for item in records[8:30]:
+        item["ln_oi"] = None
+    found = Series(records, 3_600).ahead(86_400)
+    assert math.isnan(found["oi_low"][5])
+    assert math.isnan(found["oi_low"][10])  # unknown now
+    assert not math.isnan(found["drawdown"][5])
+
+
+def test_a_day_on_which_a_flush_could_not_be_seen_is_not_a_day_without_one() -> None:
+    records = [{**made(i), "flush_fed": True} for i in range(60)]
+    assert Series(records, 3_600).ahead(86_400)["flush"][5] == 0.0
+    for item in records[8:30]:
+        item["flush_fed"] = False
+    assert math.isnan(Series(records, 3_600).ahead(86_400)["flush"][5])
+    records[7]["flush"] = True
+    assert Series(records, 3_600).ahead(86_400)["flush"][5] == 1.0
