@@ -8,9 +8,9 @@ The flow, which is also the order of the folders:
 ``scoring`` turns readings into one signal per symbol every ten seconds;
 ``publishing`` sends signals to WebSocket clients and exposes metrics.
 
-``core`` composes them into one pure engine; ``runtime`` feeds it from live sockets and keeps its files. ``tapes`` records
-raw frames for the replay. ``cli`` is the ``elr`` command. ``simulation`` (a seeded market behind servers that speak the
-venues' protocols) and ``research`` (back-test, indicator library) never run in the live service.
+``core`` composes them into one pure engine; ``runtime`` feeds it from live sockets and keeps its files. ``tapes``
+record raw frames for the replay. ``cli`` is the ``elr`` command. ``simulation`` (a seeded market behind servers that
+speak the venues' protocols) and ``research`` (back-test, indicator library) never run in the live service.
 """
 
 __version__ = "0.1.0"

@@ -11,7 +11,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "indicators.md"
 
 HEAD = """# Indicators
 
-Written from the code (`python -m tests.research.test_library_docs`). One file each in `service/indicators/library`;
+Written from the code (`python -m tests.research.test_library_docs`). One file each in `service/research/indicators`;
 what all keep to is said in `service/research/indicators/contract.py` and checked on each of them by
 `tests/research/test_library_checks.py`. The live signal ([signal.md](signal.md) sections 2 to 5) has the same
 formulas (`service/formulas.py`, `service/statistics.py`) and the same past (`service/indicators/trailing.py`): on the
