@@ -198,7 +198,7 @@ def save_table(console: Console, running: dict[int, Running]) -> None:
 
 def _slices(engine: Engine) -> tuple[list[float], list[bytes]]:
     each, text = [], []
-    slices = engine.cut()
+    slices = engine.snapshot()
     while True:
         begin = time.thread_time()
         found = next(slices, None)

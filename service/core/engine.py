@@ -8,14 +8,15 @@ T, however late the caller's timers are.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from service.config import MarketSection
 from service.config.weights import WeightsSection
-from service.core.snapshot import EVENTS_A_SLICE, Cut, Slices
+from service.core.holdback import Holdback, Item
+from service.core.snapshot import ITEMS_A_SLICE, Slices, Snapshot
 from service.indicators import SymbolIndicators
 from service.learning.learner import ROUND_MS, Learner
 from service.market import Market
@@ -37,8 +38,9 @@ STATE_VERSION = 4  # 2: extra streams, bases, the back-filled past of a window's
 class Engine(Stateful):
     """Market, indicators and scoring of all symbols.
 
-    Until the first :meth:`advance` the engine is cold: events are held back, and :meth:`backfill` may fill the past
-    minute by minute. From then on it samples every second.
+    Until :meth:`advance` or :meth:`open` the engine is cold: :meth:`backfill` may fill the past minute by minute. From
+    then on it samples every second. What arrives while it is cold, while it catches up after :meth:`open`, or while it
+    is being dumped is held back, in order, in ``held``.
     """
 
     STATE = ("sampled_ms", "market", "indicators", "scorers", "scoreboard")
@@ -64,10 +66,10 @@ class Engine(Stateful):
         self.sampled_ms: int = 0  # time of the last sample; 0 before any
         self.samples: list[Consensus] = []  # the last sample of every symbol
         self.refused: dict[tuple[str, str], int] = {}  # (venue, code) -> observations not counted
+        self.held = Holdback()
         self._cold = True
-        self._held: list[Event] = []
-        self._held_bases: list[tuple[int, Denominator]] = []
-        self._cut: Cut | None = None  # a save in slices under way
+        self._catching_up = False  # open, but what was held before is not applied yet
+        self._snapshot: Snapshot | None = None  # a save in slices under way
         self._ticks: list[Tick] = []
         self._live = True
         self._silent = False
@@ -80,37 +82,48 @@ class Engine(Stateful):
 
     # -- live and replay ---------------------------------------------------------------------------------------
 
+    @property
+    def holding(self) -> bool:
+        """Whether what arrives is held back."""
+        return self._cold or self._catching_up or self._snapshot is not None
+
     def apply(self, event: Event) -> None:
         """One event, with ``recv_ts`` not below that of the events before."""
-        if self._cold:
-            self._held.append(event)
-        elif self._cut is not None:
-            self._cut.waiting.append(event)
+        if self.holding:
+            self.held.put(event.recv_ts, event)
         else:
-            self._enter(event)
-
-    def _enter(self, event: Event) -> None:
-        if event.recv_ts > self.sampled_ms + SAMPLE_MS:
-            self._sample_to(event.recv_ts - 1)
-        self._take(event)
+            self._enter(event.recv_ts, event)
 
     def denominate(self, item: Denominator, at_ms: int | None = None) -> None:
-        """A base that arrived: its symbol divides by what it carries from the next tick on.
+        """A denominator that arrived: its symbol divides by what it carries from the next tick on.
 
-        ``at_ms``: when it arrived, not before the events so far. A tick before it that is still to be taken does
-        without it, however late the caller's timers are. A symbol that is not configured is not scored.
+        ``at_ms``: when it arrived. A tick before it that is still to be taken does without it, however late the
+        caller's timers are. None: before anything else. A symbol that is not configured is not scored.
         """
-        if at_ms is not None and self._cold:
-            self._held_bases.append((at_ms, item))  # like events: what was scored before must not know it
-        elif self._cut is not None:
-            self._cut.waiting.append((self.sampled_ms if at_ms is None else at_ms, item))
+        if at_ms is None and self._snapshot is None:
+            self._settle(item)
+        elif self.holding:
+            self.held.put(self.sampled_ms if at_ms is None else at_ms, item)
         else:
-            self._divide(item, at_ms)
+            self._enter(self.sampled_ms if at_ms is None else at_ms, item)
 
-    def _divide(self, item: Denominator, at_ms: int | None) -> None:
-        if at_ms is not None and at_ms > self.sampled_ms + SAMPLE_MS:
-            self._sample_to(at_ms - 1)
-        self._settle(item)
+    def _enter(self, recv_ts: int, item: Item) -> None:
+        """Take every sample before its receipt, then the item."""
+        if recv_ts > self.sampled_ms + SAMPLE_MS:
+            self._sample_to(recv_ts - 1)
+        self._take(item)
+
+    def release(self) -> bool:
+        """Apply the oldest item held back. With none left (False) nothing is held back any more, unless cold."""
+        entry = self.held.pop()
+        if entry is None:
+            self._catching_up = False
+            return False
+        try:
+            self._enter(*entry)
+        except Exception:  # whoever sent it has gone on: a defect must cost neither those behind it nor the tick
+            log.exception("an event that was held back was not taken, a defect of ours: %r", entry[1])
+        return True
 
     def keep_bases(self, sources: Sequence[str]) -> None:
         """After a restore: forget the bases that are not from these sources. A file may have changed meanwhile."""
@@ -129,35 +142,40 @@ class Engine(Stateful):
         ``silent`` no ticks of it either: the state afterwards is the same, but nothing is put into words.
         While a save in slices is under way nothing is taken, unless a tick is due.
         """
-        if self._cut is not None:
+        if self._snapshot is not None:
             if now_ms // TICK_MS == self.sampled_ms // TICK_MS and not self._ticks:
                 return []
-            self._end_cut()
-        self.market.filling = False
-        if self._cold:
-            self._cold = False
-            held, self._held = self._held, []
-            if self.sampled_ms == 0:
-                first_ms = min(held[0].recv_ts, now_ms) if held else now_ms
-                self.sampled_ms = -(-first_ms // SAMPLE_MS) * SAMPLE_MS - SAMPLE_MS
-            self._live, self._silent = live, silent
-            bases, self._held_bases = self._held_bases, []
-            for event in held:
-                while bases and bases[0][0] < event.recv_ts:
-                    at_ms, item = bases.pop(0)
-                    self.denominate(item, at_ms)
-                self.apply(event)
-            for at_ms, item in bases:
-                self.denominate(item, at_ms)
+            self._end_snapshot()
         self._live, self._silent = live, silent
+        if self.holding:
+            oldest_ms = self.held.oldest_ms()
+            self._begin(now_ms if oldest_ms is None else min(oldest_ms, now_ms))
+            self._release_all()
         self._sample_to(now_ms)
         ticks, self._ticks = self._ticks, []
         return ticks
 
-    def _take(self, event: Event) -> None:
-        code = self.market.apply(event)
+    def open(self, at_ms: int) -> None:
+        """End the past and sample up to ``at_ms``, whose ticks are nobody's any more. What is held stays held, until
+        :meth:`release` finds no more."""
+        self._live, self._silent = True, False
+        self._begin(at_ms)
+        self._sample_to(at_ms)
+        self._ticks = []
+
+    def _begin(self, first_ms: int) -> None:
+        if self._cold and self.sampled_ms == 0:
+            self.sampled_ms = -(-first_ms // SAMPLE_MS) * SAMPLE_MS - SAMPLE_MS
+        self._cold, self._catching_up = False, True
+        self.market.filling = False
+
+    def _take(self, item: Item) -> None:
+        if isinstance(item, Denominator):
+            self._settle(item)
+            return
+        code = self.market.apply(item)
         if code is not None:
-            key = (event.venue, code)
+            key = (item.venue, code)
             self.refused[key] = self.refused.get(key, 0) + 1
 
     def _sample_to(self, until_ms: int) -> None:
@@ -205,7 +223,7 @@ class Engine(Stateful):
 
     def published(self, tick: Tick) -> None:
         """``tick``, the newest so far, went out: its outcomes are open from now on. Ticks never published have none."""
-        self._end_cut()
+        self._end_snapshot()
         self.scoreboard.take(tick.ts, tick.signals)
 
     def _weights(self, symbol: str) -> Weights | None:
@@ -219,8 +237,8 @@ class Engine(Stateful):
 
     # -- warm start --------------------------------------------------------------------------------------------
 
-    def backfill(self, ts: int, silent: bool = False, step_s: int = 60) -> Tick:
-        """Take the back-filled sample and tick of UTC minute ``ts`` from the events applied since the last one.
+    def backfill(self, ts: int, silent: bool = False, step_s: int = 60, events: Iterable[Event] = ()) -> Tick:
+        """Take the back-filled sample and tick of UTC minute ``ts``: what was held back until then, then ``events``.
 
         ``silent``: as for :meth:`advance`; the tick says nothing. ``step_s``: the seconds the sample stands for, whole
         minutes; more than one in a back-test of coarser data.
@@ -232,12 +250,10 @@ class Engine(Stateful):
         if ts % MINUTE_MS != 0 or ts <= self.sampled_ms:
             raise ValueError(f"{ts} is not a UTC minute after {self.sampled_ms}")
         self.market.filling = True
-        due = [event for event in self._held if event.recv_ts <= ts]
-        self._held = [event for event in self._held if event.recv_ts > ts]
-        for event in due:
+        while (entry := self.held.pop(ts)) is not None:
+            self._take(entry[1])
+        for event in events:
             self._take(event)
-        while self._held_bases and self._held_bases[0][0] <= ts:
-            self._settle(self._held_bases.pop(0)[1])
         self._sample(ts, step_s)
         if silent:
             self._follow(ts)
@@ -248,7 +264,7 @@ class Engine(Stateful):
 
     def reanchor(self, delta_ms: int) -> None:
         """The service clock's anchor moved: shift everything stored, so that no age changes."""
-        self._end_cut()
+        self._end_snapshot()
         self.market.reanchor(delta_ms)
         for symbol in self.symbols:
             self.indicators[symbol].reanchor(delta_ms)
@@ -279,52 +295,47 @@ class Engine(Stateful):
         return max((indicators.covered_minutes for indicators in self.indicators.values()), default=0)
 
     def save(self) -> dict[str, Any]:
-        """Everything that :meth:`restore` needs to go on exactly from here, as plain JSON values."""
+        """Everything that :meth:`restore` needs to go on exactly from here, as plain JSON values. What a cold engine
+        holds back is not in it: a tape has it behind this state."""
         self._must_not_hold()
         return {**self._head(), "engine": self.dump()}
 
-    def cut(self) -> Slices:
-        """The JSON text of :meth:`save` at this moment, in slices of the work (:mod:`~service.core.snapshot`). What is
-        applied meanwhile waits until the generator has ended or is closed. Raises what dumping raises."""
+    def snapshot(self) -> Slices:
+        """The JSON text of :meth:`save` at this moment, in slices of the work (:mod:`~service.core.snapshot`). What
+        arrives meanwhile is held back until the generator has ended or is closed. Raises what dumping raises."""
         self._must_not_hold()
-        cut = self._cut = Cut(self.texts())
+        snapshot = self._snapshot = Snapshot(self.texts())
         try:
             yield [orjson.dumps(self._head())[:-1] + b',"engine":']
-            while not cut.done:
-                yield cut.slice()
-            yield [*cut.rest(), b"}"]
-            while cut.waiting:
-                self._apply_waiting(cut, EVENTS_A_SLICE)
+            while not snapshot.done:
+                yield snapshot.slice()
+            yield [*snapshot.rest(), b"}"]
+            while self._snapshot is snapshot and len(self.held) > 0:
+                for _ in range(ITEMS_A_SLICE):
+                    self.release()
                 yield []
         finally:
-            if self._cut is cut:
-                self._cut = None
-                self._apply_waiting(cut, len(cut.waiting))
+            if self._snapshot is snapshot:
+                self._snapshot = None
+                self._release_all()
 
     def _must_not_hold(self) -> None:
-        if self._held or self._held_bases or self._cut is not None:
+        if self._snapshot is not None or (len(self.held) > 0 and not self._cold):
             raise ValueError("events are held back: advance() first")
 
     def _head(self) -> dict[str, Any]:
         return {"version": STATE_VERSION, "symbols": list(self.symbols)}
 
-    def _apply_waiting(self, cut: Cut, most: int) -> None:
-        for _ in range(min(most, len(cut.waiting))):
-            item = cut.waiting.popleft()
-            try:
-                if isinstance(item, tuple):
-                    self._divide(item[1], item[0])
-                else:
-                    self._enter(item)
-            except Exception:  # whoever sent it has gone on: a defect must cost neither those behind it nor the tick
-                log.exception("an event that waited for a save was not taken, a defect of ours: %r", item)
+    def _end_snapshot(self) -> None:
+        """What cannot wait has come, or the dump is over: dump what is left, apply what is held."""
+        snapshot, self._snapshot = self._snapshot, None
+        if snapshot is not None:
+            snapshot.finish()
+            self._release_all()
 
-    def _end_cut(self) -> None:
-        """What cannot wait has come: dump what is left, apply what waits."""
-        cut, self._cut = self._cut, None
-        if cut is not None:
-            cut.finish()
-            self._apply_waiting(cut, len(cut.waiting))
+    def _release_all(self) -> None:
+        while self.release():
+            pass
 
     def restore(self, plain: Mapping[str, Any], filling: bool = False) -> None:
         """Load a :meth:`save` of an engine with the same symbols; raises ValueError if it is not one.

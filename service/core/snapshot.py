@@ -1,35 +1,30 @@
 """The engine's state dumped in slices: one moment, though it takes many turns of the event loop.
 
-While a cut is open the engine stands still: what arrives waits in order and is applied when the dump is done, so that
-the dump is of the moment at which it began, byte for byte, and the engine afterwards is the one that had never been
-dumped. Samples of these moments are taken late, with what they would have seen; no tick is made to wait: when one is
-due, the rest of the dump is made at once. The saver begins behind a tick, so that none is.
+While a snapshot is under way the engine stands still: what arrives is held back and applied when the dump is done, so
+that the dump is of the moment at which it began, byte for byte, and the engine afterwards is the one that had never
+been dumped. Samples of these moments are taken late, with what they would have seen; no tick is made to wait: when one
+is due, the rest of the dump is made at once. The saver begins behind a tick, so that none is.
 
-Symbols are not independent enough to be cut one by one: a sample changes all of them, and so may one frame. A fork is
-unsafe beside threads. What each way costs: docs/performance.md.
+Symbols are not independent enough to be dumped one by one: a sample changes all of them, and so may one frame. A fork
+is unsafe beside threads. What each way costs: docs/performance.md.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Generator, Iterator
 from itertools import islice
 from typing import TypeAlias
 
-from service.model import Denominator, Event
-
-MEMBERS_A_SLICE = 6  # pieces of text: at most so many books, indicators, scorers or boards of a symbol
-EVENTS_A_SLICE = 500  # of those that waited
+MEMBERS_A_SLICE = 6  # pieces of text: at most so many symbols' market states, indicators, scorers or records
+ITEMS_A_SLICE = 500  # of those that were held back
 
 Slices: TypeAlias = Generator[list[bytes], None, None]  # of a JSON text
-Item: TypeAlias = Event | tuple[int, Denominator]  # a base with its receipt
 
 
-class Cut:
-    """A dump under way. ``waiting``: what arrived meanwhile."""
+class Snapshot:
+    """A dump under way."""
 
     def __init__(self, texts: Iterator[bytes]) -> None:
-        self.waiting: deque[Item] = deque()
         self.done = False
         self._texts = texts
         self._rest: list[bytes] = []

@@ -11,13 +11,12 @@ from service import __version__
 from service.clock import ServiceClock, perf_seconds
 from service.config import Config, shareable
 from service.core.engine import TICK_MS, Engine
-from service.core.holdback import Holding
 from service.core.intake import Intake
 from service.core.snapshot import Slices
 from service.denominators.operator_file import to_plain
 from service.denominators.precedence import kinds_of
 from service.metrics import Metrics
-from service.model import Denominator, Endpoints, Event, Tick
+from service.model import Denominator, Endpoints, Tick
 from service.publishing import Feed
 from service.runtime.clock_watch import ClockWatch
 from service.runtime.denominator_polls import Bases
@@ -75,7 +74,7 @@ class Service:
         self.intake = Intake(
             venues,
             clock,
-            self._take,
+            engine.apply,
             lambda: engine.sampled_ms,
             self.metrics,
             None if self._writer is None else self._writer.record,
@@ -83,7 +82,6 @@ class Service:
         )
         self._source = source
         self._denominators = denominators
-        self._holding: Holding | None = None
         sync = None if outputs.ledger is None else outputs.ledger.sync
         self._saver = None if state is None else Saver(state, self._document, self.metrics, clock.now_ms, sync)
         fixed = [pair for item in denominators for pair in kinds_of(item)]
@@ -112,7 +110,6 @@ class Service:
         self._published_ms = 0
         self._created_ms = clock.now_ms()
         if warm and self._created_ms - engine.sampled_ms > SHORT_GAP_MS:
-            self._holding = Holding()
             if self._writer is not None:
                 self._writer.hold()
         else:
@@ -133,21 +130,12 @@ class Service:
                 )
             )
 
-    def _take(self, event: Event) -> None:
-        if self._holding is None:
-            self._engine.apply(event)
-        else:
-            self._holding.event(event)
-
     def denominate(self, item: Denominator) -> None:
         """A base has arrived: on the tape, and in use from the next tick on."""
         recv_ts = self.intake.stamp()
         if self._writer is not None:
             self._writer.record(Record("d", recv_ts, item=to_plain([item])[0]))
-        if self._holding is None:
-            self._engine.denominate(item, recv_ts)
-        else:
-            self._holding.denominator(item, recv_ts)
+        self._engine.denominate(item, recv_ts)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Open the feed, run every task until ``stop``, then drain: not ready, notice, close 1001, exit within 5 s."""
@@ -182,7 +170,7 @@ class Service:
 
     def _document(self) -> Slices | None:
         """The state to be kept; None while the engine is not live: what is on disk is better then."""
-        if self._holding is not None:
+        if self._engine.holding:
             return None
         return document_in_slices(self._engine, self.config, self._clock.now_ms())
 
@@ -196,11 +184,11 @@ class Service:
     # -- once a second -----------------------------------------------------------------------------------------
 
     async def _live(self) -> None:
-        if self._holding is not None:
-            await self._begin(self._holding)
+        if self._engine.holding:
+            await self._warm_up()
         await self._beat()
 
-    async def _begin(self, holding: Holding) -> None:
+    async def _warm_up(self) -> None:
         """The past first; meanwhile the links open and what they deliver is held."""
         start, engine = self.config.start, self._engine
         asked_ms = max(engine.sampled_ms, self._created_ms - start.history_h * 3_600_000)
@@ -214,11 +202,11 @@ class Service:
             self.intake.bad,
         )
         log.info("warm start: asking the venues for the last %.1f h", (self._created_ms - asked_ms) / 3_600_000)
-        await warm.fetch(start.deadline_s, lambda: holding.half_full, self._tell)
+        await warm.fetch(start.deadline_s, lambda: engine.held.half_full, self._tell)
         filled = 0
         if warm.archive.points > 0:
             filled = await fill_past(
-                engine, warm.archive, warm.listings(), holding, asked_ms, self._created_ms, self._clock, self._tell
+                engine, warm.archive, warm.listings(), asked_ms, self._created_ms, self._clock, self._tell
             )
         if filled > 0:
             log.info("warm: %.1f h of history filled in, %d points", filled / 60, warm.archive.points)
@@ -228,8 +216,7 @@ class Service:
             log.warning("cold start: no venue gave any history; every window and statistic fills up live")
         self._write_header()
         self._tell("catching up")
-        await catch_up(engine, holding, self._created_ms)
-        self._holding = None  # in the same turn of the loop in which nothing was left
+        await catch_up(engine, self._created_ms)
         self.feed.starting = "starting"
 
     def _tell(self, text: str) -> None:

@@ -44,8 +44,8 @@ def document(engine: Engine, config: Config, created_ms: int) -> dict[str, Any]:
 
 
 def document_in_slices(engine: Engine, config: Config, created_ms: int) -> Slices:
-    """Its JSON text, as :meth:`Engine.cut` gives the engine's."""
-    slices = engine.cut()
+    """Its JSON text, as :meth:`Engine.snapshot` gives the engine's."""
+    slices = engine.snapshot()
     yield [orjson.dumps(_fits(config, created_ms))[:-1], b',"engine":', *next(slices)]
     yield from slices
     yield [b"}"]

@@ -13,8 +13,7 @@ from collections.abc import Callable, Sequence
 from service.clock import Clock
 from service.core.backfill import MINUTE_MS, Archive, minutes
 from service.core.engine import HELD_UP_MS, Engine
-from service.core.holdback import Holding
-from service.model import Denominator, Event, Listing
+from service.model import Listing
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +41,6 @@ async def fill_past(
     engine: Engine,
     archive: Archive,
     listings: Sequence[Listing],
-    holding: Holding,
     since_ms: int,
     created_ms: int,
     clock: Clock,
@@ -61,10 +59,10 @@ async def fill_past(
         log.info("warm start: %d instruments, so only the last %.1f h are filled in", len(listings), longest / 60)
     restored = engine.sampled_ms != 0
     after_ms = max(engine.sampled_ms, since_ms, earliest_ms)
-    source = minutes(archive, listings, after_ms, holding.first, with_funding=not restored)
+    source = minutes(archive, listings, after_ms, engine.held.first, with_funding=not restored)
     minute = first = after_ms // MINUTE_MS * MINUTE_MS + MINUTE_MS
     turns = Turns()
-    while not holding.full:
+    while not engine.held.full:
         now_ms = clock.now_ms()
         if minute > now_ms:
             if minute > goal_ms:
@@ -72,12 +70,8 @@ async def fill_past(
             tell(f"waiting {(minute - now_ms) / 1000:.0f} s for a full minute")
             await asyncio.sleep(min((minute - now_ms) / 1000 + 0.001, 0.5))
             continue
-        while (item := holding.pop(minute)) is not None:
-            _give(engine, *item)
         _, events = next(source)
-        for event in events:
-            engine.apply(event)
-        engine.backfill(minute, silent=True)
+        engine.backfill(minute, silent=True, events=events)
         minute += MINUTE_MS
         if minute % (20 * MINUTE_MS) == 0 and goal_ms > first:
             tell(f"filling in the past {100 * min(1.0, (minute - first) / (goal_ms - first)):.0f} %")
@@ -85,24 +79,13 @@ async def fill_past(
     return (minute - first) // MINUTE_MS
 
 
-async def catch_up(engine: Engine, holding: Holding, created_ms: int) -> None:
-    """Go live at ``created_ms`` and apply all that was held. Returns in the same turn in which nothing was left."""
+async def catch_up(engine: Engine, created_ms: int) -> None:
+    """Go live at ``created_ms`` and apply all that is held. Returns in the same turn in which nothing is left."""
     turns = Turns()
     if 0 < created_ms - engine.sampled_ms <= HELD_UP_MS:  # in steps: minutes of seconds would block the loop
         while (step_ms := engine.sampled_ms + STEP_MS) < created_ms:
-            engine.advance(step_ms)
+            engine.open(step_ms)
             await turns.take()
-    engine.advance(created_ms)  # a replay from this state does the same
-    while True:
-        item = holding.pop()
-        if item is None:
-            return
-        _give(engine, *item)
+    engine.open(created_ms)  # a replay from this state does the same
+    while engine.release():
         await turns.take()
-
-
-def _give(engine: Engine, recv_ts: int, item: Event | Denominator) -> None:
-    if isinstance(item, Denominator):
-        engine.denominate(item, recv_ts)
-    else:
-        engine.apply(item)

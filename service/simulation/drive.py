@@ -51,9 +51,9 @@ def drive_past(engine: Engine, model: MarketModel, begin: int, clock: Clock, pro
 
 
 def _take(engine: Engine, ts: int, step_s: int, events: Iterable[Event]) -> None:
-    for event in events:
-        engine.apply(event)
     if step_s == 60:
-        engine.backfill(ts, silent=True)
+        engine.backfill(ts, silent=True, events=events)
     else:
+        for event in events:
+            engine.apply(event)
         engine.advance(ts, live=False, silent=True)

@@ -15,7 +15,7 @@ import pytest
 from service.config import Config, MarketSection
 from service.config.weights import WeightsSection
 from service.core.engine import Engine
-from service.core.snapshot import EVENTS_A_SLICE, MEMBERS_A_SLICE, Slices
+from service.core.snapshot import ITEMS_A_SLICE, MEMBERS_A_SLICE, Slices
 from service.indicators import SymbolIndicators
 from service.market.book import Book
 from service.metrics import Metrics
@@ -100,7 +100,7 @@ def test_a_cut_is_of_one_moment_and_the_engine_goes_on_as_if_there_had_been_none
     traffic = Traffic(target, straight)
     at_first = text_of(target)
     pieces, slices = [], 0
-    for found in target.cut():
+    for found in target.snapshot():
         pieces += found
         slices += 1
         traffic.go_on(ms)
@@ -120,7 +120,7 @@ def test_a_cut_is_of_one_moment_and_the_engine_goes_on_as_if_there_had_been_none
 
 def test_a_restored_cut_goes_on_as_the_engine_did() -> None:
     target = lived(engine())
-    text = b"".join(piece for pieces in target.cut() for piece in pieces)
+    text = b"".join(piece for pieces in target.snapshot() for piece in pieces)
     restored = engine()
     restored.restore(orjson.loads(text))
     traffic = Traffic(target, restored)
@@ -147,7 +147,7 @@ def test_no_slice_dumps_or_applies_more_than_a_few(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(kind, "dump", counting("dumped", kind.dump))
     monkeypatch.setattr(target, "_take", counting("taken", target._take))
     rng, dumped, taken = random.Random(3), [], []
-    for number, _ in enumerate(target.cut()):
+    for number, _ in enumerate(target.snapshot()):
         dumped.append(done["dumped"])
         taken.append(done["taken"])
         done["dumped"] = done["taken"] = 0
@@ -157,13 +157,13 @@ def test_no_slice_dumps_or_applies_more_than_a_few(monkeypatch: pytest.MonkeyPat
         assert done["taken"] == 0  # until the dump is complete all of it waits
     assert sum(dumped) == 4 * len(SYMBOLS)
     assert max(dumped) <= MEMBERS_A_SLICE
-    assert sum(taken) == 12 * len(heard(0, rng)) > EVENTS_A_SLICE
-    assert max(taken) <= EVENTS_A_SLICE
+    assert sum(taken) == 12 * len(heard(0, rng)) > ITEMS_A_SLICE
+    assert max(taken) <= ITEMS_A_SLICE
 
 
 def test_a_tick_is_not_made_to_wait() -> None:
     target, straight = lived(engine()), lived(engine())
-    slices = target.cut()
+    slices = target.snapshot()
     next(slices)
     next(slices)
     assert target.advance(T0 + 79_999) == []  # samples wait
@@ -176,10 +176,10 @@ def test_a_tick_is_not_made_to_wait() -> None:
 def test_a_tick_that_what_waited_has_brought_about_does_not_wait_for_the_rest() -> None:
     """The engine had sampled beyond the tick already, and so it did not look due: it came with the one after it."""
     target, straight = lived(engine()), lived(engine())
-    slices = target.cut()
+    slices = target.snapshot()
     next(slices)
     rng = random.Random(6)
-    for number in range(2 * EVENTS_A_SLICE // len(heard(0, rng)) + 1):
+    for number in range(2 * ITEMS_A_SLICE // len(heard(0, rng)) + 1):
         for event in heard(T0 + 80_100 + number, rng):
             target.apply(event)
             straight.apply(event)
@@ -205,7 +205,7 @@ def test_a_defect_in_what_waited_costs_neither_what_is_behind_it_nor_the_tick(
             raise RuntimeError("a defect")
         taken.append(event)
 
-    slices = target.cut()
+    slices = target.snapshot()
     next(slices)
     monkeypatch.setattr(target.market, "apply", apply)
     for event in events:
@@ -217,14 +217,14 @@ def test_a_defect_in_what_waited_costs_neither_what_is_behind_it_nor_the_tick(
     else:
         slices.close()
     assert taken == [event for event in events if event not in (events[3], events[40])]
-    assert caplog.text.count("an event that waited for a save was not taken, a defect of ours") == 2
+    assert caplog.text.count("an event that was held back was not taken, a defect of ours") == 2
 
 
 @pytest.mark.parametrize("shift_ms", [3_600_000, -250])
 def test_a_stepped_clock_ends_a_cut_before_anything_is_shifted(shift_ms: int) -> None:
     target, straight = lived(engine()), lived(engine())
     at_first, rng = text_of(target), random.Random(4)
-    slices = target.cut()
+    slices = target.snapshot()
     pieces = [*next(slices), *next(slices)]
     for event in heard(T0 + 73_300, rng):
         target.apply(event)
@@ -238,7 +238,7 @@ def test_a_stepped_clock_ends_a_cut_before_anything_is_shifted(shift_ms: int) ->
 
 def test_a_cut_that_is_given_up_leaves_the_engine_going() -> None:
     target, straight = lived(engine()), lived(engine())
-    slices = target.cut()
+    slices = target.snapshot()
     next(slices)
     for event in heard(T0 + 73_300, random.Random(5)):
         target.apply(event)
@@ -246,7 +246,7 @@ def test_a_cut_that_is_given_up_leaves_the_engine_going() -> None:
     with pytest.raises(ValueError, match="held back"):
         target.save()
     with pytest.raises(ValueError, match="held back"):
-        next(target.cut())
+        next(target.snapshot())
     slices.close()
     assert text_of(target) == text_of(straight)
 
@@ -254,7 +254,7 @@ def test_a_cut_that_is_given_up_leaves_the_engine_going() -> None:
 def test_what_cannot_be_dumped_costs_the_save_and_not_the_tick_that_had_to_end_it() -> None:
     target, straight = lived(engine()), lived(engine())
     target.market.books["S6"].ln_oi_index = float("inf")
-    slices = target.cut()
+    slices = target.snapshot()
     next(slices)
     assert len(target.advance(T0 + 80_000)) == len(straight.advance(T0 + 80_000)) == 1
     with pytest.raises(ValueError, match="cannot dump inf"):
