@@ -19,7 +19,7 @@ from service.core.build import rules_of, venues_of
 from service.core.engine import Engine
 from service.errors import ConfigError, PublishError
 from service.runtime.outputs import open_outputs
-from service.runtime.service import Service, new_epoch
+from service.runtime.service import Inputs, Service
 from service.simulation import MarketModel, SimulatedVenues, denominators
 from service.simulation.drive import drive_past, start_of_past
 
@@ -47,14 +47,15 @@ def run(options: argparse.Namespace) -> int:
         try:
             service = Service(
                 config=config,
-                source="simulated",
-                venues=venues,
-                endpoints={name: endpoints[name] for name in venues},
-                denominators=bases,
+                inputs=Inputs(
+                    source="simulated",
+                    venues=venues,
+                    endpoints={name: endpoints[name] for name in venues},
+                    denominators=bases,
+                ),
                 engine=engine,
                 clock=clock,
                 rng=rng,
-                epoch=new_epoch(clock.now_ms(), rng),
                 outputs=outputs,
             )
             await service.run(stop)

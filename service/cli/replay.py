@@ -20,6 +20,7 @@ from service.runtime.outputs import write_signals
 from service.runtime.read_models import LiveViews
 from service.runtime.scoreboard_output import Scores
 from service.runtime.service import STATUS_EVERY_MS, new_epoch
+from service.tapes import read
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ def _write_ledger(file: IO[bytes] | None, run: Run) -> None:
 
 def _straight(tape: Path, out: IO[bytes] | None, ledger: IO[bytes] | None) -> None:
     ticks = frames = 0
-    for run, record, published in replay(tape, _told):
+    for run, record, published in replay(read(tape, _told), tape):
         frames += record.kind == "f"
         _write_ledger(ledger, run)
         for tick in published:
@@ -113,7 +114,7 @@ async def _paced(
     first_ms = 0
     current: Run | None = None
     try:
-        for run, record, published in replay(tape, _told):
+        for run, record, published in replay(read(tape, _told), tape):
             if run is not current:
                 current, first_ms, started_s = run, record.ts, loop.time()
                 if port is not None:

@@ -17,7 +17,7 @@ from service.denominators import SOURCES
 from service.model import Denominator
 from service.runtime.denominator_polls import sections
 from service.runtime.outputs import open_outputs
-from service.runtime.service import Service, new_epoch
+from service.runtime.service import Inputs, Service
 from service.runtime.state_file import StateFile, default_folder, restored
 from service.runtime.warm_up import SHORT_GAP_MS
 
@@ -59,18 +59,19 @@ def _serve(
     async def main(stop: asyncio.Event) -> None:
         service = Service(
             config=config,
-            source="live",
-            venues=venues_of(config),
-            endpoints=endpoints_of(config),
-            denominators=denominators,
+            inputs=Inputs(
+                source="live",
+                venues=venues_of(config),
+                endpoints=endpoints_of(config),
+                denominators=denominators,
+                warm=config.start.history,
+                sources=True,
+            ),
             engine=engine,
             clock=clock,
             rng=rng,
-            epoch=new_epoch(clock.now_ms(), rng),
             outputs=outputs,
-            warm=config.start.history,
             state=state,
-            sources=True,
         )
         await service.run(stop)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from service.config import Config, parse
@@ -13,7 +13,7 @@ from service.denominators.operator_file import from_plain
 from service.errors import ConfigError, TapeError
 from service.metrics import Metrics
 from service.model import Event, Tick
-from service.tapes import Header, Record, read
+from service.tapes import Header, Record
 from service.venues import VENUES
 from service.venues.contract import Venue
 
@@ -31,7 +31,7 @@ class TapeClock:
 class Run:
     """One run of a tape: the engine it started from and what its records do to it."""
 
-    def __init__(self, header: Header, path: str | Path) -> None:
+    def __init__(self, header: Header, name: str | Path) -> None:
         try:
             self.config: Config = parse(header.config)
             denominators = from_plain(header.denominators)
@@ -46,7 +46,7 @@ class Run:
             if header.state is not None:
                 self.engine.restore(header.state)
         except (ConfigError, ValueError, KeyError, TypeError) as error:
-            raise TapeError(f"{path}: header cannot be used by this version: {error}") from None
+            raise TapeError(f"{name}: header cannot be used by this version: {error}") from None
         self.header = header
         self.clock = TapeClock()
         self.metrics = Metrics(tuple(venues), "replay", header.service_version)
@@ -109,12 +109,13 @@ class Run:
         return []
 
 
-def replay(path: str | Path, on_torn: Callable[[str], None]) -> Iterator[tuple[Run, Record, list[Tick]]]:
-    """Every record of the tape with the run it belongs to and the ticks it published."""
+def replay(items: Iterable[Header | Record], name: str | Path) -> Iterator[tuple[Run, Record, list[Tick]]]:
+    """Every record of a tape with the run it belongs to and the ticks it published. ``items``: of
+    :func:`service.tapes.read`; ``name``: the tape's, for errors."""
     run: Run | None = None
-    for item in read(path, on_torn):
+    for item in items:
         if isinstance(item, Header):
-            run = Run(item, path)
+            run = Run(item, name)
             continue
         assert run is not None  # the reader refuses a tape that does not begin with a header
         yield run, item, run.take(item)

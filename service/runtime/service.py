@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from service import __version__
 from service.clock import ServiceClock, perf_seconds
@@ -37,30 +38,39 @@ log = logging.getLogger(__name__)
 STATUS_EVERY_MS = 10_000
 
 
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Where a run's data comes from.
+
+    ``source``: live or simulated, as every message says. ``denominators``: the operator's file; ``sources``: ask the
+    enabled network sources for what it does not cover. ``warm``: begin with the venues' history (``config.start``);
+    otherwise the engine goes live at once.
+    """
+
+    source: str
+    venues: Mapping[str, Venue]
+    endpoints: Mapping[str, Endpoints]
+    denominators: Sequence[Denominator]
+    warm: bool = False
+    sources: bool = False
+
+
 class Service:
     """Everything a run needs, built from its arguments; :meth:`run` serves until ``stop`` is set."""
 
     def __init__(
         self,
         config: Config,
-        source: str,
-        venues: Mapping[str, Venue],
-        endpoints: Mapping[str, Endpoints],
-        denominators: list[Denominator],
+        inputs: Inputs,
         engine: Engine,
         clock: ServiceClock,
         rng: random.Random,
-        epoch: str,
         outputs: Outputs,
-        warm: bool = False,
         state: StateFile | None = None,
-        sources: bool = False,
     ) -> None:
-        """``warm``: begin with the venues' history (``config.start``); otherwise the engine goes live at once.
-
-        ``state``: where the engine is kept from time to time and at the end. The caller closes it.
-        ``sources``: ask the enabled network sources for what ``denominators``, the operator's file, does not cover.
-        """
+        """``state``: where the engine is kept from time to time and at the end. The caller closes it."""
+        epoch = new_epoch(clock.now_ms(), rng)
+        venues, source = inputs.venues, inputs.source
         self.config = config
         self._clock = clock
         self._rng = rng
@@ -80,12 +90,11 @@ class Service:
             None if self._writer is None else self._writer.record,
             config.streams.wanted(),
         )
-        self._source = source
-        self._denominators = denominators
+        self._inputs = inputs
         sync = None if outputs.ledger is None else outputs.ledger.sync
         self._saver = None if state is None else Saver(state, self._document, self.metrics, clock.now_ms, sync)
-        fixed = [pair for item in denominators for pair in kinds_of(item)]
-        self.bases = Bases(config, fixed, self.denominate, clock, rng) if sources else None
+        fixed = [pair for item in inputs.denominators for pair in kinds_of(item)]
+        self.bases = Bases(config, fixed, self.denominate, clock, rng) if inputs.sources else None
         self.views = LiveViews(
             config,
             source,
@@ -106,10 +115,10 @@ class Service:
             self.metrics,
             self.views,
         )
-        self._runners = runners(config, venues, endpoints, self.intake, clock, rng, self.health)
+        self._runners = runners(config, venues, inputs.endpoints, self.intake, clock, rng, self.health)
         self._published_ms = 0
         self._created_ms = clock.now_ms()
-        if warm and self._created_ms - engine.sampled_ms > SHORT_GAP_MS:
+        if inputs.warm and self._created_ms - engine.sampled_ms > SHORT_GAP_MS:
             if self._writer is not None:
                 self._writer.hold()
         else:
@@ -121,11 +130,11 @@ class Service:
             self._writer.header(
                 Header(
                     created_ms=self._created_ms,
-                    source=self._source,
+                    source=self._inputs.source,
                     service_version=__version__,
                     ticks=True,
                     config=shareable(self.config),
-                    denominators=to_plain(self._denominators),
+                    denominators=to_plain(self._inputs.denominators),
                     state=self._engine.save() if self._engine.begun else None,
                 )
             )

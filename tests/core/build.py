@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
 from service.config import MarketSection
 from service.core.engine import Engine
-from service.model import Event, Funding, Mark, OpenInterest, StreamRule, VenueRules
+from service.core.replay import Run, replay
+from service.model import Event, Funding, Mark, OpenInterest, StreamRule, Tick, VenueRules
+from service.tapes import Record, read
 
 T0 = 1_763_683_200_000  # a UTC minute on the tick grid
 VENUES = ("bybit", "okx")
@@ -41,3 +46,7 @@ def both(ts: int, price: float, coins: float = 1000.0) -> list[Event]:
         events.append(Funding(venue, "BTCUSDT", "BTC", 1e-4, 8.0, 1e-4, None, False, None, ts))
         events.append(OpenInterest(venue, "BTCUSDT", "BTC", coins, 1.0, coins, False, None, ts))
     return events
+
+
+def replayed(tape: Path, told: Callable[[str], None] = print) -> Iterator[tuple[Run, Record, list[Tick]]]:
+    return replay(read(tape, told), tape)

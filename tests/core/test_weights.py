@@ -12,10 +12,9 @@ import pytest
 from service.config import Config, MarketSection, parse
 from service.config.weights import FrozenWeights, WeightsSection
 from service.core.engine import Engine
-from service.core.replay import replay
 from service.model import Tick
 from service.publishing import body_bytes
-from tests.core.build import T0, both, rules
+from tests.core.build import T0, both, replayed, rules
 from tests.runtime import test_service
 
 LEARN = WeightsSection(mode="learn", min_outcomes=3)
@@ -157,8 +156,8 @@ def test_a_replay_with_learned_weights_is_byte_identical(tmp_path: Path, monkeyp
     versions = {body["weights_version"] for body in bench.published()}
     assert len(versions) >= 3
     assert "static-1" in versions
-    replayed = [tick for _, _, ticks in replay(tmp_path / "a.tape", print) for tick in ticks]
-    assert b"".join(line + b"\n" for line in told(replayed)) == live
+    again = [tick for _, _, ticks in replayed(tmp_path / "a.tape") for tick in ticks]
+    assert b"".join(line + b"\n" for line in told(again)) == live
 
 
 def test_the_view_says_what_the_learner_reports(tmp_path: Path) -> None:

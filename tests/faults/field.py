@@ -29,7 +29,7 @@ from service.core.engine import Engine
 from service.model import EXTRA_STREAMS, Consensus, Denominator, Endpoints, Event, Tick
 from service.publishing import exporter
 from service.runtime.outputs import Outputs
-from service.runtime.service import Service, new_epoch
+from service.runtime.service import Inputs, Service
 from service.simulation import MarketModel, denominators, history
 from service.simulation.servers import BEAT_MS, HOST, PROTOCOLS
 from service.venues import VENUES
@@ -335,14 +335,15 @@ class Field:
         config = configuration(self.run.venues, self.run.spans.extras)
         service = self.service = Service(
             config=config,
-            source="simulated",
-            venues={name: VENUES[name] for name in self.run.venues},
-            endpoints=endpoints,
-            denominators=list(self._bases),
+            inputs=Inputs(
+                source="simulated",
+                venues={name: VENUES[name] for name in self.run.venues},
+                endpoints=endpoints,
+                denominators=list(self._bases),
+            ),
             engine=engine,
             clock=clock,
             rng=rng,
-            epoch=new_epoch(BASE_MS, rng),
             outputs=Outputs(),
         )
         self._tap(service)

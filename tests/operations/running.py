@@ -17,7 +17,7 @@ from service.core.build import endpoints_of, rules_of
 from service.core.engine import Engine
 from service.model import Denominator, Event, Funding, Mark, OpenInterest
 from service.runtime.outputs import open_outputs
-from service.runtime.service import Service, new_epoch
+from service.runtime.service import Inputs, Service
 from service.scoreboard import Outcome, Scoreboard
 from service.venues import VENUES
 from tests.core.build import T0
@@ -107,14 +107,15 @@ class Market:
             engine.backfill(T0 + minute * 60_000, silent=True)
         self.service = Service(
             config=self.config,
-            source="simulated",
-            venues={name: VENUES[name] for name in ON},
-            endpoints=endpoints_of(self.config),
-            denominators=bases,
+            inputs=Inputs(
+                source="simulated",
+                venues={name: VENUES[name] for name in ON},
+                endpoints=endpoints_of(self.config),
+                denominators=bases,
+            ),
             engine=engine,
             clock=clock,
             rng=random.Random(1),
-            epoch=new_epoch(clock.now_ms(), random.Random(1)),
             outputs=open_outputs(None, None, ScoreboardSection(folder=str(ledger))),
         )
         remember(engine.scoreboard)
@@ -126,6 +127,6 @@ class Market:
         for _ in range(seconds):
             self.hands.run(0.5)
             for event in self.coins.events(self.service._clock.now_ms()):
-                self.service._take(event)
+                self.service._engine.apply(event)
             self.hands.run(0.5)
             self.service._pulse()

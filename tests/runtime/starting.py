@@ -14,12 +14,12 @@ import pytest
 from service.clock import ServiceClock
 from service.config import Config, parse
 from service.core.engine import Engine
-from service.core.replay import replay
 from service.model import Tick
 from service.publishing import body_bytes
 from service.runtime.outputs import open_outputs
-from service.runtime.service import Service, new_epoch
+from service.runtime.service import Inputs, Service
 from service.runtime.state_file import StateFile, restored
+from tests.core import build
 from tests.fakes.past_venue import PastServer, PastVenue
 
 NOON_MS = 1_763_683_200_000  # a UTC minute on the tick grid
@@ -80,16 +80,17 @@ class Running:
         self.ticks: list[Tick] = []
         self.service = Service(
             config=config,
-            source="live",
-            venues=world.venues,
-            endpoints={name: server.endpoints for name, server in world.servers.items()},
-            denominators=[],
+            inputs=Inputs(
+                source="live",
+                venues=world.venues,
+                endpoints={name: server.endpoints for name, server in world.servers.items()},
+                denominators=[],
+                warm=warm,
+            ),
             engine=engine,
             clock=world.clock,
             rng=random.Random(4),
-            epoch=new_epoch(self.began_ms, random.Random(4)),
             outputs=open_outputs(folder / "run.tape", folder / "run.jsonl"),
-            warm=warm,
             state=state,
         )
         published = self.service.feed.publish_tick
@@ -130,5 +131,5 @@ def replayed(path: Path, patch: pytest.MonkeyPatch) -> bytes:
     patch.setattr("service.core.replay.VENUES", venues)
     patch.setattr("service.core.replay.rules_of", lambda config: [venues[n].rules for n in config.venues.enabled()])
     return b"".join(
-        body_bytes(body) + b"\n" for _, _, ticks in replay(path, print) for t in ticks for body in t.signals
+        body_bytes(body) + b"\n" for _, _, ticks in build.replayed(path) for t in ticks for body in t.signals
     )

@@ -11,12 +11,11 @@ import orjson
 import pytest
 
 from service.core.engine import Engine
-from service.core.replay import replay
 from service.errors import ConfigError
 from service.metrics import LedgerNumbers
 from service.runtime.ledger_file import LedgerFile, files, lines_of
 from service.scoreboard import HORIZONS, read_line, verify
-from tests.core.build import T0, both, engine
+from tests.core.build import T0, both, engine, replayed
 from tests.runtime.test_service import Bench
 
 HOUR_S = 3600
@@ -226,9 +225,9 @@ def test_a_replay_gives_the_identical_ledger(tmp_path: Path) -> None:
     published = {body["ts"] for body in bench.published()}
     outcomes = [read_line(line) for line in kept]
     assert {item.ts for item in outcomes} <= published
-    replayed = [line for run, _, _ in replay(tmp_path / "a.tape", pytest.fail) for line in run.ledger]
-    assert replayed[: len(kept)] == kept
-    assert len(replayed) == len(kept)
+    again = [line for run, _, _ in replayed(tmp_path / "a.tape", pytest.fail) for line in run.ledger]
+    assert again[: len(kept)] == kept
+    assert len(again) == len(kept)
 
 
 class Full:
@@ -309,5 +308,5 @@ def test_the_chain_goes_on_from_the_files_after_a_crash(tmp_path: Path) -> None:
     assert verify(read_all(tmp_path / "ledger")).broken is None
     both_runs = read_all(tmp_path / "ledger")
     assert len(both_runs) == 2 * len(kept)
-    replayed = [line for run, _, _ in replay(tmp_path / "b" / "a.tape", pytest.fail) for line in run.ledger]
-    assert replayed == both_runs[len(kept) :]  # the tape knows where the chain stood
+    again = [line for run, _, _ in replayed(tmp_path / "b" / "a.tape", pytest.fail) for line in run.ledger]
+    assert again == both_runs[len(kept) :]  # the tape knows where the chain stood

@@ -15,14 +15,13 @@ from service.config import Config, parse, shareable
 from service.config.scoreboard import ScoreboardSection
 from service.core.build import endpoints_of, rules_of
 from service.core.engine import Engine
-from service.core.replay import replay
 from service.errors import ConfigError
 from service.publishing import body_bytes
 from service.runtime.outputs import SignalsFile, open_outputs
-from service.runtime.service import Service, new_epoch
+from service.runtime.service import Inputs, Service, new_epoch
 from service.tapes import Header, Record, read
 from service.venues import VENUES
-from tests.core.build import T0
+from tests.core.build import T0, replayed
 
 
 class Hands:
@@ -62,14 +61,15 @@ class Bench:
         self.signals = folder / "a.jsonl"
         self.service = Service(
             config=self.config,
-            source="live",
-            venues={"hyperliquid": VENUES["hyperliquid"]},
-            endpoints=endpoints_of(self.config),
-            denominators=[],
+            inputs=Inputs(
+                source="live",
+                venues={"hyperliquid": VENUES["hyperliquid"]},
+                endpoints=endpoints_of(self.config),
+                denominators=[],
+            ),
             engine=engine,
             clock=clock,
             rng=random.Random(1),
-            epoch=new_epoch(clock.now_ms(), random.Random(1)),
             outputs=open_outputs(
                 folder / "a.tape", self.signals, ScoreboardSection(folder=None if ledger is None else str(ledger))
             ),
@@ -174,9 +174,7 @@ def test_an_hour_asleep_does_not_block_and_is_no_data(tmp_path: Path) -> None:
     assert bench.ticks[-1][0] > T0 + 3_600_000
     assert bench.published()[-1]["market"]["price"] == 100.0
     assert bench.published()[-1]["windows"]["5m"]["ready"] is False
-    lines = [
-        body_bytes(b) for _, _, ticks in replay(tmp_path / "a.tape", print) for tick in ticks for b in tick.signals
-    ]
+    lines = [body_bytes(b) for _, _, ticks in replayed(tmp_path / "a.tape") for tick in ticks for b in tick.signals]
     assert b"\n".join(lines) + b"\n" == (tmp_path / "a.jsonl").read_bytes()
 
 
@@ -197,9 +195,7 @@ def test_a_clock_step_after_silent_seconds_replays_the_same(tmp_path: Path) -> N
     for number in range(25):
         bench.second(100 + number)
     bench.service.close()
-    lines = [
-        body_bytes(b) for _, _, ticks in replay(tmp_path / "a.tape", print) for tick in ticks for b in tick.signals
-    ]
+    lines = [body_bytes(b) for _, _, ticks in replayed(tmp_path / "a.tape") for tick in ticks for b in tick.signals]
     assert len(lines) >= 3
     assert b"\n".join(lines) + b"\n" == (tmp_path / "a.jsonl").read_bytes()
 
@@ -247,10 +243,7 @@ def test_the_replay_of_all_this_is_byte_identical(tmp_path: Path) -> None:
         bench.second(102 - 0.1 * number)
     bench.service.close()
     lines = [
-        body_bytes(body)
-        for _, _, ticks in replay(tmp_path / "a.tape", print)
-        for tick in ticks
-        for body in tick.signals
+        body_bytes(body) for _, _, ticks in replayed(tmp_path / "a.tape") for tick in ticks for body in tick.signals
     ]
     assert len(lines) == len(bench.ticks)
     assert b"\n".join(lines) + b"\n" == (tmp_path / "a.jsonl").read_bytes()

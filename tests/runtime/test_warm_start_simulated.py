@@ -12,13 +12,13 @@ from service.clock import ServiceClock
 from service.config import VENUE_NAMES, parse
 from service.core.build import rules_of
 from service.core.engine import Engine
-from service.core.replay import replay
 from service.model import Tick
 from service.publishing import body_bytes
 from service.runtime.outputs import open_outputs
-from service.runtime.service import Service, new_epoch
+from service.runtime.service import Inputs, Service
 from service.simulation import MarketModel, SimulatedVenues, history
 from service.venues import VENUES
+from tests.core.build import replayed
 from tests.runtime.starting import NOON_MS, until
 
 pytestmark = pytest.mark.looptime(idle_step=0.05, idle_timeout=30)
@@ -49,16 +49,17 @@ async def test_a_fresh_start_is_warm_within_a_minute_and_replays_the_same(tmp_pa
     began_ms = clock.now_ms()
     service = Service(
         config=config,
-        source="simulated",
-        venues={name: VENUES[name] for name in names},
-        endpoints=endpoints,
-        denominators=[],
+        inputs=Inputs(
+            source="simulated",
+            venues={name: VENUES[name] for name in names},
+            endpoints=endpoints,
+            denominators=[],
+            warm=True,
+        ),
         engine=Engine(SYMBOLS, rules_of(config), config.market, []),
         clock=clock,
         rng=random.Random(6),
-        epoch=new_epoch(began_ms, random.Random(6)),
         outputs=open_outputs(tmp_path / "a.tape", tmp_path / "a.jsonl"),
-        warm=True,
     )
     service.feed.publish_tick = lambda tick, missed: ticks.append(tick)  # type: ignore[method-assign]
     task = asyncio.create_task(service.run(stop))
@@ -77,5 +78,5 @@ async def test_a_fresh_start_is_warm_within_a_minute_and_replays_the_same(tmp_pa
             assert all(window["strength"] is not None for window in body["windows"].values())
     btc = ticks[-1].signals[0]
     assert btc["market"]["venues_fresh"] == len(names)
-    lines = [body_bytes(b) for _, _, due in replay(tmp_path / "a.tape", print) for t in due for b in t.signals]
+    lines = [body_bytes(b) for _, _, due in replayed(tmp_path / "a.tape") for t in due for b in t.signals]
     assert b"\n".join(lines) + b"\n" == (tmp_path / "a.jsonl").read_bytes()
