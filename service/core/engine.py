@@ -13,8 +13,7 @@ from typing import Any
 
 import orjson
 
-from service.config import MarketSection
-from service.config.weights import WeightsSection
+from service.config import MarketSection, WeightsSection
 from service.core.snapshot import EVENTS_A_SLICE, Cut, Slices
 from service.indicators import SymbolIndicators
 from service.learning.learner import ROUND_MS, Learner
