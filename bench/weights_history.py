@@ -28,7 +28,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from service.config.weights import WeightsSection
+from service.config import WeightsSection
 from service.learning import Learner
 from service.learning.loss import label, loss
 from service.model import Consensus, LevelReading, Readings, WindowReading

@@ -9,7 +9,7 @@ import aiohttp
 
 from service.cli.reach import reach, without_quorum
 from service.clock import ServiceClock
-from service.config import Config, load
+from service.config import Config, load, notes
 from service.core.build import denominators_of, endpoints_of, venues_of
 from service.denominators import SOURCES
 from service.errors import BadPayload, VenueError
@@ -25,6 +25,8 @@ def run(options: argparse.Namespace) -> int:
     denominators = denominators_of(config, ServiceClock().now_ms())
     Learner(config.service.symbols, COMPONENT_IDS, config.weights)  # frozen weights must be of experts that there are
     print(f"configuration: ok ({options.file if options.file is not None else 'defaults'})")
+    for note in notes(config):
+        print(note)
     print(f"symbols: {len(config.service.symbols)}, venues: {', '.join(config.venues.enabled())}")
     asked = [name for name, section in sections(config).items() if section.enabled]
     print(

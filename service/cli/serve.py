@@ -10,7 +10,7 @@ from pathlib import Path
 
 from service.cli.running import run_until_stopped
 from service.clock import ServiceClock
-from service.config import Config, load
+from service.config import Config, load, notes
 from service.core.build import denominators_of, endpoints_of, rules_of, venues_of
 from service.core.engine import Engine
 from service.denominators import SOURCES
@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 def run(options: argparse.Namespace) -> int:
     config = load(options.config)
     logging.getLogger().setLevel(config.service.log_level.upper())
+    for note in notes(config):
+        log.warning("%s", note)
     denominators = denominators_of(config, ServiceClock().now_ms())
     sources = [name for name, section in sections(config).items() if section.enabled]
     if not denominators and not sources:

@@ -1,10 +1,10 @@
-"""The defaults as text: what ``config/default.toml`` is a tested copy of, and ``elr check`` can print."""
+"""The defaults as text: what ``config/default.toml`` is a tested copy of."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel
 
-from service.config import Config, Section
+from service.config.sections import WITHOUT_EFFECT, Config, Section
 
 
 def render(section: BaseModel | None = None, path: str = "") -> str:
@@ -16,6 +16,8 @@ def render(section: BaseModel | None = None, path: str = "") -> str:
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
         where = f"{path}.{name}" if path else name
+        if where in WITHOUT_EFFECT:
+            continue  # taken, not offered
         if isinstance(value, Section):
             meaning = field.description or (type(value).__doc__ or "").strip()
             tables.append(f"# {meaning}\n[{where}]\n{render(value, where)}")

@@ -13,8 +13,7 @@ from typing import Any
 
 import orjson
 
-from service.config import MarketSection
-from service.config.weights import WeightsSection
+from service.config import MarketSection, WeightsSection
 from service.core.holdback import Holdback, Item
 from service.core.snapshot import ITEMS_A_SLICE, Slices, Snapshot
 from service.indicators import SymbolIndicators

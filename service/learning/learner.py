@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from service.config.weights import WeightsSection
+from service.config import WeightsSection
 from service.errors import ConfigError
 from service.learning.hedge import Hedge, rates
 from service.learning.loss import label

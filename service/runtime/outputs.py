@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from service.config.scoreboard import ScoreboardSection
+from service.config import ScoreboardSection
 from service.errors import ConfigError
 from service.model import SignalBody
 from service.publishing import body_bytes

@@ -6,18 +6,20 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from service.clock import Clock
-from service.config import Config, NetworkSection
+from service.config import Config
 from service.core.intake import Intake
 from service.model import Endpoints, ExtraStream, Listing
-from service.venues.contract import Catalog, FrameSink, Venue
+from service.venues.contract import Catalog, Venue
 from service.venues.transport.backoff import Backoff
 from service.venues.transport.budget import VenueBudget, Window
 from service.venues.transport.health import VenueHealth
 from service.venues.transport.link import Link
 from service.venues.transport.poller import Poller
+from service.venues.transport.venue_io import VenueIo
 
 log = logging.getLogger(__name__)
 
@@ -27,49 +29,38 @@ RETIRE_S = 90.0  # a plan that is no more keeps its socket for so long, or until
 LOOK_S = 0.5
 
 
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is wanted of a venue, and from which addresses."""
+
+    endpoints: Endpoints
+    symbols: Collection[str]
+    oi_poll_s: float
+    extras: Sequence[ExtraStream] = ()
+
+
 class VenueRunner:
     """One venue's tasks. :meth:`run` never ends by itself; cancelling it closes every socket of the venue.
 
     ``listed`` is set once the venue has said which instruments it has; ``listings`` are those we want, by name.
     """
 
-    def __init__(
-        self,
-        venue: Venue,
-        endpoints: Endpoints,
-        symbols: Sequence[str],
-        oi_poll_s: float,
-        extras: Sequence[ExtraStream],
-        catalog: Catalog,
-        sink: FrameSink,
-        clock: Clock,
-        rng: random.Random,
-        network: NetworkSection,
-        health: VenueHealth,
-        process_connects: Window,
-    ) -> None:
-        self.venue = venue
-        self.endpoints = endpoints
+    def __init__(self, io: VenueIo, scope: Scope, catalog: Catalog) -> None:
+        self.venue = io.venue
+        self.endpoints = scope.endpoints
         self.catalog = catalog
+        self.poller = Poller(io)
         self.listed = asyncio.Event()
         self.listings: list[Listing] = []
-        self._symbols = frozenset(symbols)
-        self._oi_poll_s = oi_poll_s
-        self._extras = tuple(extras)
-        self._sink = sink
-        self._clock = clock
-        self._rng = rng
-        self._network = network
-        self._health = health
-        self._budget = VenueBudget(venue.limits, process_connects)
-        self.poller = Poller(venue, sink, clock, rng, self._budget, network, health)
+        self._io = io
+        self._scope = scope
         self._links: dict[str, tuple[Link, asyncio.Task[None]]] = {}
 
     async def run(self) -> None:
         self._links.clear()
         self.listings = []
-        backoff = Backoff(self._network.backoff_cap_s, self._rng)
-        every_s = self._network.listing_refresh_s
+        rng, network = self._io.rng, self._io.network
+        backoff = Backoff(network.backoff_cap_s, rng)
         requests = self.venue.metadata(self.endpoints)
         async with asyncio.TaskGroup() as group:
             group.create_task(self.poller.run(()), name=f"{self.venue.name}:polls")
@@ -90,18 +81,18 @@ class VenueRunner:
                     log.info("venue=%s lists none of the configured symbols; asked again later", self.venue.name)
                 backoff.lived(math.inf)
                 requests = self.venue.metadata(self.endpoints)
-                await asyncio.sleep(every_s * (0.9 + 0.2 * self._rng.random()))
+                await asyncio.sleep(network.listing_refresh_s * (0.9 + 0.2 * rng.random()))
 
     def _wanted(self) -> list[Listing]:
         return [
             listing
             for _, listing in sorted(self.catalog.listings.items())
-            if listing.trading and listing.symbol in self._symbols
+            if listing.trading and listing.symbol in self._scope.symbols
         ]
 
     def _plan(self, group: asyncio.TaskGroup, wanted: list[Listing]) -> None:
         """Bring links and polls in line with these listings; what is planned as before is left untouched."""
-        name = self.venue.name
+        name, scope = self.venue.name, self._scope
         before = {listing.instrument for listing in self.listings}
         after = {listing.instrument for listing in wanted}
         if before != after:
@@ -109,16 +100,14 @@ class VenueRunner:
             log.info("venue=%s instruments=%d new=%d gone=%s", name, len(wanted), len(new), ",".join(gone) or "-")
         self.listings = wanted
         plans = (
-            {plan.name: plan for plan in self.venue.connections(self.endpoints, wanted, self._extras)} if wanted else {}
+            {plan.name: plan for plan in self.venue.connections(self.endpoints, wanted, scope.extras)} if wanted else {}
         )
         changed: list[Link] = []
         retired = [self._links.pop(plan_name) for plan_name in list(self._links) if plan_name not in plans]
         for plan_name, plan in plans.items():
             known = self._links.get(plan_name)
             if known is None:
-                link = Link(
-                    self.venue, plan, self._sink, self._clock, self._rng, self._budget, self._network, self._health
-                )
+                link = Link(self._io, plan)
                 self._links[plan_name] = (link, group.create_task(link.run(), name=f"{name}:{plan_name}"))
                 changed.append(link)
             elif known[0].plan != plan:
@@ -126,7 +115,7 @@ class VenueRunner:
                 changed.append(known[0])
         for old, task in retired:
             group.create_task(self._retire(task, changed), name=f"{name}:{old.plan.name}:retiring")
-        polls = self.venue.polls(self.endpoints, wanted, self._oi_poll_s, self._extras) if wanted else []
+        polls = self.venue.polls(self.endpoints, wanted, scope.oi_poll_s, scope.extras) if wanted else []
         self.poller.replan(polls)
 
     async def _retire(self, task: asyncio.Task[None], changed: Sequence[Link]) -> None:
@@ -159,20 +148,11 @@ def runners(
 ) -> dict[str, VenueRunner]:
     """One runner a venue; all share the process-wide budget of connection attempts."""
     process_connects = Window(*PROCESS_CONNECTS)
-    return {
-        name: VenueRunner(
-            venue,
-            endpoints[name],
-            config.service.symbols,
-            config.venues.of(name).oi_poll_s,
-            config.streams.wanted(),
-            intake.catalogs[name],
-            intake,
-            clock,
-            random.Random(rng.random()),
-            config.network,
-            health[name],
-            process_connects,
-        )
-        for name, venue in venues.items()
-    }
+    symbols, extras = frozenset(config.service.symbols), config.streams.wanted()
+    result = {}
+    for name, venue in venues.items():
+        budget = VenueBudget(venue.limits, process_connects)
+        io = VenueIo(venue, intake, clock, random.Random(rng.random()), budget, config.network, health[name])
+        scope = Scope(endpoints[name], symbols, config.venues.of(name).oi_poll_s, extras)
+        result[name] = VenueRunner(io, scope, intake.catalogs[name])
+    return result

@@ -16,15 +16,18 @@ from service.venues.kraken_futures.venue import KrakenFutures
 from service.venues.okx.venue import Okx
 
 VENUES: dict[str, Venue] = {
-    "binance_usdm": BinanceUsdm(),
-    "binance_coinm": BinanceCoinm(),
-    "bybit": Bybit(),
-    "okx": Okx(),
-    "bitget": Bitget(),
-    "gate": Gate(),
-    "deribit": Deribit(),
-    "kraken_futures": KrakenFutures(),
-    "bitmex": Bitmex(),
-    "hyperliquid": Hyperliquid(),
-    "dydx": Dydx(),
+    venue.name: venue
+    for venue in (
+        BinanceUsdm(),
+        BinanceCoinm(),
+        Bybit(),
+        Okx(),
+        Bitget(),
+        Gate(),
+        Deribit(),
+        KrakenFutures(),
+        Bitmex(),
+        Hyperliquid(),
+        Dydx(),
+    )
 }

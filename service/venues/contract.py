@@ -114,9 +114,14 @@ class Decoder(Protocol):
 
 
 class Venue(Protocol):
-    """One venue: names, limits, requests, and its decoder."""
+    """One venue: names, limits, requests, and its decoder.
+
+    ``title``: what it is, for people. ``polls_oi``: open interest comes by HTTP, every ``oi_poll_s`` of its settings.
+    """
 
     name: str
+    title: str
+    polls_oi: bool
     limits: Limits
     rules: VenueRules
     endpoints: Endpoints

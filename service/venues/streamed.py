@@ -15,6 +15,7 @@ class Streamed:
     """Base of such a venue, see :class:`service.venues.contract.Venue`. A venue of which one of these is not true
     overrides it."""
 
+    polls_oi = False
     rules: VenueRules
 
     def rules_for(self, oi_poll_s: float, instruments: int = 0) -> VenueRules:

@@ -129,6 +129,7 @@ def test_serve_without_a_network_stays_up_says_why_and_publishes_no_data(tmp_pat
         '[service]\nsymbols = ["BTC"]\n[feed]\nport = 0\n[state]\nfolder = "state"\n'
         + "".join(f"[denominators.{name}]\nenabled = false\n" for name in ("defillama", "coingecko"))
         + "".join(f'[venues.{name}]\nrest = "{nowhere}"\n' for name in ("binance_usdm", "bybit", "okx", "hyperliquid"))
+        + "[venues.gate]\noi_poll_s = 20\n"
     )
     out = tmp_path / "signals.jsonl"
     with (tmp_path / "log").open("wb") as log:
@@ -143,4 +144,8 @@ def test_serve_without_a_network_stays_up_says_why_and_publishes_no_data(tmp_pat
     assert process.wait(6) == 0
     body = json.loads(out.read_text().splitlines()[0])
     assert (body["status"], body["score"], body["confidence"], body["tradeable"]) == ("no_data", None, 0.0, False)
-    assert "refused_connection" in (tmp_path / "log").read_text()
+    said = (tmp_path / "log").read_text()
+    assert "refused_connection" in said
+    assert [line.partition("venues.")[2] for line in said.splitlines() if "no effect" in line] == [
+        "gate.oi_poll_s: has no effect: the open interest of this venue is streamed"
+    ]

@@ -17,8 +17,7 @@ from aiohttp import web
 
 from service.cli import weights
 from service.cli.main import run
-from service.config import load
-from service.config.weights import WeightsSection
+from service.config import WeightsSection, load
 from service.errors import ServiceError
 from service.learning import Learner
 

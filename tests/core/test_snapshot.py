@@ -12,8 +12,7 @@ from typing import Any
 import orjson
 import pytest
 
-from service.config import Config, MarketSection
-from service.config.weights import WeightsSection
+from service.config import Config, MarketSection, WeightsSection
 from service.core.engine import Engine
 from service.core.snapshot import ITEMS_A_SLICE, MEMBERS_A_SLICE, Slices
 from service.indicators import SymbolIndicators

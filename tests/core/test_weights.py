@@ -9,8 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from service.config import Config, MarketSection, parse
-from service.config.weights import FrozenWeights, WeightsSection
+from service.config import Config, FrozenWeights, MarketSection, WeightsSection, parse
 from service.core.engine import Engine
 from service.model import Tick
 from service.publishing import body_bytes

@@ -82,6 +82,8 @@ class PastVenue:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.title = name
+        self.polls_oi = False
         self.limits = LIMITS
         self.rules = VenueRules(
             venue=name,

@@ -64,6 +64,8 @@ class ToyVenue:
 
     def __init__(self, name: str = "toy", limits: Limits = LIMITS, rules: VenueRules = RULES) -> None:
         self.name = name
+        self.title = name
+        self.polls_oi = False
         self.limits = limits
         self.rules = rules
         self.endpoints = Endpoints({}, "")

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.config import MarketSection
-from service.config.weights import WeightsSection
+from service.config import MarketSection, WeightsSection
 from service.core.engine import Engine
 from tests.core.build import T0, both, rules
 

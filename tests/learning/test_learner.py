@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from service.config.weights import FrozenWeights, WeightsSection
+from service.config import FrozenWeights, WeightsSection
 from service.errors import ConfigError
 from service.learning import Learner
 from service.learning.learner import ROUND_MS, SPAN_MS, WINDOWS

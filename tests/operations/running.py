@@ -11,8 +11,7 @@ from math import sqrt
 from pathlib import Path
 
 from service.clock import ServiceClock
-from service.config import Config, parse
-from service.config.scoreboard import ScoreboardSection
+from service.config import Config, ScoreboardSection, parse
 from service.core.build import endpoints_of, rules_of
 from service.core.engine import Engine
 from service.model import Denominator, Event, Funding, Mark, OpenInterest

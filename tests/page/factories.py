@@ -11,8 +11,7 @@ from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry
 
-from service.config import FeedSection
-from service.config.weights import WeightsSection
+from service.config import FeedSection, WeightsSection
 from service.learning import Learner
 from service.metrics import Metrics, ScrapeState
 from service.publishing import Feed

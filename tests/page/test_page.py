@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, Route, expect
 
-from service.config.weights import WeightsSection
+from service.config import WeightsSection
 from service.publishing import http as routes
 from service.scoreboard import HORIZONS, Scoreboard
 from service.scoreboard.measures import wilson

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from service.clock import ServiceClock
-from service.config import Config, parse, shareable
-from service.config.scoreboard import ScoreboardSection
+from service.config import Config, ScoreboardSection, parse, shareable
 from service.core.build import endpoints_of, rules_of
 from service.core.engine import Engine
 from service.errors import ConfigError

@@ -14,10 +14,11 @@ from aiohttp import web
 
 from service.config import NetworkSection
 from service.model import Decoded, Mark
-from service.runtime.venue_runner import VenueRunner
+from service.runtime.venue_runner import Scope, VenueRunner
 from service.venues.contract import Catalog
-from service.venues.transport.budget import Window
+from service.venues.transport.budget import VenueBudget, Window
 from service.venues.transport.health import VenueHealth
+from service.venues.transport.venue_io import VenueIo
 from tests.fakes.past_venue import PastServer, PastVenue
 from tests.runtime.starting import until
 
@@ -74,10 +75,10 @@ class Rig:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[VenueRunner]:
         async with self.server.running():
-            runner = VenueRunner(
-                self.venue, self.server.endpoints, SYMBOLS, 10.0, self._extras, self.sink.catalog, self.sink, Clock(),
-                random.Random(2), self._network, self.health, Window(100, 1.0),
-            )  # fmt: skip
+            budget = VenueBudget(self.venue.limits, Window(100, 1.0))
+            io = VenueIo(self.venue, self.sink, Clock(), random.Random(2), budget, self._network, self.health)
+            scope = Scope(self.server.endpoints, SYMBOLS, 10.0, self._extras)
+            runner = VenueRunner(io, scope, self.sink.catalog)
             task = asyncio.create_task(runner.run())
             try:
                 yield runner

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.clock import ServiceClock
-from service.config import VENUE_NAMES, parse
+from service.config import parse
 from service.core.build import rules_of
 from service.core.engine import Engine
 from service.model import Tick
@@ -36,12 +36,12 @@ async def test_a_fresh_start_is_warm_within_a_minute_and_replays_the_same(tmp_pa
         pass
     simulated = SimulatedVenues(model, clock, random.Random(5), scheduled_outage=False)
     endpoints = await simulated.start()
-    names = [name for name in VENUE_NAMES if name in endpoints]
+    names = [name for name in VENUES if name in endpoints]
     config = parse(
         {
             "service": {"symbols": list(SYMBOLS)},
             "feed": {"port": 0},
-            "venues": {name: {"enabled": name in names} for name in VENUE_NAMES},
+            "venues": {name: {"enabled": name in names} for name in VENUES},
         }
     )
     ticks: list[Tick] = []

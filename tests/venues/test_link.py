@@ -28,6 +28,7 @@ from service.venues.transport.health import VenueHealth
 from service.venues.transport.link import Link
 from service.venues.transport.reasons import closed_reason, open_reason
 from service.venues.transport.session import REASONS
+from service.venues.transport.venue_io import VenueIo
 from tests.fakes.venue_server import LIMITS, LoopClock, Peer, Script, Sink, ToyServer, ToyVenue
 
 pytestmark = pytest.mark.looptime(idle_step=0.05, idle_timeout=10)
@@ -54,9 +55,8 @@ class Run:
         self.venue = ToyVenue(limits=options.get("limits", LIMITS))
         self.health = VenueHealth("toy")
         self.budget = options.get("budget", VenueBudget(self.venue.limits))
-        self.link = Link(
-            self.venue, made, self.sink, LoopClock(), random.Random(seed), self.budget, network, self.health
-        )
+        io = VenueIo(self.venue, self.sink, LoopClock(), random.Random(seed), self.budget, network, self.health)
+        self.link = Link(io, made)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Run]:

@@ -22,6 +22,7 @@ from service.venues.contract import Limits, Poll, Request
 from service.venues.transport.budget import VenueBudget
 from service.venues.transport.health import VenueHealth
 from service.venues.transport.poller import Poller, rest_reason
+from service.venues.transport.venue_io import VenueIo
 from tests.fakes.venue_server import LIMITS, LoopClock, Sink, ToyVenue
 
 pytestmark = pytest.mark.looptime(idle_step=0.05, idle_timeout=10)
@@ -82,14 +83,9 @@ class Run:
         self.sink = sink or Sink()
         self.health = VenueHealth("toy")
         venue = ToyVenue(limits=limits)
+        budget, rng = VenueBudget(limits), random.Random(3)
         self.poller = Poller(
-            venue,
-            self.sink,
-            LoopClock(),
-            random.Random(3),
-            VenueBudget(limits),
-            network or NetworkSection(),
-            self.health,
+            VenueIo(venue, self.sink, LoopClock(), rng, budget, network or NetworkSection(), self.health)
         )
 
     @asynccontextmanager

@@ -13,8 +13,7 @@ from typing import Any, BinaryIO, TypeAlias
 
 import orjson
 
-from service.config import MarketSection
-from service.config.weights import WeightsSection
+from service.config import MarketSection, WeightsSection
 from service.core.engine import TICK_MS, Engine
 from service.errors import ConfigError
 from service.model import Readings, SignalBody, Tick

@@ -35,6 +35,7 @@ class BinanceCoinm(BinanceUsdm):
     """The venue: see :class:`service.venues.contract.Venue`."""
 
     name = "binance_coinm"
+    title = "Binance COIN-M futures"
     api = "dapi"
     topics_each = 2  # the mark by instrument, the index by pair
     statistics_weight = 1.0

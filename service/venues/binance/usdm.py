@@ -35,6 +35,8 @@ class BinanceUsdm(HistoryRequests, ExtraPlans):
     """The venue: see :class:`service.venues.contract.Venue`."""
 
     name = "binance_usdm"
+    title = "Binance USD-M futures"
+    polls_oi = True
     api = "fapi"  # first part of every HTTP path
     topics_each = 1
     # Two limits of their own, expressed in our only budget of 2400 a minute, so that it keeps them too:

@@ -39,6 +39,7 @@ class Bitget(Streamed):
     """The venue: see :class:`service.venues.contract.Venue`."""
 
     name = "bitget"
+    title = "Bitget USDT, USDC and coin futures"
     endpoints = Endpoints(ws={"public": "wss://ws.bitget.com/v2/ws/public"}, rest="https://api.bitget.com")
     limits = Limits(
         connects=300,

@@ -48,6 +48,7 @@ class Bitmex(Streamed):
     """The venue: see :class:`service.venues.contract.Venue`."""
 
     name = "bitmex"
+    title = "BitMEX perpetuals"
     endpoints = Endpoints(ws={"realtime": "wss://ws.bitmex.com/realtime"}, rest="https://www.bitmex.com/api/v1")
     limits = Limits(
         connects=60,

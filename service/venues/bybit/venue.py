@@ -39,6 +39,7 @@ class Bybit(Streamed):
     """The venue: see :class:`service.venues.contract.Venue`."""
 
     name = "bybit"
+    title = "Bybit V5 linear and inverse perpetuals"
     endpoints = Endpoints(
         ws={
             "linear": "wss://stream.bybit.com/v5/public/linear",

@@ -30,6 +30,7 @@ class Deribit(Streamed):
     """The venue: see :class:`service.venues.contract.Venue`."""
 
     name = "deribit"
+    title = "Deribit perpetuals"
     endpoints = Endpoints(ws={"public": "wss://www.deribit.com/ws/api/v2"}, rest="https://www.deribit.com/api/v2")
     limits = Limits(
         connects=5,  # none published but 32 open at a time and IP, HTTP included

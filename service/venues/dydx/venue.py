@@ -59,6 +59,7 @@ class Dydx(Streamed):
     """The venue: see :class:`service.venues.contract.Venue`."""
 
     name = "dydx"
+    title = "dYdX v4 perpetuals"
     endpoints = Endpoints(ws={"indexer": "wss://indexer.dydx.trade/v4/ws"}, rest="https://indexer.dydx.trade/v4")
     limits = Limits(
         connects=10,  # none published

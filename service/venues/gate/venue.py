@@ -42,6 +42,7 @@ class Gate(Streamed):
     """The venue: see :class:`service.venues.contract.Venue`."""
 
     name = "gate"
+    title = "Gate USDT and BTC settled futures"
     endpoints = Endpoints(
         ws={settle: f"wss://fx-ws.gateio.ws/v4/ws/{settle}" for settle in SETTLES},
         rest="https://api.gateio.ws/api/v4",

@@ -48,6 +48,7 @@ class Hyperliquid(Streamed):
     """The venue: see :class:`service.venues.contract.Venue`."""
 
     name = "hyperliquid"
+    title = "Hyperliquid main dex"
     endpoints = Endpoints(ws={"main": "wss://api.hyperliquid.xyz/ws"}, rest="https://api.hyperliquid.xyz")
     limits = Limits(
         connects=30,

@@ -40,6 +40,7 @@ class KrakenFutures(Streamed):
     """The venue: see :class:`service.venues.contract.Venue`."""
 
     name = "kraken_futures"
+    title = "Kraken Futures perpetuals"
     endpoints = Endpoints(
         ws={"public": "wss://futures.kraken.com/ws/v1"}, rest="https://futures.kraken.com/derivatives/api/v3"
     )

@@ -38,6 +38,7 @@ class Okx(Streamed):
     """The venue: see :class:`service.venues.contract.Venue`."""
 
     name = "okx"
+    title = "OKX v5 perpetual swaps"
     endpoints = Endpoints(ws={"public": "wss://ws.okx.com:8443/ws/v5/public"}, rest="https://www.okx.com")
     limits = Limits(
         connects=3,

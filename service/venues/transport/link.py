@@ -12,21 +12,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidProxy, InvalidStatus, InvalidURI
 
-from service.clock import Clock
-from service.config import NetworkSection
 from service.errors import VenueError, VenueRejected, VenueSilent
-from service.venues.contract import ConnectionPlan, FrameSink, Venue
+from service.venues.contract import ConnectionPlan
 from service.venues.transport.backoff import Backoff
-from service.venues.transport.budget import THROTTLED, VenueBudget, http_reason, parse_retry_after
-from service.venues.transport.health import VenueHealth
+from service.venues.transport.budget import THROTTLED, http_reason, parse_retry_after
 from service.venues.transport.reasons import closed_reason, open_reason
 from service.venues.transport.session import SERVING, Session, State
 from service.venues.transport.silence_policy import Patience
+from service.venues.transport.venue_io import VenueIo
 
 log = logging.getLogger(__name__)
 
@@ -47,28 +44,12 @@ class _Connect(connect):
 class Link:
     """One :class:`ConnectionPlan`, kept alive until :meth:`run` is cancelled."""
 
-    def __init__(
-        self,
-        venue: Venue,
-        plan: ConnectionPlan,
-        sink: FrameSink,
-        clock: Clock,
-        rng: random.Random,
-        budget: VenueBudget,
-        network: NetworkSection,
-        health: VenueHealth,
-    ) -> None:
-        self.venue = venue
+    def __init__(self, io: VenueIo, plan: ConnectionPlan) -> None:
+        self.io = io
         self.plan = plan
-        self.sink = sink
-        self.clock = clock
-        self.budget = budget
-        self.network = network
-        self.health = health
         self.changed = asyncio.Event()
-        self._rng = rng
-        self._backoff = Backoff(network.backoff_cap_s, rng, network.healthy_s)
-        self._patience = Patience(int(network.backoff_cap_s * 1000))
+        self._backoff = Backoff(io.network.backoff_cap_s, io.rng, io.network.healthy_s)
+        self._patience = Patience(int(io.network.backoff_cap_s * 1000))
         self._sockets = 0
         self._current: _Socket | None = None
         self._successor: _Socket | None = None
@@ -90,7 +71,7 @@ class Link:
 
     async def run(self) -> None:
         """Never returns; cancel it to close its sockets (at most about a second each, together)."""
-        self.health.connection(self.plan.name)
+        self.io.health.connection(self.plan.name)
         try:
             async with asyncio.TaskGroup() as group:
                 while True:
@@ -99,7 +80,7 @@ class Link:
                     self._report()
                     await _wait(self.changed, None if wait_s is None else max(wait_s, LEAST_WAIT_S))
         finally:
-            self.health.forget(self.plan.name)
+            self.io.health.forget(self.plan.name)
 
     @property
     def serves(self) -> bool:
@@ -130,7 +111,7 @@ class Link:
             wanted = self._current.session.state is State.RENEWING or self._current.session.plan != self.plan
             if wanted and not self._renewing:  # a fresh wish: the first attempt comes at once
                 self._backoff.lived(self._current.lived_s(now_s))
-                self._not_before_s = max(self._not_before_s, now_s + self._rng.uniform(0.0, RENEWAL_JITTER_S))
+                self._not_before_s = max(self._not_before_s, now_s + self.io.rng.uniform(0.0, RENEWAL_JITTER_S))
             self._renewing = wanted
             if not wanted:
                 return None
@@ -139,7 +120,7 @@ class Link:
         if now_s < self._not_before_s:
             return self._not_before_s - now_s
         started = _Socket(self, self._new_session())
-        started.task = group.create_task(started.run(), name=f"{self.venue.name}:{self.plan.name}:socket")
+        started.task = group.create_task(started.run(), name=f"{self.io.venue.name}:{self.plan.name}:socket")
         if self._current is None:
             self._current = started
         else:
@@ -150,7 +131,7 @@ class Link:
         now_ms = round(now_s * 1000)
         if successor.session.covers(current.session, now_ms):
             reason = current.session.reason or "stopped"
-            log.info("link venue=%s plan=%s renewed reason=%s", self.venue.name, self.plan.name, reason)
+            log.info("link venue=%s plan=%s renewed reason=%s", self.io.venue.name, self.plan.name, reason)
             current.stop(reason)
             self._current, self._successor, self._renewing = successor, None, False
         elif successor.session.judged(now_ms) and successor.session.state in SERVING:
@@ -163,15 +144,15 @@ class Link:
     def _new_session(self) -> Session:
         return Session(
             self.plan,
-            self.venue.limits,
-            self.venue.rules,
+            self.io.venue.limits,
+            self.io.venue.rules,
             self._patience,
-            int(self.network.healthy_s * 1000),
-            self._rng.random(),
+            int(self.io.network.healthy_s * 1000),
+            self.io.rng.random(),
         )
 
     def _report(self) -> None:
-        shown = self.health.connection(self.plan.name)
+        shown = self.io.health.connection(self.plan.name)
         shown.streams_expected = len(self.plan.expects)
         if self._current is None:
             shown.state, shown.connection, shown.connected_since_ms = State.IDLE.value, None, None
@@ -186,7 +167,7 @@ class Link:
         shown.renewing = session.reason if session.state is State.RENEWING else None
         given_up = tuple(f"{instrument}:{stream}" for instrument, stream in session.given_up)
         if given_up != shown.given_up and session.state in SERVING:
-            log.info("link venue=%s plan=%s given_up=%s", self.venue.name, self.plan.name, ",".join(given_up) or "-")
+            log.info("link venue=%s plan=%s given_up=%s", self.io.venue.name, self.plan.name, ",".join(given_up) or "-")
             shown.given_up = given_up
 
 
@@ -201,7 +182,7 @@ class _Socket:
         self.task: asyncio.Task[None] | None = None
         self._link = link
         self._kick = asyncio.Event()
-        self._venue = link.venue.name
+        self._venue = link.io.venue.name
 
     def lived_s(self, now_s: float) -> float:
         """Seconds since its streams spoke; 0 before."""
@@ -230,7 +211,7 @@ class _Socket:
                 detail = error.detail
             finally:
                 if self.name is not None:
-                    link.sink.closed(self._venue, self.name, self.session.reason or "bug")
+                    link.io.sink.closed(self._venue, self.name, self.session.reason or "bug")
         except Exception as error:  # the one guard of this task: a defect of ours costs this socket only
             log.exception("link venue=%s plan=%s failed", self._venue, link.plan.name)
             self._end("bug")
@@ -238,7 +219,7 @@ class _Socket:
         finally:
             reason = self.session.reason or "bug"
             if reason != "stopped":
-                link.health.reconnected(reason, link.clock.now_ms(), detail)
+                link.io.health.reconnected(reason, link.io.clock.now_ms(), detail)
                 log.info("link venue=%s plan=%s ended reason=%s %s", self._venue, link.plan.name, reason, detail)
             self.ended = True
             link.changed.set()
@@ -252,16 +233,16 @@ class _Socket:
     async def _converse(self) -> None:
         link = self._link
         loop = asyncio.get_running_loop()
-        while (wait_s := link.budget.reserve_connect(loop.time(), extra=not link.plan.expects)) > 0:  # noqa: ASYNC110 - a budget has no event
+        while (wait_s := link.io.budget.reserve_connect(loop.time(), extra=not link.plan.expects)) > 0:  # noqa: ASYNC110 - a budget has no event
             await asyncio.sleep(max(wait_s, 0.001))
         self.session.attempt()
         link.changed.set()
         connection = await _open(link, self.session.plan)
         self.name = link.next_name()
-        self.connected_since_ms = link.clock.now_ms()
+        self.connected_since_ms = link.io.clock.now_ms()
         reader: asyncio.Task[None] | None = None
         try:
-            link.sink.opened(self._venue, self.name)
+            link.io.sink.opened(self._venue, self.name)
             self.session.opened(round(loop.time() * 1000))
             link.changed.set()
             reader = asyncio.create_task(self._read(connection, self.name), name=f"{self._venue}:{self.name}:reader")
@@ -281,13 +262,13 @@ class _Socket:
             except ConnectionClosed as error:
                 failure = closed_reason(error)
                 if failure.reason in ("oversized", "bad_utf8"):
-                    link.sink.rejected(self._venue, name, failure.reason)
+                    link.io.sink.rejected(self._venue, name, failure.reason)
                 raise failure from error
-            items = link.sink.frame(self._venue, name, raw) if isinstance(raw, str) else ()
+            items = link.io.sink.frame(self._venue, name, raw) if isinstance(raw, str) else ()
             if isinstance(raw, bytes):
-                link.sink.rejected(self._venue, name, "binary")
+                link.io.sink.rejected(self._venue, name, "binary")
             else:
-                link.health.framed(link.plan.name, link.clock.now_ms())
+                link.io.health.framed(link.plan.name, link.io.clock.now_ms())
             if self.session.received(round(loop.time() * 1000), items):
                 self._kick.set()
 
@@ -323,18 +304,18 @@ async def _open(link: Link, plan: ConnectionPlan) -> ClientConnection:
         return await _Connect(
             plan.url,
             additional_headers=dict(plan.headers),
-            proxy=link.network.proxy,
-            open_timeout=link.network.open_timeout_s,
+            proxy=link.io.network.proxy,
+            open_timeout=link.io.network.open_timeout_s,
             ping_interval=ping_s,
             ping_timeout=ping_s,
             close_timeout=CLOSE_S,
-            max_size=link.venue.limits.max_frame_bytes,
+            max_size=link.io.venue.limits.max_frame_bytes,
         )
     except InvalidStatus as error:
         status = error.response.status_code
         if status in THROTTLED:
-            after_s = parse_retry_after(error.response.headers.get("Retry-After"), link.clock.now_ms() / 1000)
-            link.budget.penalise_connects(asyncio.get_running_loop().time(), after_s)
+            after_s = parse_retry_after(error.response.headers.get("Retry-After"), link.io.clock.now_ms() / 1000)
+            link.io.budget.penalise_connects(asyncio.get_running_loop().time(), after_s)
         raise VenueRejected(http_reason(status), f"HTTP {status}") from error
     except (InvalidHandshake, InvalidProxy, InvalidURI, OSError, EOFError) as error:
         raise open_reason(error) from error

@@ -9,20 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import random
 import socket
 from collections.abc import Sequence
 
 import aiohttp
 
-from service.clock import Clock
-from service.config import NetworkSection
 from service.errors import VenueError, VenueRejected, VenueSilent
 from service.model import Bad, Confirm, Control, Decoded, Funding, Listing, Mark, OpenInterest, Past, Skipped
-from service.venues.contract import FrameSink, Poll, Request, Venue
+from service.venues.contract import FrameSink, Poll, Request
 from service.venues.transport.backoff import Backoff
-from service.venues.transport.budget import THROTTLED, VenueBudget, http_reason, parse_retry_after
-from service.venues.transport.health import VenueHealth
+from service.venues.transport.budget import THROTTLED, http_reason, parse_retry_after
+from service.venues.transport.venue_io import VenueIo
 
 log = logging.getLogger(__name__)
 
@@ -37,24 +34,9 @@ OWN_FAULT = ("http_400", "http_404", "no_data", "oversized")  # concern one requ
 class Poller:
     """All HTTP requests of one venue."""
 
-    def __init__(
-        self,
-        venue: Venue,
-        sink: FrameSink,
-        clock: Clock,
-        rng: random.Random,
-        budget: VenueBudget,
-        network: NetworkSection,
-        health: VenueHealth,
-    ) -> None:
-        self._venue = venue
-        self._sink = sink
-        self._clock = clock
-        self._rng = rng
-        self._budget = budget
-        self._network = network
-        self._health = health
-        self._backoff = Backoff(network.backoff_cap_s, rng, network.healthy_s)
+    def __init__(self, io: VenueIo) -> None:
+        self._io = io
+        self._backoff = Backoff(io.network.backoff_cap_s, io.rng, io.network.healthy_s)
         self._resume_s = 0.0  # after trouble that concerns the whole venue
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._polls: tuple[Poll, ...] = ()
@@ -63,7 +45,7 @@ class Poller:
 
     async def run(self, polls: Sequence[Poll]) -> None:
         """Poll for good; ends only by cancellation."""
-        phase = self._rng.random()
+        phase = self._io.rng.random()
         tasks: dict[Poll, asyncio.Task[None]] = {}
         self.replan(polls)
         async with self.session() as session, asyncio.TaskGroup() as group:
@@ -78,7 +60,7 @@ class Poller:
                     if poll not in tasks:
                         offset_s = poll.every_s * (index + phase) / len(self._polls)
                         work = self._repeat(session, poll, offset_s)
-                        tasks[poll] = group.create_task(work, name=f"{self._venue.name}:poll:{index}")
+                        tasks[poll] = group.create_task(work, name=f"{self._io.venue.name}:poll:{index}")
                 await self._changed.wait()
 
     def replan(self, polls: Sequence[Poll]) -> None:
@@ -91,8 +73,9 @@ class Poller:
         async with self.session() as session:
             failed: list[Request] = []
             for request in requests:
-                barred = self._budget.rest_blocked_s(asyncio.get_running_loop().time()) > 0  # the venue said: not now
-                items = None if barred else await self._attempt(session, request, METADATA_BYTES, METADATA_FACTOR)
+                items = None
+                if self._io.budget.rest_blocked_s(asyncio.get_running_loop().time()) <= 0:  # else it said: not now
+                    items = await self._attempt(session, request, METADATA_BYTES, METADATA_FACTOR)
                 if items is None or refuses(items):
                     failed.append(request)
             return failed
@@ -104,20 +87,20 @@ class Poller:
         that throttles.
         """
         loop = asyncio.get_running_loop()
-        while (wait_s := self._budget.reserve_history(loop.time(), request.weight)) > 0:  # noqa: ASYNC110 - a budget has no event
+        while (wait_s := self._io.budget.reserve_history(loop.time(), request.weight)) > 0:  # noqa: ASYNC110 - a budget has no event
             await asyncio.sleep(max(wait_s, 0.001))
         try:
             body = await self._fetch(session, request, POLL_BYTES, 1.0)
-            if refuses(sink.frame(self._venue.name, CONNECTION, body, request.context)):
+            if refuses(sink.frame(self._io.venue.name, CONNECTION, body, request.context)):
                 raise VenueRejected("refused", request.context)
         except VenueError as error:
             failure = error
         except Exception as error:  # the one guard of a request: a defect of ours costs this answer only
-            log.exception("history venue=%s failed", self._venue.name)
+            log.exception("history venue=%s failed", self._io.venue.name)
             failure = VenueError("bug", type(error).__name__)
         else:
             return None
-        self._health.rest_failed(failure.reason, self._clock.now_ms(), f"history {failure.detail}", down=False)
+        self._io.health.rest_failed(failure.reason, self._io.clock.now_ms(), f"history {failure.detail}", down=False)
         return failure.reason
 
     # -- inside ------------------------------------------------------------------------------------------------
@@ -132,7 +115,7 @@ class Poller:
 
     async def _repeat(self, session: aiohttp.ClientSession, poll: Poll, offset_s: float) -> None:
         loop = asyncio.get_running_loop()
-        own = Backoff(max(self._network.backoff_cap_s, poll.every_s), self._rng, base_s=min(1.0, poll.every_s))
+        own = Backoff(max(self._io.network.backoff_cap_s, poll.every_s), self._io.rng, base_s=min(1.0, poll.every_s))
         start_s = min(loop.time() + offset_s, self._due_s.get(poll.request, math.inf))
         due_s, resume_s = start_s, 0.0
         while True:
@@ -145,7 +128,7 @@ class Poller:
                     items = None
                 if items is None:
                     if own.attempts == 0:
-                        log.info("poll venue=%s request=%s failed", self._venue.name, poll.request.context)
+                        log.info("poll venue=%s request=%s failed", self._io.venue.name, poll.request.context)
                     resume_s = loop.time() + own.next_delay_s()
                 else:
                     own.lived(math.inf)
@@ -158,39 +141,39 @@ class Poller:
         """One budgeted request into the sink; None if it failed (counted, and the venue left alone for a while)."""
         loop = asyncio.get_running_loop()
         async with self._slots:
-            while (wait_s := self._budget.reserve_rest(loop.time(), request.weight)) > 0:  # noqa: ASYNC110 - a budget has no event
+            while (wait_s := self._io.budget.reserve_rest(loop.time(), request.weight)) > 0:  # noqa: ASYNC110 - a budget has no event
                 await asyncio.sleep(max(wait_s, 0.001))
             try:
                 body = await self._fetch(session, request, limit, patience)
-                items = self._sink.frame(self._venue.name, CONNECTION, body, request.context)
+                items = self._io.sink.frame(self._io.venue.name, CONNECTION, body, request.context)
             except VenueError as error:
                 self._failed(error)
                 return None
             except Exception as error:  # the one guard of a poll: a defect of ours costs this answer only
-                log.exception("poll venue=%s failed", self._venue.name)
+                log.exception("poll venue=%s failed", self._io.venue.name)
                 self._failed(VenueError("bug", type(error).__name__))
                 return None
         self._backoff.lived(math.inf)
-        if self._health.rest.ok is False:
-            log.info("rest venue=%s answers again", self._venue.name)
-        now_ms = self._clock.now_ms()
-        self._health.rest_answered(now_ms)
-        self._health.framed(CONNECTION, now_ms)
+        if self._io.health.rest.ok is False:
+            log.info("rest venue=%s answers again", self._io.venue.name)
+        now_ms = self._io.clock.now_ms()
+        self._io.health.rest_answered(now_ms)
+        self._io.health.framed(CONNECTION, now_ms)
         return items
 
     def _failed(self, error: VenueError) -> None:
         down = error.reason not in OWN_FAULT
-        if down and self._health.rest.ok is not False:
-            log.warning("rest venue=%s reason=%s %s", self._venue.name, error.reason, error.detail)
-        self._health.rest_failed(error.reason, self._clock.now_ms(), error.detail, down)
+        if down and self._io.health.rest.ok is not False:
+            log.warning("rest venue=%s reason=%s %s", self._io.venue.name, error.reason, error.detail)
+        self._io.health.rest_failed(error.reason, self._io.clock.now_ms(), error.detail, down)
         if down:
             now_s = asyncio.get_running_loop().time()
-            blocked_s = self._budget.rest_blocked_s(now_s)
+            blocked_s = self._io.budget.rest_blocked_s(now_s)
             self._resume_s = max(self._resume_s, now_s + max(blocked_s, self._backoff.next_delay_s()))
 
     async def _fetch(self, session: aiohttp.ClientSession, request: Request, limit: int, patience: float) -> bytes:
         """The body of a 2xx answer, at most ``limit`` bytes. Raises :exc:`VenueError` for anything else."""
-        total_s = self._network.open_timeout_s * patience
+        total_s = self._io.network.open_timeout_s * patience
         try:
             async with session.request(
                 request.method,
@@ -198,7 +181,7 @@ class Poller:
                 data=None if request.body is None else request.body.encode(),
                 headers=None if request.body is None else {"Content-Type": "application/json"},
                 allow_redirects=False,
-                proxy=self._network.proxy,
+                proxy=self._io.network.proxy,
                 timeout=aiohttp.ClientTimeout(total=total_s),
             ) as response:
                 if not 200 <= response.status < 300:
@@ -209,7 +192,7 @@ class Poller:
                     body += chunk
                     if len(body) > limit:
                         response.close()  # not released to the pool: the rest is never read
-                        self._sink.rejected(self._venue.name, CONNECTION, "oversized")
+                        self._io.sink.rejected(self._io.venue.name, CONNECTION, "oversized")
                         raise VenueError("oversized", f"body above {limit} bytes")
                 return bytes(body)
         except (aiohttp.ClientError, OSError) as error:
@@ -217,8 +200,8 @@ class Poller:
 
     def _throttled(self, response: aiohttp.ClientResponse) -> None:
         if response.status in THROTTLED:
-            after_s = parse_retry_after(response.headers.get("Retry-After"), self._clock.now_ms() / 1000)
-            self._budget.penalise_rest(asyncio.get_running_loop().time(), after_s)
+            after_s = parse_retry_after(response.headers.get("Retry-After"), self._io.clock.now_ms() / 1000)
+            self._io.budget.penalise_rest(asyncio.get_running_loop().time(), after_s)
 
 
 def _speaks(items: Sequence[Decoded], poll: Poll) -> bool:

@@ -1,4 +1,7 @@
-"""The configuration: every problem at once, with its path; the file in config/ is the defaults."""
+"""The configuration: every problem at once, with its path; the file in config/ is the defaults.
+
+`python -m tests.config.test_config` writes config/default.toml anew.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,26 @@ from pathlib import Path
 
 import pytest
 
-from service.config import SOCKET_KINDS, VENUE_NAMES, Config, load, parse
+from service.config import Config, load, parse
 from service.config.render import render
 from service.errors import ConfigError
 from service.venues import VENUES
 
+ROOT = Path(__file__).resolve().parents[2]
+HEAD = """\
+# Every setting with its default. The defaults live in service/config/sections.py; a test keeps this copy equal.
 
-def test_the_default_file_is_the_tested_copy_of_the_defaults(repository: Path) -> None:
-    text = (repository / "config" / "default.toml").read_text()
-    assert text.endswith(render())
+"""
+
+
+def test_the_default_file_is_the_tested_copy_of_the_defaults() -> None:
+    text = (ROOT / "config" / "default.toml").read_text()
+    assert text == HEAD + render()
     assert parse(tomllib.loads(text)) == Config()
 
 
-def test_the_container_file_is_valid(repository: Path) -> None:
-    assert load(repository / "config" / "container.toml").feed.host == "0.0.0.0"
+def test_the_container_file_is_valid() -> None:
+    assert load(ROOT / "config" / "container.toml").feed.host == "0.0.0.0"
 
 
 def test_every_setting_has_its_line_of_meaning() -> None:
@@ -59,7 +68,7 @@ def test_all_problems_are_listed_with_their_paths() -> None:
         ({"service": {"symbols": ["BTC", "BTC"]}}, "listed more than once: BTC"),
         ({"service": {"symbols": []}}, "at least one symbol"),
         (
-            {"venues": {name: {"enabled": False} for name in VENUE_NAMES}},
+            {"venues": {name: {"enabled": False} for name in VENUES}},
             "at least one venue must be enabled",
         ),
         ({"venues": {"okx": {"rest": "ftp://x"}}}, "venues.okx.rest: is no http"),
@@ -122,9 +131,30 @@ def test_a_socket_kind_that_the_venue_does_not_have_is_a_problem_beside_the_othe
     ]
 
 
-def test_the_known_socket_kinds_are_those_of_the_venues() -> None:
-    assert {name: tuple(VENUES[name].endpoints.ws) for name in VENUE_NAMES} == SOCKET_KINDS
-    assert tuple(VENUES) == VENUE_NAMES
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        ({"feed": {"hots": "x"}}, "feed.hots: no such setting; did you mean host? (got 'x')"),
+        ({"service": {"symbls": ["BTC"]}}, "service.symbls: no such setting; did you mean symbols?"),
+        ({"scorebord": {}}, "scorebord: no such setting; did you mean scoreboard?"),
+        ({"venues": {"kraken": {}}}, "venues.kraken: no such setting; did you mean kraken_futures?"),
+        ({"venues": {"okx": {"res": "x"}}}, "venues.okx.res: no such setting; did you mean rest? (got 'x')"),
+        (
+            {"denominators": {"coingecko": {"enable": 1}}},
+            "denominators.coingecko.enable: no such setting; did you mean",
+        ),
+        ({"extra": 1}, "extra: no such setting (got 1)"),
+        (
+            {"weights": {"frozen": {"rounds": 1, "windows": {"1m": {"zero": 1}}, "mod": 1}}},
+            "weights.frozen.mod: no such",
+        ),
+    ],
+)
+def test_an_unknown_setting_is_told_with_the_one_that_was_meant(document: dict[str, object], problem: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(document)
+    [told] = caught.value.problems
+    assert told.startswith(problem)
 
 
 def without(*names: str) -> dict[str, object]:
@@ -133,7 +163,8 @@ def without(*names: str) -> dict[str, object]:
 
 
 def test_a_quorum_that_the_enabled_venues_cannot_reach_is_a_problem_with_its_path() -> None:
-    four = without(*VENUE_NAMES[4:])
+    names = tuple(VENUES)
+    four = without(*names[4:])
     text = "market.min_venues: more than the 4 enabled venues: no symbol would ever have data (got 5)"
     with pytest.raises(ConfigError) as caught:
         parse({"venues": four, "market": {"min_venues": 5}})
@@ -141,28 +172,40 @@ def test_a_quorum_that_the_enabled_venues_cannot_reach_is_a_problem_with_its_pat
     with pytest.raises(ConfigError) as caught:  # it is said although another section is wrong
         parse({"venues": four, "market": {"min_venues": 5}, "feed": {"port": -1}})
     assert [problem.split(":")[0] for problem in caught.value.problems] == ["feed.port", "market.min_venues"]
-    off = without(*VENUE_NAMES[1:])
+    off = without(*names[1:])
     with pytest.raises(ConfigError, match=r"^market\.min_venues: more than the 1 enabled venue: .*\(got 2\)$"):
         parse({"venues": off})  # the default quorum is 2
     assert parse({"venues": off, "market": {"min_venues": 1}}).venues.enabled() == ("binance_usdm",)
     assert parse({"venues": four, "market": {"min_venues": 4}}).market.min_venues == 4
-    assert parse({"market": {"min_venues": 11}}).market.min_venues == len(VENUE_NAMES)
+    assert parse({"market": {"min_venues": 11}}).market.min_venues == len(names)
 
 
-def test_a_relative_denominators_file_starts_at_the_folder_of_the_config(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("setting", ["denominators.file", "state.folder", "scoreboard.folder", "weights.file"])
+def test_a_relative_path_starts_at_the_folder_of_the_file(
+    setting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    table, name = setting.split(".")
+
+    def said(file: str | Path) -> str | None:
+        return getattr(getattr(load(file), table), name)  # type: ignore[no-any-return]
+
     (tmp_path / "etc").mkdir()
     path = tmp_path / "etc" / "elr.toml"
-    path.write_text('[denominators]\nfile = "data/coins.toml"\n')
-    expected = str(tmp_path / "etc" / "data" / "coins.toml")
-    assert load(path).denominators.file == expected
+    path.write_text(f'[{table}]\n{name} = "data/coins"\n')
+    assert said(path) == str(tmp_path / "etc" / "data" / "coins")
     monkeypatch.chdir(tmp_path)
-    config = load("etc/elr.toml")
-    assert config.denominators.file == expected
+    assert said("etc/elr.toml") == str(tmp_path / "etc" / "data" / "coins")
+    config = load(path)
     assert parse(config.model_dump(mode="json")) == config  # what a tape's header keeps
-    path.write_text('[denominators]\nfile = "/srv/coins.toml"\n')
-    assert load(path).denominators.file == "/srv/coins.toml"
+    path.write_text(f'[{table}]\n{name} = "/srv/coins"\n')
+    assert said(path) == "/srv/coins"
+    path.write_text(f'[{table}]\n{name} = ""\n')
+    with pytest.raises(ConfigError, match=rf"^{table}\.{name}: "):
+        load(path)
+
+
+def test_a_path_that_is_not_read_from_a_file_stays_as_it_is() -> None:
+    assert parse({"state": {"folder": "kept"}}).state.folder == "kept"
     assert load(None).denominators.file is None
 
 
@@ -184,3 +227,7 @@ def test_venue_order_is_fixed_whatever_the_file_says() -> None:
         "binance_usdm", "binance_coinm", "okx", "bitget", "gate", "deribit", "kraken_futures", "bitmex", "hyperliquid",
         "dydx",
     )  # fmt: skip
+
+
+if __name__ == "__main__":
+    (ROOT / "config" / "default.toml").write_text(HEAD + render())

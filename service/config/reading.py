@@ -1,0 +1,111 @@
+"""Reads and judges a configuration: every problem at once, each as ``path: what is wrong (got value)``."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from service.config.sections import WITHOUT_EFFECT, Config, FrozenWeights
+from service.errors import ConfigError
+
+
+def load(path: str | Path | None) -> Config:
+    """The configuration from a file, or the defaults when ``path`` is None. Raises :exc:`ConfigError`.
+
+    Relative paths in it start at the file's folder. Weights to freeze are read at once: a tape carries them themselves.
+    """
+    if path is None:
+        return Config()
+    config = parse(read_toml(path), Path(path).absolute().parent)
+    weights = config.weights
+    if weights.mode != "frozen" or weights.file is None:
+        return config
+    return config.model_copy(update={"weights": weights.model_copy(update={"frozen": _frozen(weights.file)})})
+
+
+def parse(document: Mapping[str, Any], home: Path | None = None) -> Config:
+    """Validate a parsed document. Raises :exc:`ConfigError` with every problem.
+
+    ``home``: where relative paths start; without it, as for a tape's header, paths stay as they are.
+    """
+    try:
+        return Config.model_validate(document, context={"home": home})
+    except ValidationError as error:
+        raise ConfigError(problems_of(error, Config())) from None
+
+
+def notes(config: Config) -> list[str]:
+    """What the file sets without any effect, one line each."""
+    lines = []
+    for path, why in WITHOUT_EFFECT.items():
+        *tables, name = path.split(".")
+        table = _at(config, tables)
+        if table is not None and name in table.model_fields_set:
+            lines.append(f"{path}: has no effect: {why}")
+    return lines
+
+
+def shareable(config: Config) -> dict[str, Any]:
+    """Plain values for a tape, without the proxy: it may hold a password, and tapes are handed on."""
+    plain = config.model_dump(mode="json")
+    plain["network"]["proxy"] = None
+    return plain
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Read a TOML file; an unreadable or malformed file is a :exc:`ConfigError` that names it."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{path}: cannot be read: {error}"]) from None
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"{path}: not TOML: {error}"]) from None
+
+
+def problems_of(error: ValidationError, whole: BaseModel | None = None) -> list[str]:
+    """One ``path: what is wrong (got value)`` line per problem. ``whole``: what was judged, for its settings' names."""
+    lines = []
+    for item in error.errors(include_url=False):
+        context = item.get("ctx", {})
+        path = context.get("path") or ".".join(str(part) for part in item["loc"]) or "(file)"
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            *tables, name = item["loc"]
+            table = _at(whole, tables)
+            close = difflib.get_close_matches(str(name), () if table is None else type(table).model_fields, n=1)
+            message = "no such setting" + "".join(f"; did you mean {other}?" for other in close)
+        shown = context.get("shown", item.get("input"))
+        suffix = "" if isinstance(shown, dict | BaseModel | list | tuple) else f" (got {shown!r})"[:80]
+        lines.append(f"{path}: {message}{suffix}")
+    return lines
+
+
+def _at(whole: BaseModel | None, tables: Sequence[int | str]) -> BaseModel | None:
+    """The table at this path, if there is one."""
+    for name in tables:
+        whole = getattr(whole, str(name), None)
+    return whole
+
+
+def _frozen(path: str) -> FrozenWeights:
+    """The weights of a file that `elr weights --save` wrote."""
+    try:
+        plain = orjson.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise ConfigError([f"weights.file: {path}: cannot be read: {error.strerror}"]) from None
+    except ValueError:
+        raise ConfigError([f"weights.file: {path}: not JSON"]) from None
+    if not isinstance(plain, dict) or plain.get("format") != "elr-weights":
+        raise ConfigError([f"weights.file: {path}: not a file of `elr weights --save`"])
+    try:
+        return FrozenWeights.model_validate({name: plain.get(name) for name in ("rounds", "windows")})
+    except ValidationError as error:
+        raise ConfigError([f"weights.file: {path}: {line}" for line in problems_of(error)]) from None
