@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from service.simulation.iso import epoch_ms, iso
 from service.simulation.market import HOUR_MS, MarketModel, Quote
 from service.simulation.protocol import (
     Answer,
@@ -20,6 +19,8 @@ from service.simulation.protocol import (
     by_name,
     day_volume,
     encode,
+    epoch_ms,
+    iso,
     parse,
     strings,
 )  # fmt: skip

@@ -7,7 +7,6 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from service.simulation.iso import iso
 from service.simulation.market import MarketModel, Quote
 from service.simulation.minutes import MINUTE_MS
 from service.simulation.protocol import (
@@ -20,6 +19,7 @@ from service.simulation.protocol import (
     by_name,
     day_volume,
     encode,
+    iso,
     parse,
     strings,
     trimmed,
