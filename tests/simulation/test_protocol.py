@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.simulation.protocol import Session, epoch_ms, fixed, iso, parse, strings, trimmed
-from service.venues.iso_time import iso_ms
+from service.venues.numbers import iso_ms
 
 MOMENTS = st.integers(1_500_000_000_000, 2_500_000_000_000)
 

@@ -6,8 +6,7 @@ from typing import Any
 
 from service.errors import BadPayload
 from service.venues.emit import HOUR_MS, need
-from service.venues.iso_time import iso_epoch_ms
-from service.venues.numbers import interval_hours, number
+from service.venues.numbers import interval_hours, iso_epoch_ms, number
 from service.venues.symbols import canonical
 
 INTERVAL_ZERO_MS = 946_684_800_000  # 2000-01-01: intervals are sent as times after it

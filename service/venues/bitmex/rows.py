@@ -8,8 +8,7 @@ from typing import Any
 from service.errors import BadPayload
 from service.model import Stream
 from service.venues.bitmex.contracts import interval_h
-from service.venues.iso_time import iso_ms
-from service.venues.numbers import coins, price, rate
+from service.venues.numbers import coins, iso_ms, price, rate
 
 TERMS = (
     "typ", "state", "underlying", "quoteCurrency", "settlCurrency", "isInverse", "isQuanto", "multiplier",

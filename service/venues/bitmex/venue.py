@@ -32,8 +32,7 @@ from service.venues.bitmex.rows import FIELDS, GRID_MS, MAIN_FIELD, Row, order_o
 from service.venues.bitmex.trades import KEEPALIVE, BitmexExtras, extra_plans, history_requests, subscription
 from service.venues.contract import Catalog, ConnectionPlan, Limits, Request
 from service.venues.emit import echo, guarded, items, label, mapping, need
-from service.venues.iso_time import iso_ms
-from service.venues.numbers import rate, text
+from service.venues.numbers import iso_ms, rate, text
 from service.venues.streamed import Streamed
 from service.venues.symbols import USD_QUOTES, base_of
 
