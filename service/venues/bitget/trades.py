@@ -19,12 +19,11 @@ import orjson
 from service.errors import BadPayload
 from service.model import Decoded, ExtraStream, Listing, LongShortKind, PositionSide
 from service.venues.bitget.products import INTERVALS_H, PRODUCTS, product_of
-from service.venues.contract import ConnectionPlan, KeepAlive, Poll, Request
+from service.venues.contract import ConnectionPlan, KeepAlive, Poll, Request, sockets
 from service.venues.emit import guarded, items, label, mapping, need
 from service.venues.history import MINUTE_MS, Bars, context_of, newest_first, pages, same_name, subject_of
 from service.venues.liquidations import ForcedReader, is_buy
 from service.venues.numbers import coins, number, price, rate, text, timestamp_ms
-from service.venues.streamed import sockets
 from service.venues.trades import Print, traded
 
 KEEPALIVE = KeepAlive("ping", 30.0)

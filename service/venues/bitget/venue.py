@@ -21,11 +21,10 @@ from service.venues.bitget.trades import (
     ratio_polls,
     requests_for,
 )
-from service.venues.contract import Catalog, ConnectionPlan, Limits, Poll, Request
+from service.venues.contract import Catalog, ConnectionPlan, Limits, Poll, Request, Streamed, sockets
 from service.venues.emit import HOUR_MS, echo, guarded, items, label, mapping, need
 from service.venues.funding_schedule import measure_interval
 from service.venues.numbers import coins, interval_hours, price, rate, text, timestamp_ms
-from service.venues.streamed import Streamed, sockets
 from service.venues.symbols import USD_QUOTES, base_of, canonical
 
 SLACK_MS = 600_000  # a next funding this long past, or this much beyond its interval: the schedule is broken

@@ -24,11 +24,10 @@ from service.venues.bybit.trades import (
     ratio_polls,
     requests_for,
 )
-from service.venues.contract import Catalog, ConnectionPlan, Limits, Poll, Request
+from service.venues.contract import Catalog, ConnectionPlan, Limits, Poll, Request, Streamed, sockets
 from service.venues.emit import PONG, echo, guarded, items, label, mapping, need
 from service.venues.history import subject_of
 from service.venues.numbers import interval_hours, number, text, timestamp_ms
-from service.venues.streamed import Streamed, sockets
 from service.venues.symbols import USD_QUOTES, base_of, canonical
 
 TOPIC = "tickers."

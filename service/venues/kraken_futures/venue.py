@@ -12,7 +12,7 @@ from typing import Any
 
 from service.errors import BadPayload
 from service.model import Control, Decoded, Endpoints, ExtraStream, Listing, Skipped, StreamRule, VenueRules
-from service.venues.contract import Catalog, ConnectionPlan, Limits, Request
+from service.venues.contract import Catalog, ConnectionPlan, Limits, Request, Streamed, sockets
 from service.venues.emit import PONG, echo, guarded, items, label, mapping, need, readable, said
 from service.venues.kraken_futures.trades import (
     INTERVAL_H,
@@ -22,7 +22,6 @@ from service.venues.kraken_futures.trades import (
     requests_for,
 )
 from service.venues.numbers import coins, iso_ms, number, price, rate, text, timestamp_ms
-from service.venues.streamed import Streamed, sockets
 from service.venues.symbols import USD_QUOTES, canonical
 
 INVERSE = {"PF": False, "PI": True}  # perpetuals by the prefix of their name; FF and FI are dated
