@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from service.model import Decoded, ExtraStream, Listing, PositionSide
-from service.venues.bitmex.contracts import interval_h
+from service.venues.bitmex.messages import interval_h
 from service.venues.contract import Catalog, ConnectionPlan, KeepAlive, Request, sockets
 from service.venues.emit import contract_coins, guarded, label, mapping, need
 from service.venues.history import context_of, same_name, subject_of
