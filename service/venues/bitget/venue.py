@@ -12,12 +12,15 @@ from typing import Any
 
 from service.errors import BadPayload
 from service.model import Bad, Control, Decoded, Endpoints, ExtraStream, Listing, StreamRule, VenueRules
-from service.venues.bitget.products import INTERVALS_H, PRODUCTS, QUOTES, product_of
 from service.venues.bitget.trades import (
+    INTERVALS_H,
     KEEPALIVE,
+    PRODUCTS,
+    QUOTES,
     BitgetExtras,
     extra_plans,
     history_requests,
+    product_of,
     ratio_polls,
     requests_for,
 )
