@@ -1,4 +1,4 @@
-"""The feed's only socket code: WebSocket and plain HTTP on one port. What to say is decided in hub.py and routes.py.
+"""The feed's only socket code: WebSocket and plain HTTP on one port. What to say is decided in hub.py and http.py.
 
 A frame is made once and written to every client's transport (measured cheapest); the library does the rest of the
 protocol. Its own write limit lies far above ours, so that its pings are never held up behind a full buffer and a dead

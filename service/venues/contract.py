@@ -1,7 +1,7 @@
-"""What a venue file provides. A venue file is pure: it builds requests and decodes frames, and touches no socket.
+"""What a venue provides. Its files are pure: they build requests and decode frames, and touch no socket.
 
-Adding a venue: one file with a class that satisfies :class:`Venue` (``streamed.py`` has what most share), one line in
-``venues/__init__.py``, its fixtures.
+Adding a venue: one folder with a class that satisfies :class:`Venue` (:class:`Streamed` has what most share, of which
+nothing says anything of a venue), one line in ``venues/__init__.py``, its fixtures.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from typing import Any
 from service.errors import BadPayload
 
 _JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII).fullmatch
-_SHAPE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?Z", re.ASCII).fullmatch
+_ISO_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?Z", re.ASCII).fullmatch
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 MAX_TEXT = 64  # venues send up to about 25 characters; a longer text is not a number we want to parse
@@ -85,7 +85,7 @@ def iso_epoch_ms(value: Any) -> int:
     """
     if type(value) is not str:
         raise BadPayload("wrong_type", f"{type(value).__name__} where a time belongs")
-    if len(value) > 30 or _SHAPE(value) is None:
+    if len(value) > 30 or _ISO_TIME(value) is None:
         raise BadPayload("bad_number", repr(value[:40]))
     try:
         return (datetime.fromisoformat(value) - _EPOCH) // _MILLISECOND

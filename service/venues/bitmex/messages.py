@@ -38,6 +38,7 @@ FIELDS: dict[str, tuple[Stream, Callable[[Any], float | int]]] = {
     "openInterest": ("oi", coins),
 }
 MAIN_FIELD: dict[Stream, str] = {"mark": "markPrice", "funding": "fundingRate", "oi": "openInterest"}
+
 # Prices are stamped on a grid (of 5 s at the coarsest), other rows exactly: the next price may be stamped before a row
 # that has come, so that what a row confirms is confirmed as of the point of the grid before it.
 GRID_MS = 5_000

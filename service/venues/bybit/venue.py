@@ -1,7 +1,9 @@
-"""Bybit V5 perpetuals: mark, index, funding and open interest from `tickers.<symbol>` (``bybit_tickers.py``).
+"""Bybit V5 perpetuals: mark, index, funding and open interest from `tickers.<symbol>`, a snapshot and then deltas.
 
-Linear and inverse contracts have sockets of their own; text pings, whose answer carries `success` like an
-acknowledgement. Extra streams: ``bybit_extras.py``; the published past: ``bybit_history.py``.
+Facts from the venue page: a field absent from a delta is unchanged, "" is not applicable; `cs` orders messages;
+`openInterest` counts both sides, `singleOpenInterest` (since June 2026) one; inverse contracts are 1 USD each. Linear
+and inverse contracts have sockets of their own; text pings, whose answer carries `success` like an acknowledgement.
+Extra streams: ``trades.py``; the published past: ``history.py``.
 """
 
 from __future__ import annotations
