@@ -11,11 +11,10 @@ from service.scoring import body, confidence
 from service.scoring.alerts import Alerts, Situation
 from service.scoring.composite import WEIGHTS, Weights, WindowScore, gate, over_windows, score_window
 from service.scoring.conflict import Conflict
-from service.scoring.direction import Direction, Momentum, Side, transition
+from service.scoring.direction import Direction, Momentum, Side, Strength, transition
 from service.scoring.elr import Leverage
 from service.scoring.modes import Modes
 from service.scoring.regime import Flush, fragility, regime
-from service.scoring.strength import Strength
 from service.state import Stateful
 
 TTL_MS = 30_000
