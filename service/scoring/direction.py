@@ -12,8 +12,8 @@ Side: TypeAlias = Literal["long", "short", "neutral"]
 ENTER_AT = 0.15
 LEAVE_BELOW = 0.10
 MOMENTUM_TICKS = 3
-HORIZON_MS = 24 * 3_600_000
-LEAST_TICKS = 360
+HORIZON_MS = 24 * 3_600_000  # of strength
+LEAST_TICKS = 360  # within it
 BACKFILL_WEIGHT = 6  # a back-filled minute stands for six ticks
 
 
