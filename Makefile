@@ -32,14 +32,12 @@ serve: $(STAMP) ## the service on live public venues
 
 test: lint unit ## everything a change must pass
 
-lint: $(DEV) ## format, lint, types, import rules, module sizes
+lint: $(DEV) ## format, lint, types, import rules
 	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ."; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo 2>&1 | tail -n 5
 	@$(BIN)/lint-imports --no-logo >/dev/null 2>&1
-	@long=$$(find service -name '*.py' -exec wc -l {} + | awk '$$2 != "total" && $$1 > 400 {print $$2 ": " $$1 " lines, at most 400"}'); \
-	 if [ -n "$$long" ]; then echo "$$long"; exit 1; fi
 
 unit: $(DEV) ## the tests, two files at a time: real sockets and servers keep two cores busy
 	@$(BIN)/pytest -n 2 --dist loadfile

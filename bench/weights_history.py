@@ -30,7 +30,7 @@ from typing import Any
 
 from service.config import WeightsSection
 from service.learning import Learner
-from service.learning.loss import label, loss
+from service.learning.hedge import label, loss
 from service.model import Consensus, LevelReading, Readings, WindowReading
 from service.scoring import COMPONENT_IDS
 from service.scoring.composite import gate, score_window

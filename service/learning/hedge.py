@@ -2,10 +2,17 @@
 
 Herbster and Warmuth 1998 (fixed share), Freund, Schapire, Singer and Warmuth 1997 (sleeping experts).
 
+**Loss.** What a score costs once the outcome is known (docs/weights.md). The label is the return of the window in units
+of its own scale as known when the score was given (``WindowReading.z_return`` at the end of the window), clipped: one
+hour in a hundred must not decide about a month. The loss is linear in ``score * label``: minus what a position of that
+size would have made. A score is read as a position, so this is what its reader gains or loses; a squared loss would ask
+for calibrated magnitudes, which scores of a few percent of explained variance can only meet by being next to 0, and
+would call every component useless.
+
 **Protocol.** In a round every symbol that takes part has the scores of the experts that are awake for it, and later its
-outcome. Over them the mixture's score is the mean of the awake experts' scores, weighted by their shares p. The loss of
-``loss.py`` lies in [0, 1] and is convex. An expert that sleeps for a symbol is charged there what the mixture's awake
-experts are charged on average, c: it neither gains nor loses share. A round's loss is the mean over its symbols.
+outcome. Over them the mixture's score is the mean of the awake experts' scores, weighted by their shares p. Its loss
+lies in [0, 1] and is convex. An expert that sleeps for a symbol is charged there what the mixture's awake experts are
+charged on average, c: it neither gains nor loses share. A round's loss is the mean over its symbols.
 
 **Update.** From a prior q: p_i <- p_i * exp(-eta * l_i), normalised; then p_i <- (1 - alpha) * p_i + alpha * q_i.
 Labels are applied in order of maturity, each before the next round is said: no round waits for another one's label.
@@ -30,12 +37,35 @@ from collections.abc import Sequence
 from math import exp, log, sqrt
 from typing import Any
 
-from service.learning.loss import ZERO_LOSS, loss
 from service.state import Stateful
+
+CLIP = 2.0  # scales of the return; beyond, a label is +1 or -1
+# What a unit of position must make to be worth more than none, as a part of the label's range. Without it a component
+# that knows nothing would cost exactly what doing nothing costs, and nothing would ever be decided. It is no fee.
+HURDLE = 0.02
+ZERO_LOSS = 1.0 / (2.0 + HURDLE)  # of a score of 0, whatever happens
 
 SWITCHES = 8  # the regret against sequences with up to as many switches is measured as it goes
 
 Said = Sequence[float | None]  # the experts' scores in [-1, 1], in their order; None: asleep
+
+
+def label(z_return: float) -> float:
+    """The outcome in [-1, 1].
+
+    >>> label(1.0), label(-7.0)
+    (0.5, -1.0)
+    """
+    return max(-1.0, min(1.0, z_return / CLIP))
+
+
+def loss(score: float, outcome: float) -> float:
+    """(1 - score * outcome + hurdle * abs(score)) / (2 + hurdle), in [0, 1] for both in [-1, 1]; convex in ``score``.
+
+    >>> loss(1.0, 1.0) < ZERO_LOSS == loss(0.0, 1.0) < loss(1.0, 0.0) < loss(1.0, -1.0)
+    True
+    """
+    return (1.0 - score * outcome + HURDLE * abs(score)) / (2.0 + HURDLE)
 
 
 def complexity(against: float, rounds: int, switches: int, share_rate: float) -> float:

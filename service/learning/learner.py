@@ -12,8 +12,7 @@ import orjson
 
 from service.config import WeightsSection
 from service.errors import ConfigError
-from service.learning.hedge import Hedge, rates
-from service.learning.loss import label
+from service.learning.hedge import Hedge, label, rates
 from service.metrics import WeightNumbers
 from service.state import Plain, Stateful
 

@@ -9,8 +9,7 @@ from service.config import MarketSection
 from service.market import consensus
 from service.market.freshness import LIVE
 from service.market.instruments import Instrument, Shelf, Tally
-from service.market.rates import FundingTrack
-from service.market.streams import MarkTrack, Trust, near
+from service.market.streams import FundingTrack, MarkTrack, Trust, near
 from service.model import (
     Confirm,
     Consensus,

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from service.market.freshness import LIVE, worse
-from service.market.open_interest import OiTrack
-from service.market.rates import FundingTrack
 from service.market.reported import KINDS, Reported
-from service.market.streams import MarkTrack, Track, Trust
+from service.market.streams import FundingTrack, MarkTrack, OiTrack, Track, Trust
 from service.model import Listing, LongShortKind, Stream, VenueRules, VenueView
 from service.state import Stateful
 

@@ -1,5 +1,7 @@
 """One record per (venue, instrument, stream): the value held, who vouched for it when, and quarantine progress.
 
+Mark, funding and open interest, by the rules of docs/signal.md section 2.
+
 Times are receipts by the service clock (UTC epoch ms), except ``venue_ts``, the venue's own. ``confirmed_at`` is
 the last receipt that vouched for the held value; a refused or quarantined observation vouches for nothing.
 """
@@ -22,13 +24,20 @@ from service.market.freshness import (
     QUARANTINED,
     RELEASED,
     REPEATED,
+    RESET,
     STUCK,
     after,
 )
-from service.model import Mark, StreamRule
+from service.model import Funding, Mark, OpenInterest, StreamRule
 from service.state import Stateful
 
 AHEAD_MS = 2_000  # a venue timestamp further ahead of receipt than this is refused
+FUNDING_FACTOR = (
+    10.0  # a rate this many times all others and itself before: percent for a fraction, or another interval
+)
+FUNDING_USUAL = 1e-4  # the rate per 8 h that most venues rest at; smaller ones are no measure
+STEP_TRUST_MS = 3_600_000  # an oi step is judged against a value confirmed more recently than this ...
+UNIT_TRUST_MS = 86_400_000  # ... and a unit error against one this recent
 
 FUTURE = "future"
 TOO_OLD = "too_old"
@@ -313,3 +322,141 @@ class MarkTrack(Track):
             self.heard_at += delta_ms
         if self.index_at is not None:
             self.index_at += delta_ms
+
+
+class FundingTrack(Track):
+    """Funding rate. A settled rate (history) counts only where no running rate was ever seen."""
+
+    __slots__ = ("cap_8h", "interval_h", "rate", "rate_8h", "running_seen")
+    STATE = (*Track.STATE, "rate", "rate_8h", "interval_h", "running_seen")
+
+    def __init__(self, rule: StreamRule, cap_8h: float, trust: Trust) -> None:
+        super().__init__(rule, trust)
+        self.cap_8h = cap_8h
+        self.rate: float | None = None
+        self.rate_8h: float | None = None
+        self.interval_h: float | None = None
+        self.running_seen = False
+
+    def take(self, event: Funding, others: float | None) -> bool:
+        """An unrefused observation. Without an interval nothing exceeds the cap (and nothing is scored).
+
+        ``others``: the largest abs(rate_8h) that another venue says, None if none does.
+        """
+        agrees = event.rate_8h is None or abs(event.rate_8h) <= self._limit(others)
+        changed = self.state == NEVER or event.rate != self.rate or event.interval_h != self.interval_h
+        if not self.judge(agrees, changed, event.recv_ts):
+            return False
+        self.rate = event.rate
+        self.rate_8h = event.rate_8h
+        self.interval_h = event.interval_h
+        return True
+
+    def plausible(self, rate_8h: float) -> bool:
+        """Whether a rate needs no comparison with other venues."""
+        return abs(rate_8h) <= min(self.cap_8h, FUNDING_FACTOR * FUNDING_USUAL)
+
+    def _limit(self, others: float | None) -> float:
+        if self.rate_8h is None and others is None:
+            return self.cap_8h
+        own = 0.0 if self.rate_8h is None else abs(self.rate_8h)
+        return min(self.cap_8h, FUNDING_FACTOR * max(FUNDING_USUAL, own, 0.0 if others is None else others))
+
+
+class OiTrack(Track):
+    """Open interest. ``coins`` outlives a reset, because coverage still asks what the venue last held."""
+
+    __slots__ = (
+        "agreeing_old",
+        "coins",
+        "contract_coins",
+        "contracts",
+        "derived",
+        "first_outlying",
+        "historic",
+        "priced",
+    )
+    STATE = (
+        *Track.STATE,
+        "agreeing_old",
+        "coins",
+        "contract_coins",
+        "contracts",
+        "derived",
+        "first_outlying",
+        "historic",
+        "priced",
+    )
+
+    def __init__(self, rule: StreamRule, trust: Trust) -> None:
+        super().__init__(rule, trust)
+        self.contracts: float | None = None  # last accepted
+        self.contract_coins: float | None = None
+        self.coins: float | None = None
+        self.derived = False
+        self.historic = False  # the held value was back-filled
+        self.priced: float | None = None  # coins per contract at the last accepted mark, where they hang on one
+        self.first_outlying: float | None = None  # contracts that began the quarantine, or its present count
+        self.agreeing_old = False  # the present count agrees with the last accepted value, not the first outlying one
+
+    def take(self, event: OpenInterest) -> bool:
+        """An unrefused observation; False: quarantined."""
+        agrees = self._agrees(event.contracts, event.recv_ts)
+        if agrees and self.state == QUARANTINED:
+            self._take_side(event.contracts)
+        changed = self.state == NEVER or event.contracts != self.contracts
+        if not self.judge(agrees, changed, event.recv_ts):
+            if not agrees:
+                self.first_outlying = event.contracts
+            return False
+        self.first_outlying = None
+        self.contracts = event.contracts
+        self.derived = event.derived
+        if self.derived and self.priced is not None:  # the decoder's mark may be one that we do not believe
+            self.price(self.priced)
+        else:
+            self.contract_coins = event.contract_coins
+            self.coins = event.coins
+        return True
+
+    def price(self, contract_coins: float) -> None:
+        """What a contract is worth now, where its coins hang on a price."""
+        if self.contracts is not None:
+            self.priced = self.contract_coins = contract_coins
+            self.coins = self.contracts * contract_coins
+
+    def _agrees(self, contracts: float, recv_ts: int) -> bool:
+        if self.contracts is None or self.confirmed_at is None:
+            return True
+        age_ms = recv_ts - self.confirmed_at
+        if near(contracts, self.contracts, self.trust.oi_fraction):
+            return True
+        if age_ms < UNIT_TRUST_MS and self._unit_error(contracts):
+            return False
+        if self.state == QUARANTINED:
+            return self.first_outlying is not None and near(contracts, self.first_outlying, self.trust.oi_fraction)
+        return age_ms >= STEP_TRUST_MS
+
+    def _take_side(self, contracts: float) -> None:
+        """A value that flaps between the old level and the new agrees with neither: changing sides counts anew."""
+        near_old = self.contracts is not None and near(contracts, self.contracts, self.trust.oi_fraction)
+        near_new = self.first_outlying is not None and near(contracts, self.first_outlying, self.trust.oi_fraction)
+        if self.agreeing > 0 and (near_old if self.agreeing_old else near_new):
+            return
+        self.agreeing = 0
+        self.agreeing_old = near_old
+
+    def _unit_error(self, contracts: float) -> bool:
+        """Beyond the factor, up or down. An accepted 0 tells no unit, so nothing can be wrong by a factor of it."""
+        assert self.contracts is not None
+        factor = self.trust.oi_factor
+        return self.contracts > 0.0 and (contracts > self.contracts * factor or contracts * factor < self.contracts)
+
+    def reset(self) -> None:
+        """The contract changed its size: the next observation is a first value."""
+        self.state = after(self.state, RESET)
+        self.contracts = None
+        self.contract_coins = None
+        self.priced = None
+        self.first_outlying = None
+        self.agreeing = 0

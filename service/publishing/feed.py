@@ -1,4 +1,4 @@
-"""The feed's only socket code: WebSocket and plain HTTP on one port. What to say is decided in hub.py and routes.py.
+"""The feed's only socket code: WebSocket and plain HTTP on one port. What to say is decided in hub.py and http.py.
 
 A frame is made once and written to every client's transport (measured cheapest); the library does the rest of the
 protocol. Its own write limit lies far above ours, so that its pings are never held up behind a full buffer and a dead
@@ -8,6 +8,7 @@ client is found by them even when it never reaches the byte limit.
 from __future__ import annotations
 
 import asyncio
+import errno
 import gzip
 import logging
 from collections.abc import Sequence
@@ -35,7 +36,6 @@ from service.publishing import http as routes
 from service.publishing import message as wire
 from service.publishing.http import METRICS, STREAM, Ask, Reply, Routes, Views, failure
 from service.publishing.hub import Hub
-from service.publishing.listening import why_not
 
 log = logging.getLogger(__name__)
 library_log = logging.getLogger(f"{__name__}.websockets")
@@ -398,3 +398,15 @@ def _code(closed: ConnectionClosed) -> int:
     """The code of whoever closed first; 1006 if nobody said anything."""
     first = closed.rcvd if closed.rcvd_then_sent or closed.sent is None else closed.sent
     return 1006 if first is None else int(first.code)
+
+
+def why_not(error: OSError, host: str, port: int) -> str:
+    """Why a port cannot be opened, in one line: which port, what is wrong, what to do."""
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"port {port} on {host} is in use: stop the program that has it, or choose another port (feed.port in the "
+            "configuration, --port where the command has it; 0 picks a free one)"
+        )
+    if error.errno == errno.EACCES:
+        return f"port {port} on {host}: not permitted; choose a port above 1023 (feed.port)"
+    return f"cannot listen on {host} port {port}: {error.strerror or error}; check feed.host and feed.port"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.model import Readings
-from service.scoring.status import Status
+from service.scoring.body import Status
 from service.state import Stateful
 
 SPIKE_RAISE_Z, SPIKE_RAISE_PERCENTILE = 3.0, 0.95

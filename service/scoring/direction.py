@@ -1,16 +1,20 @@
-"""Direction with hysteresis, its transitions, and momentum (docs/signal.md section 7)."""
+"""What the score says over time: direction with hysteresis, transitions, momentum, strength (docs/signal.md 6, 7)."""
 
 from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
 from service.state import Stateful
+from service.statistics import RankWindow
 
 Side: TypeAlias = Literal["long", "short", "neutral"]
 
 ENTER_AT = 0.15
 LEAVE_BELOW = 0.10
 MOMENTUM_TICKS = 3
+HORIZON_MS = 24 * 3_600_000  # of strength
+LEAST_TICKS = 360  # within it
+BACKFILL_WEIGHT = 6  # a back-filled minute stands for six ticks
 
 
 def decide(score: float | None, before: Side | None) -> Side:
@@ -72,3 +76,24 @@ class Momentum(Stateful):
         if self._run == MOMENTUM_TICKS:
             return "accelerating"
         return "decelerating" if self._run == -MOMENTUM_TICKS else "steady"
+
+
+class Strength(Stateful):
+    """Where a window's abs(score) stands among its own trailing day of ticks."""
+
+    STATE = ("_ranks",)
+    __slots__ = ("_ranks",)
+
+    def __init__(self) -> None:
+        self._ranks = RankWindow(HORIZON_MS)
+
+    def update(self, score: float | None, ts: int, minute: bool) -> float | None:
+        """Rank in [0, 1] of ``score`` among the ticks before ``ts``, None under 360 of them; then enter it."""
+        if score is None:
+            return None
+        rank, count = self._ranks.rank(score, ts)
+        self._ranks.add(ts, score, BACKFILL_WEIGHT if minute else 1)
+        return rank if count >= LEAST_TICKS else None
+
+    def reanchor(self, delta_ms: int) -> None:
+        self._ranks.reanchor(delta_ms)

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.model import Denominator, Readings, SignalBody
-from service.scoring import body, confidence, sizing, status
+from service.scoring import body, confidence
 from service.scoring.alerts import Alerts, Situation
 from service.scoring.composite import WEIGHTS, Weights, WindowScore, gate, over_windows, score_window
 from service.scoring.conflict import Conflict
-from service.scoring.direction import Direction, Momentum, Side, transition
+from service.scoring.direction import Direction, Momentum, Side, Strength, transition
 from service.scoring.elr import Leverage
 from service.scoring.modes import Modes
 from service.scoring.regime import Flush, fragility, regime
-from service.scoring.strength import Strength
 from service.state import Stateful
 
 TTL_MS = 30_000
@@ -162,7 +161,7 @@ class Scorer(Stateful):
         windows, composite, factors = verdict.windows, verdict.composite, verdict.factors
         side, momentum, changed = verdict.side, verdict.momentum, verdict.changed
         abstain, conflict_windows = verdict.abstain, verdict.conflict_windows
-        state, reasons = status.judge(readings)
+        state, reasons = body.judge_status(readings)
         conflict = len(conflict_windows) > 0
         tradeable = state == "ok" and not abstain and not conflict
         named = regime(readings, self._flush)
@@ -206,8 +205,8 @@ class Scorer(Stateful):
             "p_hit": p_hit,
             "modes": verdict.modes,
             "sizing": {
-                "size_fraction": sizing.size_fraction(p_hit, factors.confidence, fragile, tradeable, side),
-                "stop_multiplier": sizing.stop_multiplier(conflict, momentum, factors.agreement, scored_windows),
+                "size_fraction": body.size_fraction(p_hit, factors.confidence, fragile, tradeable, side),
+                "stop_multiplier": body.stop_multiplier(conflict, momentum, factors.agreement, scored_windows),
             },
             "weights_version": WEIGHTS_VERSION if weights is None else weights.version,
             "gate": verdict.gate,

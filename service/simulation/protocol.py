@@ -6,11 +6,14 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 
 from service.simulation.market import MarketModel, Quote
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True, eq=False)
@@ -161,6 +164,26 @@ def trimmed(value: float, digits: int, least: int = 0) -> str:
     decimals = decimals.rstrip("0").ljust(least, "0")
     text = f"{whole}.{decimals}" if decimals else whole
     return "0" if text == "-0" else text
+
+
+def iso(ms: int) -> str:
+    """UTC epoch milliseconds as the text that venues send.
+
+    >>> iso(1_763_720_040_219)
+    '2025-11-21T10:14:00.219Z'
+    """
+    return (_EPOCH + timedelta(milliseconds=ms)).strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1000:03d}Z"
+
+
+def epoch_ms(text: str) -> int | None:
+    """The reverse, of any ISO 8601 time (a date alone, with or without an offset); None if it is none."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
 def by_name(quotes: Iterable[Quote]) -> dict[str, Quote]:

@@ -16,8 +16,7 @@ from service.clock import Clock
 from service.model import Endpoints
 from service.simulation.market import MarketModel
 from service.simulation.protocol import Frame, Hangup, Out, Protocol, ServerPing, Session
-from service.simulation.venues.binance_coinm import BinanceCoinm
-from service.simulation.venues.binance_usdm import BinanceUsdm
+from service.simulation.venues.binance import BinanceCoinm, BinanceUsdm
 from service.simulation.venues.bitget import Bitget
 from service.simulation.venues.bitmex import Bitmex
 from service.simulation.venues.bybit import Bybit

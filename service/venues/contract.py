@@ -1,16 +1,16 @@
-"""What a venue file provides. A venue file is pure: it builds requests and decodes frames, and touches no socket.
+"""What a venue provides. Its files are pure: they build requests and decode frames, and touch no socket.
 
-Adding a venue: one file with a class that satisfies :class:`Venue` (``streamed.py`` has what most share), one line in
-``venues/__init__.py``, its fixtures.
+Adding a venue: one folder with a class that satisfies :class:`Venue` (:class:`Streamed` has what most share, of which
+nothing says anything of a venue), one line in ``venues/__init__.py``, its fixtures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from service.model import Decoded, Endpoints, ExtraStream, Listing, Stream, VenueRules
+from service.model import STREAMS, Decoded, Endpoints, ExtraStream, Listing, Stream, VenueRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +170,53 @@ class Venue(Protocol):
         :class:`~service.model.Past`. Empty where the venue publishes no such history.
         """
         ...
+
+
+class Streamed:
+    """Base of a venue whose mark, funding and open interest all come over sockets, see :class:`Venue`. A venue of which
+    one of these is not true overrides it."""
+
+    polls_oi = False
+    rules: VenueRules
+
+    def rules_for(self, oi_poll_s: float, instruments: int = 0) -> VenueRules:
+        """Everything is streamed: the polling cadence does not matter."""
+        return self.rules
+
+    def frames_of(self, document: object) -> Sequence[object]:
+        """No frame of the venue is an array."""
+        return document if isinstance(document, list) else [document]
+
+    def polls(
+        self,
+        endpoints: Endpoints,
+        listings: Sequence[Listing],
+        oi_poll_s: float,
+        extras: Sequence[ExtraStream] = (),
+    ) -> list[Poll]:
+        """Nothing is polled."""
+        return []
+
+
+def sockets(
+    name: str,
+    url: str,
+    listings: Sequence[Listing],
+    each: int,
+    requests: Callable[[Sequence[Listing]], tuple[str, ...]],
+    streams: Sequence[Stream] = STREAMS,
+    keepalive: KeepAlive | None = None,
+    quiet_s: float | None = None,
+) -> list[ConnectionPlan]:
+    """One socket for ``each`` so many instruments, ``name``-1 and so on. ``requests``: the texts that subscribe to
+    them, each of which the venue acknowledges; each instrument must then speak on all of ``streams``."""
+    plans: list[ConnectionPlan] = []
+    for start in range(0, len(listings), each):
+        part = listings[start : start + each]
+        frames = requests(part)
+        expects = tuple((item.instrument, stream) for item in part for stream in streams)
+        plans.append(ConnectionPlan(f"{name}-{len(plans) + 1}", url, frames, expects, len(frames), keepalive, quiet_s))
+    return plans
 
 
 class FrameSink(Protocol):

@@ -1,18 +1,23 @@
-"""The one strict text-to-number parser, used by every venue.
+"""The one strict parser of numbers, and of times as text, used by every venue.
 
 ``float()`` accepts ``nan``, ``inf``, ``1e999``, ``1_000``, spaces and non-Latin digits; none of these is a price.
-Accepted is exactly the JSON number grammar (RFC 8259 section 6), finite, inside the stated bounds.
+Accepted is exactly the JSON number grammar (RFC 8259 section 6), finite, inside the stated bounds. Of ISO 8601 times
+exactly the shape `2025-11-21T10:00:00.219Z` is accepted, with or without a fraction.
 """
 
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Any
 
 from service.errors import BadPayload
 
 _JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII).fullmatch
+_ISO_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?Z", re.ASCII).fullmatch
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 MAX_TEXT = 64  # venues send up to about 25 characters; a longer text is not a number we want to parse
 
 PRICE_MIN = 1e-15  # far below any token; keeps 1/price finite
@@ -70,6 +75,30 @@ def interval_hours(value: Any) -> float:
 def timestamp_ms(value: Any) -> int:
     """UTC epoch milliseconds between 2010 and 2100."""
     return int(number(value, TS_MIN, TS_MAX))
+
+
+def iso_epoch_ms(value: Any) -> int:
+    """Milliseconds since 1970 of any date, fractions below 1 ms cut off. Raises :exc:`BadPayload`.
+
+    >>> iso_epoch_ms("2000-01-01T08:00:00.000Z")
+    946713600000
+    """
+    if type(value) is not str:
+        raise BadPayload("wrong_type", f"{type(value).__name__} where a time belongs")
+    if len(value) > 30 or _ISO_TIME(value) is None:
+        raise BadPayload("bad_number", repr(value[:40]))
+    try:
+        return (datetime.fromisoformat(value) - _EPOCH) // _MILLISECOND
+    except ValueError:
+        raise BadPayload("out_of_bounds", value) from None  # month 13, hour 25
+
+
+def iso_ms(value: Any) -> int:
+    """A time between 2010 and 2100, as :func:`timestamp_ms` of its milliseconds."""
+    result = iso_epoch_ms(value)
+    if not TS_MIN <= result <= TS_MAX:
+        raise BadPayload("out_of_bounds", value)
+    return result
 
 
 def text(value: Any) -> str:

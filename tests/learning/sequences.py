@@ -6,8 +6,7 @@ import random
 from collections.abc import Callable, Iterator
 from itertools import pairwise, product
 
-from service.learning.hedge import Hedge
-from service.learning.loss import loss
+from service.learning.hedge import Hedge, loss
 
 Round = list[tuple[list[float | None], float]]
 Maker = Callable[[Hedge, int, random.Random], Round]

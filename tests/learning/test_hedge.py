@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.learning.hedge import SWITCHES, Hedge, complexity, rates
-from service.learning.loss import HURDLE, ZERO_LOSS, label, loss
+from service.learning.hedge import HURDLE, SWITCHES, ZERO_LOSS, Hedge, complexity, label, loss, rates
 from tests.learning.sequences import MAKERS, best_sequence, brute_force, changing_genius, regrets
 
 NAMES = ("a", "b", "c", "d", "e", "zero")

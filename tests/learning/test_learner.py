@@ -11,8 +11,8 @@ import pytest
 from service.config import FrozenWeights, WeightsSection
 from service.errors import ConfigError
 from service.learning import Learner
+from service.learning.hedge import label, loss
 from service.learning.learner import ROUND_MS, SPAN_MS, WINDOWS
-from service.learning.loss import label, loss
 
 T0 = 1_763_719_200_000  # a UTC hour
 MINUTE, HOUR = 60_000, 3_600_000

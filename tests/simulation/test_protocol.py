@@ -1,8 +1,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from service.simulation.protocol import Session, fixed, parse, strings, trimmed
+from service.simulation.protocol import Session, epoch_ms, fixed, iso, parse, strings, trimmed
+from service.venues.numbers import iso_ms
+
+MOMENTS = st.integers(1_500_000_000_000, 2_500_000_000_000)
 
 
 @pytest.mark.parametrize(
@@ -37,3 +42,23 @@ def test_a_session_counts_the_messages_of_a_second() -> None:
     session = Session("ws", "c", 1_000)
     assert [session.count_in(ms) for ms in (5_000, 5_400, 5_999, 6_000)] == [1, 2, 3, 1]
     assert session.last_in_ms == 6_000
+
+
+@given(MOMENTS)
+def test_the_text_is_read_as_what_was_written(ms: int) -> None:
+    assert epoch_ms(iso(ms)) == ms == iso_ms(iso(ms))
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [
+        ("2025-11-21T10:14:00.219Z", 1_763_720_040_219),
+        ("2025-11-21", 1_763_683_200_000),
+        ("2025-11-21T11:14:00+01:00", 1_763_720_040_000),
+        ("2025-11-21T10:14", 1_763_720_040_000),
+        ("yesterday", None),
+        ("", None),
+    ],
+)
+def test_what_clients_may_ask_with(text: str, ms: int | None) -> None:
+    assert epoch_ms(text) == ms

@@ -28,7 +28,7 @@ from service.simulation.minutes import MINUTE_MS
 from service.simulation.protocol import Frame, Protocol, Session
 from service.simulation.quotes import Trade
 from service.simulation.servers import PROTOCOLS
-from service.simulation.venues.bybit_history import is_block
+from service.simulation.venues.bybit import is_block
 from service.venues import VENUES
 from service.venues.contract import Catalog, Decoder, Endpoints, Request
 from tests.simulation.build import START_MS

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.model import Bad, Control, Funding, Listing, Mark, OpenInterest
-from service.venues.bitget.products import product_of
+from service.venues.bitget.trades import product_of
 from service.venues.bitget.venue import Bitget, BitgetDecoder
 from service.venues.contract import Catalog, Venue
 from tests.venues.frames import T0, check_mutations, decode, load, reasons

@@ -14,7 +14,7 @@ from service.config import MarketSection
 from service.errors import BadPayload
 from service.market import Market
 from service.model import Confirm, Control, Decoded, Funding, Listing, Mark, OpenInterest, Skipped
-from service.venues.bitmex.contracts import canonical_base, contract_size, interval_h
+from service.venues.bitmex.messages import canonical_base, contract_size, interval_h
 from service.venues.bitmex.venue import Bitmex
 from service.venues.contract import Catalog, Decoder
 from tests.venues.frames import T0, check_mutations, check_sane, decode, fixtures, fresh, load, mutate, reasons

@@ -1,16 +1,17 @@
-"""The strict number parser accepts exactly finite JSON numbers inside the bounds."""
+"""The strict parser accepts exactly finite JSON numbers inside the bounds, and one shape of ISO times."""
 
 from __future__ import annotations
 
 import json
 import math
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import BadPayload
-from service.venues.numbers import coins, interval_hours, number, price, rate, text, timestamp_ms
+from service.venues.numbers import coins, interval_hours, iso_epoch_ms, iso_ms, number, price, rate, text, timestamp_ms
 
 ACCEPTED = {
     "0": 0.0, "-0": 0.0, "0.0": 0.0, "1": 1.0, "-1": -1.0, "10": 10.0, "0.5": 0.5, "-0.5": -0.5, "1e3": 1000.0,
@@ -108,3 +109,49 @@ def test_names() -> None:
             text(wrong)
     with pytest.raises(BadPayload, match="wrong_type"):
         text(7)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("2025-11-21T10:00:00.000Z", 1763719200000),
+        ("2025-11-21T10:00:00Z", 1763719200000),
+        ("2025-11-21T10:00:00.219999Z", 1763719200219),
+        ("2025-11-21T10:00:00.219999999Z", 1763719200219),
+        ("2025-11-21T10:00:00.2Z", 1763719200200),
+    ],
+)
+def test_iso_times(value: str, expected: int) -> None:
+    assert iso_ms(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (1763719200000, "wrong_type"),
+        (None, "wrong_type"),
+        ("", "bad_number"),
+        ("2025-11-21", "bad_number"),
+        ("2025-11-21T10:00:00", "bad_number"),
+        ("2025-11-21T10:00:00+00:00", "bad_number"),
+        ("2025-11-21 10:00:00Z", "bad_number"),
+        ("2025-11-21T10:00:00.\u0661Z", "bad_number"),
+        ("2025-11-21T10:00:00.Z", "bad_number"),
+        ("2025-13-21T10:00:00Z", "out_of_bounds"),
+        ("2025-02-29T10:00:00Z", "out_of_bounds"),
+        ("2025-11-21T25:00:00Z", "out_of_bounds"),
+        ("0000-01-01T00:00:00Z", "out_of_bounds"),
+        ("2000-01-01T08:00:00.000Z", "out_of_bounds"),
+        ("2101-01-01T00:00:00Z", "out_of_bounds"),
+    ],
+)
+def test_other_texts_are_no_time(value: object, reason: str) -> None:
+    with pytest.raises(BadPayload) as caught:
+        iso_ms(value)
+    assert caught.value.reason == reason
+
+
+@given(st.integers(0, 4_102_444_800_000))
+def test_every_millisecond_of_a_text_survives(at: int) -> None:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at)
+    assert iso_epoch_ms(moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at % 1000:03d}Z") == at

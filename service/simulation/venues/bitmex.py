@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
+import zlib
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from service.simulation.iso import epoch_ms, iso
 from service.simulation.market import HOUR_MS, MarketModel, Quote
 from service.simulation.protocol import (
     Answer,
@@ -17,12 +17,14 @@ from service.simulation.protocol import (
     Protocol,
     Session,
     by_name,
+    day_volume,
     encode,
+    epoch_ms,
+    iso,
     parse,
     strings,
 )  # fmt: skip
-from service.simulation.venues.bitmex_rows import foreign, funding, interval, prices, whole
-from service.simulation.venues.bitmex_trades import Event, Liquidations, referential, trades
+from service.simulation.quotes import Trade
 
 CONNECTIONS_PER_HOUR = 60
 MAX_ARGS = 20
@@ -40,6 +42,246 @@ TYPES = {
     "trade": {"timestamp": "timestamp", "symbol": "symbol", "side": "symbol", "size": "long", "price": "float"},
     "liquidation": {"orderID": "guid", "symbol": "symbol", "side": "symbol", "price": "float", "leavesQty": "long"},
 }
+XBT = 100_000_000  # satoshi per bitcoin: the smallest unit of XBt
+USDT = 1_000_000  # of USDt
+TICKS = ("PlusTick", "ZeroPlusTick", "MinusTick", "ZeroMinusTick")
+
+
+# -- rows, in the venue's units ----------------------------------------------------------------------------------------
+
+
+def terms(quote: Quote) -> dict[str, Any]:
+    """What the contract is: 1 USD (inverse), 1/underlyingToPositionMultiplier coins, or satoshi per dollar (quanto)."""
+    item = quote.instrument
+    if item.unit == "usd":
+        contract = {"multiplier": -XBT, "settlCurrency": "XBt", "underlyingToSettleMultiplier": -XBT}
+    elif item.unit == "quanto":
+        contract = {
+            "multiplier": round(item.native_size * XBT),
+            "settlCurrency": "XBt",
+            "quoteToSettleMultiplier": 3108,
+        }
+    else:
+        contract = {
+            "multiplier": round(item.native_size * USDT, 6),
+            "settlCurrency": "USDt",
+            "underlyingToPositionMultiplier": round(1 / item.native_size, 6),
+            "quoteToSettleMultiplier": USDT,
+        }
+    return {
+        "symbol": item.name,
+        "rootSymbol": item.base,
+        "state": "Open",
+        "typ": "FFWCSX",
+        "listing": "2018-08-01T12:00:00.000Z",
+        "front": "2018-08-01T12:00:00.000Z",
+        "positionCurrency": "USD" if item.unit == "usd" else "" if item.unit == "quanto" else item.base,
+        "underlying": item.base,
+        "quoteCurrency": item.quote,
+        "underlyingSymbol": f"{item.base}T=" if item.quote == "USDT" else f"{item.base}=",
+        "reference": "BMEX",
+        "referenceSymbol": index_symbol(quote),
+        "maxOrderQty": 10_000_000,
+        "maxPrice": 1_000_000,
+        "lotSize": 100,
+        "tickSize": round(10.0**-item.price_digits, item.price_digits),
+        **contract,
+        "isQuanto": item.unit == "quanto",
+        "isInverse": item.unit == "usd",
+        "initMargin": 0.01,
+        "maintMargin": 0.005,
+        "riskLimit": 20_000_000_000,
+        "riskStep": 15_000_000_000,
+        "taxed": True,
+        "deleverage": True,
+        "makerFee": 0.0005,
+        "takerFee": 0.0005,
+        "settlementFee": 0,
+        "fundingBaseSymbol": f".{item.base}BON8H",
+        "fundingQuoteSymbol": ".USDBON8H",
+        "fundingPremiumSymbol": f".{item.name}PI8H",
+        "markMethod": "FairPrice",
+        "fairMethod": "FundingRate",
+        "hasLiquidity": True,
+    }
+
+
+def index_symbol(quote: Quote) -> str:
+    """The venue's name of the index that prices an instrument."""
+    return f".B{quote.instrument.base}{'T' if quote.instrument.quote == 'USDT' else ''}"
+
+
+def interval(quote: Quote) -> str:
+    """Eight hours, as the venue writes them."""
+    return f"2000-01-01T{quote.instrument.interval_h:02d}:00:00.000Z"
+
+
+def open_value(quote: Quote) -> int:
+    """Value of the open interest at the mark, in the smallest unit of the settlement currency."""
+    item = quote.instrument
+    if item.unit == "usd":
+        return round(quote.contracts / quote.mark * XBT)
+    if item.unit == "quanto":
+        return round(quote.contracts * item.native_size * quote.mark * XBT)
+    return round(quote.contracts * item.native_size * quote.mark * USDT)
+
+
+def prices(quote: Quote) -> dict[str, Any]:
+    """The fields that move with every second."""
+    return {
+        "openValue": open_value(quote),
+        "fairBasis": round(quote.mark - quote.index, quote.instrument.price_digits),
+        "fairPrice": quote.mark,
+        "markPrice": quote.mark,
+        "indicativeSettlePrice": quote.index,
+    }
+
+
+def funding(quote: Quote) -> dict[str, Any]:
+    """The rate that will be charged, fixed since the last settlement, and the forecast of the one after."""
+    return {
+        "fundingTimestamp": iso(quote.next_ts),
+        "fundingInterval": interval(quote),
+        "fundingRate": quote.told_rate,
+        "indicativeFundingRate": quote.rate,
+    }
+
+
+def full_row(quote: Quote, now_ms: int, day: tuple[float, float, float]) -> dict[str, Any]:
+    """A row as a partial or /instrument has it: fields that are null are left out."""
+    item, mark = quote.instrument, quote.mark
+    before, high, low = day
+    volume = day_volume(quote)
+    contracts = round(volume * quote.contracts / max(quote.coins, 1e-9))
+    return {
+        **terms(quote),
+        **funding(quote),
+        "openingTimestamp": iso(now_ms // HOUR_MS * HOUR_MS),
+        "closingTimestamp": iso((now_ms // HOUR_MS + 1) * HOUR_MS),
+        "sessionInterval": "2000-01-01T01:00:00.000Z",
+        "prevClosePrice": round(before, item.price_digits),
+        "volume24h": contracts,
+        "homeNotional24h": round(volume, 6),
+        "foreignNotional24h": round(volume * mark, 4),
+        "prevPrice24h": round(before, item.price_digits),
+        "highPrice": round(max(high, mark), item.price_digits),
+        "lowPrice": round(min(low, mark), item.price_digits),
+        "lastPrice": mark,
+        "lastTickDirection": "ZeroPlusTick",
+        "lastChangePcnt": round(mark / before - 1, 4),
+        "bidPrice": mark,
+        "midPrice": mark,
+        "askPrice": round(mark + 10.0**-item.price_digits, item.price_digits),
+        "openInterest": round(quote.contracts),
+        **prices(quote),
+        "timestamp": iso(now_ms // 500 * 500),
+    }
+
+
+def foreign(quote: Quote) -> list[dict[str, Any]]:
+    """What a client must leave out: a dated future, and spot."""
+    dated = {"symbol": f"{quote.instrument.base}Z26", "typ": "FFCCSX", "expiry": "2026-12-25T12:00:00.000Z"}
+    spot = {"symbol": f"{quote.instrument.base}_USDT", "typ": "IFXXXP", "isInverse": False, "quoteCurrency": "USDT"}
+    return [{**terms(quote), **kind, "markPrice": quote.mark, "openInterest": 0} for kind in (dated, spot)]
+
+
+# -- trades and liquidation orders -------------------------------------------------------------------------------------
+
+
+class Event(NamedTuple):
+    """A change of the liquidation table."""
+
+    symbol: str
+    action: str
+    row: dict[str, Any]
+
+
+class Liquidations:
+    """Liquidation orders resting in the book: each is inserted, changes or not, and is deleted a second later.
+
+    What is liquidated is the most that an order has ever had: one in three shrinks, one in three grows.
+    """
+
+    def __init__(self) -> None:
+        self._resting: dict[str, tuple[dict[str, Any], int, int]] = {}  # id -> row, whole size, kind
+
+    def rows(self, symbol: str) -> list[dict[str, Any]]:
+        """The orders of one instrument, or of all (""), that rest now."""
+        return [dict(row) for row, _, _ in self._resting.values() if symbol in ("", row["symbol"])]
+
+    def advance(self, quotes: Iterable[Quote]) -> list[Event]:
+        """The next second: what became of the orders, and the new ones."""
+        events: list[Event] = []
+        for key, (row, whole, kind) in self._resting.items():
+            symbol, head = row["symbol"], {"orderID": key, "symbol": row["symbol"]}
+            if kind == 1:
+                events.append(Event(symbol, "update", {**head, "price": row["price"] * 1.0001}))
+                events.append(Event(symbol, "update", {**head, "leavesQty": whole // 2}))
+            elif kind == 2 and whole > row["leavesQty"]:
+                events.append(Event(symbol, "update", {**head, "leavesQty": whole}))
+            events.append(Event(symbol, "delete", head))
+        self._resting = {}
+        for quote in quotes:
+            for fill in quote.liquidations():
+                row, whole, kind = _order(quote, fill)
+                self._resting[row["orderID"]] = (row, whole, kind)
+                events.append(Event(row["symbol"], "insert", dict(row)))
+        return events
+
+
+def _order(quote: Quote, fill: Trade) -> tuple[dict[str, Any], int, int]:
+    whole, kind = round(fill.contracts), fill.number % 3
+    row = {
+        "orderID": _guid(quote, fill),
+        "symbol": quote.instrument.name,
+        "side": fill.taker.capitalize(),  # of the order: Sell closes a long
+        "price": fill.price,
+        "leavesQty": max(1, whole * 3 // 5) if kind == 2 else whole,
+    }
+    return row, whole, kind
+
+
+def trades(quote: Quote, fills: Iterable[Trade]) -> list[dict[str, Any]]:
+    """Rows of the trade table."""
+    return [_trade(quote, fill) for fill in fills]
+
+
+def _trade(quote: Quote, fill: Trade) -> dict[str, Any]:
+    item, price = quote.instrument, fill.price
+    home = fill.contracts * quote.coins_each(price) / item.multiplier
+    if item.unit == "usd":
+        gross = home * XBT
+    elif item.unit == "quanto":
+        gross = fill.contracts * item.native_size * price * XBT
+    else:
+        gross = home * price * USDT
+    return {
+        "timestamp": iso(fill.ts),
+        "symbol": item.name,
+        "side": fill.taker.capitalize(),
+        "size": round(fill.contracts),
+        "price": price,
+        "tickDirection": TICKS[fill.number % len(TICKS)],
+        "trdMatchID": _guid(quote, fill),
+        "grossValue": round(gross),
+        "homeNotional": home,
+        "foreignNotional": home * price,
+        "trdType": "Regular",
+    }
+
+
+def referential(quotes: Sequence[Quote], now_ms: int) -> list[dict[str, Any]]:
+    """Index prints, which come among the trades of a client who subscribes to all: no trades."""
+    prices = {index_symbol(quote): quote.index for quote in quotes}
+    kind = {"side": "Buy", "size": 0, "tickDirection": "ZeroPlusTick", "trdType": "Referential"}
+    return [{"timestamp": iso(now_ms), "symbol": name, "price": price, **kind} for name, price in prices.items()]
+
+
+def _guid(quote: Quote, fill: Trade) -> str:
+    return f"{zlib.crc32(quote.instrument.name.encode()):08x}-006d-4000-8000-{fill.number:012x}"
+
+
+# -- the server --------------------------------------------------------------------------------------------------------
 
 
 class Bitmex(Protocol):
@@ -177,7 +419,7 @@ class Bitmex(Protocol):
         item = quote.instrument
         before, high, low = self.model.state(item.symbol).day()
         scale = item.multiplier
-        return whole(quote, now_ms, (before * scale, high * scale, low * scale))
+        return full_row(quote, now_ms, (before * scale, high * scale, low * scale))
 
     def _updates(self, topic: str, quotes: Sequence[Quote], now_ms: int) -> Iterator[Frame]:
         """Changed fields of changed rows; open interest in messages of its own, without a time."""

@@ -6,10 +6,11 @@ Trades and liquidations have no snapshot: nothing is sent again on subscribing.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from service.simulation.market import MarketModel, Quote
+from service.simulation.market import HOUR_MS, MarketModel, Quote
+from service.simulation.minutes import Price
 from service.simulation.protocol import (
     Answer,
     Frame,
@@ -24,8 +25,9 @@ from service.simulation.protocol import (
     parse,
     strings,
     trimmed,
+    whole,
 )  # fmt: skip
-from service.simulation.venues import bybit_history as past
+from service.simulation.quotes import Trade
 
 IDLE_MS = 600_000  # without a client message
 MAX_ARGS_CHARACTERS = 21_000
@@ -33,6 +35,84 @@ TOPIC = "tickers."
 TRADES = "publicTrade."
 LIQUIDATIONS = "allLiquidation."
 _CATEGORIES = ("linear", "inverse")
+PERIODS = {"5min": 300_000, "15min": 900_000, "30min": 1_800_000, "1h": HOUR_MS, "4h": 4 * HOUR_MS}
+INTERVALS = {"1": 1, "3": 3, "5": 5, "15": 15, "30": 30, "60": 60}
+BLOCKS_ONE_IN = 97  # trades are block trades, which are no taker flow
+
+
+# -- rows --------------------------------------------------------------------------------------------------------------
+
+
+def _instrument_row(quote: Quote, name: str, dated: str, status: str) -> dict[str, Any]:
+    item = quote.instrument
+    tick = fixed(10.0**-item.price_digits, item.price_digits)
+    step = fixed(10.0**-item.oi_digits, item.oi_digits)
+    return {
+        "symbol": name,
+        "contractType": ("Inverse" if item.inverse else "Linear") + (dated or "Perpetual"),
+        "status": status,
+        "baseCoin": item.base,
+        "quoteCoin": item.quote,
+        "launchTime": "1585526400000",
+        "deliveryTime": "1806048000000" if dated else "0",
+        "deliveryFeeRate": "",
+        "priceScale": str(item.price_digits),
+        "leverageFilter": {"minLeverage": "1", "maxLeverage": "100.00", "leverageStep": "0.01"},
+        "priceFilter": {"minPrice": tick, "maxPrice": "1999999.80", "tickSize": tick},
+        "lotSizeFilter": {
+            "maxOrderQty": "1190.000",
+            "minOrderQty": step,
+            "qtyStep": step,
+            "postOnlyMaxOrderQty": "1190.000",
+            "maxMktOrderQty": "119.000",
+            "minNotionalValue": "5",
+        },
+        "unifiedMarginTrade": True,
+        "fundingInterval": item.interval_h * 60,  # minutes here, hours in the ticker
+        "settleCoin": item.base if item.inverse else item.quote,
+        "copyTrading": "both",
+        "upperFundingRate": trimmed(item.cap, 8),
+        "lowerFundingRate": trimmed(-item.cap, 8),
+        "isPreListing": status == "PreLaunch",
+        "preListingInfo": None,
+    }
+
+
+def trade_row(quote: Quote, done: Trade) -> dict[str, Any]:
+    """``v``: coins, dollars on an inverse contract."""
+    item = quote.instrument
+    return {
+        "T": done.ts,
+        "s": item.name,
+        "S": done.taker.capitalize(),
+        "v": fixed(done.contracts, item.oi_digits),
+        "p": fixed(done.price, item.price_digits),
+        "L": "PlusTick" if done.taker == "buy" else "MinusTick",
+        "i": f"00000000-0000-5000-8000-{done.number:012x}",
+        "BT": is_block(done),
+        "RPI": False,
+        "seq": done.number,
+    }
+
+
+def is_block(done: Trade) -> bool:
+    """Whether the venue marks it as a block trade; forced ones never are."""
+    return done.liquidated is None and done.number % BLOCKS_ONE_IN == 0
+
+
+def liquidation_row(quote: Quote, forced: Trade) -> dict[str, Any]:
+    """The side is the position's: Buy means that a long was closed."""
+    item = quote.instrument
+    return {
+        "T": forced.ts,
+        "s": item.name,
+        "S": "Buy" if forced.liquidated == "long" else "Sell",
+        "v": fixed(forced.contracts, item.oi_digits),
+        "p": fixed(forced.price, item.price_digits),
+    }
+
+
+# -- the server --------------------------------------------------------------------------------------------------------
 
 
 class Bybit(Protocol):
@@ -117,9 +197,9 @@ class Bybit(Protocol):
         name = topic.partition(".")[2]
         quote = self._topics[TOPIC + name]
         if topic.startswith(TRADES):
-            rows = [past.trade(quote, trade) for trade in quote.trades()]
+            rows = [trade_row(quote, trade) for trade in quote.trades()]
         else:
-            rows = [past.liquidation(quote, trade) for trade in quote.liquidations()]
+            rows = [liquidation_row(quote, trade) for trade in quote.liquidations()]
         if rows:
             yield Frame(encode({"topic": topic, "type": "snapshot", "ts": now_ms, "data": rows}), topic)
 
@@ -194,7 +274,7 @@ class Bybit(Protocol):
             seconds = now_ms // 1000
             return _ok({"timeSecond": str(seconds), "timeNano": str(now_ms * 1_000_000)}, now_ms)
         what = path.removeprefix("/v5/market/")
-        if what == path or (what not in ("instruments-info", "tickers") and what not in past.ENDPOINTS):
+        if what == path or (what not in ("instruments-info", "tickers") and what not in HISTORY):
             return Answer(
                 404,
                 encode({"retCode": 10404, "retMsg": "path not found", "result": {}, "retExtInfo": {}, "time": now_ms}),
@@ -214,7 +294,7 @@ class Bybit(Protocol):
             return self._instruments(category, quotes, query, name is None, now_ms)
         if name is None:
             return _refused(10001, "params error: symbol required", now_ms)
-        result = past.ENDPOINTS[what](listed[name], query, now_ms)
+        result = HISTORY[what](listed[name], query, now_ms)
         if isinstance(result, str):
             return _refused(10001, f"params error: {result} invalid", now_ms)
         return _ok({"symbol": name, "category": category, **result}, now_ms)
@@ -222,12 +302,12 @@ class Bybit(Protocol):
     def _instruments(
         self, category: str, quotes: list[Quote], query: Mapping[str, str], everything: bool, now_ms: int
     ) -> Answer:
-        rows = [_row(quote, quote.instrument.name, "", "Trading") for quote in quotes]
+        rows = [_instrument_row(quote, quote.instrument.name, "", "Trading") for quote in quotes]
         if everything and quotes:  # what a client must leave out: a dated future, a perpetual not yet trading
             base = quotes[0].instrument.base
-            rows.append(_row(quotes[0], f"{base}-26MAR27", "Futures", "Trading"))
+            rows.append(_instrument_row(quotes[0], f"{base}-26MAR27", "Futures", "Trading"))
             if category == "linear":
-                rows.append({**_row(quotes[0], "SIMNEWUSDT", "", "PreLaunch"), "baseCoin": "SIMNEW"})
+                rows.append({**_instrument_row(quotes[0], "SIMNEWUSDT", "", "PreLaunch"), "baseCoin": "SIMNEW"})
         limit, cursor = query.get("limit", "500"), query.get("cursor", "0") or "0"
         if not (
             limit.isascii() and limit.isdigit() and 0 < int(limit) <= 1000 and cursor.isascii() and cursor.isdigit()
@@ -236,41 +316,6 @@ class Bybit(Protocol):
         begin, end = int(cursor), int(cursor) + int(limit)
         following = str(end) if end < len(rows) else ""
         return _ok({"category": category, "list": rows[begin:end], "nextPageCursor": following}, now_ms)
-
-
-def _row(quote: Quote, name: str, dated: str, status: str) -> dict[str, Any]:
-    item = quote.instrument
-    tick = fixed(10.0**-item.price_digits, item.price_digits)
-    step = fixed(10.0**-item.oi_digits, item.oi_digits)
-    return {
-        "symbol": name,
-        "contractType": ("Inverse" if item.inverse else "Linear") + (dated or "Perpetual"),
-        "status": status,
-        "baseCoin": item.base,
-        "quoteCoin": item.quote,
-        "launchTime": "1585526400000",
-        "deliveryTime": "1806048000000" if dated else "0",
-        "deliveryFeeRate": "",
-        "priceScale": str(item.price_digits),
-        "leverageFilter": {"minLeverage": "1", "maxLeverage": "100.00", "leverageStep": "0.01"},
-        "priceFilter": {"minPrice": tick, "maxPrice": "1999999.80", "tickSize": tick},
-        "lotSizeFilter": {
-            "maxOrderQty": "1190.000",
-            "minOrderQty": step,
-            "qtyStep": step,
-            "postOnlyMaxOrderQty": "1190.000",
-            "maxMktOrderQty": "119.000",
-            "minNotionalValue": "5",
-        },
-        "unifiedMarginTrade": True,
-        "fundingInterval": item.interval_h * 60,  # minutes here, hours in the ticker
-        "settleCoin": item.base if item.inverse else item.quote,
-        "copyTrading": "both",
-        "upperFundingRate": trimmed(item.cap, 8),
-        "lowerFundingRate": trimmed(-item.cap, 8),
-        "isPreListing": status == "PreLaunch",
-        "preListingInfo": None,
-    }
 
 
 def _reply(session: Session, success: bool, message: str, number: Any, operation: str) -> str:
@@ -284,3 +329,93 @@ def _ok(result: dict[str, Any], now_ms: int) -> Answer:
 
 def _refused(code: int, message: str, now_ms: int) -> Answer:
     return Answer(200, encode({"retCode": code, "retMsg": message, "result": {}, "retExtInfo": {}, "time": now_ms}))
+
+
+# -- the past: newest first, both-sided interest, its odd stamps (venue page) ------------------------------------------
+
+
+Result = dict[str, Any] | str
+"""What goes into ``result``, or the name of the parameter that is wrong."""
+
+
+def _bars(price: Price) -> Callable[[Quote, Mapping[str, str], int], Result]:
+    def bars(quote: Quote, query: Mapping[str, str], now_ms: int) -> Result:
+        minutes = INTERVALS.get(query.get("interval", ""))
+        first, last = whole(query, "start", 0), whole(query, "end", now_ms)
+        limit = whole(query, "limit", 200)
+        if minutes is None:
+            return "interval"
+        if first is None or last is None or limit is None or not 0 < limit <= 1000:
+            return "limit"
+        digits = quote.instrument.price_digits
+        rows = [
+            [str(bar.open_ms), *(fixed(value, digits) for value in (bar.open, bar.high, bar.low, bar.close))]
+            for bar in quote.bars(price, first, last, minutes)
+        ]
+        return {"list": rows[::-1][:limit]}
+
+    return bars
+
+
+def _interest(quote: Quote, query: Mapping[str, str], now_ms: int) -> Result:
+    """As of each stamp; the oldest row of a page is stamped in seconds (seen in 2026)."""
+    period_ms = PERIODS.get(query.get("intervalTime", ""))
+    first, last = whole(query, "startTime", 0), whole(query, "endTime", now_ms)
+    limit, skipped = whole(query, "limit", 50), whole(query, "cursor", 0)
+    if period_ms is None:
+        return "intervalTime"
+    if first is None or last is None or limit is None or skipped is None or not 0 < limit <= 200:
+        return "limit"
+    digits = quote.instrument.oi_digits
+    points = quote.past.points(first, last, period_ms)[::-1]
+    page = points[skipped : skipped + limit]
+    rows = [
+        {
+            "openInterest": fixed(2 * point.contracts, 8),
+            "singleOpenInterest": fixed(point.contracts, digits),
+            "timestamp": str(point.ts if place + 1 < len(page) else point.ts // 1000),
+        }
+        for place, point in enumerate(page)
+    ]
+    return {"list": rows, "nextPageCursor": str(skipped + limit) if skipped + limit < len(points) else ""}
+
+
+def _fundings(quote: Quote, query: Mapping[str, str], now_ms: int) -> Result:
+    """A start without an end is refused."""
+    first, last, limit = whole(query, "startTime", 0), whole(query, "endTime", now_ms), whole(query, "limit", 200)
+    if "startTime" in query and "endTime" not in query:
+        return "endTime"
+    if first is None or last is None or limit is None or not 0 < limit <= 200:
+        return "limit"
+    rows = [
+        {"symbol": quote.instrument.name, "fundingRate": trimmed(rate, 8), "fundingRateTimestamp": str(ts)}
+        for ts, rate in reversed(quote.settlements)
+        if first <= ts <= last
+    ]
+    return {"list": rows[:limit]}
+
+
+def _ratio(quote: Quote, query: Mapping[str, str], now_ms: int) -> Result:
+    """The newest share of accounts; contracts settled in USDC have none."""
+    period_ms, limit = PERIODS.get(query.get("period", "")), whole(query, "limit", 50)
+    if period_ms is None:
+        return "period"
+    if limit is None or not 0 < limit <= 500 or quote.instrument.quote == "USDC":
+        return "symbol"
+    share = quote.long_share("account")
+    row = {
+        "symbol": quote.instrument.name,
+        "buyRatio": fixed(share, 4),
+        "sellRatio": fixed(1 - share, 4),
+        "timestamp": str(now_ms // period_ms * period_ms),
+    }
+    return {"list": [row], "nextPageCursor": ""}
+
+
+HISTORY: dict[str, Callable[[Quote, Mapping[str, str], int], Result]] = {
+    "mark-price-kline": _bars("mark"),
+    "index-price-kline": _bars("index"),
+    "open-interest": _interest,
+    "funding/history": _fundings,
+    "account-ratio": _ratio,
+}

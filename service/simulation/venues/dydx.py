@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.simulation.iso import epoch_ms, iso
 from service.simulation.market import HOUR_MS, MarketModel, Quote
 from service.simulation.protocol import (
     Answer,
@@ -20,6 +19,8 @@ from service.simulation.protocol import (
     by_name,
     day_volume,
     encode,
+    epoch_ms,
+    iso,
     parse,
     trimmed,
 )  # fmt: skip

@@ -1,6 +1,7 @@
-"""Gate's futures as its page describes them: USDT and BTC sockets, a contract a request, internal prints, JSON pings.
+"""Gate's futures as its page describes it: USDT and BTC sockets, a contract a request, internal prints, JSON pings.
 
-Sizes are sent as a client gets them that has set the size header: decimal text.
+Sizes are sent as a client gets them that has set the size header: decimal text. Over HTTP times are in seconds, prices
+are text, the figures of the statistics are numbers (venue page).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from service.simulation.market import MarketModel, Quote
+from service.simulation.minutes import MINUTE_MS, Price
 from service.simulation.protocol import (
     Answer,
     Frame,
@@ -18,14 +20,17 @@ from service.simulation.protocol import (
     Protocol,
     Session,
     by_name,
+    day_volume,
     encode,
+    fixed,
     parse,
     strings,
     trimmed,
+    whole,
 )  # fmt: skip
 from service.simulation.quotes import Trade
-from service.simulation.venues.gate_rest import PREFIX, GateRest, statistics, ticker
 
+PREFIX = "/api/v4"
 SETTLES = ("usdt", "btc")
 ALONE_MS = 30_000  # a socket without subscriptions is closed
 EVERYTHING = "!all"
@@ -33,6 +38,161 @@ _CHANNELS = {
     "futures.tickers": 1, "futures.trades": 1, "futures.public_liquidates": 1, "futures.contract_stats": 2,
 }  # fmt: skip
 _PERIODS = {"1m": 60_000, "5m": 300_000}
+REQUESTS_PER_10_S = 200  # of one endpoint
+CANDLES_A_PAGE = 2000
+STATISTICS_A_PAGE = 100
+INTERVALS = {"1m": 1, "5m": 5, "15m": 15, "30m": 30, "1h": 60}
+TOP_SHARE = 0.3  # of the open interest is held by the top traders
+
+
+# -- rows --------------------------------------------------------------------------------------------------------------
+
+
+def ticker(model: MarketModel, quote: Quote, now_ms: int) -> dict[str, Any]:
+    """A row of ``futures.tickers``."""
+    item, digits = quote.instrument, quote.instrument.price_digits
+    before, high, low = (value * item.multiplier for value in model.state(item.symbol).day())
+    base = day_volume(quote) / item.multiplier
+    rate = trimmed(quote.rate, 8)
+    return {
+        "contract": item.name,
+        "last": trimmed(quote.mark, digits),
+        "change_percentage": fixed((quote.mark / before - 1) * 100, 4),
+        "total_size": trimmed(quote.contracts, item.oi_digits),
+        "volume_24h": fixed(base / (quote.contract_coins / item.multiplier), 0),
+        "volume_24h_base": trimmed(base, 4),
+        "volume_24h_quote": fixed(base * quote.mark, 0),
+        "volume_24h_settle": trimmed(base if item.inverse else base * quote.mark, 4),
+        "mark_price": trimmed(quote.mark, digits),
+        "funding_rate": rate,
+        "funding_rate_indicative": rate,
+        "funding_interval": item.interval_h * 3600,
+        "funding_offset": 0,
+        "funding_next_apply": quote.next_ts // 1000,
+        "index_price": trimmed(quote.index, digits),
+        "quanto_base_rate": "",
+        "low_24h": trimmed(min(low, quote.mark), digits),
+        "high_24h": trimmed(max(high, quote.mark), digits),
+        "price_type": "last",
+        "change_from": "24h",
+        "change_price": trimmed(quote.mark - before, digits),
+        "t": now_ms - 676,
+    }
+
+
+def statistics(quote: Quote, stamp_ms: int, live: bool, at_ms: int | None = None) -> dict[str, Any]:
+    """A row of contract statistics stamped with its period's start; of ``at_ms``, its end, where that is past.
+
+    Live rows name their contract and have text for sizes; the shares are always those of now.
+    """
+    points = [] if at_ms is None else quote.past.points(at_ms, at_ms)
+    mark = points[0].mark if points else quote.mark
+    contracts = points[0].contracts if points else quote.contracts
+    coins = contracts * quote.coins_each(mark) / quote.instrument.multiplier
+    account, top_account, top = (quote.long_share(kind) for kind in ("account", "top_account", "top_position"))
+    held = round(contracts * TOP_SHARE)
+    long = round(held * top)
+    forced = {"long": 0.0, "short": 0.0}
+    for trade in quote.liquidations() if live else ():
+        forced[trade.liquidated or "long"] += trade.contracts
+    bought, sold = quote.flow_coins()
+    row: dict[str, Any] = {"time": stamp_ms // 1000, "mark_price": mark}
+    if live:
+        row["contract"] = quote.instrument.name
+    for side, size in forced.items():
+        row[f"{side}_liq_size"] = str(size) if live else size
+        row[f"{side}_liq_amount"] = 0
+        row[f"{side}_liq_usd"] = 0
+    return {
+        **row,
+        "lsr_taker": bought / sold if sold > 0 else 0,
+        "lsr_account": account / (1 - account),
+        "open_interest": trimmed(contracts, quote.instrument.oi_digits) if live else contracts,
+        "open_interest_usd": coins * mark,
+        "top_lsr_account": top_account / (1 - top_account),
+        "top_lsr_size": top / (1 - top),
+        "top_long_size": str(long) if live else long,
+        "top_short_size": str(held - long) if live else held - long,
+    }
+
+
+def _contract(quote: Quote) -> dict[str, Any]:
+    item, digits = quote.instrument, quote.instrument.price_digits
+    rate = trimmed(quote.rate, 8)
+    return {
+        "funding_rate_indicative": rate,
+        "mark_price_round": trimmed(10.0**-digits, digits),
+        "funding_offset": 0,
+        "in_delisting": False,
+        "risk_limit_base": "1000000",
+        "interest_rate": "0.0003",
+        "index_price": trimmed(quote.index, digits),
+        "order_price_round": trimmed(10.0**-digits, digits),
+        "order_size_min": "1",
+        "ref_rebate_rate": "0.2",
+        "name": item.name,
+        "ref_discount_rate": "0",
+        "order_price_deviate": "0.5",
+        "maintenance_rate": "0.005",
+        "mark_type": "index",
+        "funding_interval": item.interval_h * 3600,
+        "type": "inverse" if item.inverse else "direct",
+        "risk_limit_step": "1000000",
+        "enable_bonus": True,
+        "leverage_min": "1",
+        "funding_rate": rate,
+        "funding_rate_limit": trimmed(item.cap, 8),
+        "last_price": trimmed(quote.mark, digits),
+        "mark_price": trimmed(quote.mark, digits),
+        "order_size_max": "1000000",
+        "funding_next_apply": quote.next_ts // 1000,
+        "short_users": 2187,
+        "enable_credit": True,
+        "config_change_time": 1682318747,
+        "create_time": 0,
+        "trade_size": 39089177375,
+        "position_size": round(quote.contracts),
+        "long_users": 4456,
+        "quanto_multiplier": "0" if item.inverse else trimmed(item.native_size, 8),
+        "funding_impact_value": "20000",
+        "leverage_max": "100",
+        "risk_limit_max": "30000000",
+        "maker_fee_rate": "-0.0001368",
+        "taker_fee_rate": "0.00075",
+        "orders_limit": 100,
+        "trade_id": 226414456,
+        "orderbook_id": 42043499829,
+        "status": "trading",
+        "enable_decimal": False,
+        "contract_type": "",
+    }
+
+
+def _trade(quote: Quote, trade: Trade) -> dict[str, Any]:
+    """A positive size is a taker's buy. ``create_time`` is in seconds, ``create_time_ms`` in milliseconds."""
+    size = trimmed(trade.contracts, quote.instrument.oi_digits)
+    return {
+        "id": trade.number * 2,
+        "size": size if trade.taker == "buy" else f"-{size}",
+        "create_time": trade.ts // 1000,
+        "create_time_ms": trade.ts,
+        "price": trimmed(trade.price, quote.instrument.price_digits),
+        "contract": quote.instrument.name,
+    }
+
+
+def _liquidation(quote: Quote, trade: Trade) -> dict[str, Any]:
+    """Signed as the order (negative: sold, a long was closed), as implementers read the undocumented sign."""
+    size = trimmed(trade.contracts, quote.instrument.oi_digits)
+    return {
+        "price": trimmed(trade.price, quote.instrument.price_digits),
+        "size": size if trade.taker == "buy" else f"-{size}",
+        "time": trade.ts,
+        "contract": quote.instrument.name,
+    }
+
+
+# -- the server --------------------------------------------------------------------------------------------------------
 
 
 class Gate(Protocol):
@@ -44,7 +204,8 @@ class Gate(Protocol):
             settle: by_name(quote for quote in self.quotes if quote.instrument.inverse is (settle == "btc"))
             for settle in SETTLES
         }
-        self._rest = GateRest(model, self._listed)
+        self._window = 0  # of ten seconds
+        self._asked: dict[str, int] = {}  # requests in it, by endpoint
 
     def addresses(self, authority: str) -> tuple[dict[str, str], str]:
         return {settle: f"ws://{authority}/v4/ws/{settle}" for settle in SETTLES}, f"http://{authority}{PREFIX}"
@@ -144,8 +305,102 @@ class Gate(Protocol):
             return [Hangup(1000, "no subscription")]
         return []
 
+    # -- HTTP ----------------------------------------------------------------------------------------------------------
+
     def answer(self, method: str, path: str, query: Mapping[str, str], body: str, now_ms: int) -> Answer:
-        return self._rest.answer(method, path, query, now_ms)
+        parts = path.removeprefix(f"{PREFIX}/futures/").split("/")
+        if method != "GET" or len(parts) < 2 or parts[0] not in self._listed:
+            return Answer(404, encode({"label": "NOT_FOUND", "message": "Request path not found"}))
+        if self._window != now_ms // 10_000:
+            self._window, self._asked = now_ms // 10_000, {}
+        self._asked[parts[1]] = self._asked.get(parts[1], 0) + 1
+        if self._asked[parts[1]] > REQUESTS_PER_10_S:
+            return Answer(429, encode({"label": "TOO_MANY_REQUESTS", "message": "Request Rate limit Exceeded (200)"}))
+        listed, what = self._listed[parts[0]], parts[1]
+        name = parts[2] if len(parts) == 3 else query.get("contract")
+        if what == "contracts":
+            return self._contracts(listed, name, parts[0])
+        if what == "tickers" and name is None:
+            return _ok([self._ticker(quote, now_ms) for quote in listed.values()])
+        if what not in ("tickers", "candlesticks", "contract_stats", "funding_rate"):
+            return Answer(404, encode({"label": "NOT_FOUND", "message": "Request path not found"}))
+        prices: dict[str, Price] = {"mark_": "mark", "index_": "index"}
+        price: Price = "mark"
+        if what == "candlesticks":
+            for prefix, kind in prices.items():
+                if name is not None and name.startswith(prefix):
+                    name, price = name.removeprefix(prefix), kind
+        quote = listed.get(name or "")
+        if quote is None:
+            return _refused("CONTRACT_NOT_FOUND", f"contract {name} not found")
+        if what == "tickers":
+            return _ok([self._ticker(quote, now_ms)])
+        if what == "funding_rate":
+            return self._rates(quote, query)
+        return self._series(quote, query, price if what == "candlesticks" else None, now_ms)
+
+    @staticmethod
+    def _rates(quote: Quote, query: Mapping[str, str]) -> Answer:
+        """Newest first."""
+        limit = whole(query, "limit", 100)
+        if limit is None or not 0 < limit <= 1000:
+            return _refused("INVALID_PARAM_VALUE", "limit")
+        rows = [{"r": trimmed(rate, 8), "t": ts // 1000} for ts, rate in reversed(quote.settlements)]
+        return _ok(rows[:limit])
+
+    @staticmethod
+    def _series(quote: Quote, query: Mapping[str, str], price: Price | None, now_ms: int) -> Answer:
+        """Candles of ``price``, or statistics for None; oldest first. ``limit`` excludes a span of candles."""
+        minutes = INTERVALS.get(query.get("interval", "5m"))
+        first, last = whole(query, "from", 0), whole(query, "to", now_ms // 1000)
+        limit = whole(query, "limit", 100 if price is not None else 30)
+        if minutes is None or first is None or last is None or limit is None or limit == 0:
+            return _refused("INVALID_PARAM_VALUE", "invalid argument")
+        bounded = "from" in query or "to" in query
+        if price is None:
+            length_ms = minutes * MINUTE_MS
+            span = quote.past.points(first * 1000 + length_ms, now_ms, length_ms)
+            limit = min(limit, STATISTICS_A_PAGE)
+            points = span[:limit] if bounded else span[-limit:]
+            return _ok([statistics(quote, point.ts - length_ms, False, point.ts) for point in points])
+        if bounded and "limit" in query:
+            return _refused("INVALID_PARAM_VALUE", "limit cannot be used with from or to")
+        bars = quote.bars(price, first * 1000, last * 1000, minutes)
+        if len(bars) > CANDLES_A_PAGE:
+            if bounded:
+                return _refused("INVALID_PARAM_VALUE", "Candlestick too long ago. Maximum 2000 points ago are allowed")
+            bars = bars[-CANDLES_A_PAGE:]
+        if not bounded:
+            bars = bars[-limit:]
+        digits = quote.instrument.price_digits
+        rows = [
+            {
+                "o": trimmed(bar.open, digits),
+                "v": 0,
+                "t": bar.open_ms // 1000,
+                "c": trimmed(bar.close, digits),
+                "l": trimmed(bar.low, digits),
+                "h": trimmed(bar.high, digits),
+                "sum": "0",
+            }
+            for bar in bars
+        ]
+        return _ok(rows)
+
+    def _ticker(self, quote: Quote, now_ms: int) -> dict[str, Any]:
+        """As streamed, but without what was added to the stream in 2026."""
+        added = ("funding_interval", "funding_offset", "funding_next_apply", "price_type", "t")
+        return {key: value for key, value in ticker(self.model, quote, now_ms).items() if key not in added}
+
+    def _contracts(self, listed: Mapping[str, Quote], name: str | None, settle: str) -> Answer:
+        if name is not None:
+            quote = listed.get(name)
+            return _refused("CONTRACT_NOT_FOUND", name) if quote is None else _ok(_contract(quote))
+        rows = [_contract(quote) for quote in listed.values()]
+        if rows and settle == "usdt":  # what a client must leave out: one on its way out, a stock
+            rows.append({**rows[0], "name": "SIMOLD_USDT", "in_delisting": True})
+            rows.append({**rows[0], "name": "SIMSTOCK_USDT", "contract_type": "stocks"})
+        return _ok(rows)
 
 
 def _message(channel: str, result: Any, now_ms: int) -> str:
@@ -153,25 +408,9 @@ def _message(channel: str, result: Any, now_ms: int) -> str:
     return encode({**head, "result": result})
 
 
-def _trade(quote: Quote, trade: Trade) -> dict[str, Any]:
-    """A positive size is a taker's buy. ``create_time`` is in seconds, ``create_time_ms`` in milliseconds."""
-    size = trimmed(trade.contracts, quote.instrument.oi_digits)
-    return {
-        "id": trade.number * 2,
-        "size": size if trade.taker == "buy" else f"-{size}",
-        "create_time": trade.ts // 1000,
-        "create_time_ms": trade.ts,
-        "price": trimmed(trade.price, quote.instrument.price_digits),
-        "contract": quote.instrument.name,
-    }
+def _ok(document: Any) -> Answer:
+    return Answer(200, encode(document))
 
 
-def _liquidation(quote: Quote, trade: Trade) -> dict[str, Any]:
-    """Signed as the order (negative: sold, a long was closed), as implementers read the undocumented sign."""
-    size = trimmed(trade.contracts, quote.instrument.oi_digits)
-    return {
-        "price": trimmed(trade.price, quote.instrument.price_digits),
-        "size": size if trade.taker == "buy" else f"-{size}",
-        "time": trade.ts,
-        "contract": quote.instrument.name,
-    }
+def _refused(label: str, message: str) -> Answer:
+    return Answer(400, encode({"label": label, "message": message}))

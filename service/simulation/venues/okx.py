@@ -1,13 +1,19 @@
-"""OKX v5 public channels as their page describes them: one ack per argument, text pings, pushes on change."""
+"""OKX v5 public channels as their page describes them: one ack per argument, text pings, pushes on change.
+
+The past, as the API guide v5 has it: arrays of text, newest first; `after` asks for what is older than a time, `before`
+for what is newer, both exclusive; so are `begin` and `end` of the trading statistics.
+"""
 
 from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from service.model import LongShortKind
 from service.simulation.market import HOUR_MS, MarketModel, Quote
+from service.simulation.minutes import MINUTE_MS, Point, Price
 from service.simulation.protocol import (
     Answer,
     Frame,
@@ -22,7 +28,6 @@ from service.simulation.protocol import (
     trimmed,
 )  # fmt: skip
 from service.simulation.quotes import Trade
-from service.simulation.venues import okx_history as okx_past
 
 QUIET_MS = 30_000  # without traffic, or without any subscription
 MAX_REQUEST_BYTES = 65_536
@@ -35,6 +40,104 @@ _CHANNELS = ("mark-price", "index-tickers", "funding-rate", "open-interest", "tr
 LIQUIDATIONS = "liquidation-orders:SWAP"
 TWICE = 5  # of so many liquidations one is told twice
 BACKLOG = 20  # old liquidations told to a new subscriber
+BARS = {"1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30, "1H": 60, "2H": 120, "4H": 240}
+PERIODS = {"5m": 5, "15m": 15, "30m": 30, "1H": 60, "2H": 120, "4H": 240}
+PAGE = 100
+RECENT_ROWS = 1_440  # how far candles reach without "history-" in their path
+CANDLES: dict[str, Price] = {
+    "mark-price-candles": "mark", "history-mark-price-candles": "mark",
+    "index-candles": "index", "history-index-candles": "index",
+}  # fmt: skip
+RATIOS: dict[str, LongShortKind] = {
+    "long-short-account-ratio-contract": "account",
+    "long-short-account-ratio-contract-top-trader": "top_account",
+    "long-short-position-ratio-contract-top-trader": "top_position",
+}
+STATISTICS = (*RATIOS, "open-interest-history", "taker-volume-contract")
+_PATHS: Sequence[tuple[str, Sequence[str]]] = (
+    ("/api/v5/market/", tuple(CANDLES)),
+    ("/api/v5/public/", ("funding-rate-history",)),
+    ("/api/v5/rubik/stat/contracts/", STATISTICS),
+    ("/api/v5/rubik/stat/", ("taker-volume-contract",)),
+)
+
+
+# -- rows --------------------------------------------------------------------------------------------------------------
+
+
+def _traded(name: str, trade: Trade) -> str:
+    row = {
+        "instId": name,
+        "tradeId": str(trade.number),
+        "px": trimmed(trade.price, 12),
+        "sz": trimmed(trade.contracts, 8),
+        "side": trade.taker,
+        "ts": str(trade.ts),
+        "count": str(1 + trade.number % 4),
+        "source": "0",
+        "seqId": trade.number * 3,
+    }
+    return encode({"arg": {"channel": "trades", "instId": name}, "data": [row]})
+
+
+def _liquidation(quote: Quote, trade: Trade) -> str:
+    """`side` is that of the order; `posSide` says nothing for one-way accounts."""
+    item = quote.instrument
+    detail = {
+        "bkLoss": "0",
+        "bkPx": trimmed(trade.price, item.price_digits),
+        "ccy": "",
+        "posSide": "net" if trade.number % 3 == 0 else trade.liquidated,
+        "side": trade.taker,
+        "sz": trimmed(trade.contracts, item.oi_digits),
+        "ts": str(trade.ts),
+    }
+    row = {
+        "details": [detail],
+        "instFamily": item.index_name,
+        "instId": item.name,
+        "instType": "SWAP",
+        "uly": item.index_name,
+    }
+    return encode({"arg": {"channel": "liquidation-orders", "instType": "SWAP"}, "data": [row]})
+
+
+def _instrument(quote: Quote) -> dict[str, Any]:
+    item = quote.instrument
+    return {
+        "alias": "",
+        "baseCcy": "",
+        "category": "1",
+        "ctMult": "1",
+        "ctType": "inverse" if item.inverse else "linear",
+        "ctVal": trimmed(item.native_size, 8),
+        "ctValCcy": "USD" if item.inverse else item.base,
+        "expTime": "",
+        "instFamily": item.index_name,
+        "instId": item.name,
+        "instType": "SWAP",
+        "lever": "100",
+        "listTime": "1611916828000",
+        "lotSz": "0.01",
+        "maxIcebergSz": "100000000.0000000000000000",
+        "maxLmtSz": "100000000",
+        "maxMktSz": "85000",
+        "maxStopSz": "85000",
+        "maxTriggerSz": "100000000.0000000000000000",
+        "maxTwapSz": "100000000.0000000000000000",
+        "minSz": "0.01",
+        "optType": "",
+        "quoteCcy": "",
+        "ruleType": "normal",
+        "settleCcy": item.base if item.inverse else item.quote,
+        "state": "live",
+        "stk": "",
+        "tickSz": trimmed(10.0**-item.price_digits, item.price_digits),
+        "uly": item.index_name,
+    }
+
+
+# -- the server --------------------------------------------------------------------------------------------------------
 
 
 class Okx(Protocol):
@@ -225,7 +328,7 @@ class Okx(Protocol):
         if path == "/api/v5/public/time":
             return _ok([{"ts": str(now_ms)}])
         name = query.get("instId")
-        past = okx_past.known(path)
+        past = past_name(path)
         if past is not None:
             return self._past(past, name, query, now_ms)
         if path == "/api/v5/market/index-tickers":
@@ -255,16 +358,16 @@ class Okx(Protocol):
     def _past(self, what: str, name: str | None, query: Mapping[str, str], now_ms: int) -> Answer:
         if name is None:
             return _refused("50014", "Parameter instId can not be empty.")
-        rows: okx_past.Rows
-        if what in okx_past.CANDLES:
-            listed = self._by_name if okx_past.CANDLES[what] == "mark" else self._indices
-            rows = okx_past.candles(what, listed.get(name), query, now_ms)
+        rows: Rows
+        if what in CANDLES:
+            listed = self._by_name if CANDLES[what] == "mark" else self._indices
+            rows = past_candles(what, listed.get(name), query, now_ms)
         elif name not in self._by_name:
             rows = "51001", "Instrument ID, Instrument ID code, or Spread ID doesn't exist."
         elif what == "funding-rate-history":
-            rows = okx_past.funding(self._by_name[name], query, now_ms)
+            rows = past_funding(self._by_name[name], query, now_ms)
         else:
-            rows = okx_past.statistics(what, self._by_name[name], query, now_ms)
+            rows = past_statistics(what, self._by_name[name], query, now_ms)
         return _refused(*rows) if isinstance(rows, tuple) else _ok(rows)
 
     def _instruments(self, quotes: list[Quote], everything: bool) -> list[dict[str, Any]]:
@@ -278,78 +381,6 @@ class Okx(Protocol):
             }
             rows.append({**rows[0], **names, "state": "suspend"})
         return rows
-
-
-def _traded(name: str, trade: Trade) -> str:
-    row = {
-        "instId": name,
-        "tradeId": str(trade.number),
-        "px": trimmed(trade.price, 12),
-        "sz": trimmed(trade.contracts, 8),
-        "side": trade.taker,
-        "ts": str(trade.ts),
-        "count": str(1 + trade.number % 4),
-        "source": "0",
-        "seqId": trade.number * 3,
-    }
-    return encode({"arg": {"channel": "trades", "instId": name}, "data": [row]})
-
-
-def _liquidation(quote: Quote, trade: Trade) -> str:
-    """`side` is that of the order; `posSide` says nothing for one-way accounts."""
-    item = quote.instrument
-    detail = {
-        "bkLoss": "0",
-        "bkPx": trimmed(trade.price, item.price_digits),
-        "ccy": "",
-        "posSide": "net" if trade.number % 3 == 0 else trade.liquidated,
-        "side": trade.taker,
-        "sz": trimmed(trade.contracts, item.oi_digits),
-        "ts": str(trade.ts),
-    }
-    row = {
-        "details": [detail],
-        "instFamily": item.index_name,
-        "instId": item.name,
-        "instType": "SWAP",
-        "uly": item.index_name,
-    }
-    return encode({"arg": {"channel": "liquidation-orders", "instType": "SWAP"}, "data": [row]})
-
-
-def _instrument(quote: Quote) -> dict[str, Any]:
-    item = quote.instrument
-    return {
-        "alias": "",
-        "baseCcy": "",
-        "category": "1",
-        "ctMult": "1",
-        "ctType": "inverse" if item.inverse else "linear",
-        "ctVal": trimmed(item.native_size, 8),
-        "ctValCcy": "USD" if item.inverse else item.base,
-        "expTime": "",
-        "instFamily": item.index_name,
-        "instId": item.name,
-        "instType": "SWAP",
-        "lever": "100",
-        "listTime": "1611916828000",
-        "lotSz": "0.01",
-        "maxIcebergSz": "100000000.0000000000000000",
-        "maxLmtSz": "100000000",
-        "maxMktSz": "85000",
-        "maxStopSz": "85000",
-        "maxTriggerSz": "100000000.0000000000000000",
-        "maxTwapSz": "100000000.0000000000000000",
-        "minSz": "0.01",
-        "optType": "",
-        "quoteCcy": "",
-        "ruleType": "normal",
-        "settleCcy": item.base if item.inverse else item.quote,
-        "state": "live",
-        "stk": "",
-        "tickSz": trimmed(10.0**-item.price_digits, item.price_digits),
-        "uly": item.index_name,
-    }
 
 
 def _event(session: Session, number: Any, document: dict[str, Any]) -> str:
@@ -367,3 +398,114 @@ def _ok(rows: list[Any]) -> Answer:
 
 def _refused(code: str, message: str) -> Answer:
     return Answer(200, encode({"code": code, "data": [], "msg": message}))
+
+
+# -- the past ----------------------------------------------------------------------------------------------------------
+
+
+Rows = list[Any] | tuple[str, str]  # or a refusal: code, message
+
+
+def past_name(path: str) -> str | None:
+    """The name of the candles or statistics under a path; None if it is none of these."""
+    for prefix, names in _PATHS:
+        name = path.removeprefix(prefix)
+        if name != path and name in names:
+            return name
+    return None
+
+
+def past_candles(name: str, quote: Quote | None, query: Mapping[str, str], now_ms: int) -> Rows:
+    """One of :data:`CANDLES`; the running candle is not confirmed."""
+    minutes = BARS.get(query.get("bar", "1m"))
+    span = _span(query, "before", "after", now_ms)
+    limit = _limit(query, PAGE)
+    if quote is None:
+        return "51001", "Instrument ID, Instrument ID code, or Spread ID doesn't exist."
+    if minutes is None:
+        return "51000", "Parameter bar error"
+    if span is None or limit is None:
+        return "51000", "Parameter before, after or limit error"
+    digits = quote.instrument.price_digits
+    begin_ms, end_ms = span
+    if not name.startswith("history-"):
+        begin_ms = max(begin_ms, now_ms - RECENT_ROWS * minutes * MINUTE_MS)
+    bars = quote.bars(CANDLES[name], begin_ms, end_ms, minutes)
+    return [
+        [
+            str(bar.open_ms),
+            *(trimmed(value, digits) for value in (bar.open, bar.high, bar.low, bar.close)),
+            "1" if bar.closed else "0",
+        ]
+        for bar in reversed(bars[-limit:])
+    ]
+
+
+def past_funding(quote: Quote, query: Mapping[str, str], now_ms: int) -> Rows:
+    """Settled rates, newest first."""
+    span, limit = _span(query, "before", "after", now_ms), _limit(query, 400)
+    if span is None or limit is None:
+        return "51000", "Parameter before, after or limit error"
+    rows = [
+        {
+            "formulaType": "withRate",
+            "fundingRate": fixed(rate, 16),
+            "fundingTime": str(settled_ms),
+            "instId": quote.instrument.name,
+            "instType": "SWAP",
+            "method": "current_period",
+            "realizedRate": fixed(rate, 16),
+        }
+        for settled_ms, rate in quote.settlements
+        if span[0] <= settled_ms <= span[1]
+    ]
+    return rows[::-1][:limit]
+
+
+def past_statistics(name: str, quote: Quote, query: Mapping[str, str], now_ms: int) -> Rows:
+    """One of :data:`STATISTICS`."""
+    minutes = PERIODS.get(query.get("period", "5m"))
+    span, limit = _span(query, "begin", "end", now_ms), _limit(query, PAGE)
+    if minutes is None:
+        return "51000", "Parameter period error"
+    if span is None or limit is None:
+        return "51000", "Parameter begin, end or limit error"
+    length_ms = minutes * MINUTE_MS
+    if name in RATIOS:  # only the present one is known here
+        share = quote.long_share(RATIOS[name])
+        at_ms = now_ms // length_ms * length_ms
+        return [[str(at_ms), trimmed(share / (1 - share), 4)]] if span[0] <= at_ms <= span[1] else []
+    points = quote.past.points(span[0], span[1], length_ms)[-limit:][::-1]
+    if name == "open-interest-history":
+        return [_interest(quote, point) for point in points]
+    unit = query.get("unit", "1")
+    return [_taken(quote, point, unit, minutes) for point in points]
+
+
+def _interest(quote: Quote, point: Point) -> list[str]:
+    """[time, contracts, coins, dollars] at the time."""
+    item = quote.instrument
+    size = point.contracts * item.native_size
+    coins, usd = (size / point.mark, size) if item.inverse else (size, size * point.mark)
+    return [str(point.ts), trimmed(point.contracts, item.oi_digits), trimmed(coins, 10), trimmed(usd, 8)]
+
+
+def _taken(quote: Quote, point: Point, unit: str, minutes: int) -> list[str]:
+    """[time, sold, bought]: a plausible turnover, in coins (0), contracts (1) or dollars (2)."""
+    _, contracts, coins, usd = _interest(quote, point)
+    whole = float({"0": coins, "2": usd}.get(unit, contracts)) * minutes / (1.4 * 24 * HOUR_MS / MINUTE_MS)
+    share = quote.long_share("account")
+    return [str(point.ts), trimmed(whole * (1 - share), 4), trimmed(whole * share, 4)]
+
+
+def _span(query: Mapping[str, str], newer: str, older: str, now_ms: int) -> tuple[int, int] | None:
+    """[first, last] in ms that a request asks for; None where a bound is no number."""
+    first, last = query.get(newer, "-1"), query.get(older, str(now_ms + 1))
+    if not (first.removeprefix("-").isdecimal() and last.isdecimal()):
+        return None
+    return int(first) + 1, min(int(last) - 1, now_ms)
+
+
+def _limit(query: Mapping[str, str], most: int) -> int | None:
+    text = query.get("limit", str(PAGE))
+    return min(int(text), most) if text.isdecimal() and int(text) > 0 else None

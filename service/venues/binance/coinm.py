@@ -1,6 +1,6 @@
 """Binance COIN-M futures: inverse perpetuals. Mark and funding from `<symbol>@markPrice@1s`, open interest by polling.
 
-As on USD-M (see ``binance_usdm.py``), except: the index comes on its own stream, by pair; open interest is counted,
+As on USD-M (see ``usdm.py``), except: the index comes on its own stream, by pair; open interest is counted,
 one-sided, in contracts of a fixed number of dollars; `sumOpenInterestValue` is in coins; status is `contractStatus`.
 Trades and liquidations count contracts too: their coins follow from their own price. Ratios are those of a pair, all
 its contracts together; that of the top traders' accounts is left out (the documents disagree on how to ask for it).

@@ -4,7 +4,8 @@ Endpoints (developers.binance.com, derivatives, market data; `{api}` is fapi or 
 `/{api}/v1/markPriceKlines` by symbol and `/{api}/v1/indexPriceKlines` by pair: rows [open time, open, high, low, close,
 "0", close time, ...], at most 1500, weight by `limit` (below); `/futures/data/openInterestHist`: at most 500 of 5 min,
 the newest 30 days; `/{api}/v1/fundingRate`: at most 1000, oldest first. Start and end times are inclusive.
-Neither page says of what moment of its period a figure of `openInterestHist` is: taken as of the end (``history.py``).
+Neither page says of what moment of its period a figure of `openInterestHist` is: taken as of the end
+(``venues/history.py``).
 """
 
 from __future__ import annotations

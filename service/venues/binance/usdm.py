@@ -2,7 +2,7 @@
 
 Facts from the venue page: numbers are text; open interest is one-sided, in base units (1000SHIB: thousands of SHIB);
 an unknown symbol or a retired route is acknowledged and then silent; the connection is cut at 24 h.
-Extra streams: ``binance_extras.py``; the published past: ``binance_history.py``.
+Extra streams: ``trades.py``; the published past: ``history.py``.
 """
 
 from __future__ import annotations

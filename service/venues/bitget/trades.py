@@ -1,4 +1,4 @@
-"""Bitget's trades, liquidations, long/short ratios and published past.
+"""Bitget's product lines, trades, liquidations, long/short ratios and published past.
 
 Facts from the venue page: the side of a trade is the taker's, its size in base coins on every product line; the
 `snapshot` of a trade channel is history. Liquidations exist on the v3 socket only, one channel a product line; their
@@ -18,15 +18,17 @@ import orjson
 
 from service.errors import BadPayload
 from service.model import Decoded, ExtraStream, Listing, LongShortKind, PositionSide
-from service.venues.bitget.products import INTERVALS_H, PRODUCTS, product_of
-from service.venues.contract import ConnectionPlan, KeepAlive, Poll, Request
+from service.venues.contract import ConnectionPlan, KeepAlive, Poll, Request, sockets
 from service.venues.emit import guarded, items, label, mapping, need
 from service.venues.history import MINUTE_MS, Bars, context_of, newest_first, pages, same_name, subject_of
 from service.venues.liquidations import ForcedReader, is_buy
 from service.venues.numbers import coins, number, price, rate, text, timestamp_ms
-from service.venues.streamed import sockets
+from service.venues.symbols import base_of
 from service.venues.trades import Print, traded
 
+PRODUCTS = ("USDT-FUTURES", "COIN-FUTURES", "USDC-FUTURES")
+QUOTES = {"USDT-FUTURES": ("USDT",), "COIN-FUTURES": ("USD",), "USDC-FUTURES": ("PERP", "USDC")}  # name endings
+INTERVALS_H = (1, 2, 4, 8)
 KEEPALIVE = KeepAlive("ping", 30.0)
 RATIO = "long_short:"  # context of a ratio answer: its rows do not name the instrument
 RATIO_EVERY_S = 300.0
@@ -37,6 +39,15 @@ BARS = {"mark": "MARK", "index": "INDEX"}
 BARS_A_PAGE = 1000
 RATES_A_PAGE = 100
 TRADE_KEYS = {False: ("side", "size", "price", "ts", "tradeId"), True: ("S", "v", "p", "T", "i")}  # v2; v3 (UTA)
+
+
+def product_of(name: str) -> str | None:
+    """The product line a perpetual's name belongs to; None: not the name of a perpetual.
+
+    >>> product_of("BTCUSDT"), product_of("BTCUSD"), product_of("BTCPERP"), product_of("BTCUSDZ25")
+    ('USDT-FUTURES', 'COIN-FUTURES', 'USDC-FUTURES', None)
+    """
+    return next((product for product in PRODUCTS if base_of(name, QUOTES[product]) is not None), None)
 
 
 def subscription(**argument: str | None) -> str:

@@ -12,20 +12,22 @@ from typing import Any
 
 from service.errors import BadPayload
 from service.model import Bad, Control, Decoded, Endpoints, ExtraStream, Listing, StreamRule, VenueRules
-from service.venues.bitget.products import INTERVALS_H, PRODUCTS, QUOTES, product_of
 from service.venues.bitget.trades import (
+    INTERVALS_H,
     KEEPALIVE,
+    PRODUCTS,
+    QUOTES,
     BitgetExtras,
     extra_plans,
     history_requests,
+    product_of,
     ratio_polls,
     requests_for,
 )
-from service.venues.contract import Catalog, ConnectionPlan, Limits, Poll, Request
+from service.venues.contract import Catalog, ConnectionPlan, Limits, Poll, Request, Streamed, sockets
 from service.venues.emit import HOUR_MS, echo, guarded, items, label, mapping, need
 from service.venues.funding_schedule import measure_interval
 from service.venues.numbers import coins, interval_hours, price, rate, text, timestamp_ms
-from service.venues.streamed import Streamed, sockets
 from service.venues.symbols import USD_QUOTES, base_of, canonical
 
 SLACK_MS = 600_000  # a next funding this long past, or this much beyond its interval: the schedule is broken

@@ -16,14 +16,12 @@ from typing import Any
 import orjson
 
 from service.model import Decoded, ExtraStream, Listing, PositionSide
-from service.venues.bitmex.contracts import interval_h
-from service.venues.contract import Catalog, ConnectionPlan, KeepAlive, Request
+from service.venues.bitmex.messages import interval_h
+from service.venues.contract import Catalog, ConnectionPlan, KeepAlive, Request, sockets
 from service.venues.emit import contract_coins, guarded, label, mapping, need
 from service.venues.history import context_of, same_name, subject_of
-from service.venues.iso_time import iso_ms
 from service.venues.liquidations import ForcedReader, is_buy
-from service.venues.numbers import coins, price, rate, text
-from service.venues.streamed import sockets
+from service.venues.numbers import coins, iso_ms, price, rate, text
 from service.venues.trades import Print, traded
 
 KEEPALIVE = KeepAlive("ping", 5.0, only_when_idle=True)

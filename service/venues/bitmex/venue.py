@@ -27,14 +27,22 @@ from service.model import (
     StreamRule,
     VenueRules,
 )
-from service.venues.bitmex.contracts import canonical_base, contract_size, interval_h, quanto_coins
-from service.venues.bitmex.rows import FIELDS, GRID_MS, MAIN_FIELD, Row, order_of, row_time
+from service.venues.bitmex.messages import (
+    FIELDS,
+    GRID_MS,
+    MAIN_FIELD,
+    Row,
+    canonical_base,
+    contract_size,
+    interval_h,
+    order_of,
+    quanto_coins,
+    row_time,
+)
 from service.venues.bitmex.trades import KEEPALIVE, BitmexExtras, extra_plans, history_requests, subscription
-from service.venues.contract import Catalog, ConnectionPlan, Limits, Request
+from service.venues.contract import Catalog, ConnectionPlan, Limits, Request, Streamed
 from service.venues.emit import echo, guarded, items, label, mapping, need
-from service.venues.iso_time import iso_ms
-from service.venues.numbers import rate, text
-from service.venues.streamed import Streamed
+from service.venues.numbers import iso_ms, rate, text
 from service.venues.symbols import USD_QUOTES, base_of
 
 TOPIC = "instrument:"

@@ -4,7 +4,7 @@ Endpoints (bybit-exchange.github.io, docs/v5/market): `mark-price-kline` and `in
 high, low, close], at most 1000; `open-interest`, at most 200 of 5 min, `openInterest` both sides and
 `singleOpenInterest` (since June 2026) one; `funding/history`, at most 200, refused with a start time alone. All newest
 first, start and end inclusive. No page says of what moment of its period a figure of `open-interest` is: taken as of
-the end (``history.py``). A minute under way shows the last price as its close, so only finished ones are read.
+the end (``venues/history.py``). A minute under way shows the last price as its close, so only finished ones are read.
 """
 
 from __future__ import annotations

@@ -17,11 +17,10 @@ import orjson
 
 from service.errors import BadPayload
 from service.model import Decoded, Endpoints, ExtraStream, Listing, PositionSide
-from service.venues.contract import ConnectionPlan, KeepAlive, Poll, Request
+from service.venues.contract import ConnectionPlan, KeepAlive, Poll, Request, sockets
 from service.venues.emit import guarded, items, mapping, need
 from service.venues.liquidations import ForcedReader, is_buy
 from service.venues.numbers import coins, long_share, price, text, timestamp_ms
-from service.venues.streamed import sockets
 from service.venues.symbols import canonical_price
 from service.venues.trades import Print, traded
 

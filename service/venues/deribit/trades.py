@@ -18,12 +18,11 @@ import orjson
 
 from service.errors import BadPayload
 from service.model import Decoded, Endpoints, ExtraStream, Listing, PositionSide
-from service.venues.contract import ConnectionPlan, KeepAlive, Request
+from service.venues.contract import ConnectionPlan, KeepAlive, Request, sockets
 from service.venues.emit import HOUR_MS, guarded, items, mapping, need
 from service.venues.history import context_of
 from service.venues.liquidations import is_buy
 from service.venues.numbers import coins, price, rate, text, timestamp_ms
-from service.venues.streamed import sockets
 from service.venues.symbols import canonical_price
 from service.venues.trades import Print, TradeReader, traded
 

@@ -12,12 +12,11 @@ from typing import Any
 
 from service.errors import BadPayload
 from service.model import Control, Decoded, Endpoints, ExtraStream, Listing, Skipped, StreamRule, VenueRules
-from service.venues.contract import Catalog, ConnectionPlan, Limits, Request
+from service.venues.contract import Catalog, ConnectionPlan, Limits, Request, Streamed, sockets
 from service.venues.deribit.trades import KEEPALIVE, DeribitTrades, extra_connections, history, requests_for
 from service.venues.emit import PONG, echo, guarded, items, label, mapping, need
 from service.venues.history import subject_of
 from service.venues.numbers import coins, price, rate, text, timestamp_ms
-from service.venues.streamed import Streamed, sockets
 from service.venues.symbols import USD_QUOTES, canonical
 
 INTERVAL_H = 8.0  # current_funding is expressed per 8 h

@@ -19,13 +19,11 @@ import orjson
 
 from service.errors import BadPayload
 from service.model import Decoded, Endpoints, ExtraStream, Listing, PositionSide
-from service.venues.contract import ConnectionPlan, Request
+from service.venues.contract import ConnectionPlan, Request, sockets
 from service.venues.emit import HOUR_MS, guarded, items, label, mapping, need
 from service.venues.history import context_of, same_name
-from service.venues.iso_time import iso_ms
 from service.venues.liquidations import is_buy
-from service.venues.numbers import coins, price, rate, text
-from service.venues.streamed import sockets
+from service.venues.numbers import coins, iso_ms, price, rate, text
 from service.venues.trades import Print, TradeReader, traded
 
 TRADES = "v4_trades"

@@ -24,7 +24,7 @@ from service.model import (
     StreamRule,
     VenueRules,
 )
-from service.venues.contract import Catalog, ConnectionPlan, Limits, Request
+from service.venues.contract import Catalog, ConnectionPlan, Limits, Request, Streamed, sockets
 from service.venues.dydx.trades import (
     INTERVAL_H,
     MAX_NAME,
@@ -38,9 +38,7 @@ from service.venues.dydx.trades import (
 from service.venues.emit import PONG, echo, guarded, items, label, mapping, need
 from service.venues.funding_schedule import next_hour
 from service.venues.history import subject_of
-from service.venues.iso_time import iso_ms
-from service.venues.numbers import coins, price, rate
-from service.venues.streamed import Streamed, sockets
+from service.venues.numbers import coins, iso_ms, price, rate
 from service.venues.symbols import canonical
 
 CHANNEL = "v4_markets"

@@ -12,7 +12,7 @@ from typing import Any
 
 from service.errors import BadPayload
 from service.model import STREAMS, Control, Decoded, Endpoints, ExtraStream, Listing, Skipped, StreamRule, VenueRules
-from service.venues.contract import Catalog, ConnectionPlan, Limits, Poll, Request
+from service.venues.contract import Catalog, ConnectionPlan, Limits, Poll, Request, Streamed
 from service.venues.emit import PONG, echo, guarded, label, mapping, need, readable, said
 from service.venues.gate.trades import (
     INTERVALS_H,
@@ -26,7 +26,6 @@ from service.venues.gate.trades import (
     stats_polls,
 )
 from service.venues.numbers import coins, interval_hours, number, price, rate, text
-from service.venues.streamed import Streamed
 from service.venues.symbols import USD_QUOTES, canonical
 
 TICKERS = "futures.tickers"

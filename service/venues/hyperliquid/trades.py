@@ -17,11 +17,10 @@ import orjson
 
 from service.errors import BadPayload
 from service.model import Decoded, Endpoints, ExtraStream, Listing
-from service.venues.contract import ConnectionPlan, KeepAlive, Request
+from service.venues.contract import ConnectionPlan, KeepAlive, Request, sockets
 from service.venues.emit import HOUR_MS, guarded, items, label, mapping, need
 from service.venues.history import context_of, same_name
 from service.venues.numbers import coins, price, rate, text, timestamp_ms
-from service.venues.streamed import sockets
 from service.venues.trades import Print, TradeReader, traded
 
 MAX_CONNECTIONS = 10

@@ -15,7 +15,7 @@ from typing import Any
 
 from service.errors import BadPayload
 from service.model import Bad, Control, Decoded, Endpoints, ExtraStream, Listing, Skipped, StreamRule, VenueRules
-from service.venues.contract import Catalog, ConnectionPlan, Limits, Request
+from service.venues.contract import Catalog, ConnectionPlan, Limits, Request, Streamed, sockets
 from service.venues.emit import HOUR_MS, PONG, document, echo, guarded, items, label, mapping, need
 from service.venues.funding_schedule import next_hour
 from service.venues.history import subject_of
@@ -30,7 +30,6 @@ from service.venues.hyperliquid.trades import (
     requests_for,
 )
 from service.venues.numbers import coins, interval_hours, price, rate, text, timestamp_ms
-from service.venues.streamed import Streamed, sockets
 from service.venues.symbols import canonical
 
 GREETING = "Websocket connection established"

@@ -21,13 +21,11 @@ import orjson
 
 from service.errors import BadPayload
 from service.model import Decoded, ExtraStream, Listing, PositionSide
-from service.venues.contract import Catalog, ConnectionPlan, Request
+from service.venues.contract import Catalog, ConnectionPlan, Request, sockets
 from service.venues.emit import HOUR_MS, guarded, items, label, mapping, need
 from service.venues.history import MINUTE_MS, context_of, newest_first, pages, subject_of
-from service.venues.iso_time import iso_ms
 from service.venues.liquidations import is_buy
-from service.venues.numbers import COINS_MAX, coins, number, price, rate, text, timestamp_ms
-from service.venues.streamed import sockets
+from service.venues.numbers import COINS_MAX, coins, iso_ms, number, price, rate, text, timestamp_ms
 from service.venues.trades import Print, TradeReader, traded
 
 INTERVAL_H = 1.0  # the unit of every relative rate, also of those fixed for four hours before 29 September 2022

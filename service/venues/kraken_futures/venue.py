@@ -12,9 +12,8 @@ from typing import Any
 
 from service.errors import BadPayload
 from service.model import Control, Decoded, Endpoints, ExtraStream, Listing, Skipped, StreamRule, VenueRules
-from service.venues.contract import Catalog, ConnectionPlan, Limits, Request
+from service.venues.contract import Catalog, ConnectionPlan, Limits, Request, Streamed, sockets
 from service.venues.emit import PONG, echo, guarded, items, label, mapping, need, readable, said
-from service.venues.iso_time import iso_ms
 from service.venues.kraken_futures.trades import (
     INTERVAL_H,
     KrakenFuturesExtras,
@@ -22,8 +21,7 @@ from service.venues.kraken_futures.trades import (
     history_requests,
     requests_for,
 )
-from service.venues.numbers import coins, number, price, rate, text, timestamp_ms
-from service.venues.streamed import Streamed, sockets
+from service.venues.numbers import coins, iso_ms, number, price, rate, text, timestamp_ms
 from service.venues.symbols import USD_QUOTES, canonical
 
 INVERSE = {"PF": False, "PI": True}  # perpetuals by the prefix of their name; FF and FI are dated

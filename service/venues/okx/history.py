@@ -6,7 +6,8 @@ Endpoints (OKX API guide v5, sections "Get mark price candlesticks" and "... his
 [opening time, open, high, low, close, confirm], at most 100, 20 requests in 2 s (10 by older texts of the latter);
 `/api/v5/rubik/stat/contracts/open-interest-history`: rows [time, contracts, coins, USD], at most 100, and
 `/api/v5/public/funding-rate-history`, both 10 requests in 2 s by address *and instrument*. Bounds are exclusive.
-The guide does not say of what moment of its five minutes an open interest is: taken as of their end (``history.py``).
+The guide does not say of what moment of its five minutes an open interest is: taken as of their end
+(``venues/history.py``).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import Any
 
 from service.errors import BadPayload
 from service.model import STREAMS, Control, Decoded, Endpoints, ExtraStream, Listing, Skipped, StreamRule, VenueRules
-from service.venues.contract import Catalog, ConnectionPlan, Limits, Poll, Request
+from service.venues.contract import Catalog, ConnectionPlan, Limits, Poll, Request, Streamed
 from service.venues.emit import HOUR_MS, echo, guarded, items, label, mapping, need
 from service.venues.history import subject_of
 from service.venues.numbers import coins, number, price, rate, text, timestamp_ms
@@ -26,7 +26,6 @@ from service.venues.okx.trades import (
     ratio_polls,
     subscriptions,
 )
-from service.venues.streamed import Streamed
 from service.venues.symbols import USD_QUOTES, canonical
 
 SIZE_TOLERANCE = 0.005  # oiCcy against contracts x contract size: further apart is a unit error

@@ -8,6 +8,7 @@ Bybit sends data before the ack): each expected stream must speak itself.
 
 from __future__ import annotations
 
+import enum
 from collections import deque
 from collections.abc import Sequence
 
@@ -26,15 +27,68 @@ from service.model import (
     VenueRules,
 )
 from service.venues.contract import ConnectionPlan, Limits
-from service.venues.transport.session_states import PLANNED, REASONS, SERVING, TABLE, Happening, State
 from service.venues.transport.silence_policy import Key, Patience
-
-__all__ = ["PLANNED", "REASONS", "SERVING", "TABLE", "Happening", "Session", "State"]
 
 SILENT_AGES = 2  # a stream is silent after this many times its max_age without a value or a Confirm
 ACK_MS = 10_000  # acknowledgements come within this long of the last subscription, if nothing else speaks
 REFUSAL_GRACE_MS = 5_000  # after a refusal, other subscriptions of the socket have this long to speak
 PONG_MS = 10_000  # after a keep-alive, anything at all must be received within this long
+
+
+class State(enum.Enum):
+    """IDLE: waiting for its turn. SUBSCRIBING: open, not every stream has spoken. LIVE: all that can speak do.
+    RENEWING: serves, a successor is wanted. CLOSING: we are closing. CLOSED: over."""
+
+    IDLE = "idle"
+    CONNECTING = "connecting"
+    SUBSCRIBING = "subscribing"
+    LIVE = "live"
+    RENEWING = "renewing"
+    CLOSING = "closing"
+    CLOSED = "closed"
+
+
+class Happening(enum.Enum):
+    """ATTEMPT: a connection attempt begins. SETTLED: every stream spoke or is not waited for. RENEW: a successor
+    is wanted. STOP: we want it closed. LOST: the attempt failed or the socket is gone."""
+
+    ATTEMPT = "attempt"
+    OPENED = "opened"
+    SETTLED = "settled"
+    RENEW = "renew"
+    STOP = "stop"
+    LOST = "lost"
+
+
+TABLE: dict[tuple[State, Happening], State] = {
+    (State.IDLE, Happening.ATTEMPT): State.CONNECTING,
+    (State.IDLE, Happening.STOP): State.CLOSED,
+    (State.CONNECTING, Happening.OPENED): State.SUBSCRIBING,
+    (State.CONNECTING, Happening.STOP): State.CLOSING,
+    (State.CONNECTING, Happening.LOST): State.CLOSED,
+    (State.SUBSCRIBING, Happening.SETTLED): State.LIVE,
+    (State.SUBSCRIBING, Happening.RENEW): State.RENEWING,
+    (State.SUBSCRIBING, Happening.STOP): State.CLOSING,
+    (State.SUBSCRIBING, Happening.LOST): State.CLOSED,
+    (State.LIVE, Happening.RENEW): State.RENEWING,
+    (State.LIVE, Happening.STOP): State.CLOSING,
+    (State.LIVE, Happening.LOST): State.CLOSED,
+    (State.RENEWING, Happening.RENEW): State.RENEWING,
+    (State.RENEWING, Happening.SETTLED): State.LIVE,
+    (State.RENEWING, Happening.STOP): State.CLOSING,
+    (State.RENEWING, Happening.LOST): State.CLOSED,
+    (State.CLOSING, Happening.STOP): State.CLOSING,
+    (State.CLOSING, Happening.LOST): State.CLOSED,
+}
+SERVING = (State.SUBSCRIBING, State.LIVE, State.RENEWING)
+
+REASONS = (  # why a socket ended or a successor was wanted; HTTP refusals add http_<status> (see link.py)
+    "open_timeout", "dns", "refused_connection", "unreachable", "tls", "proxy", "redirect", "bad_address", "reset",
+    "refused", "no_ack", "first_message", "stream_silent", "no_pong", "send_stalled",
+    "closing_notice", "lifetime", "closed", "oversized", "bad_utf8", "protocol", "bug",
+    "stopped",
+)  # fmt: skip
+PLANNED = ("closing_notice", "lifetime")  # the venue will cut this socket: a worse successor is better than none
 
 
 class Session:

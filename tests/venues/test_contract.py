@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from service.model import STREAMS, Listing
-from service.venues.contract import KeepAlive
-from service.venues.streamed import sockets
+from service.venues.contract import KeepAlive, sockets
 from tests.venues.extras import synthetic
 
 URL = "wss://example.invalid"

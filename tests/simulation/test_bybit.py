@@ -8,7 +8,7 @@ from websockets.asyncio.client import connect
 
 from service.simulation.market import MarketModel
 from service.simulation.protocol import Hangup
-from service.simulation.venues.bybit_history import is_block
+from service.simulation.venues.bybit import is_block
 from tests.simulation.build import (
     START_MS,
     SYMBOLS,

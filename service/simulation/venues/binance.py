@@ -1,6 +1,9 @@
-"""Binance USD-M futures as its page describes it: routed streams, silent wrong routes, OI over HTTP, server pings.
+"""Binance futures as their pages describe them, USD-M and COIN-M.
 
-COIN-M (``protocol_binance_coinm.py``) differs in names and units; what it shares is here.
+USD-M: routed streams, silent wrong routes, OI over HTTP, server pings. COIN-M: the same, but unrouted, in contracts of
+dollars, indices by pair. ``/futures/data/*`` and the funding endpoints have limits of their own, apart from the request
+weight. A figure of open interest stamped T is of the end of the five minutes that begin at T, and there once they are
+over.
 """
 
 from __future__ import annotations
@@ -10,8 +13,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from service.model import LongShortKind
 from service.simulation.instruments import MAJORS
 from service.simulation.market import HOUR_MS, MarketModel, Quote
+from service.simulation.minutes import MINUTE_MS, Price
 from service.simulation.protocol import (
     Answer,
     Frame,
@@ -26,9 +31,9 @@ from service.simulation.protocol import (
     parse,
     strings,
     trimmed,
+    whole,
 )  # fmt: skip
 from service.simulation.quotes import Trade
-from service.simulation.venues import binance_history as past
 
 PING_EVERY_MS = 180_000  # the server pings each 3 minutes and waits 10 for a pong
 PONG_WITHIN_MS = 600_000
@@ -40,12 +45,30 @@ LIFETIME_MS = 24 * HOUR_MS
 WINDOW_MS = 300_000  # of the limits apart from the weight
 REQUESTS_PER_WINDOW = {"data": 1000, "funding": 500}
 FORCE_ORDERS = "!forceOrder@arr"
-
+PERPETUAL = "_PERP"
+STATISTICS_MS = 300_000  # all of `/futures/data` is served in five minutes
+PERIODS = {"5m": 300_000, "15m": 900_000, "30m": 1_800_000, "1h": HOUR_MS, "4h": 4 * HOUR_MS}
+RATIOS: dict[str, LongShortKind] = {
+    "globalLongShortAccountRatio": "account",
+    "topLongShortAccountRatio": "top_account",
+    "topLongShortPositionRatio": "top_position",
+}
+INTERVALS = {"1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30, "1h": 60}
+_LATE_MS = 17  # settlements are stamped up to so many ms after the hour
+_METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
 _PATH = re.compile(r"(?:/(public|market|private))?/(ws|stream)(?:/(.+))?").fullmatch
 _MARK = re.compile(r"([a-z0-9]+)@markPrice(@1s)?").fullmatch
 _EVENTS = re.compile(r"([a-z0-9_]+)@(aggTrade|forceOrder)").fullmatch
 _ARRAY = re.compile(r"!markPrice@arr(@1s)?").fullmatch
-_METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
+_COINM_PATH = re.compile(r"/(ws|stream)(?:/(.+))?").fullmatch
+_COINM_STREAM = re.compile(r"([a-z0-9]+)(_perp|)@(markPrice|indexPrice|aggTrade|forceOrder)(@1s)?").fullmatch
+_COINM_ARRAY = re.compile(r"!(markPrice|forceOrder)@arr(@1s)?").fullmatch
+Reply = tuple[int, Any]
+_ILLEGAL: Reply = (400, {"code": -1130, "msg": "parameter is not valid."})
+INVALID_SYMBOL: Reply = (400, {"code": -1121, "msg": "Invalid symbol."})
+
+
+# -- USD-M, and what both share ----------------------------------------------------------------------------------------
 
 
 class BinanceUsdm(Protocol):
@@ -229,10 +252,10 @@ class BinanceUsdm(Protocol):
         if path.startswith("/futures/data/"):
             return 0
         if path.endswith("PriceKlines"):
-            return past.bars_weight(query)
+            return _bars_weight(query)
         return 10 if path == "/fapi/v1/premiumIndex" and "symbol" not in query else 1
 
-    def _document(self, path: str, query: Mapping[str, str], now_ms: int) -> past.Reply:
+    def _document(self, path: str, query: Mapping[str, str], now_ms: int) -> Reply:
         base = f"/{self.api}/v1/"
         if path == f"{base}ping":
             return 200, {}
@@ -254,7 +277,7 @@ class BinanceUsdm(Protocol):
             return 404, {"code": -5000, "msg": f"Path {path}, Method GET is invalid"}
         return self._of_symbol(what, query, now_ms)
 
-    def _of_symbol(self, what: str, query: Mapping[str, str], now_ms: int) -> past.Reply:
+    def _of_symbol(self, what: str, query: Mapping[str, str], now_ms: int) -> Reply:
         key = "pair" if what == "indexPriceKlines" else "symbol"
         if query.get(key) is None:
             return self._premiums(query, now_ms) if what == "premiumIndex" else missing(key)
@@ -266,20 +289,20 @@ class BinanceUsdm(Protocol):
         if what == "openInterest":
             return 200, self._open_interest(quote, now_ms)
         if what == "fundingRate":
-            return past.fundings(quote, query, now_ms)
-        return past.bars(quote, "mark" if what == "markPriceKlines" else "index", query, now_ms)
+            return _past_fundings(quote, query, now_ms)
+        return _past_bars(quote, "mark" if what == "markPriceKlines" else "index", query, now_ms)
 
     def _by_pair(self, pair: str) -> Quote | None:
         """The perpetual of a pair."""
         return self._by_name.get(pair)
 
-    def _premiums(self, query: Mapping[str, str], now_ms: int) -> past.Reply:
+    def _premiums(self, query: Mapping[str, str], now_ms: int) -> Reply:
         if "symbol" in query:
             return 200, self._premium(self._by_name[query["symbol"]], now_ms)
         return 200, [self._premium(quote, now_ms) for quote in self.quotes]
 
-    def _statistics(self, what: str, query: Mapping[str, str], now_ms: int) -> past.Reply:
-        if what != "openInterestHist" and what not in past.RATIOS:
+    def _statistics(self, what: str, query: Mapping[str, str], now_ms: int) -> Reply:
+        if what != "openInterestHist" and what not in RATIOS:
             return 404, {"code": -5000, "msg": f"Path {what}, Method GET is invalid"}
         if query.get("symbol") is None:
             return missing("symbol")
@@ -288,8 +311,8 @@ class BinanceUsdm(Protocol):
             return INVALID_SYMBOL
         names = {"symbol": quote.instrument.name}
         if what == "openInterestHist":
-            return past.interest(quote, names, query, now_ms)
-        return past.ratio(quote, names, past.RATIOS[what], query, now_ms)
+            return _past_interest(quote, names, query, now_ms)
+        return _past_ratio(quote, names, RATIOS[what], query, now_ms)
 
     def _open_interest(self, quote: Quote, now_ms: int) -> dict[str, Any]:
         item = quote.instrument
@@ -376,10 +399,7 @@ class BinanceUsdm(Protocol):
         }  # fmt: skip
 
 
-INVALID_SYMBOL: past.Reply = (400, {"code": -1121, "msg": "Invalid symbol."})
-
-
-def missing(key: str) -> past.Reply:
+def missing(key: str) -> Reply:
     """A parameter that the venue must have."""
     return 400, {"code": -1102, "msg": f"Mandatory parameter '{key}' was not sent, was empty/null, or malformed."}
 
@@ -389,3 +409,253 @@ def _error(number: int | None, message: str, code: int = 2) -> Frame:
     if number is not None:
         document["id"] = number
     return Frame(encode(document))
+
+
+# -- COIN-M: what differs ----------------------------------------------------------------------------------------------
+
+
+class BinanceCoinm(BinanceUsdm):
+    venue = "binance_coinm"
+    api = "dapi"
+
+    def __init__(self, model: MarketModel, rng: random.Random) -> None:
+        super().__init__(model, rng)
+        self._pairs = {quote.instrument.name.removesuffix(PERPETUAL): quote for quote in self.quotes}
+
+    def addresses(self, authority: str) -> tuple[dict[str, str], str]:
+        return {"market": f"ws://{authority}"}, f"http://{authority}"
+
+    def accept(self, path: str, query: Mapping[str, str], session_id: str, now_ms: int) -> Session | None:
+        match = _COINM_PATH(path)
+        if match is None:
+            return None
+        combined = match[1] == "stream"
+        session = Session("stream" if combined else "ws", session_id, now_ms, ping_ms=now_ms, last_in_ms=now_ms)
+        names = query.get("streams", "") if combined else (match[2] or "")
+        session.topics.update(dict.fromkeys(name for name in names.split("/") if name))
+        return session
+
+    def pushes(self, wanted: Mapping[str, None], now_ms: int) -> Iterator[Frame]:
+        if now_ms % 1000 != 0:
+            return
+        for topic in wanted:
+            array, match = _COINM_ARRAY(topic), _COINM_STREAM(topic)
+            if array is not None:
+                if array[1] == "forceOrder":
+                    for quote in self.quotes:
+                        yield from self._forced(quote, topic, now_ms)
+                elif array[2] is not None or now_ms % 3000 == 0:
+                    yield Frame(encode([self._mark(quote, now_ms) for quote in self.quotes]), topic)
+            elif match is not None:
+                yield from self._stream(topic, match, now_ms)
+
+    def _stream(self, topic: str, match: re.Match[str], now_ms: int) -> Iterator[Frame]:
+        pair, perpetual, what = match[1].upper(), match[2] != "", match[3]
+        quote = self._pairs.get(pair)
+        if quote is None or perpetual is (what == "indexPrice"):
+            return  # acknowledged and silent, as any stream that does not exist
+        if what == "aggTrade":
+            yield from self._trades(quote, topic)
+        elif what == "forceOrder":
+            yield from self._forced(quote, topic, now_ms)
+        elif match[4] is not None or now_ms % 3000 == 0:
+            yield Frame(encode(self._mark(quote, now_ms) if perpetual else self._index(pair, quote, now_ms)), topic)
+
+    def _mark(self, quote: Quote, now_ms: int) -> dict[str, Any]:
+        """Without an index, which has a stream of its own."""
+        return {
+            "e": "markPriceUpdate",
+            "E": now_ms,
+            "s": quote.instrument.name,
+            "p": fixed(quote.mark, 8),
+            "P": fixed(quote.index * 1.0001, 8),
+            "r": fixed(quote.rate, 8),
+            "T": quote.next_ts,
+        }
+
+    @staticmethod
+    def _index(pair: str, quote: Quote, now_ms: int) -> dict[str, Any]:
+        return {"e": "indexPriceUpdate", "E": now_ms, "i": pair, "p": fixed(quote.index, 8)}
+
+    def _aggregate(self, quote: Quote, trade: Trade) -> dict[str, Any]:
+        """The size is in contracts; there is no figure without retail orders."""
+        row = super()._aggregate(quote, trade)
+        return {key: value for key, value in row.items() if key not in ("nq", "st")}
+
+    def _order(self, quote: Quote, trade: Trade) -> dict[str, Any]:
+        order = super()._order(quote, trade)
+        return {"s": order.pop("s"), "ps": quote.instrument.name.removesuffix(PERPETUAL), **order}
+
+    # -- HTTP ------------------------------------------------------------------------------------------------------
+
+    def _cost(self, path: str, query: Mapping[str, str]) -> int:
+        if path.startswith("/futures/data/"):
+            return 1
+        return 10 if path == "/dapi/v1/premiumIndex" else super()._cost(path, query)
+
+    def _by_pair(self, pair: str) -> Quote | None:
+        return self._pairs.get(pair)
+
+    def _open_interest(self, quote: Quote, now_ms: int) -> dict[str, Any]:
+        row = super()._open_interest(quote, now_ms)
+        pair = quote.instrument.name.removesuffix(PERPETUAL)
+        return {**row, "pair": pair, "contractType": "PERPETUAL"}
+
+    def _premiums(self, query: Mapping[str, str], now_ms: int) -> Reply:
+        """Always an array; with the delivery contracts where it is asked by pair."""
+        pair, name = query.get("pair"), query.get("symbol")
+        if pair is not None and pair not in self._pairs:
+            return INVALID_SYMBOL
+        rows = []
+        for key, quote in self._pairs.items():
+            if name in (None, quote.instrument.name) and pair in (None, key):
+                rows.append(self._premium(quote, now_ms))
+                if name is None:
+                    dated = {"symbol": f"{key}_270326", "lastFundingRate": "", "interestRate": "", "nextFundingTime": 0}
+                    rows.append({**rows[-1], **dated})
+        return 200, rows
+
+    def _premium(self, quote: Quote, now_ms: int) -> dict[str, Any]:
+        return {**super()._premium(quote, now_ms), "pair": quote.instrument.name.removesuffix(PERPETUAL)}
+
+    def _statistics(self, what: str, query: Mapping[str, str], now_ms: int) -> Reply:
+        if what != "openInterestHist" and what not in RATIOS:
+            return 404, {"code": -5000, "msg": f"Path {what}, Method GET is invalid"}
+        pair = query.get("pair")
+        if pair is None:
+            return missing("pair")
+        if pair not in self._pairs:
+            return INVALID_SYMBOL
+        quote, kind = self._pairs[pair], query.get("contractType")
+        if what in RATIOS:
+            return _past_ratio(quote, {"pair": pair}, RATIOS[what], query, now_ms)
+        if kind is None:
+            return missing("contractType")
+        if kind not in ("PERPETUAL", "ALL"):
+            return 200, []
+        return _past_interest(quote, {"pair": pair, "contractType": kind}, query, now_ms)
+
+    def _exchange_info(self, now_ms: int) -> dict[str, Any]:
+        info = super()._exchange_info(now_ms)
+        return {key: info[key] for key in ("timezone", "serverTime", "rateLimits", "exchangeFilters", "symbols")}
+
+    def _row(self, quote: Quote, contract_type: str, name: str, status: str) -> dict[str, Any]:
+        item = quote.instrument
+        pair = item.name.removesuffix(PERPETUAL)
+        if contract_type != "PERPETUAL":
+            name = f"{pair}_270326"
+        row = super()._row(quote, contract_type, name, status)
+        del row["status"]
+        return {
+            **row,
+            "pair": pair,
+            "contractStatus": status,
+            "contractSize": round(item.native_size),
+            "marginAsset": item.base,
+            "equalQtyPrecision": 4,
+            "quantityPrecision": 0,
+            "pricePrecision": item.price_digits,
+            "triggerProtect": trimmed(0.05, 4, 4),
+        }
+
+
+# -- statistics and history of both ------------------------------------------------------------------------------------
+
+
+def _bars_weight(query: Mapping[str, str]) -> int:
+    """The documented weight of a page of candles."""
+    limit = whole(query, "limit", 500) or 0
+    return 1 if limit < 100 else 2 if limit < 500 else 5 if limit <= 1000 else 10
+
+
+def _past_bars(quote: Quote, price: Price, query: Mapping[str, str], now_ms: int) -> Reply:
+    """Candles, oldest first: from ``startTime`` on where it is given, else the newest."""
+    minutes = INTERVALS.get(query.get("interval", ""))
+    if minutes is None:
+        return 400, {"code": -1120, "msg": "Invalid interval."}
+    span = _span(query, now_ms, 500, 1500)
+    if span is None:
+        return _ILLEGAL
+    length_ms, digits = minutes * MINUTE_MS, 8
+    rows: list[list[Any]] = [
+        [
+            bar.open_ms, fixed(bar.open, digits), fixed(bar.high, digits), fixed(bar.low, digits),
+            fixed(bar.close, digits), "0", bar.open_ms + length_ms - 1, "0", 60 * minutes, "0", "0", "0",
+        ]
+        for bar in quote.bars(price, span[0], span[1], minutes)
+    ]  # fmt: skip
+    return 200, _page(rows, query, span[2])
+
+
+def _past_interest(quote: Quote, names: Mapping[str, str], query: Mapping[str, str], now_ms: int) -> Reply:
+    """Past open interest: contracts (USD-M: coins) and their value in USDT, on COIN-M in coins."""
+    period_ms = PERIODS.get(query.get("period", ""))
+    span = _span(query, now_ms, 30, 500)
+    if period_ms is None or span is None:
+        return _ILLEGAL
+    inverse = quote.instrument.inverse
+    rows = []
+    for point in quote.past.points(span[0] + period_ms, span[1] + period_ms, period_ms):
+        size = quote.instrument.native_size
+        value = point.contracts * size / point.mark if inverse else point.contracts * point.mark
+        rows.append(
+            {
+                **names,
+                "sumOpenInterest": fixed(point.contracts, 8),
+                "sumOpenInterestValue": fixed(value, 8),
+                "timestamp": point.ts - period_ms,
+            }
+        )
+    return 200, _page(rows, query, span[2])
+
+
+def _past_fundings(quote: Quote, query: Mapping[str, str], now_ms: int) -> Reply:
+    """Settled rates, oldest first, stamped some ms after the hour."""
+    span = _span(query, now_ms, 100, 1000)
+    if span is None:
+        return _ILLEGAL
+    rows = []
+    for ts, rate in quote.settlements:
+        stamp = ts + ts // HOUR_MS * 7 % _LATE_MS
+        if span[0] <= stamp <= span[1]:
+            [mark] = [fixed(point.mark, 8) for point in quote.past.points(ts, ts)] or [""]
+            rows.append(
+                {
+                    "symbol": quote.instrument.name,
+                    "fundingTime": stamp,
+                    "fundingRate": fixed(rate, 8),
+                    "markPrice": mark,
+                }
+            )
+    return 200, _page(rows, query, span[2])
+
+
+def _past_ratio(
+    quote: Quote, names: Mapping[str, str], kind: LongShortKind, query: Mapping[str, str], now_ms: int
+) -> Reply:
+    """The newest share of longs. COIN-M names position shares by their own name (venue page)."""
+    if query.get("period") not in PERIODS or _span(query, now_ms, 30, 500) is None:
+        return _ILLEGAL
+    what = "Position" if kind == "top_position" and quote.instrument.inverse else "Account"
+    share = quote.long_share(kind)
+    row = {
+        **names,
+        f"long{what}": fixed(share, 4),
+        f"short{what}": fixed(1 - share, 4),
+        "longShortRatio": fixed(share / (1 - share), 4),
+        "timestamp": now_ms // STATISTICS_MS * STATISTICS_MS,
+    }
+    return 200, [row]
+
+
+def _span(query: Mapping[str, str], now_ms: int, default: int, most: int) -> tuple[int, int, int] | None:
+    """(first, last, limit), or None for a query that the venue refuses."""
+    first, last = whole(query, "startTime", 0), whole(query, "endTime", now_ms)
+    limit = whole(query, "limit", default)
+    if first is None or last is None or limit is None or limit <= 0 or first > last:
+        return None
+    return first, min(last, now_ms), min(limit, most)
+
+
+def _page(rows: list[Any], query: Mapping[str, str], limit: int) -> list[Any]:
+    return rows[:limit] if "startTime" in query else rows[-limit:]
