@@ -273,7 +273,7 @@ def test_memory_is_bounded_by_the_window(name: str) -> None:
 @EACH
 def test_the_usual_window_is_the_one_documented(name: str) -> None:
     indicator = REGISTRY[name]()
-    told = re.match(r"(\d+) (h|min) of (\d+) (min|s)", indicator.ABOUT.window)
+    told = re.match(r"(\d+) (h|min) of (\d+) (min|s)", indicator.about.window)
     row = tuple(1.0 for _ in indicator.inputs)
     if told is None:
         feed(indicator, [(T0 + i * MINUTE, row) for i in range(61)])
@@ -281,31 +281,31 @@ def test_the_usual_window_is_the_one_documented(name: str) -> None:
         return
     step = int(told[3]) * UNIT_MS[told[4]]
     slots = int(told[1]) * UNIT_MS[told[2]] // step
-    begins = slots + 1 if "start" in indicator.ABOUT.null else math.ceil(slots * 0.9)
+    begins = slots + 1 if "start" in indicator.about.null else math.ceil(slots * 0.9)
     first = next(i for i in range(10 * slots) if feed(indicator, [(T0 + i * step, row)]).ready)
     assert first + 1 == begins
 
 
 def test_a_window_is_whole_steps() -> None:
     with pytest.raises(ValueError, match="whole number of steps"):
-        REGISTRY["oi_delta"](window_ms=1_500, step_ms=1_000)  # type: ignore[call-arg]
+        REGISTRY["oi_delta"](window_ms=1_500, step_ms=1_000)
 
 
 def test_what_would_divide_by_0_is_refused() -> None:
     with pytest.raises(ValueError, match="floor"):
-        REGISTRY["robust_z"](floor=0.0)  # type: ignore[call-arg]
+        REGISTRY["robust_z"](floor=0.0)
     with pytest.raises(ValueError, match="bins"):
-        REGISTRY["percentile_30d"](bin_width=0.0)  # type: ignore[call-arg]
+        REGISTRY["percentile_30d"](bin_width=0.0)
 
 
 @pytest.mark.parametrize("bin_width", [None, 0.005, 1e-300])
 def test_bins_no_number_could_count_can_be_dumped(bin_width: float | None) -> None:
     """Values of 1e18 in bins of 0.005 were slid by more than a dump can hold, and bins of 1e-300 raised."""
     rng = random.Random(11)
-    indicator = REGISTRY["percentile_30d"](bin_width=bin_width)  # type: ignore[call-arg]
+    indicator = REGISTRY["percentile_30d"](bin_width=bin_width)
     for t in hours(60, 10 * MINUTE):
         indicator.update(t, rng.choice((-1e18, -1.0, 0.0, 1e-3, 1e18)))
-    loaded = REGISTRY["percentile_30d"](bin_width=bin_width)  # type: ignore[call-arg]
+    loaded = REGISTRY["percentile_30d"](bin_width=bin_width)
     loaded.load(orjson.loads(orjson.dumps(indicator.dump())))
     assert read(loaded) == read(indicator)
     assert 0.0 <= indicator.value <= 1.0

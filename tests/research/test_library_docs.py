@@ -11,8 +11,8 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "indicators.md"
 
 HEAD = """# Indicators
 
-Written from the code (`python -m tests.research.test_library_docs`). One file each in `service/research/indicators`;
-what all keep to is said in `service/research/indicators/contract.py` and checked on each of them by
+Written from the code (`python -m tests.research.test_library_docs`), in `service/research/indicators` one file for
+each subject. What all keep to is said in `contract.py` there and checked on each of them by
 `tests/research/test_library_checks.py`. The live signal ([signal.md](signal.md) sections 2 to 5) has the same
 formulas (`service/formulas.py`, `service/statistics.py`) and the same past (`service/indicators/trailing.py`): on the
 same samples its levels are those of here to the last bit (`tests/research/test_library_live.py`). Here each stands
@@ -38,7 +38,8 @@ alone, for any series.
 
 ## By hand
 
-Each is a class; `REGISTRY` has them by id, with their usual windows. Feed it in the order of time and read it whenever:
+`REGISTRY` makes each by its id, with its usual window unless told otherwise. Feed it in the order of time and read it
+whenever:
 
 ```python
 >>> from service.research.indicators import REGISTRY
@@ -108,8 +109,7 @@ def page() -> str:
         "| id | inputs | unit | formula | window | null when | wickra | differences |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for kind in REGISTRY.values():
-        about = kind.ABOUT
+    for about in REGISTRY.values():
         inputs = ", ".join(f"`{item.name}` ({item.unit})" for item in about.inputs)
         theirs = "none" if about.wickra is None else f"`{about.wickra}`"
         lines.append(
@@ -131,8 +131,7 @@ def test_the_page_is_that_of_the_code() -> None:
 
 
 def test_no_cell_breaks_the_table() -> None:
-    for kind in REGISTRY.values():
-        about = kind.ABOUT
+    for about in REGISTRY.values():
         cells = (about.id, about.unit, about.formula, about.window, about.null, about.differences)
         assert not any("|" in cell or "\n" in cell for cell in cells)
         assert (about.wickra is None) == (about.differences == "")
