@@ -33,6 +33,9 @@ alone, for any series.
   the values are what they would have been without.
 - Memory is bounded by the window; `dump()` and `load()` keep the state exactly. An update costs at most
   about ten microseconds, a value at most a pass over the window's slots (0.2 ms for the z-score over 1,440 of them).
+- `batch(rows)` gives the value after each row `(t_ms, x)`, exactly what a new indicator with the same settings gives
+  row by row; the one that is asked stays as it is. It is that loop and nothing else: a month of minutes takes 0.1 s to
+  9 s (`funding_z`). A vectorised path would be a second formula for each, equal only up to rounding.
 - The bins of `percentile_30d` put it off by at most half the share of values in x's own bin. Bins and thinning
   together, over 30 days of a simulated index that wanders by 20 %: at most 0.037, in the mean 0.010 or less.
 
@@ -79,19 +82,17 @@ Several inputs come in the order of `inputs`; the state is plain JSON, and a res
 
 ```
 
-Over a file of the [back-test](backtest.md), row by row:
+Over a file of the [back-test](backtest.md), all rows in one go:
 
 ```python
 >>> import csv, io
 >>> file = io.StringIO("time,mark,index\\n1763720520000,101,100\\n1763720580000,,100\\n1763720640000,103,100\\n")
 >>> premium = REGISTRY["premium_index"](window_ms=60_000, step_ms=60_000)
->>> for row in csv.DictReader(file):
-...     prices = [float(row[name]) if row[name] else None for name in ("mark", "index")]
-...     premium.update(int(row["time"]), prices)
-...     print(told(premium.value))
-0.01
-None
-0.03
+>>> def prices(row):
+...     return [float(row[name]) if row[name] else None for name in ("mark", "index")]
+>>> rows = [(int(row["time"]), prices(row)) for row in csv.DictReader(file)]
+>>> [told(value) for value in premium.batch(rows)]
+[0.01, None, 0.03]
 
 ```
 

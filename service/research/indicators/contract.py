@@ -12,12 +12,13 @@ ready: ``value`` is None. A value may be None all the same: an input is missing 
 * ``reanchor(delta_ms)``: the clock that gives the times was set. Fed with times ``delta_ms`` later from then on, it
   says what it would have said had the clock been left alone. Slots stay cut as they were.
 * Windows are of time, cut into slots of ``step_ms`` (see :mod:`~service.research.indicators.slots`).
+* ``batch(rows)`` is a loop over ``update`` and ``value``: a second, faster formula of each would be a second truth.
 * ``dump()`` and ``load()`` keep all of it exactly, at any point. Memory is bounded by the window, not by the updates.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import index
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
@@ -98,6 +99,17 @@ class Indicator(Stateful, Generic[V]):
             return
         self._newest_ms = t_ms
         self._take(t_ms, tuple([None if number is None else float(number) for number in values]))
+
+    def batch(self, rows: Iterable[tuple[int, X]]) -> list[V | None]:
+        """The value after each row (``t_ms``, ``x``), as a new indicator with the settings of this one gives it row by
+        row. What this one has seen plays no part, and it is left as it is. A row that :meth:`update` refuses raises
+        the same error."""
+        fresh: Indicator[V] = self.about()
+        values = []
+        for t_ms, x in rows:
+            fresh.update(t_ms, x)
+            values.append(fresh.value)
+        return values
 
     def reanchor(self, delta_ms: int) -> None:
         """The clock was set by ``delta_ms`` (+ ahead); the next times come from it as it is now."""
