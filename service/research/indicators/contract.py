@@ -59,7 +59,7 @@ class About:
 
     def __call__(self, **settings: Any) -> Indicator[Any]:
         """A new one, without a past; ``settings`` instead of the usual ones."""
-        about = replace(self, settings={**self.settings, **settings})
+        about = replace(self, settings={**self.settings, **settings}) if settings else self
         return self.make(about, **about.settings)
 
 
