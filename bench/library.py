@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import inspect
 import random
 import statistics
 import time
@@ -13,8 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from service.research.indicators import REGISTRY
-from service.research.indicators.contract import Indicator
+from service.research.indicators import REGISTRY, About, Indicator
 
 T0 = 1_763_683_200_000
 MINUTE_MS = 60_000
@@ -23,18 +21,16 @@ TIMED = 2_000
 ROUNDS = 7
 
 
-def step_of(kind: type[Indicator[Any]]) -> int:
+def step_of(about: About) -> int:
     """The spacing of updates that fills every slot of its window."""
-    step = inspect.signature(kind).parameters.get("step_ms")
-    return MINUTE_MS if step is None else int(step.default)
+    return int(about.settings.get("step_ms", MINUTE_MS))
 
 
-def full_after(kind: type[Indicator[Any]], name: str) -> int:
+def full_after(about: About) -> int:
     """Updates until it holds all that it ever will: its window and a tenth more, or the days it ranks among."""
-    window = inspect.signature(kind).parameters.get("window_ms")
-    if window is not None:
-        return int(window.default) // step_of(kind) * 12 // 10 + 10
-    return {"percentile_30d": MONTH_MINUTES + 2 * 1_440, "robust_z": 2 * 1_440}.get(name, 100)
+    if "window_ms" in about.settings:
+        return int(about.settings["window_ms"]) // step_of(about) * 12 // 10 + 10
+    return {"percentile_30d": MONTH_MINUTES + 2 * 1_440, "robust_z": 2 * 1_440}.get(about.id, 100)
 
 
 def series(made: Indicator[Any], count: int, rng: random.Random) -> list[tuple[float, ...]]:
@@ -44,32 +40,32 @@ def series(made: Indicator[Any], count: int, rng: random.Random) -> list[tuple[f
     ]
 
 
-def _filled(kind: type[Indicator[Any]], name: str) -> tuple[Indicator[Any], int]:
-    made, t_ms, step_ms, rng = kind(), T0, step_of(kind), random.Random(1)
-    for _ in range(full_after(kind, name)):
+def _filled(about: About) -> tuple[Indicator[Any], int]:
+    made, t_ms, step_ms, rng = about(), T0, step_of(about), random.Random(1)
+    for _ in range(full_after(about)):
         t_ms += step_ms
         made.update(t_ms, series(made, 1, rng)[0])
     return made, t_ms
 
 
-def full_bytes(kind: type[Indicator[Any]], name: str) -> int:
+def full_bytes(about: About) -> int:
     """Of all that the instance holds, by tracemalloc: every allocation of Python's, array buffers too."""
-    _filled(kind, name)  # what the first one leaves in caches is not the second one's
+    _filled(about)  # what the first one leaves in caches is not the second one's
     gc.collect()
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
-        made, _ = _filled(kind, name)
+        made, _ = _filled(about)
         gc.collect()
         held = tracemalloc.get_traced_memory()[0] - before
-        assert made.ready, name
+        assert made.ready, about.id
         return held
     finally:
         tracemalloc.stop()
 
 
 def library_table(console: Console, quick: bool) -> None:
-    filled = {name: _filled(kind, name) for name, kind in REGISTRY.items()}
+    filled = {name: _filled(about) for name, about in REGISTRY.items()}
     update_us: dict[str, list[float]] = {name: [] for name in REGISTRY}
     value_us: dict[str, list[float]] = {name: [] for name in REGISTRY}
     times = {name: t_ms for name, (_, t_ms) in filled.items()}
@@ -89,9 +85,9 @@ def library_table(console: Console, quick: bool) -> None:
         "indicator", "usual window", "us an update", "us a value", "bytes, full",
         title="indicator library: an update that opens a new slot, on a full window",
     )  # fmt: skip
-    for name, kind in REGISTRY.items():
+    for name, about in REGISTRY.items():
         table.add_row(
-            name, kind.ABOUT.window.split(";")[0], f"{statistics.median(update_us[name]):.2f}",
-            f"{statistics.median(value_us[name]):.1f}", f"{full_bytes(kind, name):,}",
+            name, about.window.split(";")[0], f"{statistics.median(update_us[name]):.2f}",
+            f"{statistics.median(value_us[name]):.1f}", f"{full_bytes(about):,}",
         )  # fmt: skip
     console.print(table)

@@ -98,10 +98,9 @@ def _report(
     options: argparse.Namespace,
 ) -> None:
     """``report.json`` and ``report.html``: one part a file, and one of all files of a layout and resolution."""
-    from service.research.backtest.evaluate import described, evaluate, pooled, series_of
-    from service.research.backtest.headline import headline
+    from service.research.backtest.evaluate import described, evaluate, headline, pooled, series_of
+    from service.research.backtest.judging import together
     from service.research.backtest.report import page
-    from service.research.backtest.trials import together
 
     records = [[orjson.loads(line) for line in path.read_bytes().splitlines()] for path in paths]
     shown = []

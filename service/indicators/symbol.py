@@ -9,9 +9,9 @@ import orjson
 
 from service.errors import OurBug
 from service.indicators.contract import UNREAD, feeds_a_day
+from service.indicators.levels import Levels
 from service.indicators.minute import MINUTE_MS, MinuteBook
 from service.indicators.pressure import BUCKET_S, NOTHING, Forced, Pressure, Taker
-from service.indicators.registry import Levels
 from service.indicators.scale import STEP_S, Scales
 from service.indicators.window import SampleRing
 from service.model import Consensus, Readings, VenueView, WindowReading

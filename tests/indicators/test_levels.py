@@ -5,11 +5,7 @@ from __future__ import annotations
 import pytest
 
 from service.indicators.contract import Level
-from service.indicators.elr import Elr
-from service.indicators.funding import Funding
-from service.indicators.premium import Premium
-from service.indicators.spend import Spend
-from service.indicators.spread import Spread
+from service.indicators.levels import Elr, Funding, Premium, Spend, Spread
 from service.model import Consensus
 from tests.indicators.build import DAY_MINUTES, sample
 

@@ -234,7 +234,7 @@ class Case:
 
 
 def small(name: str, **more: Any) -> Callable[[], Indicator[Any]]:
-    return lambda: REGISTRY[name](window_ms=WINDOW, step_ms=STEP, **more)  # type: ignore[call-arg]
+    return lambda: REGISTRY[name](window_ms=WINDOW, step_ms=STEP, **more)
 
 
 CASES: dict[str, Case] = {
@@ -249,14 +249,14 @@ CASES: dict[str, Case] = {
     "oi_price_divergence": Case(small("oi_price_divergence"), changing(apart), None),
     "oi_weighted_price": Case(small("oi_weighted_price"), weighted, 0.0),
     "oi_to_volume": Case(small("oi_to_volume"), volume, 0.0, merge=lambda a, b: (b[0], *added(a[1:], b[1:]))),
+    "chain_linked_oi": Case(small("chain_linked_oi", venues=VENUES), chained, 0.0, gap_ms=WINDOW + STEP * 2),
     "long_short_ratio": Case(REGISTRY["long_short_ratio"], pointwise(over), 0.0),
     "taker_ratio": Case(small("taker_ratio"), takers, 0.0, merge=added),
     "liquidations": Case(small("liquidations"), forced, (0.0, 10.0, 10.0, 10.0, 1.0), merge=added),
-    "elr": Case(lambda: REGISTRY["elr"](hold_ms=HOLD), leverage, 0.0, gap_ms=HOLD + 1),  # type: ignore[call-arg]
+    "quadrant": Case(small("quadrant"), changing(acts), None),
+    "elr": Case(lambda: REGISTRY["elr"](hold_ms=HOLD), leverage, 0.0, gap_ms=HOLD + 1),
     "robust_z": Case(REGISTRY["robust_z"], robust, 0.0, gap_ms=1_442 * MINUTE, scale=60, updates=400),
     "percentile_30d": Case(REGISTRY["percentile_30d"], percentile, 0.5, gap_ms=43_202 * MINUTE, scale=60, updates=400),
-    "quadrant": Case(small("quadrant"), changing(acts), None),
-    "chain_linked_oi": Case(small("chain_linked_oi", venues=VENUES), chained, 0.0, gap_ms=WINDOW + STEP * 2),
 }
 
 

@@ -7,6 +7,7 @@ import math
 import random
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -14,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.research.indicators import REGISTRY
-from tests.research.library_cases import CASES, HOLD, MINUTE, STEP, T0, Maker, Row, feed, read, same
+from service.research.indicators import REGISTRY, Indicator
+from tests.research.library_cases import CASES, HOLD, MINUTE, STEP, T0, Maker, Row, Series, feed, read, same
 
 EACH = pytest.mark.parametrize("name", list(REGISTRY))
 UNIT_MS = {"h": 3_600_000, "min": 60_000, "s": 1_000}
@@ -54,6 +55,64 @@ def test_the_series_compared_make_values(name: str) -> None:
     case = CASES[name]
     found = [case.read(Maker(case, random.Random(seed)).series())[1] for seed in range(40)]
     assert sum(value is not None for value in found) > len(found) / 10
+
+
+def streamed(indicator: Indicator[Any], series: Series) -> list[Any]:
+    values = []
+    for t, x in series:
+        indicator.update(t, x)
+        values.append(indicator.value)
+    return values
+
+
+@EACH
+@settings(max_examples=25)
+@given(seed=st.integers(0, 2**32), cut=st.integers(0, 160), used=st.booleans())
+def test_batch_is_streaming(name: str, seed: int, cut: int, used: bool) -> None:
+    """Exactly, over gaps, repeats, missing numbers and rows out of order; whatever this one has seen before."""
+    case = CASES[name]
+    rows = Maker(case, random.Random(seed)).series(cut)
+    indicator = case.make()
+    if used:
+        feed(indicator, Maker(case, random.Random(seed + 1)).steady(80))
+        indicator.reanchor(-5_000)
+    held = orjson.dumps(indicator.dump())
+    made = indicator.batch(iter(rows))
+    assert repr(made) == repr(streamed(case.make(), rows))  # the same numbers and signs, not only equal ones
+    assert made == streamed(case.make(), rows)
+    assert orjson.dumps(indicator.dump()) == held
+    assert indicator.batch(rows) == made
+
+
+@EACH
+def test_batches_that_could_go_wrong(name: str) -> None:
+    """None, one row, its own settings instead of the usual ones, rows that make values, a row that is refused."""
+    case = CASES[name]
+    indicator = case.make()
+    assert indicator.batch([]) == []
+    row: Row = tuple(1.0 for _ in indicator.inputs)
+    one = case.make()
+    one.update(T0, row)
+    assert indicator.batch([(T0, row)]) == [one.value]
+    steady = Maker(case, random.Random(3)).steady(80)
+    values = indicator.batch(steady)
+    assert values == streamed(case.make(), steady)
+    assert sum(value is not None for value in values) > 10
+    held = indicator.dump()
+    with pytest.raises(ValueError, match=indicator.inputs[0].name):
+        indicator.batch([*steady, (steady[-1][0] + STEP, (math.nan, *row[1:]))])
+    assert indicator.dump() == held
+
+
+@EACH
+def test_a_batch_of_the_usual_windows(name: str) -> None:
+    """Of the days and hours that the registry's own settings ask for."""
+    indicator = REGISTRY[name]()
+    step = int(indicator.about.settings.get("step_ms", MINUTE))
+    rows = Maker(replace(CASES[name], make=REGISTRY[name]), random.Random(12)).steady(1_700, step)
+    values = indicator.batch(rows)
+    assert values == streamed(REGISTRY[name](), rows)
+    assert values[-1] is not None
 
 
 @EACH
@@ -273,7 +332,7 @@ def test_memory_is_bounded_by_the_window(name: str) -> None:
 @EACH
 def test_the_usual_window_is_the_one_documented(name: str) -> None:
     indicator = REGISTRY[name]()
-    told = re.match(r"(\d+) (h|min) of (\d+) (min|s)", indicator.ABOUT.window)
+    told = re.match(r"(\d+) (h|min) of (\d+) (min|s)", indicator.about.window)
     row = tuple(1.0 for _ in indicator.inputs)
     if told is None:
         feed(indicator, [(T0 + i * MINUTE, row) for i in range(61)])
@@ -281,31 +340,31 @@ def test_the_usual_window_is_the_one_documented(name: str) -> None:
         return
     step = int(told[3]) * UNIT_MS[told[4]]
     slots = int(told[1]) * UNIT_MS[told[2]] // step
-    begins = slots + 1 if "start" in indicator.ABOUT.null else math.ceil(slots * 0.9)
+    begins = slots + 1 if "start" in indicator.about.null else math.ceil(slots * 0.9)
     first = next(i for i in range(10 * slots) if feed(indicator, [(T0 + i * step, row)]).ready)
     assert first + 1 == begins
 
 
 def test_a_window_is_whole_steps() -> None:
     with pytest.raises(ValueError, match="whole number of steps"):
-        REGISTRY["oi_delta"](window_ms=1_500, step_ms=1_000)  # type: ignore[call-arg]
+        REGISTRY["oi_delta"](window_ms=1_500, step_ms=1_000)
 
 
 def test_what_would_divide_by_0_is_refused() -> None:
     with pytest.raises(ValueError, match="floor"):
-        REGISTRY["robust_z"](floor=0.0)  # type: ignore[call-arg]
+        REGISTRY["robust_z"](floor=0.0)
     with pytest.raises(ValueError, match="bins"):
-        REGISTRY["percentile_30d"](bin_width=0.0)  # type: ignore[call-arg]
+        REGISTRY["percentile_30d"](bin_width=0.0)
 
 
 @pytest.mark.parametrize("bin_width", [None, 0.005, 1e-300])
 def test_bins_no_number_could_count_can_be_dumped(bin_width: float | None) -> None:
     """Values of 1e18 in bins of 0.005 were slid by more than a dump can hold, and bins of 1e-300 raised."""
     rng = random.Random(11)
-    indicator = REGISTRY["percentile_30d"](bin_width=bin_width)  # type: ignore[call-arg]
+    indicator = REGISTRY["percentile_30d"](bin_width=bin_width)
     for t in hours(60, 10 * MINUTE):
         indicator.update(t, rng.choice((-1e18, -1.0, 0.0, 1e-3, 1e18)))
-    loaded = REGISTRY["percentile_30d"](bin_width=bin_width)  # type: ignore[call-arg]
+    loaded = REGISTRY["percentile_30d"](bin_width=bin_width)
     loaded.load(orjson.loads(orjson.dumps(indicator.dump())))
     assert read(loaded) == read(indicator)
     assert 0.0 <= indicator.value <= 1.0

@@ -46,7 +46,7 @@ LEVELS: dict[str, tuple[Callable[[Readings], LevelReading], Callable[[Consensus]
 def test_live_levels_are_those_of_the_library(name: str) -> None:
     of, x_of, floor = LEVELS[name]
     live = SymbolIndicators("BTC")
-    robust = REGISTRY["robust_z"](floor=floor)  # type: ignore[call-arg]
+    robust = REGISTRY["robust_z"](floor=floor)
     rank = REGISTRY["percentile_30d"]()
     compared = 0
     for item in samples(5, 200):
@@ -65,7 +65,7 @@ def test_live_levels_are_those_of_the_library(name: str) -> None:
 
 
 def test_the_live_rank_of_a_magnitude_is_that_of_the_library() -> None:
-    live, rank = SymbolIndicators("BTC"), REGISTRY["percentile_30d"](bin_width=None)  # type: ignore[call-arg]
+    live, rank = SymbolIndicators("BTC"), REGISTRY["percentile_30d"](bin_width=None)
     for item in samples(6, 120):
         live.observe(item)
         rank.update(item.ts, item.funding_8h if item.quorum else None)

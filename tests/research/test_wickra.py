@@ -100,7 +100,7 @@ def derivatives() -> list[str]:
 
 def test_each_of_its_derivatives_indicators_has_its_place() -> None:
     """All of them are here or told not to be, as many as its own page counts."""
-    named = {kind.ABOUT.wickra for kind in REGISTRY.values()} - {None}
+    named = {about.wickra for about in REGISTRY.values()} - {None}
     assert len(named) == 15
     assert sorted(derivatives()) == sorted([*named, *NOT_APPLICABLE])
     page = metadata("wickra")["Description"] or ""
@@ -109,7 +109,7 @@ def test_each_of_its_derivatives_indicators_has_its_place() -> None:
     assert named.isdisjoint(NOT_APPLICABLE)
     for name in (*sorted(named), *NOT_APPLICABLE):
         assert callable(getattr(wickra, name).update)
-    assert {name: kind.ABOUT.wickra for name, kind in REGISTRY.items() if kind.ABOUT.wickra is not None} == {
+    assert {name: about.wickra for name, about in REGISTRY.items() if about.wickra is not None} == {
         name: type(pair.theirs()).__name__ for name, pair in PAIRS.items()
     }
 
@@ -165,7 +165,7 @@ def test_equal_on_whatever_both_accept(name: str, data: st.DataObject) -> None:
 
 
 def test_ready_from_nine_tenths_of_a_window_on() -> None:
-    mine, other = REGISTRY["funding_mean"](**over(20)), wickra.FundingRateMean(20)  # type: ignore[call-arg]
+    mine, other = REGISTRY["funding_mean"](**over(20)), wickra.FundingRateMean(20)
     first = {}
     for tick in range(20):
         mine.update(T0 + tick * STEP, 1e-4)
@@ -198,7 +198,7 @@ def test_an_interval_other_than_8_h() -> None:
 
 
 def test_noise_of_running_sums_is_no_z_score() -> None:
-    mine, other = REGISTRY["funding_z"](**over(5)), wickra.FundingRateZScore(5)  # type: ignore[call-arg]
+    mine, other = REGISTRY["funding_z"](**over(5)), wickra.FundingRateZScore(5)
     for tick, rate in enumerate([1.1, 2.2, 3.3, *[0.1] * 5]):
         mine.update(T0 + tick * STEP, rate)
         noise = other.update(rate)
@@ -220,7 +220,7 @@ def test_prices_of_0() -> None:
 def test_basis_and_premium_index_are_one_there_and_two_here() -> None:
     rows = [(101.0, 100.0), (103.0, 100.0)]
     assert theirs("basis", *rows) == theirs("premium_index", *rows) == pytest.approx(0.03)
-    mean = REGISTRY["premium_index"](window_ms=2 * STEP, step_ms=STEP)  # type: ignore[call-arg]
+    mean = REGISTRY["premium_index"](window_ms=2 * STEP, step_ms=STEP)
     for tick, row in enumerate(rows):
         mean.update(T0 + tick * STEP, row)
     assert mean.value == pytest.approx(0.02)
@@ -233,7 +233,7 @@ def test_divergence_from_no_open_interest() -> None:
 
 
 def test_weighted_price_forgets() -> None:
-    window = REGISTRY["oi_weighted_price"](window_ms=2 * STEP, step_ms=STEP)  # type: ignore[call-arg]
+    window = REGISTRY["oi_weighted_price"](window_ms=2 * STEP, step_ms=STEP)
     for tick, row in enumerate([(10.0, 100.0), (20.0, 100.0), (40.0, 100.0)]):
         window.update(T0 + tick * STEP, row)
     assert window.value == pytest.approx(30.0)

@@ -1,5 +1,6 @@
 """Back-test: history files in, rows for the engine; scored ticks in, an honest report out (docs/backtest.md).
 
-``run.py`` drives the engine with the rows of the others, which do not know it.
- Only ``measures``, ``evaluate``, ``fragility``, ``direction``, ``plots`` need the ``research`` extra.
+``csv_history``, ``layouts``, ``feeding``: files to rows to events. ``run``: these through the engine, each scored tick
+kept as a line. All else is over those lines and needs the ``research`` extra; ``evaluate`` puts it together, ``report``
+shows it.
 """

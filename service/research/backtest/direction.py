@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from service.research.backtest.judging import Trials, judged
 from service.research.backtest.measures import LEAST, Bools, Floats, hit_rate, information_coefficient, mean
 from service.research.backtest.series import Series
-from service.research.backtest.trials import Trials
-from service.research.backtest.walk import judged
 
 HORIZONS_S = (60, 300, 3_600, 14_400, 86_400, 259_200, 604_800)
 HOUR_S = 3_600

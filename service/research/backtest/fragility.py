@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from service.research.backtest.direction import name_of
+from service.research.backtest.judging import Trials, judged
 from service.research.backtest.measures import (
     LEAST,
     Bools,
@@ -18,8 +19,6 @@ from service.research.backtest.measures import (
     rank_correlation,
 )
 from service.research.backtest.series import DAY_S, Series
-from service.research.backtest.trials import Trials
-from service.research.backtest.walk import judged
 
 HORIZON_S = DAY_S  # fragility_horizon_h of the message
 BLOCK_S = 7 * DAY_S  # of the bootstrap: its inputs are ranks over a month, and flushes come in clusters

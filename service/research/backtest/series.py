@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from service.research.backtest.measures import Bools, Floats, Ints
-from service.research.backtest.scored_ticks import Record
+from service.research.backtest.run import Record
 
 DAY_S = 86_400
 COVERED = 0.9  # of an outcome's steps that must be known

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from service.formulas import ratio
 from service.research.indicators.contract import About, Indicator, Input
-from service.research.indicators.windowed import HOUR_MS
+from service.research.indicators.windows import HOUR_MS
 
 RESERVE_HOLD_MS = 36 * HOUR_MS  # a daily figure with its publication delay, as docs/signal.md section 7 counts it stale
 
@@ -14,21 +14,11 @@ RESERVE_HOLD_MS = 36 * HOUR_MS  # a daily figure with its publication delay, as 
 class LeverageRatio(Indicator[float]):
     """oi / reserve. The reserve is a slow base: one figure stays in use until the next, or until it is too old."""
 
-    ABOUT = About(
-        id="elr",
-        inputs=(Input("oi", "coins"), Input("reserve", "coins")),
-        unit="ratio",
-        formula="oi(T) / newest reserve",
-        window="reserve held for 36 h",
-        null="no oi in the newest update; no reserve within 36 h; reserve 0",
-        wickra="EstimatedLeverageRatio",
-        differences="there both on every tick; 0 over a reserve of 0; a negative oi is accepted",
-    )
     STATE: ClassVar[tuple[str, ...]] = (*Indicator.STATE, "_oi", "_reserve", "_reserve_ms")
     __slots__ = ("_hold_ms", "_oi", "_reserve", "_reserve_ms")
 
-    def __init__(self, hold_ms: int = RESERVE_HOLD_MS) -> None:
-        super().__init__()
+    def __init__(self, about: About, hold_ms: int) -> None:
+        super().__init__(about)
         self._hold_ms = hold_ms
         self._oi: float | None = None
         self._reserve: float | None = None
@@ -51,3 +41,19 @@ class LeverageRatio(Indicator[float]):
         self._oi, reserve = x
         if reserve is not None:
             self._reserve, self._reserve_ms = reserve, t_ms
+
+
+LEVERAGE = (
+    About(
+        id="elr",
+        inputs=(Input("oi", "coins"), Input("reserve", "coins")),
+        unit="ratio",
+        formula="oi(T) / newest reserve",
+        window="reserve held for 36 h",
+        null="no oi in the newest update; no reserve within 36 h; reserve 0",
+        wickra="EstimatedLeverageRatio",
+        differences="there both on every tick; 0 over a reserve of 0; a negative oi is accepted",
+        make=LeverageRatio,
+        settings={"hold_ms": RESERVE_HOLD_MS},
+    ),
+)

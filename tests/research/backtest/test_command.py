@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 import json
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -196,3 +198,12 @@ def test_without_the_research_extra_it_says_what_to_install(
     monkeypatch.setattr(command, "find_spec", lambda name: None if name == "scipy" else object())
     assert run(["backtest", str(tmp_path / "x.csv"), "--report", str(tmp_path / "out")]) == 2
     assert "scipy missing: pip install 'elr-signal-service[research]'" in capsys.readouterr().err
+
+
+def test_what_comes_before_that_loads_none_of_the_extra() -> None:
+    """Or the service as it is installed, without numpy, would answer with a traceback."""
+    code = (
+        "import sys, service.cli.backtest as command; print(*[name for name in command.NEEDED if name in sys.modules])"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == []

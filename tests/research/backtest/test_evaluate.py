@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from service.research.backtest.direction import apart, evaluate_direction, horizons, signals
-from service.research.backtest.evaluate import evaluate, known, pooled
+from service.research.backtest.evaluate import evaluate, known, pooled, verdict
 from service.research.backtest.events import study
 from service.research.backtest.fragility import (
     REDUCED,
@@ -20,9 +20,8 @@ from service.research.backtest.fragility import (
     labels,
     scores_of,
 )
-from service.research.backtest.headline import verdict
+from service.research.backtest.judging import Trials
 from service.research.backtest.series import Series
-from service.research.backtest.trials import Trials
 from tests.research.backtest.files import DAY_MS, HOUR_MS, T0
 
 RNG = np.random.default_rng(3)

@@ -10,8 +10,7 @@ from scipy import stats
 from statsmodels.discrete.discrete_model import Logit
 
 from service.research.backtest import measures
-from service.research.backtest.trials import Trials
-from service.research.backtest.walk import judged, walk_forward
+from service.research.backtest.judging import Trials, judged, walk_forward
 
 RNG = np.random.default_rng(5)
 

@@ -9,7 +9,7 @@ import pytest
 
 from service.indicators import SymbolIndicators
 from service.indicators.contract import Level
-from service.indicators.registry import Levels
+from service.indicators.levels import Levels
 from service.model import Consensus, Readings
 from tests.indicators.batch import Batch, differences
 from tests.indicators.build import MINUTE, T0, run, sample, series, through_json
