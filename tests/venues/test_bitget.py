@@ -65,7 +65,7 @@ def test_coin_margined_is_counted_in_coins_too() -> None:
     mark, funding, interest = decode(fresh(listed()), load(NAME, "ws_ticker_coin"))
     assert mark == Mark(NAME, "BTCUSD", "BTC", 80000.5, 80020.25, 1763719200200, T0)
     assert funding == Funding(NAME, "BTCUSD", "BTC", -0.000031, 8.0, -0.000031, 1763740800000, False, 1763719200200, T0)
-    assert interest == OpenInterest(NAME, "BTCUSD", "BTC", 6166.235, 1.0, 6166.235, False, 1763719200200, T0)
+    assert interest == OpenInterest(NAME, "BTCUSD", "BTC", 6071.485, 1.0, 6071.485, False, 1763719200200, T0)
 
 
 def test_usdc_margined() -> None:

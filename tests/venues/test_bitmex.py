@@ -62,7 +62,7 @@ def test_inverse_partial() -> None:
     assert decode(fresh(NAME), load(NAME, "ws_partial_inverse")) == [
         XBTUSD,
         Mark(NAME, "XBTUSD", "BTC", 80000.0, 80010.0, PARTIAL_TS, T0),
-        Funding(NAME, "XBTUSD", "BTC", 0.00011, 8.0, 0.00011, NEXT, False, PARTIAL_TS, T0),
+        Funding(NAME, "XBTUSD", "BTC", 0.00013, 8.0, 0.00013, NEXT, False, PARTIAL_TS, T0),
         OpenInterest(NAME, "XBTUSD", "BTC", 320e6, 1 / 80000, 4000.0, True, PARTIAL_TS, T0),
     ]
 
@@ -71,9 +71,9 @@ def test_linear_partial() -> None:
     at = 1763719201000
     assert decode(fresh(NAME), load(NAME, "ws_partial_linear")) == [
         DOTUSDT,
-        Mark(NAME, "DOTUSDT", "DOT", 1.2669, 1.2671, at, T0),
+        Mark(NAME, "DOTUSDT", "DOT", 2.5375, 2.5425, at, T0),
         Funding(NAME, "DOTUSDT", "DOT", -0.00002, 8.0, -0.00002, NEXT, False, at, T0),
-        OpenInterest(NAME, "DOTUSDT", "DOT", 42.5e6, 0.01, 425000.0, False, at, T0),
+        OpenInterest(NAME, "DOTUSDT", "DOT", 31.5e6, 0.01, 315000.0, False, at, T0),
     ]
 
 
@@ -310,7 +310,7 @@ def test_changed_terms_tell_the_same_contracts_again() -> None:
     assert isinstance(found[0], Listing)
     assert found[0].contract_size == 0.001
     assert isinstance(found[1], OpenInterest)
-    assert (found[1].contracts, found[1].coins) == (42.5e6, 42500.0)
+    assert (found[1].contracts, found[1].coins) == (31.5e6, 31500.0)
     found = decode(decoder, update("DOTUSDT", isInverse="no"))
     assert reasons(found) == ["wrong_type"]
     assert found[-1] == confirm("mark", "funding", instrument="DOTUSDT", symbol="DOT")
@@ -384,7 +384,7 @@ def test_rows_without_context_are_observations_with_bitcoin_first() -> None:
     interests = [(item.instrument, item.coins) for item in found if isinstance(item, OpenInterest)]
     assert interests == [
         ("XBTUSD", 4000.0),
-        ("DOTUSDT", 425000.0),
+        ("DOTUSDT", 315000.0),
         ("ETHUSD", pytest.approx(80010.0)),
         ("100BONKUSDT", pytest.approx(700.0)),
     ]
@@ -487,7 +487,7 @@ VALUES = st.sampled_from((0.5, 0.25, 0.125, None, "1e999"))
 def test_a_confirmed_value_is_the_last_said(steps: list[tuple[str, Any]]) -> None:
     """Whatever happens in between, a Confirm never vouches for a value that the venue has replaced."""
     decoder = started()
-    said: dict[str, Any] = {"markPrice": 80000.0, "fundingRate": 0.00011, "openInterest": 320e6}
+    said: dict[str, Any] = {"markPrice": 80000.0, "fundingRate": 0.00013, "openInterest": 320e6}
     told = dict(said)
     main = {"mark": "markPrice", "funding": "fundingRate", "oi": "openInterest"}
     for key, value in steps:

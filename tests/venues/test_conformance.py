@@ -249,6 +249,9 @@ EXPECTED: dict[str, dict[str, list[Row] | None]] = {  # None: has a test of its 
             ("skipped", "unknown_contract_size", "BTC-USDT-SWAP"),
             ("skipped", "unknown_contract_size", "BTC-USD-SWAP"),
         ],
+        "ws_xperp_funding_and_index_2026-08-04.jsonl": [  # the index of a swap too; the contract itself is dated
+            mark("BTC-USD-SWAP", "BTC", None, 64280.0, 1785870839964)
+        ],
     },
     "hyperliquid": {
         "rest_funding_history_2026.json": [

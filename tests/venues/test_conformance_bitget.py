@@ -43,6 +43,15 @@ def ticker_v3_2026(hours: float | None) -> list[Row]:
     ]
 
 
+def rest_v3_ticker(symbol: str, price: float, index: float, rate: float, amount: float, at: int) -> list[Row]:
+    name = (f"{symbol}USDT", symbol)
+    return [
+        mark(*name, price, index, at),
+        funding(*name, rate, None, None, at),
+        interest(*name, amount, amount, 1.0, at),
+    ]
+
+
 EXPECTED: dict[str, list[Row]] = {
     "legacy_v1_ticker_2022.jsonl": [],  # a retired socket with other units and names
     "rest_contracts_2026.json": [],
@@ -57,6 +66,11 @@ EXPECTED: dict[str, list[Row]] = {
     "rest_open_interest_doc.json": [interest(*BTC, 34278.06, 34278.06, 1.0, 1695796781616)],
     "rest_v3_current_fund_rate_doc.json": [funding(*BTC, 0.000071, 8.0, 1743062400000, 1743059269376)],
     "rest_v3_instruments_2026.json": [],
+    "rest_v3_tickers_2026-09-13_subset.json": [  # neither interval nor next time; no metadata says what SP500 is
+        *rest_v3_ticker("BTC", 76967.7, 76999.899, 0.00005, 35917.05359999992, 1789337180512),
+        *rest_v3_ticker("ETH", 2488.9, 2490.4065, 0.0001, 801617.43000000036, 1789337180304),
+        *rest_v3_ticker("SP500", 7614.4, 7621.7381583525624667, 0.0, 932.5425000000000092, 1789337180851),
+    ],
     "ws_acks_2024.jsonl": [],
     "ws_error_30016_2026.json": [],
     "ws_ticker_btcusdt_2026.json": ticker_2026(None),

