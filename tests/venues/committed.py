@@ -29,8 +29,8 @@ from service.model import (
     Skipped,
 )
 from service.venues import VENUES
+from service.venues.contract import Catalog
 from service.venues.decoding import NO_RECEIVE_TIME, decode_document
-from service.venues.spec import Catalog
 from tests.venues.frames import DATA, load
 
 Told = Mapping[str, Any]

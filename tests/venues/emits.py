@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import CodeType, FunctionType
 
-from service.venues.spec import Decoder
+from service.venues.contract import Decoder
 from tests.venues.committed import ITEM_TYPES
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from service.model import Flow, Liquidation, LongShort, OpenInterest, Past, Positions, Skipped
 from service.venues import VENUES
-from service.venues.spec import Catalog
+from service.venues.contract import Catalog
 from tests.venues.committed import (
     ITEM_TYPES,
     Case,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from service.venues import VENUES
-from service.venues.spec import Catalog
+from service.venues.contract import Catalog
 from tests.venues.committed import all_steps
 from tests.venues.conformance import CAPTURES, files_of, needs_captures
 from tests.venues.shapes import fields_of, frames_in, kind_of, objects_in, scalars_in
