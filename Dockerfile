@@ -3,10 +3,10 @@
 FROM python:3.13-slim AS build
 WORKDIR /build
 RUN python -m venv /opt/elr
-COPY requirements.lock pyproject.toml README.md ./
-RUN /opt/elr/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
+COPY requirements.lock pyproject.toml README.md LICENSE ./
+RUN /opt/elr/bin/pip install --no-cache-dir --require-hashes --no-deps --only-binary :all: -r requirements.lock
 COPY service service
-RUN /opt/elr/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
+RUN /opt/elr/bin/pip install --no-cache-dir --no-deps --no-build-isolation . && /opt/elr/bin/pip check
 
 # Stage 2: the runtime, without build tools, as a numeric non-root user.
 FROM python:3.13-slim

@@ -28,7 +28,7 @@ NEEDED = ("numpy", "scipy", "statsmodels", "matplotlib")
 def run(options: argparse.Namespace) -> int:
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
-        raise ConfigError([f"{', '.join(missing)} missing: pip install 'elr-signal-service[research]'"])
+        raise ConfigError([f"{', '.join(missing)} missing: run `make dev` in the clone, then .venv/bin/elr backtest"])
     _check_symbol(options.symbol)
     if not 0 <= options.delay_m <= 1_440:
         raise ConfigError([f"--delay-m {options.delay_m}: between 0 and 1440"])

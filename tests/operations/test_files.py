@@ -333,11 +333,3 @@ def test_the_lock_files_are_hashed_and_name_no_registry(
     assert "://" not in text
     for block in re.split(r"\n(?=[a-z])", text.strip()):
         assert "--hash=sha256:" in block, block[:40]
-
-
-def test_the_lock_files_agree(repository: Path) -> None:
-    pins = [
-        dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (repository / f"requirements{name}.lock").read_text(), re.MULTILINE))
-        for name in ("", "-dev")
-    ]
-    assert {name: pins[1].get(name) for name in pins[0]} == pins[0]

@@ -197,7 +197,7 @@ def test_without_the_research_extra_it_says_what_to_install(
 ) -> None:
     monkeypatch.setattr(command, "find_spec", lambda name: None if name == "scipy" else object())
     assert run(["backtest", str(tmp_path / "x.csv"), "--report", str(tmp_path / "out")]) == 2
-    assert "scipy missing: pip install 'elr-signal-service[research]'" in capsys.readouterr().err
+    assert "scipy missing: run `make dev` in the clone, then .venv/bin/elr backtest" in capsys.readouterr().err
 
 
 def test_what_comes_before_that_loads_none_of_the_extra() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ SCALE = {"mark": 1.9, "index": 2.1, "last": 1.9, "open_interest_coins": 0.4, "fu
 
 def daily(path: Path) -> Path:
     lines = hourly(path, 80, waves=20).read_text().splitlines()
-    days = [str(np.datetime64("2023-11-15") + i) for i in range(len(lines) - 1)]
+    days = [date(2023, 11, 15) + timedelta(days=i) for i in range(len(lines) - 1)]
     body = [f"{day},{line.split(',', 1)[1]}" for day, line in zip(days, lines[1:], strict=True)]
     path.write_text("\n".join([lines[0].replace("time", "date"), *body]) + "\n")
     return path
@@ -67,9 +68,8 @@ def scored(history: History, slow: History) -> list[dict[str, Any]]:
 def test_what_is_told_until_a_moment_is_the_same_whatever_comes_after_it(tmp_path: Path, made: str) -> None:
     history = read_history(MAKERS[made](tmp_path / "h.csv"), 3_600_000)
     first, last = history.rows[0].known_ms, history.rows[-1].known_ms
-    days = [
-        (str(np.datetime64(first // DAY_MS - 3, "D") + i), 5_000 + i * i) for i in range((last - first) // DAY_MS + 5)
-    ]
+    start = date(1970, 1, 1) + timedelta(days=first // DAY_MS - 3)
+    days = [(str(start + timedelta(days=i)), 5_000 + i * i) for i in range((last - first) // DAY_MS + 5)]
     slow = read_history(written(tmp_path / "slow.csv", ("date", "reserve_coins"), days), 3_600_000)
     told = scored(history, slow)
     step_s = 10 if history.step_s < 60 else history.step_s
