@@ -74,7 +74,7 @@ unit: $(DEV) ## the tests, two files at a time: real sockets and servers keep tw
 	@$(BIN)/pytest -n 2 --dist loadfile
 
 quick: $(DEV) ## a minute of them, for another Python or pip: numpy, sockets, servers, commands, the lock itself
-	@$(BIN)/pytest -n 2 --dist loadfile tests/backtest tests/cli tests/publishing tests/tapes tests/e2e/test_live_path.py \
+	@$(BIN)/pytest -n 2 --dist loadfile tests/research/backtest tests/cli tests/publishing tests/tapes tests/e2e/test_live_path.py \
 	  tests/operations/test_install.py tests/test_*.py
 
 faults: $(DEV) ## every fault on every venue in virtual time, judged, one table (half an hour)
