@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from service.config_section import Section
 from service.errors import ConfigError
+from service.statistics import fold
 
 WindowName = Literal["1m", "5m", "1h"]
 Share = Annotated[float, Field(ge=0.0, le=1.0, strict=False)]
@@ -29,8 +30,8 @@ class FrozenWeights(Section):
     @classmethod
     def _whole(cls, value: dict[WindowName, dict[str, float]]) -> dict[WindowName, dict[str, float]]:
         for window, shares in value.items():
-            if abs(sum(shares.values()) - 1.0) > SUM_WITHIN:
-                raise ValueError(f"{window}: the shares add up to {sum(shares.values()):g}, not to 1")
+            if abs(fold(shares.values()) - 1.0) > SUM_WITHIN:
+                raise ValueError(f"{window}: the shares add up to {fold(shares.values()):g}, not to 1")
         if not value:
             raise ValueError("no window at all")
         return value

@@ -32,6 +32,7 @@ from typing import Any
 
 from service.learning.loss import ZERO_LOSS, loss
 from service.state import Stateful
+from service.statistics import fold
 
 SWITCHES = 8  # the regret against sequences with up to as many switches is measured as it goes
 
@@ -121,7 +122,7 @@ class Hedge(Stateful):
 
     def _step(self, excess: Sequence[float]) -> None:
         kept = [share * exp(-self.learning_rate * more) for share, more in zip(self.shares, excess, strict=True)]
-        total, rate = sum(kept), self.share_rate
+        total, rate = fold(kept), self.share_rate
         self.shares = [
             (1.0 - rate) * share / total + rate * fresh for share, fresh in zip(kept, self._prior, strict=True)
         ]

@@ -13,6 +13,7 @@ import aiohttp
 
 from service.clock import Clock
 from service.model import Bad, Decoded, Listing, Past
+from service.statistics import fold
 from service.venues.backoff import Backoff
 from service.venues.poller import OWN_FAULT
 from service.venues.spec import Catalog, Decoder, Request
@@ -168,7 +169,7 @@ class WarmStart:
         """The mean over the venues, 0 to 1."""
         if not self.progress:
             return 1.0
-        return sum(item.share for item in self.progress.values()) / len(self.progress)
+        return fold(item.share for item in self.progress.values()) / len(self.progress)
 
     def text(self) -> str:
         """For a person: the share done, and that of each venue which is not done or had trouble."""

@@ -9,6 +9,7 @@ from service.formulas import log_change
 from service.indicators.library.contract import About, Indicator, Input
 from service.indicators.library.slots import Levels
 from service.indicators.library.windowed import MINUTE_MS, SECOND_MS
+from service.statistics import fold
 
 
 class ChainLinkedOi(Indicator[float]):
@@ -81,7 +82,7 @@ class ChainLinkedOi(Indicator[float]):
             for pair, before in zip(sample, self._before, strict=True)
             if pair is not None and before is not None
         ]
-        link = log_change(sum([now for now, _ in pairs]), sum([then for _, then in pairs]))
+        link = log_change(fold([now for now, _ in pairs]), fold([then for _, then in pairs]))
         if link is not None and self._held(both) >= self._quorum:
             self._index += link
         else:
