@@ -280,7 +280,7 @@ class BinnedWindow(Stateful):
         if index >= BINS:
             return self.n, 0
         block = index // _BLOCK
-        return sum(self._blocks[:block]) + sum(self.counts[block * _BLOCK : index]), self.counts[index]
+        return sum(self._blocks[:block]) + sum(self.counts[block * _BLOCK : index]), self.counts[index]  # integers
 
     def rank_before(self, index: int, time: int) -> tuple[int, int, int]:
         """The same, and the total, over the entries with a time below ``time``."""

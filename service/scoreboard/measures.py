@@ -61,10 +61,10 @@ def spearman(xs: Sequence[float], ys: Sequence[float]) -> tuple[float | None, fl
     middle = n - 1  # mean of the doubled ranks
     a = [rank - middle for rank in double_ranks(xs)]
     b = [rank - middle for rank in double_ranks(ys)]
-    along, across = sum(map(mul, a, a)), sum(map(mul, b, b))
+    along, across = sum(map(mul, a, a)), sum(map(mul, b, b))  # integers
     if along == 0 or across == 0:
         return None, None
-    together: int = sum(map(mul, a, b))
+    together: int = sum(map(mul, a, b))  # integers
     size = sqrt(along * across)
     found = max(-1.0, min(1.0, together / size))
     square = 1.0 / (n - 1)
