@@ -349,6 +349,17 @@ def test_given_up_streams_do_not_hold_up_live_but_are_named() -> None:
     assert patience.failures(ETH) == 0  # a healthy while of speaking
 
 
+@pytest.mark.parametrize(("spoke_ms", "failures"), [(HEALTHY_MS - 1, 1), (HEALTHY_MS, 0)])
+def test_a_stream_is_forgiven_at_exactly_the_healthy_while(spoke_ms: int, failures: int) -> None:
+    """Cause: forgiven sooner, a stream that dies again and again costs a connection each time."""
+    patience = Patience(CAP_MS)
+    patience.failed(ETH, 0, 0, like_are_well=True)
+    made = session(patience=patience)
+    opened(made)
+    run_to(made, 0, spoke_ms, ["mark BTC 1.5", "mark ETH 2.5"], every_ms=1)
+    assert patience.failures(ETH) == failures
+
+
 def test_a_stream_that_only_answers_subscriptions_counts_as_failing() -> None:
     """Cause: a snapshot on subscribing, then silence, would renew the connection every 2 x max_age for ever."""
     patience = Patience(CAP_MS)
