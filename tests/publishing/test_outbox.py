@@ -208,6 +208,34 @@ def test_bytes_passed_over_count_to_the_byte(more: int, closed: tuple[int, str] 
     assert bench.outlet.closed == closed
 
 
+@pytest.mark.parametrize(("more", "closed"), [(0, None), (1, (4003, "slow"))])
+def test_alerts_that_wait_count_to_the_byte(more: int, closed: tuple[int, str] | None) -> None:
+    """Cause: each of them waits; uncounted, a client that never reads would cost memory without end."""
+    bench = Bench()
+    alerts = [update("alert.BTC", seq) for seq in range(1, 10)]
+    bench.fill()
+    bench.publish(*alerts[:8])
+    assert bench.outlet.closed is None
+    bench.outlet.waiting = LIMIT - sum(len(item.frame) for item in alerts) + more
+    assert bench.outlet.waiting > LIMIT // 2
+    bench.publish(alerts[8])
+    assert bench.outlet.closed == closed
+
+
+def test_an_empty_buffer_settles_what_was_passed_over() -> None:
+    """Cause: who has read everything owes nothing; without it old debts would close a client that keeps up."""
+    bench = Bench()
+    bench.fill()
+    for seq in range(1, 11):
+        bench.publish(update("signal.BTC", seq))  # nine passed over, some 4 kB
+    bench.outlet.take()
+    bench.box.flush()
+    assert bench.seen() == [("signal.BTC", 10, "update", 9)]
+    bench.outlet.waiting = LIMIT
+    bench.box.reply(b"")
+    assert bench.outlet.closed is None
+
+
 @pytest.mark.parametrize(("more", "writes"), [(-1, 1), (0, 1), (1, 2)])
 def test_a_batch_that_just_fits_below_the_limit_is_one_write(more: int, writes: int) -> None:
     """One byte more, and only what is below half of the limit is written; the rest waits, and nobody is closed."""
