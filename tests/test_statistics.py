@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 import sys
+from array import array
 from typing import Any
 
 import orjson
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.state import Stateful
-from service.statistics import BinnedWindow, EwMeanSquare, RankWindow, SortedWindow, robust_z
+from service.statistics import BinnedWindow, EwMeanSquare, RankWindow, SortedWindow, fold, robust_z
 
 DAY_MS = 86_400_000
 T0 = 1_763_720_520_000
@@ -33,6 +34,28 @@ def test_robust_z_is_zero_on_a_flat_series_and_floored() -> None:
     assert robust_z(0.0001, 0.0001, 0.0, 1e-5) == 0.0
     assert robust_z(1.0 + 1.4826e-5, 1.0, 0.0, 1e-5) == pytest.approx(1.0)
     assert robust_z(1.0 - 2 * 1.4826, 1.0, 1.0, 1e-5) == pytest.approx(-2.0)
+
+
+# sums of floats
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([], 0.0),
+        ([-0.0], 0.0),  # of -0.0 the message would say -0.0
+        ([5], 5.0),
+        ([1e16, 1.0, -1e16], 0.0),  # carried along, the 1 would come back
+        ([0.1] * 10, 0.9999999999999999),  # and this would be 1.0
+        ([0.1, 0.2, 0.3], 0.6000000000000001),
+        ([0.3, 0.2, 0.1], 0.6),  # from left to right
+        ([1e308, 1e308, -1e308], math.inf),
+    ],
+)
+def test_fold_adds_from_left_to_right_and_forgets_what_rounding_cost(values: list[float], expected: float) -> None:
+    """Cause: the builtin sum does so up to Python 3.11 alone; later ones gave the same tape other bytes."""
+    for given_as in (values, iter(values), array("d", values)):
+        assert repr(fold(given_as)) == repr(expected)
 
 
 # mean of squares

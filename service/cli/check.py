@@ -71,7 +71,7 @@ async def _net(config: Config) -> int:
     )
     for item in found:
         print(f"{item.venue}: {item.line(symbols)}")
-    count = sum(item.reachable for item in found)
+    count = sum(item.reachable for item in found)  # integers
     print(f"{count} of {len(found)} venues reachable")
     for line in await _sources(config, now_ms):
         print(line)

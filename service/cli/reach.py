@@ -163,8 +163,8 @@ def without_quorum(symbols: Sequence[str], found: Sequence[Reach], min_venues: i
     """
     result = []
     for symbol in symbols:
-        listing = sum(item.listed is None or symbol in item.listed for item in found)
-        there = sum(item.reachable and symbol in (item.listed or ()) for item in found)
+        listing = sum(item.listed is None or symbol in item.listed for item in found)  # integers
+        there = sum(item.reachable and symbol in (item.listed or ()) for item in found)  # integers
         needed = 1 if listing == 1 else min_venues
         if there < needed:
             result.append((symbol, there, needed))

@@ -97,7 +97,7 @@ def _save(path: Path, group: dict[str, Any], least: int) -> None:
     if not learned:
         raise ConfigError([f"--save {path}: nothing has been learned yet"])
     windows = {name: window["in_force"] or window["shares"] for name, window in learned.items()}
-    rounds = sum(window["rounds"] for window in learned.values())
+    rounds = sum(window["rounds"] for window in learned.values())  # integers
     document = {"format": FORMAT, "rounds": rounds, "version": group["shadow_version"], "windows": windows}
     try:
         path.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")

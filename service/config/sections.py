@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from service.model import EXTRA_STREAMS, ExtraStream
+from service.statistics import fold
 from service.venues import VENUES
 
 DEFAULT_SYMBOLS = (
@@ -310,8 +311,8 @@ class FrozenWeights(Section):
     @classmethod
     def _whole(cls, value: dict[WindowName, dict[str, float]]) -> dict[WindowName, dict[str, float]]:
         for window, shares in value.items():
-            if abs(sum(shares.values()) - 1.0) > SHARES_WITHIN:
-                raise ValueError(f"{window}: the shares add up to {sum(shares.values()):g}, not to 1")
+            if abs(fold(shares.values()) - 1.0) > SHARES_WITHIN:
+                raise ValueError(f"{window}: the shares add up to {fold(shares.values()):g}, not to 1")
         if not value:
             raise ValueError("no window at all")
         return value

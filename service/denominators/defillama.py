@@ -15,6 +15,7 @@ import ijson
 
 from service.denominators.contract import Answer, Fetch, Figure, coins_of, epoch_ms, unit_of
 from service.errors import BadPayload
+from service.statistics import fold
 
 SLUGS = {  # exchange (as service.model.VenueRules.exchange) -> slug; dYdX and Hyperliquid are no custodians of coins
     "binance": "binance-cex",
@@ -107,7 +108,7 @@ class LastTokens:
             if not names:
                 continue  # not a coin this exchange shows: no figure, which is not a reserve of 0
             try:
-                total = sum(coins_of(held[name]) for name in names)
+                total = fold(coins_of(held[name]) for name in names)
             except BadPayload as error:
                 refused.append(error.reason)
                 continue

@@ -16,7 +16,7 @@ from typing import TypeAlias
 from service.indicators.scale import HALF_LIFE_S, READY_UPDATES, STEP_S
 from service.model import Consensus
 from service.state import Stateful
-from service.statistics import EwMeanSquare
+from service.statistics import EwMeanSquare, fold
 
 BUCKET_S = 10
 WINDOWS_S = (60, 300)
@@ -60,7 +60,7 @@ class Buckets(Stateful):
         first = bisect_right(self._ends, second)
         if first == len(self._ends):
             return 0.0, 0.0
-        return sum(self._left[first:]), sum(self._right[first:])
+        return fold(self._left[first:]), fold(self._right[first:])
 
     def count(self, second: int) -> int:
         """How many buckets end after ``second``."""

@@ -57,7 +57,7 @@ class Volatility(Level):
 
     def load(self, plain: Plain) -> None:
         super().load(plain)
-        self._sum = sum([_exactly(square) for square in self._squares])
+        self._sum = sum([_exactly(square) for square in self._squares])  # integers
 
     def advance(self, now: int) -> None:
         if self._minute is not None and self._minute < now - 1:

@@ -38,6 +38,7 @@ from math import exp, log, sqrt
 from typing import Any
 
 from service.state import Stateful
+from service.statistics import fold
 
 CLIP = 2.0  # scales of the return; beyond, a label is +1 or -1
 # What a unit of position must make to be worth more than none, as a part of the label's range. Without it a component
@@ -151,7 +152,7 @@ class Hedge(Stateful):
 
     def _step(self, excess: Sequence[float]) -> None:
         kept = [share * exp(-self.learning_rate * more) for share, more in zip(self.shares, excess, strict=True)]
-        total, rate = sum(kept), self.share_rate
+        total, rate = fold(kept), self.share_rate
         self.shares = [
             (1.0 - rate) * share / total + rate * fresh for share, fresh in zip(kept, self._prior, strict=True)
         ]

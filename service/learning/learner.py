@@ -147,7 +147,7 @@ class Learner(Stateful):
         ripe = {name: hedge for name, hedge in hedges.items() if hedge.rounds >= least}
         if not ripe:
             return None
-        rounds = sum([hedge.rounds for hedge in ripe.values()])
+        rounds = sum([hedge.rounds for hedge in ripe.values()])  # integers
         return _in_force(
             rounds,
             {

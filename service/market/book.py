@@ -24,6 +24,7 @@ from service.model import (
     VenueRules,
 )
 from service.state import Plain, Stateful
+from service.statistics import fold
 
 QUARANTINED_MARK = "quarantined_mark"
 QUARANTINED_FUNDING = "quarantined_funding"
@@ -206,8 +207,8 @@ class Book(Stateful):
         needed = consensus.needed_venues(listing, self._min_venues)
         linked = [tally for tally in tallies if tally.linked]
         self.ln_oi_index += consensus.link(
-            sum([tally.link_now for tally in linked]),
-            sum([tally.link_before for tally in linked]),
+            fold([tally.link_now for tally in linked]),
+            fold([tally.link_before for tally in linked]),
             len(linked),
             needed,
         )
@@ -253,8 +254,8 @@ class Book(Stateful):
         absent = [tally for tally in tallies if tally.oi is None and tally.seen]
         quorum = len(inside) >= needed
         coins = [tally.oi for tally in inside if tally.oi is not None]
-        oi_coins = sum(coins)
-        last = sum([tally.last for tally in tallies])
+        oi_coins = fold(coins)
+        last = fold([tally.last for tally in tallies])
         funded = [
             (tally, amount, rate)
             for tally, amount in zip(inside, coins, strict=True)

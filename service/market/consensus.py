@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import exp
 
 from service.formulas import log_change
+from service.statistics import fold
 
 CLIP_MADS = 5.0
 MAD_FLOOR = 1e-5
@@ -62,10 +63,10 @@ def needed_venues(listing: int, min_venues: int) -> int:
 
 def weighted_mean(weights: Sequence[float], values: Sequence[float]) -> float | None:
     """None if the weights sum to 0 (or there are none): nothing to weigh by is not 0."""
-    total = sum(weights)
+    total = fold(weights)
     if total <= 0.0:
         return None
-    return sum([weight * value for weight, value in zip(weights, values, strict=True)]) / total
+    return fold([weight * value for weight, value in zip(weights, values, strict=True)]) / total
 
 
 def clip_to_median(rates: Sequence[float]) -> list[float]:
@@ -107,7 +108,7 @@ def funding_consensus(coins: Sequence[float], rates_8h: Sequence[float]) -> Fund
     ordered = sorted(rates_8h)
     middle = _middle(ordered)
     clipped = _clipped(rates_8h, middle)
-    spend = sum([amount * rate for amount, rate in zip(coins, clipped, strict=True)])
+    spend = fold([amount * rate for amount, rate in zip(coins, clipped, strict=True)])
     mean = weighted_mean(coins, clipped)
     if len(rates_8h) == 1:
         return FundingConsensus(mean, spend, None, 0)
@@ -136,9 +137,9 @@ def freshness(coins: Sequence[float], worn: Sequence[Sequence[float]]) -> float:
 
     Without any oi to weigh by, the plain mean (coverage is 0 then).
     """
-    total = sum(coins)
+    total = fold(coins)
     weights = [amount / total for amount in coins] if total > 0.0 else [1.0 / len(coins)] * len(coins)
-    return exp(-max([sum([w * x for w, x in zip(weights, stream, strict=True)]) for stream in worn]))
+    return exp(-max([fold([w * x for w, x in zip(weights, stream, strict=True)]) for stream in worn]))
 
 
 def troubling(last_coins: float, all_last_coins: float) -> bool:

@@ -93,7 +93,7 @@ def market_body(consensus: Consensus) -> dict[str, Any]:
             "oi_coins": coins,
             "oi_usd": None if price is None or coins is None else coins * price,
             "oi_coverage": sample.coverage if known else None,
-            "venues_fresh": sum(view.fresh for view in sample.venues),
+            "venues_fresh": sum(view.fresh for view in sample.venues),  # integers
             "venues_total": sample.venues_total,
         },
         "venues": {

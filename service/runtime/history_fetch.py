@@ -15,6 +15,7 @@ from service.clock import Clock
 from service.core.backfill import MINUTE_MS, Archive
 from service.model import Bad, Decoded, Listing, Past
 from service.runtime.venue_runner import VenueRunner
+from service.statistics import fold
 from service.venues.contract import Catalog, Decoder, Request
 from service.venues.transport.backoff import Backoff
 from service.venues.transport.poller import OWN_FAULT
@@ -168,7 +169,7 @@ class WarmStart:
         """The mean over the venues, 0 to 1."""
         if not self.progress:
             return 1.0
-        return sum(item.share for item in self.progress.values()) / len(self.progress)
+        return fold(item.share for item in self.progress.values()) / len(self.progress)
 
     def text(self) -> str:
         """For a person: the share done, and that of each venue which is not done or had trouble."""

@@ -128,7 +128,7 @@ class LiveViews:
         return {
             "up": self._up(name),
             "streams": {"live": live, "stale": stale},
-            "reconnects": 0 if health is None else sum(health.reconnects.values()),
+            "reconnects": 0 if health is None else sum(health.reconnects.values()),  # integers
             "last_error": None if health is None else health.last_error,
         }
 

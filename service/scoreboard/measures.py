@@ -7,6 +7,8 @@ from itertools import accumulate
 from math import sqrt
 from operator import mul, sub
 
+from service.statistics import fold
+
 Z_95 = 1.959963984540054  # two-sided 95 % of the normal distribution
 # Outcomes in a row whose sums tell how much neighbours resemble each other: those of a trend and of a score that stays.
 # Twice as many measured no better in a simulation (docs/scoreboard.md); a tenth of the outcomes is the most that tells.
@@ -59,10 +61,10 @@ def spearman(xs: Sequence[float], ys: Sequence[float]) -> tuple[float | None, fl
     middle = n - 1  # mean of the doubled ranks
     a = [rank - middle for rank in double_ranks(xs)]
     b = [rank - middle for rank in double_ranks(ys)]
-    along, across = sum(map(mul, a, a)), sum(map(mul, b, b))
+    along, across = sum(map(mul, a, a)), sum(map(mul, b, b))  # integers
     if along == 0 or across == 0:
         return None, None
-    together: int = sum(map(mul, a, b))
+    together: int = sum(map(mul, a, b))  # integers
     size = sqrt(along * across)
     found = max(-1.0, min(1.0, together / size))
     square = 1.0 / (n - 1)
@@ -72,7 +74,7 @@ def spearman(xs: Sequence[float], ys: Sequence[float]) -> tuple[float | None, fl
         early = [0.0] * (BLOCK - 1) + upto
         late = upto[1:] + [upto[-1]] * (BLOCK - 1)
         sums = list(map(sub, late, early))
-        square = max(square, sum(map(mul, sums, sums)) / BLOCK)
+        square = max(square, fold(map(mul, sums, sums)) / BLOCK)
     return found, sqrt(square)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from service.scoreboard.measures import BLOCK, dependence, spearman, wilson
 from service.scoreboard.outcome import Outcome
 from service.state import Stateful
+from service.statistics import fold
 
 RING = 2_000  # pairs of score and return that the rank correlation is taken over
 BINS = 21  # of p_hit, 0.05 wide around multiples of 0.05: a young record, all about 0.5, is not cut in two
@@ -93,7 +94,7 @@ class Tally(Stateful):
         if len(self._block) > BLOCK:
             del self._block[0]
         if len(self._block) == BLOCK:
-            hits = sum(self._block)
+            hits = sum(self._block)  # integers
             self._blocks += 1
             self._block_sums += hits
             self._block_squares += hits * hits
@@ -130,11 +131,11 @@ def entry(tallies: Sequence[Tally]) -> dict[str, Any]:
     errors, whatever the dependence: ``ic_se`` is that, and the interval of ``hit`` rests on ``n_effective`` =
     n^2 / (sum of sqrt(n_i d_i))^2 trials, for one symbol n / d.
     """
-    n = sum(tally.n for tally in tallies)
-    hits = sum(tally.hits for tally in tallies)
+    n = sum(tally.n for tally in tallies)  # integers
+    hits = sum(tally.hits for tally in tallies)  # integers
     hit = None if n == 0 else hits / n
     spreads = [tally.dependence for tally in tallies]
-    roots = sum([sqrt(tally.n * spread) for tally, spread in zip(tallies, spreads, strict=True)])
+    roots = fold([sqrt(tally.n * spread) for tally, spread in zip(tallies, spreads, strict=True)])
     effective = n / spreads[0] if len(tallies) == 1 else (0.0 if n == 0 else (n / roots) ** 2)
     low, high = (None, None) if hit is None else wilson(hit, effective)
     ic, ic_se, ic_n = _correlation(tallies)
@@ -147,10 +148,10 @@ def entry(tallies: Sequence[Tally]) -> dict[str, Any]:
         "ic": ic,
         "ic_se": ic_se,
         "ic_n": ic_n,
-        "brier": None if n == 0 else sum(tally.brier_sum for tally in tallies) / n,
+        "brier": None if n == 0 else fold(tally.brier_sum for tally in tallies) / n,
         "brier_climatology": None if hit is None else hit * (1.0 - hit),
-        "matured": sum(tally.matured for tally in tallies),
-        "lost": sum(tally.lost for tally in tallies),
+        "matured": sum(tally.matured for tally in tallies),  # integers
+        "lost": sum(tally.lost for tally in tallies),  # integers
     }
 
 
@@ -172,9 +173,10 @@ def reliability(tallies: Sequence[Tally]) -> list[dict[str, Any]]:
     """The bins of p_hit that hold anything: their edges, how many, the mean of what was said, and what came."""
     found = []
     for index, parts in enumerate(zip(*(tally.bins() for tally in tallies), strict=True)):
-        n = sum(part[0] for part in parts)
+        n = sum(part[0] for part in parts)  # integers
         if n > 0:
-            hits, said = sum(part[1] for part in parts), sum(part[2] for part in parts)
+            hits = sum(part[1] for part in parts)  # integers
+            said = fold(part[2] for part in parts)
             low, high = ((2 * index + side) / (2 * (BINS - 1)) for side in (-1, 1))
             edges = {"low": max(0.0, low), "high": min(1.0, high)}
             found.append({**edges, "n": n, "p_hit": said / n, "hit": hits / n})

@@ -91,7 +91,7 @@ class Alerts(Stateful):
         if self._no_data_since is None:
             self._no_data_since = ts
         if ts - self._no_data_since >= NO_DATA_AFTER_MS:
-            fresh = sum(view.fresh for view in sample.venues)
+            fresh = sum(view.fresh for view in sample.venues)  # integers
             values = {"venues_fresh": fresh, "venues_total": sample.venues_total}
             self._set(now, out, "no_data", True, "fewer fresh venues than the quorum: stand aside", values)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from service.state import Plain, Stateful
+from service.statistics import fold
 
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
@@ -59,7 +60,7 @@ class Base(Stateful):
     @property
     def total(self) -> float | None:
         """All coins; None without a base."""
-        return sum(self.coins.values()) if self.coins else None
+        return fold(self.coins.values()) if self.coins else None
 
     def changed(self, ts: int) -> bool:
         return self._changed_at is not None and ts - self._changed_at < HOUR_MS
@@ -123,7 +124,7 @@ class DailyMeans(Stateful):
         if self._day is None:
             return None
         values = [mean for day, mean in self._days if day >= self._day - days]
-        return sum(values) / len(values) if len(values) >= least else None
+        return fold(values) / len(values) if len(values) >= least else None
 
     def reanchor(self, shift_ms: int) -> None:
         """Whole days only: a day that was measured is not measured anew."""

@@ -45,7 +45,7 @@ def market(sample: Consensus) -> dict[str, Any]:
         "oi_coins": coins if known else None,
         "oi_usd": coins * price if known and coins is not None and price is not None else None,
         "oi_coverage": sample.coverage if known else None,
-        "venues_fresh": sum([view.fresh for view in sample.venues]),
+        "venues_fresh": sum([view.fresh for view in sample.venues]),  # integers
         "venues_total": sample.venues_total,
     }
 

@@ -8,6 +8,7 @@ from math import exp
 
 from service.model import Readings, WindowReading
 from service.scoring.components import OF_WINDOW, Component, Judgement
+from service.statistics import fold
 
 WEIGHTS = (("1m", 0.2), ("5m", 0.3), ("1h", 0.5))
 GATE_UNKNOWN = 0.5
@@ -125,7 +126,7 @@ def _sum(judged: Sequence[tuple[Component, Judgement]], weights: Sequence[float]
         for (part, said), weight in zip(judged, weights, strict=True)
         if said.score is not None and (part.kind == "contrarian") == contrarian
     ]
-    return sum(terms) if terms else None
+    return fold(terms) if terms else None
 
 
 def over_windows(

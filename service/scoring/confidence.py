@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.scoring.composite import WEIGHTS, WindowScore
+from service.statistics import fold
 
 LEAST_CONFIDENCE = 0.30
 LEAST_FACTOR = 0.5
@@ -49,7 +50,7 @@ def agreement(windows: Sequence[WindowScore]) -> float:
 
 def warmup(windows: Sequence[WindowScore]) -> float:
     """Share of the weights whose windows are ready."""
-    return sum(weight for (_, weight), window in zip(WEIGHTS, windows, strict=True) if window.ready)
+    return fold(weight for (_, weight), window in zip(WEIGHTS, windows, strict=True) if window.ready)
 
 
 def factors(freshness: float | None, coverage: float, continuity: float, windows: Sequence[WindowScore]) -> Factors:

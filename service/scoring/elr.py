@@ -18,6 +18,7 @@ from typing import Any
 from service.model import Denominator, LevelReading, Readings, VenueView
 from service.scoring.bases import Base, DailyMeans
 from service.state import Stateful
+from service.statistics import fold
 
 UNSPLIT = "all"  # a reserve total that cannot be split by exchange
 SUPPLY = "supply"  # the one holder of all coins there are
@@ -92,7 +93,7 @@ class Leverage(Stateful):
 
     def _over_supply(self, used: list[tuple[VenueView, float]]) -> float | None:
         supply = self._supply.total
-        return None if supply is None else 100 * sum([coins for _, coins in used]) / supply
+        return None if supply is None else 100 * fold([coins for _, coins in used]) / supply
 
     def _oi_reserve(self, readings: Readings) -> dict[str, Any]:
         reserves, reserve = self._reserves.coins, self._reserves.total
@@ -106,7 +107,7 @@ class Leverage(Stateful):
         elif not used:
             reason = "no_venue_in_scope"
         else:
-            value = sum([coins for _, coins in used]) / reserve
+            value = fold([coins for _, coins in used]) / reserve
         parts = {
             view.venue: coins / reserves[exchange]
             for view, coins in used
@@ -165,11 +166,11 @@ class Leverage(Stateful):
             for view, coins in _fresh(readings, readings.consensus.venues)
             if view.long_coins is not None and view.short_coins is not None
         ]
-        reported = sum([long + short for _, _, long, short in used])
+        reported = fold([long + short for _, _, long, short in used])
         value: float | None = None
         reason: str | None = "no_positions"
         if reported > 0:
-            value = sum([coins for _, coins, _, _ in used]) / reported
+            value = fold([coins for _, coins, _, _ in used]) / reported
             degenerate = all(_same(long, coins) and _same(short, coins) for _, coins, long, short in used)
             reason = "degenerate" if degenerate else None
         return self._variant(
@@ -249,8 +250,8 @@ def _scope(
     used: list[tuple[VenueView, float]], seen: Sequence[VenueView], denominator: list[str], match: bool | None
 ) -> dict[str, Any]:
     """What is over what. ``coverage``: share of the last open interest of the ``seen`` venues that is counted."""
-    last = sum([view.oi_coins_last for view in seen])
-    counted = sum([coins for _, coins in used])
+    last = fold([view.oi_coins_last for view in seen])
+    counted = fold([coins for _, coins in used])
     return {
         "numerator": [view.venue for view, _ in used],
         "denominator": denominator,

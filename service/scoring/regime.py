@@ -7,6 +7,7 @@ from typing import Any
 
 from service.model import LevelReading, Readings, WindowReading
 from service.state import Stateful
+from service.statistics import fold
 
 # (window, largest d_w): a fall of open interest that only forced closing explains, on the 7-day scale.
 FLUSH_FALLS = (("1h", log(0.975)), ("5m", log(0.98)))
@@ -130,4 +131,4 @@ def fragility(readings: Readings) -> float | None:
     ranks = [level.percentile for level in levels if level.percentile is not None]
     if len(ranks) < len(levels):
         return None
-    return sum(ranks) / len(ranks)
+    return fold(ranks) / len(ranks)

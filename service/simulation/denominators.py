@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from service.model import Denominator
 from service.simulation.instruments import VENUES, instruments
 from service.simulation.profiles import profile, round_significant
+from service.statistics import fold
 
 _EXCHANGES = {
     "binance_usdm": "binance", "bybit": "bybit", "okx": "okx", "hyperliquid": "hyperliquid", "binance_coinm": "binance",
@@ -29,7 +30,7 @@ def denominators(seed: int, symbols: Sequence[str], as_of_ms: int, venues: Seque
         rng = random.Random(f"{seed}:denominators:{symbol}")
         usual: dict[str, float] = {}
         for venue, exchange in _EXCHANGES.items():
-            coins = sum(item.oi_coins for item in listed if item.venue == venue and item.symbol == symbol)
+            coins = fold(item.oi_coins for item in listed if item.venue == venue and item.symbol == symbol)
             usual[exchange] = usual.get(exchange, 0.0) + coins
         reserves: list[tuple[str, float]] = []
         for exchange, coins in usual.items():

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from math import log
+from typing import Any
 
 import orjson
 import pytest
 
-from service.core.engine import Engine
+from service.config import Config
+from service.core.build import rules_of
+from service.core.engine import STALE_BY_MS, Engine
 from service.model import Denominator, Event, Flow, Liquidation, LongShort, Positions, Tick
 from tests.core.build import T0, both, engine, mark
 
@@ -306,6 +309,102 @@ def test_a_base_that_came_while_cold_is_unknown_to_ticks_before_it() -> None:
     assert values[10_000] is None
     assert values[20_000] is None
     assert values[30_000] is not None
+
+
+def oi_mcap(tick: Tick) -> float | None:
+    return next(item["value"] for item in tick.signals[0]["elr"] if item["variant"] == "oi_mcap")
+
+
+@pytest.mark.parametrize("cold", [False, True])
+@pytest.mark.parametrize(("at_ms", "known"), [(9_999, True), (10_000, True), (10_001, False)])
+def test_a_base_belongs_to_the_tick_at_whose_very_moment_it_comes(at_ms: int, known: bool, cold: bool) -> None:
+    """Both sides of the moment, live and held back while cold, and whichever of base and events at it comes first."""
+    base = Denominator("BTC", 19e6, (), T0, "test", "none")
+    told = []
+    for base_first in (True, False):
+        target = engine()
+        if not cold:
+            target.advance(T0)
+        for second in range(1, 9):
+            for event in both(T0 + second * 1000, 100.0):
+                target.apply(event)
+        if base_first:
+            target.denominate(base, T0 + at_ms)
+        for event in both(T0 + at_ms, 100.0):
+            target.apply(event)
+        if not base_first:
+            target.denominate(base, T0 + at_ms)
+        ticks = target.advance(T0 + 20_000)
+        assert [tick.ts - T0 for tick in ticks] == [10_000, 20_000]
+        assert [oi_mcap(tick) is not None for tick in ticks] == [known, True]
+        told.append(orjson.dumps([tick.signals for tick in ticks]))
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize(("at_ms", "known"), [(59_999, True), (60_000, True), (60_001, False)])
+def test_a_base_and_events_belong_to_the_back_filled_minute_at_whose_end_they_come(at_ms: int, known: bool) -> None:
+    """Cause guarded against: off by a millisecond, a minute knows what came after it, or not what came at its end."""
+    target = engine()
+    for event in both(T0, 100.0):
+        target.apply(event)
+    for event in both(T0 + at_ms, 101.0):
+        target.apply(event)
+    target.denominate(Denominator("BTC", 19e6, (), T0, "test", "none"), T0 + at_ms)
+    first, second, third = (target.backfill(T0 + minute * 60_000) for minute in range(3))
+    assert (first.signals[0]["market"]["price"], oi_mcap(first)) == (100.0, None)
+    assert second.signals[0]["market"]["price"] == (101.0 if known else None)  # a mark is fresh for 15 s
+    if known:
+        assert oi_mcap(second) is not None
+    assert third.signals[0]["elr"][1]["base"] is not None
+    assert (second.signals[0]["elr"][1]["base"] is not None) == known
+
+
+def held_up(by_ms: int) -> tuple[list[int], list[int], Engine]:
+    """Data until T0 + 20 s, then nothing while the process stands still: what is sampled after, and which ticks come,
+    in ms since the last sample."""
+    target = engine()
+    target.advance(T0)
+    feed(target, T0, 20)
+    begin = target.sampled_ms
+    sampled = []
+    sample = target.market.sample
+
+    def noted(ts: int, step_s: int) -> Any:
+        sampled.append(ts - begin)
+        return sample(ts, step_s)
+
+    target.market.sample = noted  # type: ignore[method-assign]
+    ticks = target.advance(begin + by_ms)
+    return sampled, [tick.ts - begin for tick in ticks], target
+
+
+def test_ten_minutes_held_up_are_sampled_through() -> None:
+    sampled, ticks, _ = held_up(600_000)
+    assert sampled == list(range(1_000, 600_001, 1_000))
+    assert ticks == list(range(10_000, 600_001, 10_000))
+
+
+@pytest.mark.parametrize("by_ms", [600_001, 601_000, 3_600_000])
+def test_a_longer_hold_up_is_sampled_until_all_is_stale_and_in_its_last_minute(by_ms: int) -> None:
+    """Cause: every second of a night asleep would block the loop; cut short sooner, numbers still fresh would be
+    followed by a leap of time, and the funding of before it would never be seen to grow old."""
+    sampled, ticks, _ = held_up(by_ms)
+    last = (by_ms - 60_000) // 1000 * 1000
+    assert sampled == [*range(1_000, 310_001, 1_000), *range(last + 1_000, by_ms + 1, 1_000)]
+    assert ticks == [ms for ms in sampled if ms % 10_000 == 0]
+
+
+def test_by_the_end_of_the_first_part_of_a_hold_up_nothing_counts_as_fresh() -> None:
+    """Of any venue as configured: otherwise a stream would be fresh before the leap of time and never age."""
+    target = engine()
+    target.advance(T0)
+    feed(target, T0, 20)
+    target.advance(target.sampled_ms + STALE_BY_MS)
+    states = [state for view in target.samples[0].venues for _, state in view.states]
+    assert states == ["STALE"] * 6
+    for rule in rules_of(Config()):
+        ages = (rule.mark.max_age_ms, rule.funding.max_age_ms, rule.oi.max_age_ms, rule.index_max_age_ms)
+        assert max(ages) < STALE_BY_MS, rule.venue
 
 
 def test_the_step_from_late_history_to_live_open_interest_is_no_change() -> None:

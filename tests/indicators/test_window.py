@@ -69,6 +69,24 @@ def test_three_receipts_in_the_window() -> None:
     assert ring({0: 1.0}, receipts=3).received(T, 60)
 
 
+@pytest.mark.parametrize("receipts", [3, 65_535, 65_536, 65_538, 1 << 20])
+def test_receipts_beyond_what_anyone_asks_for_do_not_wrap_to_few(receipts: int) -> None:
+    """Cause: the count has 16 bits. Uncapped, 65,536 receipts in a window would read as none of them."""
+    made = ring({-60: None}, receipts=0)
+    made.update(T - 30, None, 0.0, 1, receipts, True)
+    assert made.received(T - 30, 30)
+    for second in range(-29, 1):  # in many samples as in one
+        made.update(T + second, None, 0.0, 1, receipts, True)
+    assert made.received(T, 60)
+    assert made.received(T, 1)
+
+
+def test_two_receipts_are_too_few_in_one_sample_as_in_two() -> None:
+    assert not ring({-1: None, 0: None}, receipts=1).received(T, 60)
+    assert not ring({0: None}, receipts=2).received(T, 60)
+    assert ring({0: None}, receipts=3).received(T, 60)
+
+
 def test_continuity_counts_what_was_there_since_the_first_sample() -> None:
     made = ring({0: 1.0})
     assert made.continuity(T) == 1.0

@@ -279,6 +279,29 @@ def _moved(sample: Consensus, offset: int) -> Consensus:
     return replace(sample, ts=sample.ts + offset, as_of=as_of)
 
 
+@pytest.mark.parametrize("shift_ms", [-3_600_000, 3_600_000])
+def test_a_quarantine_ends_when_it_would_have_ended_without_the_shift(shift_ms: int) -> None:
+    """Cause: its beginning was left behind by the shift, so an hour back it lasted an hour, an hour on it was over."""
+    driver = Driver(2)
+    driver.both("a", 100.0, 5.0, at=0)
+    assert driver.oi("a", 10.0, at=1_000) == "quarantined_oi"
+    assert driver.oi("a", 10.0, at=2_000) == "quarantined_oi"
+    driver.market.reanchor(shift_ms)
+    for at in (31_000, 61_999):
+        assert driver.oi("a", 10.0, at=at + shift_ms) == "quarantined_oi"
+    assert driver.oi("a", 10.0, at=62_000 + shift_ms) is None
+
+
+@pytest.mark.parametrize("shift_ms", [-3_600_000, 3_600_000])
+@pytest.mark.parametrize(("heard_at", "code"), [(1_000, "quarantined_mark"), (999, None)])
+def test_what_was_heard_before_a_shift_is_as_old_as_without(shift_ms: int, heard_at: int, code: str | None) -> None:
+    """Cause: left behind by the shift, the others' marks seem too old to compare with, or never grow old."""
+    driver = Driver(2)
+    driver.mark("a", 100.0, at=heard_at)
+    driver.market.reanchor(shift_ms)
+    assert driver.mark("b", 103.0, at=1_000 + MARK_AGE + shift_ms) == code
+
+
 def test_a_reanchor_leaves_the_order_of_venue_timestamps_alone() -> None:
     driver = Driver(1)
     driver.mark("a", 100.0, at=0, venue_at=-1000)

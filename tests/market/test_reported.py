@@ -211,6 +211,21 @@ def test_extras_of_what_is_not_configured_are_ignored() -> None:
     assert market.flow(1e12, 0.0, symbol="DOGE") is None
 
 
+def test_each_sum_begins_anew_after_a_sample() -> None:
+    """Cause: one that is not cleared comes again with the next sample in which anything is traded."""
+    market = Extras()
+    market.flow(1.0, 2.0)
+    market.liquidation("long", 3.0)
+    market.liquidation("short", 4.0)
+    assert flows(market.sample(1000).venues[0]) == (1.0, 2.0, 3.0, 4.0)
+    for second, told in enumerate(((5.0, 0.0, 0.0, 0.0), (0.0, 5.0, 0.0, 0.0)), 1):
+        market.flow(told[0], told[1], at=second * 1000 + 500)
+        assert flows(market.sample(second * 1000 + 1000).venues[0]) == told
+    market.liquidation("long", 6.0, at=3_500)
+    assert flows(market.sample(4_000).venues[0]) == (0.0, 0.0, 6.0, 0.0)
+    assert flows(market.sample(5_000).venues[0]) == (0.0, 0.0, 0.0, 0.0)
+
+
 def test_extras_shift_and_resume() -> None:
     market = Extras()
     market.flow(1.5, 0.0)

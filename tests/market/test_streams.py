@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import log, nextafter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -538,6 +540,19 @@ def test_it_takes_sixty_seconds() -> None:
     assert driver.state("c", "mark", at=59_000) == "LIVE"
     assert driver.state("c", "mark", at=59_999) == "LIVE"
     assert driver.state("c", "mark", at=60_000) == "FROZEN"
+
+
+@pytest.mark.parametrize(("beyond", "state"), [(0.0, "LIVE"), (1.0, "FROZEN")])
+def test_moved_by_just_what_is_allowed_is_not_moved(beyond: float, state: str) -> None:
+    """To the last bit: exactly the configured move freezes nothing."""
+    moved = 100.0 * 1.001
+    limit = abs(log(moved / 100.0))
+    driver = Driver(3, frozen_move=nextafter(limit, 0.0) if beyond else limit)
+    for at in range(0, 60_001, 1000):
+        for venue, mark in (("a", moved if at else 100.0), ("b", moved if at else 100.0), ("c", 100.0)):
+            driver.both(venue, mark, 5.0, at=at)
+        found = driver.sample(at)
+    assert dict(found.venues[2].states)["mark"] == state
 
 
 @pytest.mark.parametrize(("drift", "state"), [(0.00099, "LIVE"), (0.00102, "FROZEN"), (-0.00102, "FROZEN")])

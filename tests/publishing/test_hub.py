@@ -208,6 +208,30 @@ def test_ten_bad_requests_over_more_than_a_minute_do_not_close() -> None:
     assert who[1].closed is None
 
 
+@pytest.mark.parametrize(("last_s", "closed"), [(59.99, (4006, "bad requests")), (60.0, None)])
+def test_the_tenth_bad_request_a_whole_minute_after_the_first_does_not_close(
+    last_s: float, closed: tuple[int, str] | None
+) -> None:
+    bench = Bench()
+    who = bench.client()
+    for _ in range(9):
+        bench.ask(who, now_s=0.0, op="dance")
+    bench.ask(who, now_s=last_s, op="dance")
+    assert who[1].closed == closed
+
+
+@pytest.mark.parametrize(("last_s", "closed"), [(9.99, (4008, "rate")), (10.0, None)])
+def test_one_request_too_many_ten_whole_seconds_after_the_first_is_none(
+    last_s: float, closed: tuple[int, str] | None
+) -> None:
+    bench = Bench()
+    who = bench.client()
+    for _ in range(200):
+        bench.ask(who, now_s=0.0, op="ping")
+    bench.ask(who, now_s=last_s, op="ping")
+    assert who[1].closed == closed
+
+
 def test_a_flood_of_requests_closes() -> None:
     bench = Bench()
     who = bench.client()

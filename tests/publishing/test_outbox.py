@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -182,6 +183,92 @@ def test_replies_count_against_the_limit_too() -> None:
         bench.box.reply(line(b'{"type":"pong"}'))
     assert bench.outlet.closed == (4003, "slow")
     assert bench.outlet.waiting <= LIMIT + 100
+
+
+@pytest.mark.parametrize(("more", "closed"), [(-1, None), (0, None), (1, (4003, "slow"))])
+def test_exactly_the_limit_may_wait_and_one_byte_more_is_slow(more: int, closed: tuple[int, str] | None) -> None:
+    """Cause: off by one, a client is closed that kept to the limit it was promised, or memory goes beyond it."""
+    reply = b'{"type":"pong"}'
+    bench = Bench(blocked=True)
+    bench.outlet.waiting = LIMIT - len(reply) + more
+    bench.box.reply(reply)
+    assert bench.outlet.waiting == LIMIT + more
+    assert bench.outlet.closed == closed
+
+
+@pytest.mark.parametrize(("more", "closed"), [(-1, None), (0, None), (1, (4003, "slow"))])
+def test_bytes_passed_over_count_to_the_byte(more: int, closed: tuple[int, str] | None) -> None:
+    """A value that a newer one replaced counts like one that waits in the buffer."""
+    bench = Bench()
+    first = update("signal.BTC", 1)
+    bench.fill()
+    bench.publish(first)
+    bench.outlet.waiting = LIMIT - len(first.frame) + more
+    bench.publish(update("signal.BTC", 2))
+    assert bench.outlet.closed == closed
+
+
+@pytest.mark.parametrize(("more", "closed"), [(0, None), (1, (4003, "slow"))])
+def test_alerts_that_wait_count_to_the_byte(more: int, closed: tuple[int, str] | None) -> None:
+    """Cause: each of them waits; uncounted, a client that never reads would cost memory without end."""
+    bench = Bench()
+    alerts = [update("alert.BTC", seq) for seq in range(1, 10)]
+    bench.fill()
+    bench.publish(*alerts[:8])
+    assert bench.outlet.closed is None
+    bench.outlet.waiting = LIMIT - sum(len(item.frame) for item in alerts) + more
+    assert bench.outlet.waiting > LIMIT // 2
+    bench.publish(alerts[8])
+    assert bench.outlet.closed == closed
+
+
+def test_an_empty_buffer_settles_what_was_passed_over() -> None:
+    """Cause: who has read everything owes nothing; without it old debts would close a client that keeps up."""
+    bench = Bench()
+    bench.fill()
+    for seq in range(1, 11):
+        bench.publish(update("signal.BTC", seq))  # nine passed over, some 4 kB
+    bench.outlet.take()
+    bench.box.flush()
+    assert bench.seen() == [("signal.BTC", 10, "update", 9)]
+    bench.outlet.waiting = LIMIT
+    bench.box.reply(b"")
+    assert bench.outlet.closed is None
+
+
+@pytest.mark.parametrize(("more", "writes"), [(-1, 1), (0, 1), (1, 2)])
+def test_a_batch_that_just_fits_below_the_limit_is_one_write(more: int, writes: int) -> None:
+    """One byte more, and only what is below half of the limit is written; the rest waits, and nobody is closed."""
+    batch = [update("signal.BTC", 1), update("signal.ETH", 1), tick(10)]
+    limit = sum(len(item.frame) for item in batch) - more
+    bench = Bench(limit, blocked=True)
+    bench.publish(*batch)
+    assert len(bench.outlet.frames) == writes
+    assert bench.box.waiting == (more > 0)
+    assert bench.outlet.closed is None
+
+
+@pytest.mark.parametrize(("more", "written"), [(0, 1), (1, 0)])
+def test_half_of_the_limit_is_still_little(more: int, written: int) -> None:
+    """For a batch in one, for each of a batch that is too large, and for what waits."""
+    bench = Bench(blocked=True)
+    bench.outlet.waiting = LIMIT // 2 + more
+    bench.publish(update("signal.BTC", 1), tick(10))
+    assert len(bench.outlet.frames) == written
+    assert len(bench.outlet.messages()) == 2 * written
+
+    bench = Bench()
+    bench.outlet.waiting = LIMIT // 2 + more
+    large = [update(f"signal.S{number}", 1) for number in range(LIMIT // 300)]
+    bench.publish(*large)
+    assert len(bench.outlet.messages()) == len(large) * written
+
+    bench = Bench()
+    bench.fill()
+    bench.publish(update("signal.BTC", 1))
+    bench.outlet.waiting = LIMIT // 2 + more
+    bench.box.flush()
+    assert len(bench.outlet.messages()) == written
 
 
 def test_who_takes_most_of_the_stream_stays() -> None:

@@ -91,10 +91,17 @@ def test_refusals(text: str, code: str, request_id: int | None) -> None:
     assert 0 < len(refused.message) < 200
 
 
-def test_ten_thousand_channels_are_too_many() -> None:
-    refused = asked(op="subscribe", id=1, channels=["signal.BTC"] * 10_000)
+@pytest.mark.parametrize("count", [101, 10_000])
+def test_more_than_a_hundred_channels_are_too_many(count: int) -> None:
+    refused = asked(op="subscribe", id=1, channels=["signal.BTC"] * count)
     assert isinstance(refused, Refusal)
     assert refused.code == "too_many"
+    assert isinstance(asked(op="subscribe", id=1, channels=["signal.BTC"] * 100), Request)
+
+
+def test_an_id_has_up_to_64_characters() -> None:
+    assert asked(op="ping", id="x" * 64) == Request("ping", "x" * 64)
+    assert isinstance(asked(op="ping", id="x" * 65), Refusal)
 
 
 def test_as_many_names_as_there_are_channels_are_never_too_many() -> None:

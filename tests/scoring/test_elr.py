@@ -430,6 +430,13 @@ def test_ma_of_oi_mcap_alone_takes_ticks_with_quorum_and_coverage() -> None:
     assert [values[name]["ma"] for name in ("oi_reserve", "funding_spend")] == [None, None]
 
 
+@pytest.mark.parametrize(("coverage", "ticks_counted"), [(0.7999999, 0), (0.8, 1)])
+def test_a_tick_of_just_enough_coverage_counts_for_the_day(coverage: float, ticks_counted: int) -> None:
+    of = Leverage("BTC", EXCHANGES, base())
+    of.observe(readings(T0, replace(consensus(T0), coverage=coverage)))
+    assert of._daily._count == ticks_counted
+
+
 def test_without_a_supply_there_is_no_ma() -> None:
     of = Leverage("BTC", EXCHANGES, base(supply=None))
     midnight = T0 // 86_400_000 * 86_400_000

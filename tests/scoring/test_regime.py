@@ -88,6 +88,14 @@ def test_forced_is_a_tenth_of_the_coins_that_fell(
     assert flush.told() == {"since": T0, "forced": expected}
 
 
+@pytest.mark.parametrize(("liquidated", "expected"), [(99.99999, False), (100.0, True)])
+def test_exactly_a_tenth_is_enough(liquidated: float, expected: bool) -> None:
+    """Of 1,000 coins left after a fall to the half, 1,000 are gone; all numbers here are exact."""
+    flush = Flush()
+    flush.update(at(T0, 0.9, w1h=HIT_1H | {"oi_change": log(0.5)} | forced(liquidated, 0.0), liquidations_heard=True))
+    assert flush.forced is expected
+
+
 def test_of_two_windows_the_larger_fall_is_what_must_be_explained() -> None:
     flush = Flush()
     told = {"w1h": HIT_1H | {"oi_change": log(0.9)} | forced(10.0, 0.0), "w5m": HIT_5M}

@@ -219,6 +219,32 @@ async def test_backoff_grows_while_unhealthy_and_starts_anew_after_a_healthy_whi
         assert run.health.reconnects["closed"] >= 9
 
 
+@pytest.mark.parametrize("healthy_s", [60.0, 20.0])
+@pytest.mark.parametrize(("silent_s", "more_s", "anew"), [(0, -2.0, False), (0, 2.0, True), (12, -2.0, False)])
+async def test_backoff_starts_anew_after_the_configured_healthy_while_of_speaking(
+    healthy_s: float, silent_s: float, more_s: float, anew: bool
+) -> None:
+    """Cause: with another healthy while than the configured one, or one counted from the opening instead of the first
+    data, a venue that drops everybody after a minute is knocked at every second."""
+
+    async def script(peer: Peer) -> None:
+        if peer.number == 6:
+            await asyncio.sleep(silent_s)
+            await peer.flow(*MARKS, seconds=healthy_s + more_s)
+        else:
+            await peer.send(*MARKS)
+
+    async with linked(script, network=NetworkSection(healthy_s=healthy_s)) as (server, _):
+        await until(lambda: len(server.attempts) >= 7, 600)
+        pause_s = server.attempts[6] - server.attempts[5] - silent_s - healthy_s - more_s
+    # The sixth pause is of 7.5 to 30 s, the first of 0.25 to 1 s; the peer's life ends up to a second late.
+    assert (pause_s <= 2.5) if anew else (pause_s >= 7.0)
+
+
+def test_a_healthy_while_is_a_minute_unless_configured() -> None:
+    assert NetworkSection().healthy_s == 60.0
+
+
 # -- attempts that fail ----------------------------------------------------------------------------------------
 
 
@@ -457,6 +483,18 @@ async def test_a_delisted_instrument_costs_one_renewal_then_rare_ones() -> None:
 
 
 # -- make before break -----------------------------------------------------------------------------------------
+
+
+async def test_a_stream_that_dies_after_seconds_on_each_connection_is_given_up() -> None:
+    """Cause: forgiven before the healthy while is over, it would cost a connection again and again."""
+
+    async def script(peer: Peer) -> None:
+        await peer.flow(*MARKS, seconds=20)
+        await peer.flow(MARKS[0])
+
+    async with linked(script) as (server, run):
+        await until(lambda: run.shown.given_up == ("ETH:mark",), 240)
+        assert len(server.attempts) == 2
 
 
 async def test_a_closing_notice_makes_before_it_breaks() -> None:

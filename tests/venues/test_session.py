@@ -178,6 +178,17 @@ def test_refused_and_nothing_heard() -> None:
     assert (made.state, made.reason) == (State.CLOSING, "refused")
 
 
+def test_a_second_refusal_gives_no_more_time() -> None:
+    """Cause: counted from the latest refusal, a venue that refuses one by one would keep a dead socket open."""
+    made = session()
+    opened(made)
+    hear(made, 100, "refused BTC")
+    hear(made, 4_000, "refused ETH")
+    assert made.deadline_ms() == 5_100
+    made.poll(5_100)
+    assert (made.state, made.reason) == (State.CLOSING, "refused")
+
+
 def test_one_refused_of_two_keeps_serving_the_other() -> None:
     made = session()
     opened(made)
@@ -229,6 +240,29 @@ def test_keepalive_only_when_idle() -> None:
     hear(made, 34_999, "mark BTC 1.5", "mark ETH 2.5")
     assert made.poll(54_998) is None
     assert made.poll(54_999) == "ping"
+
+
+@pytest.mark.parametrize("only_when_idle", [True, False])
+def test_unanswered_keepalives_keep_their_cadence_and_buy_no_time(only_when_idle: bool) -> None:
+    """Causes: counted from the last frame alone, a keep-alive would be sent at every look until the answer comes; and
+    with each one the time for the answer would begin anew, so that a dead socket that is pinged often never ends."""
+    keepalive = KeepAlive("ping", 4.0, only_when_idle=only_when_idle)
+    made = session(replace(PLAN, frames=(), acks=0, expects=(("BTC", "funding"),), keepalive=keepalive))
+    opened(made)
+    hear(made, 1_000, "funding BTC 0.0001")
+    pings = [at for at in range(1_000, 20_001, 500) if made.poll(at) == "ping"]
+    first_ms = 5_000 if only_when_idle else 4_000
+    assert pings == [first_ms, first_ms + 4_000, first_ms + 8_000]
+    assert (made.state, made.reason) == (State.CLOSING, "no_pong")
+
+    made = session(replace(PLAN, frames=(), acks=0, expects=(("BTC", "funding"),), keepalive=keepalive))
+    opened(made)
+    hear(made, 1_000, "funding BTC 0.0001")
+    for at in range(1_000, first_ms + 10_000):
+        made.poll(at)
+    assert made.state is State.LIVE
+    made.poll(first_ms + 10_000)
+    assert (made.state, made.reason) == (State.CLOSING, "no_pong")
 
 
 def test_keepalives_go_between_paced_subscriptions() -> None:
@@ -349,6 +383,30 @@ def test_given_up_streams_do_not_hold_up_live_but_are_named() -> None:
     assert patience.failures(ETH) == 0  # a healthy while of speaking
 
 
+@pytest.mark.parametrize(("spoke_ms", "failures"), [(HEALTHY_MS - 1, 1), (HEALTHY_MS, 0)])
+def test_a_stream_is_forgiven_at_exactly_the_healthy_while(spoke_ms: int, failures: int) -> None:
+    """Cause: forgiven sooner, a stream that dies again and again costs a connection each time."""
+    patience = Patience(CAP_MS)
+    patience.failed(ETH, 0, 0, like_are_well=True)
+    made = session(patience=patience)
+    opened(made)
+    run_to(made, 0, spoke_ms, ["mark BTC 1.5", "mark ETH 2.5"], every_ms=1)
+    assert patience.failures(ETH) == failures
+
+
+def test_a_stream_given_up_on_here_no_longer_holds_up_live() -> None:
+    """Cause: the socket that found out would never be called live, though it serves all that can be served."""
+    patience = Patience(CAP_MS)
+    patience.failed(ETH, 0, 0, like_are_well=True)
+    made = session(patience=patience)
+    opened(made)
+    run_to(made, 100, FIRST_MS, ["mark BTC 1.5"])
+    assert made.state is State.SUBSCRIBING
+    run_to(made, FIRST_MS + 1, FIRST_MS + 1, ["mark BTC 1.5"])
+    assert made.given_up == (ETH,)
+    assert made.state is State.LIVE
+
+
 def test_a_stream_that_only_answers_subscriptions_counts_as_failing() -> None:
     """Cause: a snapshot on subscribing, then silence, would renew the connection every 2 x max_age for ever."""
     patience = Patience(CAP_MS)
@@ -424,6 +482,18 @@ def test_a_worse_successor_replaces_only_what_the_venue_will_cut() -> None:
         if notice is not None:
             hear(old, 31_000, notice)
         assert not new.covers(old, 29_000)
+        assert new.covers(old, 31_000) is replaces
+
+
+def test_a_successor_that_serves_as_many_others_replaces_for_good() -> None:
+    for heard, replaces in ((["mark ETH 2.5"], True), ([], False)):
+        old, new = session(), session()
+        opened(old)
+        opened(new)
+        for at in range(0, 31_000, 1000):
+            hear(old, at, "mark BTC 1.5")
+            hear(new, at, *heard)
+        assert not new.covers(old, FIRST_MS)  # it may still hear the other one
         assert new.covers(old, 31_000) is replaces
 
 

@@ -82,7 +82,7 @@ def known(series: Series) -> dict[str, float]:
     shares = {name: sum(item[name] is not None for item in warm) / count for name in FIELDS}
     for window in ("1m", "5m", "1h"):
         shares[f"window {window}"] = sum(item["scores"].get(window) is not None for item in warm) / count
-    shares["flush"] = sum(item["flush_fed"] for item in warm) / count
+    shares["flush"] = sum(item["flush_fed"] for item in warm) / count  # integers
     return shares
 
 

@@ -63,7 +63,7 @@ def together(summaries: Sequence[dict[str, Any]]) -> None:
     """Several files are looked at in one go: each summary also gets what is left when all their tests are corrected
     as one family, as ``over_all_files``."""
     corrected = iter(benjamini_hochberg([row["p"] for told in summaries for row in told["rows"]]))
-    tests = sum(told["tests"] for told in summaries)
+    tests = sum(told["tests"] for told in summaries)  # integers
     for told in summaries:
         left = [row["test"] for row, q in zip(told["rows"], corrected, strict=False) if q < LEVEL]
         told["over_all_files"] = {"tests": tests, "left_after_benjamini_hochberg": left}

@@ -20,6 +20,7 @@ from service.research.indicators.windows import (
     OverWindow,
     Row,
 )
+from service.statistics import fold
 
 
 def _diverging(now: Row, start: Row) -> float | None:
@@ -108,7 +109,7 @@ class ChainLinkedOi(Indicator[float]):
             for pair, before in zip(sample, self._before, strict=True)
             if pair is not None and before is not None
         ]
-        link = log_change(sum([now for now, _ in pairs]), sum([then for _, then in pairs]))
+        link = log_change(fold([now for now, _ in pairs]), fold([then for _, then in pairs]))
         if link is not None and self._held(both) >= self._quorum:
             self._index += link
         else:

@@ -105,7 +105,7 @@ class Dydx(Protocol):
         where = {"channel": channel, **named}
         if subscribed:
             return [self._error(session, f"Invalid subscribe message: already subscribed ({key})", where)]
-        if sum(held.startswith(f"{channel}/") for held in session.topics) >= TOPICS_PER_CHANNEL:
+        if sum(held.startswith(f"{channel}/") for held in session.topics) >= TOPICS_PER_CHANNEL:  # integers
             error = f"Per-connection subscription limit reached for {channel} (limit={TOPICS_PER_CHANNEL})."
             return [self._error(session, error, where)]
         topic += BATCHED if request.get("batched") is True else ""

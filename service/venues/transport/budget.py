@@ -10,6 +10,7 @@ from collections import deque
 from email.utils import parsedate_to_datetime
 from math import inf
 
+from service.statistics import fold
 from service.venues.contract import Limits
 
 DEFAULT_PENALTY_S = 30.0  # a throttled answer that does not say how long
@@ -39,7 +40,7 @@ class Window:
         self._forget(now_s)
         capacity = self._capacity * share
         amount = min(amount, capacity)  # a request above the whole budget gets an empty window
-        free = capacity - sum(spent for _, spent in self._spent)
+        free = capacity - fold(spent for _, spent in self._spent)
         wait = 0.0
         for at_s, spent in self._spent:
             if amount <= free:
@@ -51,7 +52,7 @@ class Window:
     def used(self, now_s: float) -> float:
         """Share of the capacity spent within the period, 0 to 1."""
         self._forget(now_s)
-        return sum(spent for _, spent in self._spent) / self._capacity
+        return fold(spent for _, spent in self._spent) / self._capacity
 
     def _forget(self, now_s: float) -> None:
         while self._spent and self._spent[0][0] + self._period_s <= now_s:
