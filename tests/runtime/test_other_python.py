@@ -24,7 +24,7 @@ from service.config import parse
 from service.core.build import rules_of
 from service.core.engine import Engine
 from service.runtime.outputs import open_outputs
-from service.runtime.service import Service
+from service.runtime.service import Inputs, Service
 from service.simulation import MarketModel, SimulatedVenues, denominators, history
 from service.venues import VENUES
 from tests.runtime.starting import NOON_MS, until
