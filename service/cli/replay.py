@@ -17,8 +17,8 @@ from service.errors import ConfigError
 from service.model import Tick
 from service.publishing import Feed
 from service.runtime.outputs import write_signals
-from service.runtime.read_models import LiveViews
-from service.runtime.scoreboard_output import Scores
+from service.runtime.read_models import ReadModels
+from service.runtime.scoreboard_output import ScoreboardOutput
 from service.runtime.service import STATUS_EVERY_MS, new_epoch
 from service.tapes import read
 
@@ -151,18 +151,18 @@ async def _paced(
 class _Served:
     """A replayed run as a feed: what the live run published, with the same samples and announcements in between."""
 
-    def __init__(self, run: Run, feed: Feed, views: LiveViews) -> None:
+    def __init__(self, run: Run, feed: Feed, views: ReadModels) -> None:
         self.feed = feed
         self._run = run
         self._views = views
-        self._scores = Scores(run.engine)
+        self._scores = ScoreboardOutput(run.engine)
         self._published_ms = 0
         self._status_ms = 0
 
     @classmethod
     async def start(cls, run: Run, port: int) -> _Served:
         config = run.config.model_copy(update={"feed": run.config.feed.model_copy(update={"port": port})})
-        views = LiveViews(config, "replay", run.engine, run.intake, {}, run.clock)
+        views = ReadModels(config, "replay", run.engine, run.intake, {}, run.clock)
         epoch = new_epoch(run.header.created_ms, random.Random())
         feed = Feed(config.feed, "replay", config.service.symbols, epoch, "elr/replay", run.clock, run.metrics, views)
         bound = await feed.start()

@@ -101,7 +101,7 @@ def _engine(config: Config, denominators: list[Denominator], state: StateFile | 
         gap = "the gap is filled in from the venues' history" if config.start.history else "the gap stays empty"
     log.info("start: %s; %s", found, gap)
     asked = [SOURCES[name].title for name, section in sections(config).items() if section.enabled]
-    engine.keep_bases(asked)
+    engine.keep_denominators(asked)
     for item in denominators:  # the operator's file as it is now, not as it was
         engine.denominate(item)
     return engine

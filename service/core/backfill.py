@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 
 from service.formulas import rate_8h
-from service.model import Confirm, Event, Funding, Listing, Mark, OpenInterest, Past, Stream
+from service.model import Confirm, Event, Funding, HistoryPoint, Listing, Mark, OpenInterest, Stream
 
 MINUTE_MS = 60_000
 
@@ -27,7 +27,7 @@ class Series:
         self.intervals_h = array("d")  # 0: not said
         self.hold_ms = 0
 
-    def add(self, point: Past) -> None:
+    def add(self, point: HistoryPoint) -> None:
         """Pages come newest first, their points in either order: most go to one of the ends."""
         interval_h = 0.0 if point.interval_h is None else point.interval_h
         self.hold_ms = max(self.hold_ms, point.hold_ms)
@@ -48,7 +48,7 @@ class Archive:
         self._series: dict[tuple[str, str], dict[str, Series]] = {}
         self.points = 0
 
-    def add(self, point: Past) -> None:
+    def add(self, point: HistoryPoint) -> None:
         streams = self._series.setdefault((point.venue, point.instrument), {})
         streams.setdefault(point.stream, Series()).add(point)
         self.points += 1

@@ -124,10 +124,10 @@ class Engine(Stateful):
             log.exception("an event that was held back was not taken, a defect of ours: %r", entry[1])
         return True
 
-    def keep_bases(self, sources: Sequence[str]) -> None:
+    def keep_denominators(self, sources: Sequence[str]) -> None:
         """After a restore: forget the bases that are not from these sources. A file may have changed meanwhile."""
         for scorer in self.scorers.values():
-            scorer.keep_bases(sources)
+            scorer.keep_denominators(sources)
 
     def _settle(self, item: Denominator) -> None:
         scorer = self.scorers.get(item.symbol)

@@ -20,9 +20,9 @@ from service.model import (
     Extra,
     ExtraStream,
     Flow,
+    HistoryPoint,
     Liquidation,
     LongShort,
-    Past,
     Positions,
     Skipped,
 )
@@ -118,7 +118,7 @@ class Intake:
         for item in items:
             if isinstance(item, Bad):
                 self.bad(venue, item.reason, item.detail)
-            elif not isinstance(item, Control | Skipped | Past) and not isinstance(item, self._unwanted):
+            elif not isinstance(item, Control | Skipped | HistoryPoint) and not isinstance(item, self._unwanted):
                 self._apply(item)
         return items
 

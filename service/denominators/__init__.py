@@ -10,9 +10,9 @@ from service.denominators.coingecko import CoinGecko
 from service.denominators.coinmetrics import CoinMetrics
 from service.denominators.contract import Answer, BodyReader, Fetch, Figure, Kind, Source
 from service.denominators.defillama import DefiLlama
-from service.denominators.precedence import Ledger, kinds_of
+from service.denominators.precedence import Precedence, kinds_of
 
-__all__ = ["SOURCES", "Answer", "BodyReader", "Fetch", "Figure", "Kind", "Ledger", "Source", "kinds_of"]
+__all__ = ["SOURCES", "Answer", "BodyReader", "Fetch", "Figure", "Kind", "Precedence", "Source", "kinds_of"]
 
 SOURCES: dict[str, Source] = {
     "defillama": DefiLlama(),

@@ -32,7 +32,7 @@ def kinds_of(item: Denominator) -> list[tuple[str, Kind]]:
     return found
 
 
-class Ledger:
+class Precedence:
     """``sources`` in order of precedence; ``fixed``: what the operator's file covers."""
 
     def __init__(self, sources: Sequence[Source], fixed: Iterable[tuple[str, Kind]] = ()) -> None:

@@ -29,7 +29,7 @@ STATIC_VERSION = "static-1"
 SPAN_MS = 90 * 86_400_000
 SPAN_SWITCHES = 3
 
-Scores = Mapping[str, Mapping[str, float | None]]  # window -> expert -> score, None asleep
+ScoreboardOutput = Mapping[str, Mapping[str, float | None]]  # window -> expert -> score, None asleep
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Learner(Stateful):
         if learned:
             self._settle()
 
-    def take(self, ts: int, scores: Mapping[str, Scores]) -> None:
+    def take(self, ts: int, scores: Mapping[str, ScoreboardOutput]) -> None:
         """Begin the rounds due at ``ts`` with what each symbol's components and the fixed formula say."""
         for name, ms in WINDOWS:
             if ts % ms != 0:

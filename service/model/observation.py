@@ -136,7 +136,7 @@ class LongShort:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class HistoryPoint:
     """One point of a venue's published history, for the warm start: valid from ``ts`` on, and known by then.
 
     ``value``: ``mark`` and ``index`` in USD per canonical unit (a bar's close, ``ts`` the end of the bar); ``oi``
@@ -222,4 +222,4 @@ class Bad:
 
 Extra: TypeAlias = Liquidation | Flow | Positions | LongShort
 Event: TypeAlias = Mark | Funding | OpenInterest | Confirm | Listing | Extra
-Decoded: TypeAlias = Event | Past | Control | Skipped | Bad
+Decoded: TypeAlias = Event | HistoryPoint | Control | Skipped | Bad

@@ -16,7 +16,7 @@ import aiohttp
 from service import __version__
 from service.clock import Clock
 from service.config import Config, NetworkSection, SourceSection
-from service.denominators import SOURCES, Answer, Fetch, Figure, Kind, Ledger, Source
+from service.denominators import SOURCES, Answer, Fetch, Figure, Kind, Precedence, Source
 from service.errors import BadPayload, VenueError, VenueRejected, VenueSilent
 from service.model import Denominator
 
@@ -49,7 +49,7 @@ class SourceHealth:
         }
 
 
-class Bases:
+class DenominatorPolls:
     """Polls until :meth:`run` is cancelled. ``fixed``: (symbol, kind) that the operator's file covers."""
 
     def __init__(
@@ -71,7 +71,7 @@ class Bases:
             for name in SOURCES
             if (section := sections(config)[name]).enabled and self._symbols_of(name, fixed)
         }
-        self._ledger = Ledger(list(SOURCES.values()), fixed)
+        self._ledger = Precedence(list(SOURCES.values()), fixed)
         self.health = {name: SourceHealth(name) for name in self._wanted}
 
     def _symbols_of(self, name: str, fixed: Sequence[tuple[str, Kind]]) -> bool:

@@ -13,7 +13,7 @@ import aiohttp
 
 from service.clock import Clock
 from service.core.backfill import MINUTE_MS, Archive
-from service.model import Bad, Decoded, Listing, Past
+from service.model import Bad, Decoded, HistoryPoint, Listing
 from service.runtime.venue_runner import VenueRunner
 from service.statistics import fold
 from service.venues.contract import Catalog, Decoder, Request
@@ -57,7 +57,7 @@ class _Job:
     portions: int = 0
 
 
-class _PastSink:
+class _HistorySink:
     """Decodes history answers apart from the live decoders, so that nothing of it concerns the tape or a replay."""
 
     def __init__(
@@ -71,7 +71,7 @@ class _PastSink:
     def frame(self, venue: str, connection: str, raw: str | bytes, context: str = "") -> Sequence[Decoded]:
         items = self._decoder.decode(raw, self._clock.now_ms(), context)
         for item in items:
-            if isinstance(item, Past):
+            if isinstance(item, HistoryPoint):
                 self._archive.add(item)
             elif isinstance(item, Bad):
                 self._on_bad(venue, item.reason, item.detail)
@@ -87,7 +87,7 @@ class _PastSink:
         self._on_bad(venue, reason, "refused by the transport")
 
 
-class WarmStart:
+class HistoryFetch:
     """One fetch of the past of all wanted instruments.
 
     ``since_ms`` to now is asked for. ``on_bad(venue, reason, detail)`` is told of broken answers. The venues' runners
@@ -203,7 +203,7 @@ class WarmStart:
         progress.total = sum(len(job.requests) for job in waiting)
         waiting = [job for job in waiting if job.requests]
         decoder = runner.venue.decoder(_private(runner.catalog))
-        sink = _PastSink(decoder, self.archive, self._clock, self._on_bad)
+        sink = _HistorySink(decoder, self.archive, self._clock, self._on_bad)
         async with runner.poller.session() as session, asyncio.TaskGroup() as group:
             for _ in range(min(WORKERS, len(waiting))):
                 group.create_task(self._work(name, runner, session, sink, waiting, progress))
@@ -213,7 +213,7 @@ class WarmStart:
         name: str,
         runner: VenueRunner,
         session: aiohttp.ClientSession,
-        sink: _PastSink,
+        sink: _HistorySink,
         waiting: list[_Job],
         progress: VenueProgress,
     ) -> None:
@@ -254,13 +254,13 @@ class WarmStart:
         runner: VenueRunner,
         session: aiohttp.ClientSession,
         request: Request,
-        sink: _PastSink,
+        sink: _HistorySink,
         progress: VenueProgress,
     ) -> str | None:
         """None, or why it failed for good."""
         pauses = Backoff(4.0, self._rng)
         for left in reversed(range(TRIES)):
-            failure = await runner.poller.fetch_past(session, request, sink)
+            failure = await runner.poller.fetch_history(session, request, sink)
             if failure is None:
                 progress.last_s = asyncio.get_running_loop().time()
                 return None

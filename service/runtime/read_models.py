@@ -20,7 +20,7 @@ from service.venues.transport.session import REASONS
 _NO_RECONNECTS = {reason: 0 for reason in REASONS if reason != "stopped"}  # from 0, so that the first one shows
 
 
-class LiveViews:
+class ReadModels:
     """Implements :class:`service.publishing.Views` over the engine's last samples and the links' health.
 
     ``health`` is empty in a replay: a venue is then up while any of its streams is fresh. ``sources``: health of the

@@ -14,7 +14,7 @@ from service.scoreboard import Scoreboard
 log = logging.getLogger(__name__)
 
 
-class Scores:
+class ScoreboardOutput:
     """``ledger``: None where none is kept. The chain goes on from the ledger's end, whatever the state remembers, and
     what the ledger tells and the state, saved before a crash, does not know is counted: the two then agree."""
 

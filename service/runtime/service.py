@@ -20,15 +20,15 @@ from service.metrics import Metrics
 from service.model import Denominator, Endpoints, Tick
 from service.publishing import Feed
 from service.runtime.clock_watch import ClockWatch
-from service.runtime.denominator_polls import Bases
-from service.runtime.history_fetch import WarmStart
+from service.runtime.denominator_polls import DenominatorPolls
+from service.runtime.history_fetch import HistoryFetch
 from service.runtime.outputs import Outputs
-from service.runtime.read_models import LiveViews
+from service.runtime.read_models import ReadModels
 from service.runtime.saver import Saver
-from service.runtime.scoreboard_output import Scores
+from service.runtime.scoreboard_output import ScoreboardOutput
 from service.runtime.state_file import StateFile, document_in_slices
 from service.runtime.venue_runner import keep, runners
-from service.runtime.warm_up import SHORT_GAP_MS, catch_up, fill_past
+from service.runtime.warm_up import SHORT_GAP_MS, catch_up, fill_history
 from service.tapes import Header, Record
 from service.venues.contract import Venue
 from service.venues.transport.health import VenueHealth
@@ -78,7 +78,7 @@ class Service:
         self._outputs = outputs
         self._writer = outputs.tape
         self._watch = ClockWatch(clock)
-        self._scores = Scores(engine, outputs.ledger)
+        self._scores = ScoreboardOutput(engine, outputs.ledger)
         self.health = {name: VenueHealth(name) for name in venues}
         self.metrics = Metrics(tuple(venues), source, __version__)
         self.intake = Intake(
@@ -94,15 +94,17 @@ class Service:
         sync = None if outputs.ledger is None else outputs.ledger.sync
         self._saver = None if state is None else Saver(state, self._document, self.metrics, clock.now_ms, sync)
         fixed = [pair for item in inputs.denominators for pair in kinds_of(item)]
-        self.bases = Bases(config, fixed, self.denominate, clock, rng) if inputs.sources else None
-        self.views = LiveViews(
+        self.denominator_polls = (
+            DenominatorPolls(config, fixed, self.denominate, clock, rng) if inputs.sources else None
+        )
+        self.views = ReadModels(
             config,
             source,
             engine,
             self.intake,
             self.health,
             clock,
-            None if self.bases is None else self.bases.health,
+            None if self.denominator_polls is None else self.denominator_polls.health,
             outputs.ledger,
         )
         self.feed = Feed(
@@ -156,8 +158,8 @@ class Service:
                     group.create_task(keep(name, self._runners[name]), name=f"venue:{name}") for name in self._runners
                 ]
                 tasks.append(group.create_task(self._live(), name="beat"))
-                if self.bases is not None:
-                    tasks.append(group.create_task(self._ask_sources(self.bases), name="bases"))
+                if self.denominator_polls is not None:
+                    tasks.append(group.create_task(self._poll_denominators(self.denominator_polls), name="bases"))
                 if self._saver is not None:
                     tasks.append(group.create_task(self._saver.run(self.config.state.every_s), name="state"))
                 await stop.wait()
@@ -171,7 +173,7 @@ class Service:
                 await self._saver.save()
             self.close()
 
-    async def _ask_sources(self, bases: Bases) -> None:
+    async def _poll_denominators(self, bases: DenominatorPolls) -> None:
         try:
             await bases.run()
         except Exception:
@@ -201,7 +203,7 @@ class Service:
         """The past first; meanwhile the links open and what they deliver is held."""
         start, engine = self.config.start, self._engine
         asked_ms = max(engine.sampled_ms, self._created_ms - start.history_h * 3_600_000)
-        warm = WarmStart(
+        warm = HistoryFetch(
             self._runners,
             self.config.service.symbols,
             self.config.market.min_venues,
@@ -214,7 +216,7 @@ class Service:
         await warm.fetch(start.deadline_s, lambda: engine.held.half_full, self._tell)
         filled = 0
         if warm.archive.points > 0:
-            filled = await fill_past(
+            filled = await fill_history(
                 engine, warm.archive, warm.listings(), asked_ms, self._created_ms, self._clock, self._tell
             )
         if filled > 0:

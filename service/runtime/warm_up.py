@@ -37,7 +37,7 @@ class Turns:
             self._since_s = self._loop.time()
 
 
-async def fill_past(
+async def fill_history(
     engine: Engine,
     archive: Archive,
     listings: Sequence[Listing],

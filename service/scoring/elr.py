@@ -74,7 +74,7 @@ class Leverage(Stateful):
         if not self._positions_known:
             self._positions_known = any(view.long_coins is not None for view in sample.venues)
 
-    def keep_bases(self, sources: Sequence[str]) -> None:
+    def keep_denominators(self, sources: Sequence[str]) -> None:
         """Forget the bases of other sources than these."""
         if self._reserves.source not in sources:
             self._reserves = Base()

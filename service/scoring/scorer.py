@@ -86,9 +86,9 @@ class Scorer(Stateful):
             for scored in self._windows
         }
 
-    def keep_bases(self, sources: Sequence[str]) -> None:
+    def keep_denominators(self, sources: Sequence[str]) -> None:
         """Forget the bases of other sources than these."""
-        self._leverage.keep_bases(sources)
+        self._leverage.keep_denominators(sources)
 
     def follow(self, readings: Readings, weights: Weights | None = None) -> None:
         """The past without a word: leaves exactly the state that :meth:`score` with ``backfill`` leaves.

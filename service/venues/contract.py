@@ -167,7 +167,7 @@ class Venue(Protocol):
 
         Mark and index per minute, open interest and funding as fine as the venue has them; the most needed first,
         newest page first where there are several. Their ``context`` begins with ``history:``; they decode to
-        :class:`~service.model.Past`. Empty where the venue publishes no such history.
+        :class:`~service.model.HistoryPoint`. Empty where the venue publishes no such history.
         """
         ...
 

@@ -20,13 +20,13 @@ from service.model import (
     Decoded,
     Flow,
     Funding,
+    HistoryPoint,
     Liquidation,
     Listing,
     LongShort,
     LongShortKind,
     Mark,
     OpenInterest,
-    Past,
     Positions,
     PositionSide,
     Skipped,
@@ -365,7 +365,7 @@ class FrameReader:
         number(long_share, 0.0, 1.0)
         return LongShort(self.venue, listing.instrument, listing.symbol, kind, long_share, venue_ts, recv_ts)
 
-    def _past(
+    def _history_point(
         self,
         listing: Listing,
         stream: Literal["mark", "index", "oi", "funding"],
@@ -373,8 +373,8 @@ class FrameReader:
         value: float,
         hold_ms: int,
         interval_h: float | None = None,
-    ) -> Past:
+    ) -> HistoryPoint:
         """A point of history; prices come per venue unit, open interest as the native one-sided count."""
         if stream in ("mark", "index"):
             value = canonical_price(value, listing.multiplier)
-        return Past(self.venue, listing.instrument, listing.symbol, stream, ts, value, interval_h, hold_ms)
+        return HistoryPoint(self.venue, listing.instrument, listing.symbol, stream, ts, value, interval_h, hold_ms)

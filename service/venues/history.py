@@ -68,10 +68,10 @@ def newest_first(*series: Sequence[T]) -> list[T]:
     return [pages_[number] for number in range(longest) for pages_ in series if number < len(pages_)]
 
 
-class PastReader(FrameReader):
+class HistoryPointReader(FrameReader):
     """Points of history, as their rows come."""
 
-    def _tell_past(
+    def _tell_history(
         self,
         listing: Listing,
         what: str,
@@ -81,18 +81,18 @@ class PastReader(FrameReader):
         recv_ts: int,
         out: list[Decoded],
     ) -> None:
-        """The rows of one answer, each read by the venue's `_past_bar`, `_past_count` or `_past_rate`."""
+        """The rows of one answer, each read by the venue's `_history_bar`, `_history_count` or `_history_rate`."""
         if what not in KINDS:
             raise BadPayload("unknown_shape", f"history of {what}"[:80])
         settled: list[tuple[int, float]] = []
         for row in rows:
             if what == "mark" or what == "index":
-                guarded(out, self._past_bar, listing, what, row, recv_ts, out)
+                guarded(out, self._history_bar, listing, what, row, recv_ts, out)
             elif what == "oi":
-                guarded(out, self._past_count, listing, row, recv_ts, out)
+                guarded(out, self._history_count, listing, row, recv_ts, out)
             else:
-                guarded(out, self._past_rate, listing, row, settled)
-        self._past_funding(listing, settled, allowed_h, fallback_h, recv_ts, out)
+                guarded(out, self._history_rate, listing, row, settled)
+        self._history_funding(listing, settled, allowed_h, fallback_h, recv_ts, out)
 
     def _settling(self, what: str, name: str) -> Listing:
         """The instrument of an answer of a venue whose past is settled rates alone. Raises :exc:`BadPayload`."""
@@ -101,13 +101,13 @@ class PastReader(FrameReader):
             raise BadPayload("unknown_shape", f"history of {what}"[:80])
         return listing
 
-    def _past_bar(self, listing: Listing, stream: Bars, row: Any, recv_ts: int, out: list[Decoded]) -> None:
+    def _history_bar(self, listing: Listing, stream: Bars, row: Any, recv_ts: int, out: list[Decoded]) -> None:
         raise BadPayload("unknown_shape", "bars")
 
-    def _past_count(self, listing: Listing, row: Any, recv_ts: int, out: list[Decoded]) -> None:
+    def _history_count(self, listing: Listing, row: Any, recv_ts: int, out: list[Decoded]) -> None:
         raise BadPayload("unknown_shape", "open interest")
 
-    def _past_rate(self, listing: Listing, row: Any, settled: list[tuple[int, float]]) -> None:
+    def _history_rate(self, listing: Listing, row: Any, settled: list[tuple[int, float]]) -> None:
         raise BadPayload("unknown_shape", "rates")
 
     def _bar(
@@ -122,9 +122,9 @@ class PastReader(FrameReader):
         """A minute's close, valid at the end of the minute. A minute that was not over at receipt is left out."""
         end_ms = opened_ms + MINUTE_MS
         if end_ms <= recv_ts:
-            out.append(self._past(listing, stream, end_ms, close, SPACINGS_HELD * MINUTE_MS))
+            out.append(self._history_point(listing, stream, end_ms, close, SPACINGS_HELD * MINUTE_MS))
 
-    def _past_interest(
+    def _history_interest(
         self, listing: Listing, stamp_ms: int, step_ms: int, contracts: float, recv_ts: int, out: list[Decoded]
     ) -> None:
         """Open interest stamped at the start of a period, where no page says whether it is of its start or its end.
@@ -133,9 +133,9 @@ class PastReader(FrameReader):
         """
         end_ms = stamp_ms + step_ms
         if end_ms <= recv_ts:
-            out.append(self._past(listing, "oi", end_ms, contracts, SPACINGS_HELD * step_ms))
+            out.append(self._history_point(listing, "oi", end_ms, contracts, SPACINGS_HELD * step_ms))
 
-    def _past_funding(
+    def _history_funding(
         self,
         listing: Listing,
         settled: Sequence[tuple[int, float]],
@@ -154,7 +154,7 @@ class PastReader(FrameReader):
                 out.append(Skipped(self.venue, listing.instrument, "unknown_interval"))
             elif at <= recv_ts:
                 hold_ms = int(FUNDING_HOLD * interval_h * HOUR_MS)
-                out.append(self._past(listing, "funding", at, value, hold_ms, interval_h))
+                out.append(self._history_point(listing, "funding", at, value, hold_ms, interval_h))
 
 
 def same_name(said: str, instrument: str) -> None:

@@ -12,10 +12,10 @@ from service.venues.trades import TradeReader
 ORDERS_KEPT = 4096  # of one venue: far more than come while one socket takes over from another
 
 
-class ForcedReader(TradeReader):
+class LiquidationReader(TradeReader):
     """Base of the decoders of venues with a channel for liquidations."""
 
-    def _tell_forced(
+    def _tell_liquidation(
         self,
         key: str,
         listing: Listing,

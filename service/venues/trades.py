@@ -15,7 +15,7 @@ from service.errors import BadPayload
 from service.model import Decoded, Listing, PositionSide, Skipped
 from service.venues.contract import Catalog
 from service.venues.emit import contract_coins, guarded
-from service.venues.history import PastReader
+from service.venues.history import HistoryPointReader
 from service.venues.numbers import COINS_MAX, number
 
 AHEAD_MS = 2000  # a time further ahead of its receipt is no time: it must not make later trades look old
@@ -35,7 +35,7 @@ class Print(NamedTuple):
     liquidated: tuple[PositionSide, ...] = ()
 
 
-class TradeReader(PastReader):
+class TradeReader(HistoryPointReader):
     """Base of the decoders of venues that report single trades."""
 
     def __init__(self, catalog: Catalog) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from service.core.backfill import Archive, Series, minutes
-from service.model import Confirm, Event, Funding, Listing, Mark, OpenInterest, Past
+from service.model import Confirm, Event, Funding, HistoryPoint, Listing, Mark, OpenInterest
 from tests.core.build import T0
 
 MINUTE = 60_000
@@ -16,12 +16,15 @@ LINEAR = Listing("okx", "BTC-USDT-SWAP", "BTC", False, 0.01, 1.0, 8.0, True, 5)
 INVERSE = Listing("okx", "BTC-USD-SWAP", "BTC", True, 100.0, 1.0, 8.0, True, 5)
 
 
-def point(stream: str, minute: float, value: float, item: Listing = LINEAR, hold: float = 2.0, **more: Any) -> Past:
-    ts = round(T0 + minute * MINUTE)
-    return Past(item.venue, item.instrument, "BTC", stream, ts, value, more.get("interval_h"), round(hold * MINUTE))  # type: ignore[arg-type]
+def point(
+    stream: str, minute: float, value: float, item: Listing = LINEAR, hold: float = 2.0, **more: Any
+) -> HistoryPoint:
+    ts, hold_ms = round(T0 + minute * MINUTE), round(hold * MINUTE)
+    hours = more.get("interval_h")
+    return HistoryPoint(item.venue, item.instrument, "BTC", stream, ts, value, hours, hold_ms)  # type: ignore[arg-type]
 
 
-def told(points: list[Past], count: int, item: Listing = LINEAR, **options: Any) -> list[list[Event]]:
+def told(points: list[HistoryPoint], count: int, item: Listing = LINEAR, **options: Any) -> list[list[Event]]:
     """The events of the first minutes after T0, without the listings."""
     archive = Archive()
     for each in points:

@@ -429,7 +429,7 @@ def test_bases_of_sources_that_are_no_more_are_forgotten() -> None:
     made = engine()
     made.denominate(Denominator("BTC", 19e6, (("bybit", 10.0),), T0, "old file", "own"))
     made.denominate(Denominator("BTC", None, (("bybit", 20.0),), T0, "DefiLlama CEX transparency", "free"))
-    made.keep_bases(["DefiLlama CEX transparency"])
+    made.keep_denominators(["DefiLlama CEX transparency"])
     for second in range(0, 11):
         for event in both(T0 + second * 1000, 100.0):
             made.apply(event)

@@ -20,10 +20,10 @@ from service.model import (
     Decoded,
     Endpoints,
     Funding,
+    HistoryPoint,
     Listing,
     Mark,
     OpenInterest,
-    Past,
     StreamRule,
     VenueRules,
 )
@@ -73,7 +73,7 @@ class PastDecoder:
             case ["past", stream, name, at, value]:
                 hold_ms = {"oi": 600_000, "funding": 36_000_000}.get(stream, 120_000)
                 hours = 8.0 if stream == "funding" else None
-                return Past(venue, name, name, stream, int(at), float(value), hours, hold_ms)  # type: ignore[arg-type]
+                return HistoryPoint(venue, name, name, stream, int(at), float(value), hours, hold_ms)  # type: ignore[arg-type]
         return Bad("unknown_shape", " ".join(words)[:40])
 
 

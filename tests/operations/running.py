@@ -32,7 +32,7 @@ OLDER = {("BTC", "1m"): 500, ("ETH", "1m"): 250, ("BTC", "5m"): 300}  # outcomes
 
 
 def outcomes(symbol: str, horizon: str, count: int, seed: int) -> Iterator[Outcome]:
-    """Scores that stay and returns that trend."""
+    """ScoreboardOutput that stay and returns that trend."""
     rng = random.Random(seed)
     score = ret = 0.0
     for number in range(count):

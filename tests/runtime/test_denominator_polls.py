@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from service.config import Config, parse
 from service.model import Denominator
-from service.runtime.denominator_polls import Bases
+from service.runtime.denominator_polls import DenominatorPolls
 from tests.fakes.source_server import SourceServer, catalogue, coin, protocol
 
 NOW = 1_795_000_000_000
@@ -44,15 +44,15 @@ def config(server: SourceServer, *names: str, every_s: float = 3600.0) -> Config
     return parse({"service": {"symbols": ["BTC", "ETH"]}, "denominators": sources})
 
 
-async def run_for(bases: Bases, seconds: float) -> None:
+async def run_for(bases: DenominatorPolls, seconds: float) -> None:
     task = asyncio.create_task(bases.run())
     await asyncio.sleep(seconds)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
 
-def bases_of(settings: Config, into: list[Denominator], fixed: tuple[tuple[str, str], ...] = ()) -> Bases:
-    return Bases(settings, fixed, into.append, Clock(), random.Random(3))  # type: ignore[arg-type]
+def bases_of(settings: Config, into: list[Denominator], fixed: tuple[tuple[str, str], ...] = ()) -> DenominatorPolls:
+    return DenominatorPolls(settings, fixed, into.append, Clock(), random.Random(3))  # type: ignore[arg-type]
 
 
 @pytest.mark.looptime
@@ -141,7 +141,7 @@ async def test_a_defect_of_ours_costs_one_poll(server: SourceServer, caplog: pyt
         got.append(item)
         raise RuntimeError("ours")
 
-    bases = Bases(config(server, "coingecko", every_s=60), (), broken, Clock(), random.Random(3))
+    bases = DenominatorPolls(config(server, "coingecko", every_s=60), (), broken, Clock(), random.Random(3))
     task = asyncio.create_task(bases.run())
     await asyncio.sleep(10)
     assert bases.health["coingecko"].last_error == "bug RuntimeError"

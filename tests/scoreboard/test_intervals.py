@@ -28,7 +28,7 @@ class Late(Tally):
 
 
 def record(rng: random.Random, count: int, stay: float, trend: float) -> Tally:
-    """Scores and returns that each resemble their last value, and have nothing to do with each other."""
+    """ScoreboardOutput and returns that each resemble their last value, and have nothing to do with each other."""
     tally = Late()
     score, ret = rng.gauss(0, 1), rng.gauss(0, 1)
     for number in range(count):

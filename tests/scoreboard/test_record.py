@@ -16,7 +16,7 @@ from service.config import Config
 from service.core.engine import Engine
 from service.model import Tick
 from service.runtime.ledger_file import LedgerFile, files, lines_of
-from service.runtime.scoreboard_output import Scores
+from service.runtime.scoreboard_output import ScoreboardOutput
 from service.runtime.state_file import StateFile, document, restored
 from service.scoreboard import HORIZONS, Scoreboard, verify
 from tests.core.build import T0, both, engine
@@ -48,7 +48,7 @@ class Run:
         self.engine = made
         self.folder = folder
         self.ledger = LedgerFile(folder, 1 << 20) if keep else None
-        self.scores = Scores(made, self.ledger)
+        self.scores = ScoreboardOutput(made, self.ledger)
         self.sent: list[dict[str, Any]] = []
         publish = lambda items, tick=None: self.sent.extend(body for _, _, body in items)  # noqa: E731
         self.feed: Any = SimpleNamespace(hub=SimpleNamespace(publish=publish))

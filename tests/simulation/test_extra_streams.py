@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from service.model import EXTRA_STREAMS, Bad, Control, Flow, Liquidation, Listing, LongShort, Past, Skipped
+from service.model import EXTRA_STREAMS, Bad, Control, Flow, HistoryPoint, Liquidation, Listing, LongShort, Skipped
 from service.simulation.market import HOUR_MS, MarketModel
 from service.simulation.protocol import Frame, Session
 from service.simulation.quotes import Quote, Trade
@@ -223,12 +223,12 @@ STAMP_MS = {"hyperliquid": 48, "dydx": 219, "kraken_futures": -HOUR_MS}  # of a 
 OI_LAG_MS = {"okx": 300_000}  # a stamp whose moment the venue does not say: taken for the later one
 
 
-def past_of(desk: Desk, listing: Listing, since_ms: int) -> list[Past]:
+def past_of(desk: Desk, listing: Listing, since_ms: int) -> list[HistoryPoint]:
     for request in desk.venue.history(desk.endpoints, listing, since_ms, START_MS):
         assert request.context.startswith("history:")
         desk.request(request, START_MS)
     assert [item for item in desk.items if isinstance(item, Bad | Skipped)] == []
-    return [item for item in desk.items if isinstance(item, Past)]
+    return [item for item in desk.items if isinstance(item, HistoryPoint)]
 
 
 @pytest.mark.parametrize("venue", VENUES)
@@ -251,7 +251,7 @@ def test_the_past_is_the_markets(venue: str, flushed: MarketModel) -> None:
             assert set(range(-(-since_ms // 60_000) * 60_000, START_MS + 1, 60_000)) <= stamps
 
 
-def check_point(venue: str, quote: Quote, item: Past) -> None:
+def check_point(venue: str, quote: Quote, item: HistoryPoint) -> None:
     scale = round(1 / quote.instrument.multiplier)
     assert item.ts <= START_MS
     if item.stream == "funding":

@@ -16,10 +16,10 @@ from service.model import (
     Control,
     Decoded,
     Flow,
+    HistoryPoint,
     Liquidation,
     Listing,
     LongShort,
-    Past,
     Positions,
     Skipped,
 )
@@ -186,13 +186,13 @@ def test_ratios_are_the_models(venue: str) -> None:
         assert held.long_coins / total == pytest.approx(quote.long_share("top_position"), abs=1e-3)
 
 
-def histories(desk: Desk, listing: Listing) -> list[Past]:
-    found: list[Past] = []
+def histories(desk: Desk, listing: Listing) -> list[HistoryPoint]:
+    found: list[HistoryPoint] = []
     since_ms = START_MS - 26 * HOUR_MS
     for request in desk.venue.history(desk.endpoints, listing, since_ms, START_MS):
         items = desk.ask(request)
-        found += [item for item in items if isinstance(item, Past)]
-        assert len(items) == len([item for item in items if isinstance(item, Past)])
+        found += [item for item in items if isinstance(item, HistoryPoint)]
+        assert len(items) == len([item for item in items if isinstance(item, HistoryPoint)])
     return found
 
 
@@ -202,7 +202,7 @@ def test_the_past_is_the_models(venue: str) -> None:
     for listing in desk.listings:
         quote = desk.quotes[listing.instrument]
         records = {point.ts: point for point in quote.past.points(0, START_MS)}
-        past: dict[str, dict[int, Past]] = {"mark": {}, "index": {}, "oi": {}, "funding": {}}
+        past: dict[str, dict[int, HistoryPoint]] = {"mark": {}, "index": {}, "oi": {}, "funding": {}}
         for item in histories(desk, listing):
             assert item.ts not in past[item.stream] or past[item.stream][item.ts].value == item.value
             past[item.stream][item.ts] = item

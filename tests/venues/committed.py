@@ -24,7 +24,6 @@ from service.model import (
     LongShort,
     Mark,
     OpenInterest,
-    Past,
     Positions,
     Skipped,
 )
@@ -44,7 +43,7 @@ STREAMS: dict[type, str] = {
     Positions: "positions",
     LongShort: "long_short",
 }
-OTHERS: dict[type, str] = {Listing: "listing", Control: "control", Confirm: "confirm", Past: "past"}
+OTHERS: dict[type, str] = {Listing: "listing", Control: "control", Confirm: "confirm", HistoryPoint: "past"}
 ROW_NAMES = {  # of `elr decode`, where they differ from those of the items
     "taker_buy_coins": "taker_buy",
     "taker_sell_coins": "taker_sell",

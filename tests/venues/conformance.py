@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from service.model import Control, Decoded, Listing, Past
+from service.model import Control, Decoded, HistoryPoint, Listing
 from service.venues import VENUES
 from service.venues.contract import Catalog
 from service.venues.decoding import decode_document
@@ -133,8 +133,8 @@ def catalog_of(venue: str, name: str, context: str = "") -> Catalog:
 
 def past(venue: str, name: str, context: str, recv_ts: int = 1_800_000_000_000) -> list[tuple[str, int, float]]:
     found = VENUES[venue].decoder(Catalog()).decode((CAPTURES / venue / name).read_bytes(), recv_ts, context)
-    assert all(isinstance(item, Past) for item in found)
-    return [(item.stream, item.ts, item.value) for item in found if isinstance(item, Past)]
+    assert all(isinstance(item, HistoryPoint) for item in found)
+    return [(item.stream, item.ts, item.value) for item in found if isinstance(item, HistoryPoint)]
 
 
 def files_of(venue: str) -> list[str]:

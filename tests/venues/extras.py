@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from service.model import EXTRA_STREAMS, ExtraStream, Listing, Past
+from service.model import EXTRA_STREAMS, ExtraStream, HistoryPoint, Listing
 from service.venues.contract import Request, Venue
 
 _LINEAR: dict[str, str] = {  # of linear instruments; every tenth is inverse where a venue has such contracts
@@ -82,8 +82,8 @@ def requests_of(venue: Venue, listing: Listing, since_ms: int = NOW - DAY_AND_TW
 
 def points(found: Sequence[object]) -> list[tuple[str, int, float, int]]:
     """(stream, time, value, hold) of decoded history; anything else fails."""
-    assert all(isinstance(item, Past) for item in found)
-    return [(item.stream, item.ts, item.value, item.hold_ms) for item in found if isinstance(item, Past)]
+    assert all(isinstance(item, HistoryPoint) for item in found)
+    return [(item.stream, item.ts, item.value, item.hold_ms) for item in found if isinstance(item, HistoryPoint)]
 
 
 def synthetic(venue: str, count: int, inverse_too: bool = True) -> list[Listing]:

@@ -17,12 +17,12 @@ from service.model import (
     Decoded,
     Flow,
     Funding,
+    HistoryPoint,
     Liquidation,
     Listing,
     LongShort,
     Mark,
     OpenInterest,
-    Past,
     Positions,
     Skipped,
 )
@@ -125,7 +125,7 @@ def check_sane(found: list[Decoded], venue: str) -> None:
         elif isinstance(item, Listing):
             assert item.contract_size is None or (math.isfinite(item.contract_size) and item.contract_size > 0)
             assert item.multiplier > 0
-        elif isinstance(item, Liquidation | Flow | Positions | LongShort | Past):
+        elif isinstance(item, Liquidation | Flow | Positions | LongShort | HistoryPoint):
             check_sane_extra(item)
         elif not isinstance(item, Bad | Control):
             assert isinstance(item, Confirm | Skipped)
@@ -135,7 +135,7 @@ def check_sane(found: list[Decoded], venue: str) -> None:
             assert item.symbol
 
 
-def check_sane_extra(item: Liquidation | Flow | Positions | LongShort | Past) -> None:
+def check_sane_extra(item: Liquidation | Flow | Positions | LongShort | HistoryPoint) -> None:
     """What every decoded item of an extra stream, and every point of history, must satisfy."""
     amounts: tuple[float, ...]
     match item:
@@ -152,7 +152,7 @@ def check_sane_extra(item: Liquidation | Flow | Positions | LongShort | Past) ->
         case LongShort():
             assert item.long_share <= 1
             amounts = (item.long_share,)
-        case Past():
+        case HistoryPoint():
             assert item.hold_ms > 0
             assert item.stream != "funding" or item.interval_h is not None
             amounts = (abs(item.value),)

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from service.model import Control, Listing, Past
+from service.model import Control, HistoryPoint, Listing
 from service.venues import VENUES
 from service.venues.contract import Request
 from tests.venues.frames import T0, decode, fresh, load, reasons
@@ -28,8 +28,8 @@ def query(request: Request) -> dict[str, Any]:
     return {key: int(value) if value.isdecimal() else value for key, value in found.items()}
 
 
-def past(listing: Listing, stream: str, ts: int, value: float, hold_ms: int) -> Past:
-    return Past(listing.venue, listing.instrument, "BTC", stream, ts, value, None, hold_ms)  # type: ignore[arg-type]
+def past(listing: Listing, stream: str, ts: int, value: float, hold_ms: int) -> HistoryPoint:
+    return HistoryPoint(listing.venue, listing.instrument, "BTC", stream, ts, value, None, hold_ms)  # type: ignore[arg-type]
 
 
 def test_most_needed_and_newest_first() -> None:
@@ -97,7 +97,7 @@ def test_a_bar_is_valid_at_its_end_and_not_before_it_is_over() -> None:
 def test_prices_are_per_canonical_unit() -> None:
     body = load(USDM, "http_get_mark_price_klines")
     found = decode(fresh(USDM), body, T0, "history:mark:1000000MOGUSDT")
-    assert [item.value for item in found if isinstance(item, Past)] == [
+    assert [item.value for item in found if isinstance(item, HistoryPoint)] == [
         pytest.approx(0.0901103),
         pytest.approx(0.0901457),
     ]
@@ -130,25 +130,25 @@ def test_open_interest_counts_from_the_end_of_its_period() -> None:
     """The newer row is stamped 10:00, and its five minutes are not over at 10:00:06."""
     body = load(USDM, "http_get_open_interest_hist").replace("1763718900000", "1763719200000")
     (found,) = decode(fresh(USDM), body, T0, "history:oi:ETHUSDT")
-    assert isinstance(found, Past)
+    assert isinstance(found, HistoryPoint)
     assert (found.ts, found.value, found.hold_ms) == (1763718900000, 2100345.25, 600_000)
     (_, newer) = decode(fresh(USDM), body, 1763719500000, "history:oi:ETHUSDT")
-    assert isinstance(newer, Past)
+    assert isinstance(newer, HistoryPoint)
     assert (newer.ts, newer.value) == (1763719500000, 2100999.75)
 
 
 def test_inverse_open_interest_is_in_contracts_of_the_perpetual() -> None:
     (found,) = decode(fresh(COINM), load(COINM, "http_get_open_interest_hist"), T0, "history:oi:ETHUSD_PERP")
-    assert isinstance(found, Past)
+    assert isinstance(found, HistoryPoint)
     assert (found.instrument, found.value, found.ts) == ("ETHUSD_PERP", 4e6, 1763718900000)
 
 
 def test_settled_rates() -> None:
     found = decode(fresh(USDM), load(USDM, "http_get_funding_rate"), T0, "history:funding:LPTUSDT")
     assert found == [
-        Past(USDM, "LPTUSDT", "LPT", "funding", 1763683200004, 0.00011, 4.0, 5 * HOUR),
-        Past(USDM, "LPTUSDT", "LPT", "funding", 1763697600000, -0.00022, 4.0, 5 * HOUR),
-        Past(USDM, "LPTUSDT", "LPT", "funding", 1763712000017, 0.00033, 4.0, 5 * HOUR),
+        HistoryPoint(USDM, "LPTUSDT", "LPT", "funding", 1763683200004, 0.00011, 4.0, 5 * HOUR),
+        HistoryPoint(USDM, "LPTUSDT", "LPT", "funding", 1763697600000, -0.00022, 4.0, 5 * HOUR),
+        HistoryPoint(USDM, "LPTUSDT", "LPT", "funding", 1763712000017, 0.00033, 4.0, 5 * HOUR),
     ]
 
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from service.model import EXTRA_STREAMS, Control, Decoded, Flow, Liquidation, Listing, LongShort, Past, Skipped
+from service.model import EXTRA_STREAMS, Control, Decoded, Flow, HistoryPoint, Liquidation, Listing, LongShort, Skipped
 from service.venues.bitget.venue import Bitget
 from service.venues.contract import Catalog, Decoder
 from tests.venues.extras import NOW, check_only_what_is_wanted, check_plans, check_polls, points, requests_of
@@ -167,7 +167,7 @@ def test_bars_count_from_their_end_and_the_unfinished_one_is_left_out() -> None:
     answer = load(NAME, "http_get_candles")
     found = decode(informed(), answer, context="history:mark:ETHUSDT")
     assert points(found) == [("mark", 1763719140000, 3001.75, 120_000), ("mark", 1763719200000, 3003.25, 120_000)]
-    assert found[0] == Past(NAME, "ETHUSDT", "ETH", "mark", 1763719140000, 3001.75, None, 120_000)
+    assert found[0] == HistoryPoint(NAME, "ETHUSDT", "ETH", "mark", 1763719140000, 3001.75, None, 120_000)
     assert len(decode(informed(), answer, 1763719260000, "history:mark:ETHUSDT")) == 3
     assert len(decode(informed(), answer, 1763719259999, "history:mark:ETHUSDT")) == 2
 
@@ -188,7 +188,7 @@ def test_settled_rates_of_the_past() -> None:
         ("funding", 1763697600000, -0.000022, hold),
         ("funding", 1763712000000, 0.000033, hold),
     ]
-    assert {item.interval_h for item in found if isinstance(item, Past)} == {4.0}
+    assert {item.interval_h for item in found if isinstance(item, HistoryPoint)} == {4.0}
     alone = json.loads(answer)
     del alone["data"][1]
     assert decode(VENUE.decoder(Catalog()), alone, context="history:funding:ETHUSDT") == [

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from service.model import Flow, Liquidation, Listing, Past, Skipped
+from service.model import Flow, HistoryPoint, Liquidation, Listing, Skipped
 from service.venues.bitmex.venue import Bitmex
 from service.venues.contract import Catalog, Decoder
 from service.venues.liquidations import ORDERS_KEPT
@@ -193,8 +193,8 @@ def test_settled_rates_of_the_past() -> None:
     answer = load(NAME, "http_get_funding")
     found = decode(informed(), answer, context="history:funding:DOTUSDT")
     assert found == [
-        Past(NAME, "DOTUSDT", "DOT", "funding", 1763697600000, 0.00007, 8.0, 10 * 3_600_000),
-        Past(NAME, "DOTUSDT", "DOT", "funding", 1763668800000, -0.00006, 4.0, 5 * 3_600_000),
+        HistoryPoint(NAME, "DOTUSDT", "DOT", "funding", 1763697600000, 0.00007, 8.0, 10 * 3_600_000),
+        HistoryPoint(NAME, "DOTUSDT", "DOT", "funding", 1763668800000, -0.00006, 4.0, 5 * 3_600_000),
     ]
     assert len(decode(informed(), answer, 1763697599999, "history:funding:DOTUSDT")) == 1
     broken = [{**json.loads(answer)[0], "fundingRate": 2}]

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from service.model import Control, Listing, Past
+from service.model import Control, HistoryPoint, Listing
 from service.venues.bybit.venue import Bybit
 from service.venues.contract import Request
 from tests.venues.frames import T0, decode, fresh, load, reasons
@@ -29,8 +29,8 @@ def query(request: Request) -> dict[str, Any]:
     return {key: int(value) if value.isdecimal() else value for key, value in found.items()}
 
 
-def past(stream: str, ts: int, value: float, hold_ms: int, listing: Listing = LINEAR) -> Past:
-    return Past(NAME, listing.instrument, listing.symbol, stream, ts, value, None, hold_ms)  # type: ignore[arg-type]
+def past(stream: str, ts: int, value: float, hold_ms: int, listing: Listing = LINEAR) -> HistoryPoint:
+    return HistoryPoint(NAME, listing.instrument, listing.symbol, stream, ts, value, None, hold_ms)  # type: ignore[arg-type]
 
 
 def test_most_needed_and_newest_first() -> None:
@@ -74,13 +74,13 @@ def test_a_bar_is_valid_at_its_end_and_not_before_it_is_over() -> None:
     over = decode(fresh(NAME), body, 1763719260000, "history:mark:SOLUSDT")
     assert over == [past("mark", 1763719260000, 141.12, 120_000), *closed]
     found = decode(fresh(NAME), body, T0, "history:index:SOLUSDT")
-    assert [item.stream for item in found if isinstance(item, Past)] == ["index", "index"]
+    assert [item.stream for item in found if isinstance(item, HistoryPoint)] == ["index", "index"]
 
 
 def test_prices_are_per_canonical_unit() -> None:
     body = load(NAME, "http_get_mark_price_kline").replace("SOLUSDT", "1000000MOGUSDT")
     found = decode(fresh(NAME), body, T0, "history:mark:1000000MOGUSDT")
-    assert [(item.symbol, item.value) for item in found if isinstance(item, Past)] == [
+    assert [(item.symbol, item.value) for item in found if isinstance(item, HistoryPoint)] == [
         ("MOG", pytest.approx(141.11e-6)),
         ("MOG", pytest.approx(140.95e-6)),
     ]
@@ -121,8 +121,8 @@ def test_inverse_open_interest_is_in_dollars_without_any_mark() -> None:
 def test_settled_rates() -> None:
     found = decode(fresh(NAME), load(NAME, "http_get_funding_history"), T0, "history:funding:SOLUSDT")
     assert found == [
-        Past(NAME, "SOLUSDT", "SOL", "funding", 1763697600000, -0.0002, 4.0, 5 * HOUR),
-        Past(NAME, "SOLUSDT", "SOL", "funding", 1763712000000, 0.0003, 4.0, 5 * HOUR),
+        HistoryPoint(NAME, "SOLUSDT", "SOL", "funding", 1763697600000, -0.0002, 4.0, 5 * HOUR),
+        HistoryPoint(NAME, "SOLUSDT", "SOL", "funding", 1763712000000, 0.0003, 4.0, 5 * HOUR),
     ]
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from service.model import Control, Liquidation, Past, Skipped
+from service.model import Control, HistoryPoint, Liquidation, Skipped
 from service.venues import VENUES
 from service.venues.contract import Catalog
 from tests.venues.conformance import (
@@ -143,7 +143,7 @@ def test_recorded_rate_as_the_past() -> None:
     """Any row of the funding table, as the answer of /funding has it."""
     row = (CAPTURES / NAME / "ws_funding_row_nautilus.json").read_text()
     found = VENUES[NAME].decoder(Catalog()).decode(f"[{row}]", 1_732_507_200_000, "history:funding:XBTUSD")
-    assert [(item.ts, item.value, item.interval_h) for item in found if isinstance(item, Past)] == [
+    assert [(item.ts, item.value, item.interval_h) for item in found if isinstance(item, HistoryPoint)] == [
         (1732507200000, 0.0001, 8.0)
     ]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from service.model import Flow, Liquidation, LongShort, OpenInterest, Past, Positions, Skipped
+from service.model import Flow, HistoryPoint, Liquidation, LongShort, OpenInterest, Positions, Skipped
 from service.venues import VENUES
 from service.venues.contract import Catalog
 from tests.venues.committed import (
@@ -65,7 +65,7 @@ def test_code_tells_what_a_decoder_can_emit() -> None:
     by_kind = {kind: [v for v in VENUES if kind in emitted_by(VENUES[v].decoder(Catalog()))] for kind in ITEM_TYPES}
     assert by_kind[Positions] == ["gate"]
     assert by_kind[LongShort] == ["binance_usdm", "binance_coinm", "bybit", "okx", "bitget", "gate"]
-    assert by_kind[Flow] == by_kind[OpenInterest] == by_kind[Past] == list(VENUES)
+    assert by_kind[Flow] == by_kind[OpenInterest] == by_kind[HistoryPoint] == list(VENUES)
 
 
 def told(**wanted: Any) -> Callable[[Told], bool]:

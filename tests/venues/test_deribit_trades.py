@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from service.model import Control, Flow, Liquidation, Listing, Past
+from service.model import Control, Flow, HistoryPoint, Liquidation, Listing
 from service.model.observation import EXTRA_STREAMS
 from service.venues.contract import Catalog
 from service.venues.deribit.venue import Deribit
@@ -108,7 +108,7 @@ def test_history_is_funding_only() -> None:
 
 
 def test_past_funding_is_of_an_hour_and_known_an_hour_after_its_stamp() -> None:
-    expected = [Past(NAME, "ETH-PERPETUAL", "ETH", "funding", 1763712000000 + HOUR, 0.0000023, 1.0, 4_500_000)]
+    expected = [HistoryPoint(NAME, "ETH-PERPETUAL", "ETH", "funding", 1763712000000 + HOUR, 0.0000023, 1.0, 4_500_000)]
     answer = load(NAME, "http_get_funding_rate_history")
     assert decode(fresh(NAME), answer, context=CONTEXT) == expected
     assert decode(fresh(NAME), answer, 1763712000000 + HOUR - 1, CONTEXT) == []

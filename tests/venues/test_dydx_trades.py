@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from service.model import Control, Flow, Liquidation, Listing, Past
+from service.model import Control, Flow, HistoryPoint, Liquidation, Listing
 from service.model.observation import EXTRA_STREAMS
 from service.venues.contract import Catalog
 from service.venues.dydx.venue import Dydx
@@ -123,8 +123,8 @@ def test_history_is_settled_funding_only() -> None:
     assert (request.weight, request.context) == (1.0, f"history:funding:{LONG}")
     found = decode(fresh(NAME), load(NAME, "http_get_historical_funding"), context=CONTEXT)
     assert found == [
-        Past(NAME, "ETH-USD", "ETH", "funding", 1763712000592, -0.0000017, 1.0, 4_500_000),
-        Past(NAME, "ETH-USD", "ETH", "funding", 1763715600231, 0.0000023, 1.0, 4_500_000),
+        HistoryPoint(NAME, "ETH-USD", "ETH", "funding", 1763712000592, -0.0000017, 1.0, 4_500_000),
+        HistoryPoint(NAME, "ETH-USD", "ETH", "funding", 1763715600231, 0.0000023, 1.0, 4_500_000),
     ]
     assert decode(fresh(NAME), load(NAME, "http_get_historical_funding"), 1763715600218, CONTEXT) == found[:1]
     (refused,) = decode(fresh(NAME), load(NAME, "http_error"), context=CONTEXT)

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from service.model import EXTRA_STREAMS, Flow, Liquidation, Listing, LongShort, Past, Positions, Skipped
+from service.model import EXTRA_STREAMS, Flow, HistoryPoint, Liquidation, Listing, LongShort, Positions, Skipped
 from service.venues.contract import Catalog, Decoder
 from service.venues.gate.venue import Gate
 from tests.venues.extras import NOW, check_only_what_is_wanted, check_plans, check_polls, points, requests_of
@@ -223,8 +223,8 @@ def test_settled_rates_of_the_past() -> None:
     found = decode(informed(), load(NAME, "http_get_funding_rate"), context="history:funding:SOL_USDT")
     hold = int(1.25 * 4 * 3_600_000)
     assert found == [
-        Past(NAME, "SOL_USDT", "SOL", "funding", 1763697600000, -0.0002, 4.0, hold),
-        Past(NAME, "SOL_USDT", "SOL", "funding", 1763712000000, 0.0003, 4.0, hold),
+        HistoryPoint(NAME, "SOL_USDT", "SOL", "funding", 1763697600000, -0.0002, 4.0, hold),
+        HistoryPoint(NAME, "SOL_USDT", "SOL", "funding", 1763712000000, 0.0003, 4.0, hold),
     ]
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import BadPayload
-from service.model import Decoded, Past, Skipped
+from service.model import Decoded, HistoryPoint, Skipped
 from service.venues import funding_schedule as schedule
 from service.venues import history
 from service.venues.binance import history as binance_history
@@ -49,12 +49,12 @@ def funding(settled: list[tuple[int, float]], fallback_h: float | None, recv_ts:
     decoder, out = reader(), list[Decoded]()
     listing = decoder._listing("BTCUSDT")
     assert listing is not None
-    decoder._past_funding(listing, settled, (1, 4, 8), fallback_h, recv_ts, out)
+    decoder._history_funding(listing, settled, (1, 4, 8), fallback_h, recv_ts, out)
     return out
 
 
-def past(ts: int, rate: float, interval_h: float, hold_ms: int) -> Past:
-    return Past("binance_usdm", "BTCUSDT", "BTC", "funding", ts, rate, interval_h, hold_ms)
+def past(ts: int, rate: float, interval_h: float, hold_ms: int) -> HistoryPoint:
+    return HistoryPoint("binance_usdm", "BTCUSDT", "BTC", "funding", ts, rate, interval_h, hold_ms)
 
 
 def test_funding_takes_its_interval_from_the_spacing_and_holds_a_quarter_longer() -> None:

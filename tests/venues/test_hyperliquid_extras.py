@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from service.model import Control, Flow, Listing, Past
+from service.model import Control, Flow, HistoryPoint, Listing
 from service.model.observation import EXTRA_STREAMS
 from service.venues.contract import Catalog
 from service.venues.hyperliquid.venue import Hyperliquid
@@ -113,8 +113,8 @@ def test_settled_funding_is_hourly_even_where_rows_are_missing() -> None:
         {"coin": "ETH", "fundingRate": "-0.00002", "premium": "0.0001", "time": 1763683200011},
     ]
     assert decode(fresh(NAME), rows, context=CONTEXT) == [
-        Past(NAME, "ETH", "ETH", "funding", 1763683200011, -0.00002, 1.0, 4_500_000),
-        Past(NAME, "ETH", "ETH", "funding", 1763712000034, 0.000014, 1.0, 4_500_000),
+        HistoryPoint(NAME, "ETH", "ETH", "funding", 1763683200011, -0.00002, 1.0, 4_500_000),
+        HistoryPoint(NAME, "ETH", "ETH", "funding", 1763712000034, 0.000014, 1.0, 4_500_000),
     ]
     found = decode(fresh(NAME), load(NAME, "http_post_funding_history"), context=CONTEXT)
     assert reasons(found) == ["bad_name"]  # a row of SOL

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from service.model import Control, Endpoints, Flow, Liquidation, Listing, Past, Skipped
+from service.model import Control, Endpoints, Flow, HistoryPoint, Liquidation, Listing, Skipped
 from service.venues.contract import Catalog, Decoder
 from service.venues.kraken_futures.venue import KrakenFutures
 from tests.venues.extras import NOW, check_only_what_is_wanted, check_plans, points, requests_of
@@ -163,8 +163,8 @@ def test_settled_rates_of_the_past_but_not_of_the_whole_year() -> None:
     answer["rates"].append({"timestamp": "2025-11-17T09:00:00Z", "relativeFundingRate": 0.5})
     hold = int(1.25 * 3_600_000)
     assert decode(blind(), answer, context="history:funding:PI_XBTUSD") == [
-        Past(NAME, "PI_XBTUSD", "BTC", "funding", 1763715600000, 0.000015, 1.0, hold),
-        Past(NAME, "PI_XBTUSD", "BTC", "funding", 1763719200000, -0.00001, 1.0, hold),
+        HistoryPoint(NAME, "PI_XBTUSD", "BTC", "funding", 1763715600000, 0.000015, 1.0, hold),
+        HistoryPoint(NAME, "PI_XBTUSD", "BTC", "funding", 1763719200000, -0.00001, 1.0, hold),
     ]
     early = decode(blind(), answer, 1763719199999, "history:funding:PI_XBTUSD")
     assert [item[1] for item in points(early)] == [1763715600000]

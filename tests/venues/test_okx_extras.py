@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from service.model import Control, Flow, Liquidation, Listing, LongShort, Past, Skipped
+from service.model import Control, Flow, HistoryPoint, Liquidation, Listing, LongShort, Skipped
 from service.model.observation import EXTRA_STREAMS, ExtraStream
 from service.venues.contract import Catalog, Decoder, Request
 from service.venues.okx.venue import Okx
@@ -187,8 +187,8 @@ def test_ratio_rows_without_their_context_are_silent() -> None:
 def test_bars_stand_from_their_end_and_not_before_it(stream: Any) -> None:
     found = decode(fresh(NAME), load(NAME, "http_get_mark_price_candles"), context=f"history:{stream}:SOL-USDT-SWAP")
     assert found == [
-        Past(NAME, "SOL-USDT-SWAP", "SOL", stream, 1763719200000, 140.1, None, 2 * MINUTE),
-        Past(NAME, "SOL-USDT-SWAP", "SOL", stream, 1763719140000, 140.05, None, 2 * MINUTE),
+        HistoryPoint(NAME, "SOL-USDT-SWAP", "SOL", stream, 1763719200000, 140.1, None, 2 * MINUTE),
+        HistoryPoint(NAME, "SOL-USDT-SWAP", "SOL", stream, 1763719140000, 140.05, None, 2 * MINUTE),
     ]
 
 
@@ -202,27 +202,27 @@ def test_a_bar_said_to_be_complete_before_its_end_is_not() -> None:
 def test_past_open_interest_is_native_and_known_at_the_end_of_its_period() -> None:
     found = decode(informed(), load(NAME, "http_get_open_interest_history"), context="history:oi:SOL-USDT-SWAP")
     assert found == [
-        Past(NAME, "SOL-USDT-SWAP", "SOL", "oi", 1763719200000, 5250000.25, None, 10 * MINUTE),
-        Past(NAME, "SOL-USDT-SWAP", "SOL", "oi", 1763718900000, 5249000.0, None, 10 * MINUTE),
+        HistoryPoint(NAME, "SOL-USDT-SWAP", "SOL", "oi", 1763719200000, 5250000.25, None, 10 * MINUTE),
+        HistoryPoint(NAME, "SOL-USDT-SWAP", "SOL", "oi", 1763718900000, 5249000.0, None, 10 * MINUTE),
     ]
     inverse = {"code": "0", "msg": "", "data": [["1763718600000", "4000000", "5000.5", "400000000"]]}
     (point,) = decode(informed(), inverse, context="history:oi:BTC-USD-SWAP")
-    assert isinstance(point, Past)
+    assert isinstance(point, HistoryPoint)
     assert point.value == 4e6
 
 
 def test_past_bars_of_scaled_tokens() -> None:
     rows = {"code": "0", "msg": "", "data": [["1763719080000", "1", "1", "1", "0.00000475", "1"]]}
     (point,) = decode(fresh(NAME), rows, context="history:mark:PEPE-USDT-SWAP")
-    assert isinstance(point, Past)
+    assert isinstance(point, HistoryPoint)
     assert (point.symbol, point.value) == ("1000PEPE", 0.00475)
 
 
 def test_past_funding_takes_its_interval_from_the_spacing() -> None:
     found = decode(fresh(NAME), load(NAME, "http_get_funding_rate_history"), context="history:funding:SOL-USDT-SWAP")
     assert found == [
-        Past(NAME, "SOL-USDT-SWAP", "SOL", "funding", 1763697600000, 0.0003, 4.0, 18_000_000),
-        Past(NAME, "SOL-USDT-SWAP", "SOL", "funding", 1763712000000, 0.0002, 4.0, 18_000_000),
+        HistoryPoint(NAME, "SOL-USDT-SWAP", "SOL", "funding", 1763697600000, 0.0003, 4.0, 18_000_000),
+        HistoryPoint(NAME, "SOL-USDT-SWAP", "SOL", "funding", 1763712000000, 0.0002, 4.0, 18_000_000),
     ]
 
 

@@ -1,8 +1,8 @@
-"""Patience: one connection at once, then the cadence of the cap, then rarer; never two within the cap."""
+"""SilencePolicy: one connection at once, then the cadence of the cap, then rarer; never two within the cap."""
 
 from __future__ import annotations
 
-from service.venues.transport.silence_policy import MAX_PAUSE_MS, PATIENT_TRIES, Key, Patience
+from service.venues.transport.silence_policy import MAX_PAUSE_MS, PATIENT_TRIES, Key, SilencePolicy
 
 CAP_MS = 60_000
 ADA: Key = ("ADA", "mark")
@@ -10,7 +10,7 @@ DOT: Key = ("DOT", "mark")
 
 
 def test_the_first_failure_is_tried_at_once_the_second_gives_up() -> None:
-    patience = Patience(CAP_MS)
+    patience = SilencePolicy(CAP_MS)
     patience.failed(ADA, 0, 30_000, like_are_well=True)
     assert not patience.given_up(ADA)
     assert patience.due_ms(ADA) == 30_000
@@ -22,7 +22,7 @@ def test_the_first_failure_is_tried_at_once_the_second_gives_up() -> None:
 
 def test_tries_get_rarer_only_where_its_like_are_well() -> None:
     for well, last in ((True, MAX_PAUSE_MS), (False, CAP_MS)):
-        patience = Patience(CAP_MS)
+        patience = SilencePolicy(CAP_MS)
         pauses = []
         for number in range(PATIENT_TRIES + 12):
             opened = number * 10_000_000
@@ -34,7 +34,7 @@ def test_tries_get_rarer_only_where_its_like_are_well() -> None:
 
 
 def test_one_renewal_per_cap_for_all_streams_together() -> None:
-    patience = Patience(CAP_MS)
+    patience = SilencePolicy(CAP_MS)
     patience.failed(ADA, 0, 30_000, like_are_well=True)
     patience.renewed(30_000)
     patience.failed(DOT, 0, 40_000, like_are_well=True)
@@ -42,7 +42,7 @@ def test_one_renewal_per_cap_for_all_streams_together() -> None:
 
 
 def test_recovery_forgets() -> None:
-    patience = Patience(CAP_MS)
+    patience = SilencePolicy(CAP_MS)
     for _ in range(9):
         patience.failed(ADA, 0, 30_000, like_are_well=True)
     patience.recovered(ADA)

@@ -234,7 +234,7 @@ async def test_history_leaves_live_polls_their_share_of_the_budget() -> None:
         async def fetch() -> None:
             while True:
                 request = Request("GET", f"{site.url}/past?name=PAST", context="history:oi:BTC")
-                assert await run.poller.fetch_past(session, request, sink) is None
+                assert await run.poller.fetch_history(session, request, sink) is None
 
         past = asyncio.create_task(fetch())
         async with run.polling(site.polls(5.0, names=("BTC",))):
@@ -258,7 +258,7 @@ async def test_a_failing_history_never_holds_up_the_live_polls() -> None:
     site, run = Site(partly), Run()
     async with site.running(), run.poller.session() as session, run.polling(site.polls(2.0, names=("BTC",))):
         for _ in range(30):
-            assert await run.poller.fetch_past(session, Request("GET", f"{site.url}/past"), Sink()) == "http_500"
+            assert await run.poller.fetch_history(session, Request("GET", f"{site.url}/past"), Sink()) == "http_500"
             await asyncio.sleep(1)
     assert all(b - a == pytest.approx(2, abs=0.3) for a, b in itertools.pairwise(site.times("BTC")))
     assert run.health.rest.failures == {"http_500": 30}

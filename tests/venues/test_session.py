@@ -13,7 +13,7 @@ from service.errors import OurBug
 from service.model import Flow
 from service.venues.contract import ConnectionPlan, KeepAlive, Limits
 from service.venues.transport.session import REASONS, SERVING, TABLE, Happening, Session, State
-from service.venues.transport.silence_policy import Key, Patience
+from service.venues.transport.silence_policy import Key, SilencePolicy
 from tests.fakes.venue_server import FUNDING_AGE_S, LIMITS, MARK_AGE_S, RULES, decode
 
 BTC: Key = ("BTC", "mark")
@@ -25,9 +25,9 @@ FAST = replace(LIMITS, sends_per_s=1000.0)
 
 
 def session(
-    plan: ConnectionPlan = PLAN, limits: Limits = FAST, patience: Patience | None = None, jitter: float = 0.0
+    plan: ConnectionPlan = PLAN, limits: Limits = FAST, patience: SilencePolicy | None = None, jitter: float = 0.0
 ) -> Session:
-    return Session(plan, limits, RULES, patience or Patience(CAP_MS), HEALTHY_MS, jitter)
+    return Session(plan, limits, RULES, patience or SilencePolicy(CAP_MS), HEALTHY_MS, jitter)
 
 
 def opened(made: Session, now_ms: int = 0) -> list[str]:
@@ -330,7 +330,7 @@ def test_a_stream_that_speaks_again_ends_the_wish_for_a_successor() -> None:
     assert (made.state, made.reason) == (State.LIVE, None)
 
 
-def lone_failures(patience: Patience, tries: int) -> list[int]:
+def lone_failures(patience: SilencePolicy, tries: int) -> list[int]:
     """Times at which successors are wanted for an ETH that never speaks, each opened when the last wish came."""
     wishes, now = [], 0
     made = session(patience=patience)
@@ -350,7 +350,7 @@ def lone_failures(patience: Patience, tries: int) -> list[int]:
 
 
 def test_a_delisted_instrument_is_given_up_after_one_more_connection() -> None:
-    patience = Patience(CAP_MS)
+    patience = SilencePolicy(CAP_MS)
     first, second, third = lone_failures(patience, 3)
     assert first == 31_000  # its first connection
     assert patience.given_up(ETH)
@@ -359,14 +359,14 @@ def test_a_delisted_instrument_is_given_up_after_one_more_connection() -> None:
 
 
 def test_its_later_tries_grow_rare() -> None:
-    wishes = lone_failures(Patience(CAP_MS), 14)
+    wishes = lone_failures(SilencePolicy(CAP_MS), 14)
     gaps = [b - a for a, b in itertools.pairwise(wishes)]
     assert min(gaps) >= CAP_MS
     assert gaps[-1] >= 3_600_000
 
 
 def test_given_up_streams_do_not_hold_up_live_but_are_named() -> None:
-    patience = Patience(CAP_MS)
+    patience = SilencePolicy(CAP_MS)
     for _ in range(2):
         patience.failed(ETH, 0, 30_000, like_are_well=True)
     patience.renewed(30_000)
@@ -386,7 +386,7 @@ def test_given_up_streams_do_not_hold_up_live_but_are_named() -> None:
 @pytest.mark.parametrize(("spoke_ms", "failures"), [(HEALTHY_MS - 1, 1), (HEALTHY_MS, 0)])
 def test_a_stream_is_forgiven_at_exactly_the_healthy_while(spoke_ms: int, failures: int) -> None:
     """Cause: forgiven sooner, a stream that dies again and again costs a connection each time."""
-    patience = Patience(CAP_MS)
+    patience = SilencePolicy(CAP_MS)
     patience.failed(ETH, 0, 0, like_are_well=True)
     made = session(patience=patience)
     opened(made)
@@ -396,7 +396,7 @@ def test_a_stream_is_forgiven_at_exactly_the_healthy_while(spoke_ms: int, failur
 
 def test_a_stream_given_up_on_here_no_longer_holds_up_live() -> None:
     """Cause: the socket that found out would never be called live, though it serves all that can be served."""
-    patience = Patience(CAP_MS)
+    patience = SilencePolicy(CAP_MS)
     patience.failed(ETH, 0, 0, like_are_well=True)
     made = session(patience=patience)
     opened(made)
@@ -409,7 +409,7 @@ def test_a_stream_given_up_on_here_no_longer_holds_up_live() -> None:
 
 def test_a_stream_that_only_answers_subscriptions_counts_as_failing() -> None:
     """Cause: a snapshot on subscribing, then silence, would renew the connection every 2 x max_age for ever."""
-    patience = Patience(CAP_MS)
+    patience = SilencePolicy(CAP_MS)
     made, now, wishes = session(patience=patience), 0, []
     opened(made)
     hear(made, 0, "mark ETH 2.5")
@@ -592,7 +592,7 @@ def test_random_histories_never_spin_and_never_break() -> None:
         limits = replace(LIMITS, sends_per_s=rng.choice([1.0, 10.0, 33.3]), lifetime_s=rng.choice([None, 240.0]))
         keepalive = rng.choice([None, KeepAlive("ping", 20.0), KeepAlive("ping", 15.0, only_when_idle=True)])
         plan = replace(PLAN, expects=rng.choice([(), (BTC,), (BTC, ETH), (BTC, ETH, BTC_OI)]), keepalive=keepalive)
-        patience = Patience(CAP_MS)
+        patience = SilencePolicy(CAP_MS)
         now = rng.randrange(0, 1_000_000)
         for _ in range(3):
             made = session(plan, limits, patience, rng.random())

@@ -111,9 +111,9 @@ class HistoryReader(ExtrasReader):
         listing = self._listing(name)
         if listing is None:
             return
-        self._tell_past(listing, what, rows, INTERVALS_H, self._metadata_interval(name), recv_ts, out)
+        self._tell_history(listing, what, rows, INTERVALS_H, self._metadata_interval(name), recv_ts, out)
 
-    def _past_bar(self, listing: Listing, stream: Bars, row: Any, recv_ts: int, out: list[Decoded]) -> None:
+    def _history_bar(self, listing: Listing, stream: Bars, row: Any, recv_ts: int, out: list[Decoded]) -> None:
         fields = items(row, "candle")
         if len(fields) < 7:
             raise BadPayload("missing_field", f"candle of {len(fields)} fields")
@@ -122,16 +122,16 @@ class HistoryReader(ExtrasReader):
             raise BadPayload("out_of_bounds", f"candle of {closed_ms - opened_ms + 1} ms")
         self._bar(listing, stream, opened_ms, price(fields[4]), recv_ts, out)
 
-    def _past_count(self, listing: Listing, row: Any, recv_ts: int, out: list[Decoded]) -> None:
+    def _history_count(self, listing: Listing, row: Any, recv_ts: int, out: list[Decoded]) -> None:
         """`sumOpenInterest` is the native count on both products; only the name of its value's unit differs."""
         fields = mapping(row, "row")
         if label(fields.get("contractType", "PERPETUAL"), "contractType") != "PERPETUAL":
             return  # COIN-M: delivery contracts, or all of a pair together
         same_name(self._statistics_name(fields), listing.instrument)
         stamp_ms, contracts = timestamp_ms(need(fields, "timestamp")), coins(need(fields, "sumOpenInterest"))
-        self._past_interest(listing, stamp_ms, INTEREST_MS, contracts, recv_ts, out)
+        self._history_interest(listing, stamp_ms, INTEREST_MS, contracts, recv_ts, out)
 
-    def _past_rate(self, listing: Listing, row: Any, settled: list[tuple[int, float]]) -> None:
+    def _history_rate(self, listing: Listing, row: Any, settled: list[tuple[int, float]]) -> None:
         fields = mapping(row, "row")
         same_name(text(need(fields, "symbol")), listing.instrument)
         settled.append((timestamp_ms(need(fields, "fundingTime")), rate(need(fields, "fundingRate"))))

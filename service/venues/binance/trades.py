@@ -19,7 +19,7 @@ from service.errors import BadPayload
 from service.model import Decoded, Endpoints, ExtraStream, Listing, LongShortKind, PositionSide
 from service.venues.contract import ConnectionPlan, Limits, Poll, Request
 from service.venues.emit import guarded, mapping, need
-from service.venues.liquidations import ForcedReader, is_buy
+from service.venues.liquidations import LiquidationReader, is_buy
 from service.venues.numbers import coins, long_share, price, text, timestamp_ms
 from service.venues.trades import Print, traded
 
@@ -104,7 +104,7 @@ class ExtraPlans:
         ]
 
 
-class ExtrasReader(ForcedReader):
+class ExtrasReader(LiquidationReader):
     """The decoder's side."""
 
     def _amount(self, listing: Listing, amount: float, each: float, out: list[Decoded]) -> float | None:

@@ -21,7 +21,7 @@ from service.model import Decoded, ExtraStream, Listing, LongShortKind, Position
 from service.venues.contract import ConnectionPlan, KeepAlive, Poll, Request, sockets
 from service.venues.emit import guarded, items, label, mapping, need
 from service.venues.history import MINUTE_MS, Bars, context_of, newest_first, pages, same_name, subject_of
-from service.venues.liquidations import ForcedReader, is_buy
+from service.venues.liquidations import LiquidationReader, is_buy
 from service.venues.numbers import coins, number, price, rate, text, timestamp_ms
 from service.venues.symbols import base_of
 from service.venues.trades import Print, traded
@@ -119,7 +119,7 @@ def history_requests(rest: str, listing: Listing, since_ms: int, now_ms: int) ->
     return newest_first(*bars, [Request("GET", rates, context=context_of("funding", name))])
 
 
-class BitgetExtras(ForcedReader):
+class BitgetExtras(LiquidationReader):
     """The part of the decoder that reads them."""
 
     def _trades(self, frame: dict[str, Any], name: str, modern: bool, recv_ts: int, out: list[Decoded]) -> None:
@@ -157,7 +157,7 @@ class BitgetExtras(ForcedReader):
         each, quoted = price(need(fields, "price")), coins(need(fields, "amount"))
         at, amount = timestamp_ms(need(fields, "ts")), quoted / each * listing.multiplier
         key = f"{listing.instrument} {at} {side} {quoted} {each}"
-        self._tell_forced(key, listing, side, amount, each, True, at, recv_ts, out)
+        self._tell_liquidation(key, listing, side, amount, each, True, at, recv_ts, out)
 
     # -- HTTP answers ------------------------------------------------------------------------------------------
 
@@ -174,7 +174,7 @@ class BitgetExtras(ForcedReader):
         listing = self._listing(asked[1])
         if listing is not None:
             hours = self._catalog.intervals_h.get(listing.instrument, listing.interval_h)
-            self._tell_past(listing, asked[0], items(data, "data"), INTERVALS_H, hours, recv_ts, out)
+            self._tell_history(listing, asked[0], items(data, "data"), INTERVALS_H, hours, recv_ts, out)
         return True
 
     def _ratio(self, kind: str, name: str, rows: list[Any], recv_ts: int, out: list[Decoded]) -> None:
@@ -196,12 +196,12 @@ class BitgetExtras(ForcedReader):
             raise BadPayload("out_of_bounds", "neither long nor short")
         into.append((timestamp_ms(need(fields, "ts")), long / (long + short)))
 
-    def _past_rate(self, listing: Listing, row: Any, settled: list[tuple[int, float]]) -> None:
+    def _history_rate(self, listing: Listing, row: Any, settled: list[tuple[int, float]]) -> None:
         fields = mapping(row, "data[]")
         same_name(text(need(fields, "symbol")), listing.instrument)
         settled.append((timestamp_ms(need(fields, "fundingTime")), rate(need(fields, "fundingRate"))))
 
-    def _past_bar(self, listing: Listing, stream: Bars, row: Any, recv_ts: int, out: list[Decoded]) -> None:
+    def _history_bar(self, listing: Listing, stream: Bars, row: Any, recv_ts: int, out: list[Decoded]) -> None:
         """[opening, open, high, low, close, ...]"""
         values = items(row, "data[]")
         if len(values) < 5:

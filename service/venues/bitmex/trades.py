@@ -20,7 +20,7 @@ from service.venues.bitmex.messages import interval_h
 from service.venues.contract import Catalog, ConnectionPlan, KeepAlive, Request, sockets
 from service.venues.emit import contract_coins, guarded, label, mapping, need
 from service.venues.history import context_of, same_name, subject_of
-from service.venues.liquidations import ForcedReader, is_buy
+from service.venues.liquidations import LiquidationReader, is_buy
 from service.venues.numbers import coins, iso_ms, price, rate, text
 from service.venues.trades import Print, traded
 
@@ -67,7 +67,7 @@ class _Order:
     most: float
 
 
-class BitmexExtras(ForcedReader):
+class BitmexExtras(LiquidationReader):
     """The part of the decoder that reads them."""
 
     def __init__(self, catalog: Catalog) -> None:
@@ -141,7 +141,7 @@ class BitmexExtras(ForcedReader):
             return
         amount = self._coins_in(listing, contracts, order.at, out)
         if amount is not None:
-            self._tell_forced(key, listing, order.side, amount, order.at, False, None, recv_ts, out)
+            self._tell_liquidation(key, listing, order.side, amount, order.at, False, None, recv_ts, out)
 
     # -- HTTP answers ------------------------------------------------------------------------------------------
 
@@ -162,4 +162,4 @@ class BitmexExtras(ForcedReader):
         if listing is not None:
             settled = [(iso_ms(need(fields, "timestamp")), rate(need(fields, "fundingRate")))]
             hours = interval_h(need(fields, "fundingInterval"))
-            self._past_funding(listing, settled, (), hours, recv_ts, out)
+            self._history_funding(listing, settled, (), hours, recv_ts, out)

@@ -20,7 +20,7 @@ from service.venues.history import (
     FUNDING_BEFORE_MS,
     MINUTE_MS,
     Bars,
-    PastReader,
+    HistoryPointReader,
     context_of,
     newest_first,
     pages,
@@ -84,7 +84,7 @@ def history_requests(endpoints: Endpoints, listing: Listing, since_ms: int, now_
     return newest_first(bars("mark", "mark-price-kline"), interests, bars("index", "index-price-kline"), fundings)
 
 
-class HistoryReader(PastReader):
+class HistoryReader(HistoryPointReader):
     """The decoder's side."""
 
     def _read_history(self, subject: tuple[str, str], result: dict[str, Any], recv_ts: int, out: list[Decoded]) -> None:
@@ -95,9 +95,9 @@ class HistoryReader(PastReader):
         rows = items(need(result, "list"), "list")
         if what != "funding":
             same_name(text(need(result, "symbol")), name)
-        self._tell_past(listing, what, rows, INTERVALS_H, listing.interval_h, recv_ts, out)
+        self._tell_history(listing, what, rows, INTERVALS_H, listing.interval_h, recv_ts, out)
 
-    def _past_bar(self, listing: Listing, stream: Bars, row: Any, recv_ts: int, out: list[Decoded]) -> None:
+    def _history_bar(self, listing: Listing, stream: Bars, row: Any, recv_ts: int, out: list[Decoded]) -> None:
         fields = items(row, "candle")
         if len(fields) < 5:
             raise BadPayload("missing_field", f"candle of {len(fields)} fields")
@@ -106,13 +106,13 @@ class HistoryReader(PastReader):
             raise BadPayload("out_of_bounds", f"candle from {opened_ms}")
         self._bar(listing, stream, opened_ms, price(fields[4]), recv_ts, out)
 
-    def _past_count(self, listing: Listing, row: Any, recv_ts: int, out: list[Decoded]) -> None:
+    def _history_count(self, listing: Listing, row: Any, recv_ts: int, out: list[Decoded]) -> None:
         """One-sided, as streamed; dollars on an inverse contract."""
         fields = mapping(row, "row")
         contracts, _ = one_sided(fields)
-        self._past_interest(listing, stamp_ms(need(fields, "timestamp")), INTEREST_MS, contracts, recv_ts, out)
+        self._history_interest(listing, stamp_ms(need(fields, "timestamp")), INTEREST_MS, contracts, recv_ts, out)
 
-    def _past_rate(self, listing: Listing, row: Any, settled: list[tuple[int, float]]) -> None:
+    def _history_rate(self, listing: Listing, row: Any, settled: list[tuple[int, float]]) -> None:
         fields = mapping(row, "row")
         same_name(text(need(fields, "symbol")), listing.instrument)
         settled.append((timestamp_ms(need(fields, "fundingRateTimestamp")), rate(need(fields, "fundingRate"))))

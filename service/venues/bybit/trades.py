@@ -19,7 +19,7 @@ from service.errors import BadPayload
 from service.model import Decoded, Endpoints, ExtraStream, Listing, PositionSide
 from service.venues.contract import ConnectionPlan, KeepAlive, Poll, Request, sockets
 from service.venues.emit import guarded, items, mapping, need
-from service.venues.liquidations import ForcedReader, is_buy
+from service.venues.liquidations import LiquidationReader, is_buy
 from service.venues.numbers import coins, long_share, price, text, timestamp_ms
 from service.venues.symbols import canonical_price
 from service.venues.trades import Print, traded
@@ -83,7 +83,7 @@ def ratio_polls(endpoints: Endpoints, listings: Sequence[Listing]) -> list[Poll]
     ]
 
 
-class ExtrasReader(ForcedReader):
+class ExtrasReader(LiquidationReader):
     """The decoder's side."""
 
     def _trades(self, name: str, frame: dict[str, Any], recv_ts: int, out: list[Decoded]) -> None:
@@ -125,7 +125,7 @@ class ExtrasReader(ForcedReader):
         row_key = f"{listing.instrument} {at} {side} {amount} {bankrupt}"
         alike[row_key] = alike.get(row_key, 0) + 1
         key = f"{row_key} {alike[row_key]}"
-        self._tell_forced(key, listing, side, amount, bankrupt, False, at, recv_ts, out)
+        self._tell_liquidation(key, listing, side, amount, bankrupt, False, at, recv_ts, out)
 
     def _ratio(self, fields: dict[str, Any], recv_ts: int, out: list[Decoded]) -> None:
         listing = self._listing(text(need(fields, "symbol")))

@@ -93,9 +93,9 @@ class DeribitTrades(TradeReader):
     def _past_rows(self, parsed: Any, what: str, name: str, recv_ts: int, out: list[Decoded]) -> None:
         listing = self._settling(what, name)
         rows = items(need(mapping(parsed, "answer"), "result"), "result")
-        self._tell_past(listing, what, rows, (), PAST_INTERVAL_H, recv_ts, out)
+        self._tell_history(listing, what, rows, (), PAST_INTERVAL_H, recv_ts, out)
 
-    def _past_rate(self, listing: Listing, row: Any, settled: list[tuple[int, float]]) -> None:
+    def _history_rate(self, listing: Listing, row: Any, settled: list[tuple[int, float]]) -> None:
         fields = mapping(row, "result[]")
         settled.append((timestamp_ms(need(fields, "timestamp")) + HOUR_MS, rate(need(fields, "interest_1h"))))
 

@@ -103,9 +103,9 @@ class DydxTrades(TradeReader):
     def _past_rows(self, parsed: Any, what: str, name: str, recv_ts: int, out: list[Decoded]) -> None:
         listing = self._settling(what, name)
         rows = items(need(mapping(parsed, "answer"), "historicalFunding"), "historicalFunding")
-        self._tell_past(listing, what, rows, INTERVALS_H, INTERVAL_H, recv_ts, out)
+        self._tell_history(listing, what, rows, INTERVALS_H, INTERVAL_H, recv_ts, out)
 
-    def _past_rate(self, listing: Listing, row: Any, settled: list[tuple[int, float]]) -> None:
+    def _history_rate(self, listing: Listing, row: Any, settled: list[tuple[int, float]]) -> None:
         """A rate of an hour, stamped with the first block after it."""
         fields = mapping(row, "historicalFunding[]")
         same_name(market_name(need(fields, "ticker")), listing.instrument)

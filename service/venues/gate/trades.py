@@ -23,7 +23,7 @@ from service.model import Decoded, ExtraStream, Listing, LongShortKind, Position
 from service.venues.contract import ConnectionPlan, KeepAlive, Poll, Request
 from service.venues.emit import contract_coins, echo, guarded, items, mapping, need, said
 from service.venues.history import MINUTE_MS, Bars, context_of, newest_first, pages, subject_of
-from service.venues.liquidations import ForcedReader
+from service.venues.liquidations import LiquidationReader
 from service.venues.numbers import COINS_MAX, TS_MAX, TS_MIN, coins, number, price, rate, text, timestamp_ms
 from service.venues.trades import Print, traded
 
@@ -148,7 +148,7 @@ def _either_ms(value: Any) -> int:
     return from_seconds(value) if number(value, 0.0, TS_MAX) < SECONDS_BELOW else timestamp_ms(value)
 
 
-class GateExtras(ForcedReader):
+class GateExtras(LiquidationReader):
     """The part of the decoder that reads them."""
 
     def _extra_message(self, channel: str, frame: dict[str, Any], recv_ts: int, out: list[Decoded]) -> None:
@@ -201,7 +201,7 @@ class GateExtras(ForcedReader):
             return
         side: PositionSide = "long" if contracts < 0 else "short"
         key = f"{listing.instrument} {at} {contracts} {each}"
-        self._tell_forced(key, listing, side, amount, each, True, at, recv_ts, out)
+        self._tell_liquidation(key, listing, side, amount, each, True, at, recv_ts, out)
 
     # -- statistics --------------------------------------------------------------------------------------------
 
@@ -249,7 +249,7 @@ class GateExtras(ForcedReader):
             return False
         listing = self._listing(asked[1])
         if listing is not None:
-            self._tell_past(listing, asked[0], rows, INTERVALS_H, listing.interval_h, recv_ts, out)
+            self._tell_history(listing, asked[0], rows, INTERVALS_H, listing.interval_h, recv_ts, out)
         return True
 
     def _newest_statistic(self, name: str, rows: list[Any], recv_ts: int, out: list[Decoded]) -> None:
@@ -260,17 +260,17 @@ class GateExtras(ForcedReader):
         if listing is not None and dated:
             self._statistic(listing, max(dated, key=lambda item: item[0])[1], recv_ts, out)
 
-    def _past_rate(self, listing: Listing, row: Any, settled: list[tuple[int, float]]) -> None:
+    def _history_rate(self, listing: Listing, row: Any, settled: list[tuple[int, float]]) -> None:
         fields = mapping(row, "row")
         settled.append((_either_ms(need(fields, "t")), rate(need(fields, "r"))))
 
-    def _past_bar(self, listing: Listing, stream: Bars, row: Any, recv_ts: int, out: list[Decoded]) -> None:
+    def _history_bar(self, listing: Listing, stream: Bars, row: Any, recv_ts: int, out: list[Decoded]) -> None:
         fields = mapping(row, "row")
         opened, close = _either_ms(need(fields, "t")), price(need(fields, "c"))
         self._bar(listing, stream, opened, close, recv_ts, out)
 
-    def _past_count(self, listing: Listing, row: Any, recv_ts: int, out: list[Decoded]) -> None:
+    def _history_count(self, listing: Listing, row: Any, recv_ts: int, out: list[Decoded]) -> None:
         """Contracts of five minutes, one-sided as those of tickers."""
         fields = mapping(row, "row")
         opened, contracts = _either_ms(need(fields, "time")), coins(need(fields, "open_interest"))
-        self._past_interest(listing, opened, STATS_MS, contracts, recv_ts, out)
+        self._history_interest(listing, opened, STATS_MS, contracts, recv_ts, out)

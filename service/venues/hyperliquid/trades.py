@@ -93,9 +93,9 @@ class HyperliquidExtras(TradeReader):
 
     def _past_rows(self, parsed: Any, what: str, name: str, recv_ts: int, out: list[Decoded]) -> None:
         listing = self._settling(what, name)
-        self._tell_past(listing, what, items(parsed, "fundingHistory"), PAST_INTERVALS_H, INTERVAL_H, recv_ts, out)
+        self._tell_history(listing, what, items(parsed, "fundingHistory"), PAST_INTERVALS_H, INTERVAL_H, recv_ts, out)
 
-    def _past_rate(self, listing: Listing, row: Any, settled: list[tuple[int, float]]) -> None:
+    def _history_rate(self, listing: Listing, row: Any, settled: list[tuple[int, float]]) -> None:
         fields = mapping(row, "fundingHistory[]")
         same_name(text(need(fields, "coin")), listing.instrument)
         settled.append((timestamp_ms(need(fields, "time")), rate(need(fields, "fundingRate"))))

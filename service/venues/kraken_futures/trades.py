@@ -166,7 +166,7 @@ class KrakenFuturesExtras(TradeReader):
         at = iso_ms(need(fields, "timestamp"))
         if at >= recv_ts - RATES_MS:
             settled = [(at, rate(need(fields, "relativeFundingRate")))]
-            self._past_funding(listing, settled, (), INTERVAL_H, recv_ts, out)
+            self._history_funding(listing, settled, (), INTERVAL_H, recv_ts, out)
 
     def _buckets(self, listing: Listing, result: dict[str, Any], recv_ts: int, out: list[Decoded]) -> None:
         """Two arrays side by side: times in seconds, buckets of four values."""
@@ -182,7 +182,7 @@ class KrakenFuturesExtras(TradeReader):
         if len(values) != 4:
             raise BadPayload("size_mismatch", f"bucket of {len(values)} values")
         opened = timestamp_ms(number(at, 0.0, COINS_MAX) * 1000)
-        self._past_interest(listing, opened, INTEREST_MS, coins(values[3]), recv_ts, out)
+        self._history_interest(listing, opened, INTEREST_MS, coins(values[3]), recv_ts, out)
 
 
 def _sequence(fields: dict[str, Any]) -> int:

@@ -71,20 +71,20 @@ class OkxHistory(OkxExtras):
     def _past_rows(self, rows: list[Any], what: str, name: str, recv_ts: int, out: list[Decoded]) -> None:
         listing = self._listing(name)
         if listing is not None:
-            self._tell_past(listing, what, rows, INTERVALS_H, listing.interval_h, recv_ts, out)
+            self._tell_history(listing, what, rows, INTERVALS_H, listing.interval_h, recv_ts, out)
 
-    def _past_bar(self, listing: Listing, stream: Bars, row: Any, recv_ts: int, out: list[Decoded]) -> None:
+    def _history_bar(self, listing: Listing, stream: Bars, row: Any, recv_ts: int, out: list[Decoded]) -> None:
         opened, _, _, _, close, confirm = _fields(row, 6)
         if confirm not in ("0", "1"):
             raise BadPayload("unknown_shape", "confirm")
         if confirm == "1":
             self._bar(listing, stream, timestamp_ms(opened), price(close), recv_ts, out)
 
-    def _past_count(self, listing: Listing, row: Any, recv_ts: int, out: list[Decoded]) -> None:
+    def _history_count(self, listing: Listing, row: Any, recv_ts: int, out: list[Decoded]) -> None:
         at, contracts = _fields(row, 2)
-        self._past_interest(listing, timestamp_ms(at), INTEREST_MS, coins(contracts), recv_ts, out)
+        self._history_interest(listing, timestamp_ms(at), INTEREST_MS, coins(contracts), recv_ts, out)
 
-    def _past_rate(self, listing: Listing, row: Any, settled: list[tuple[int, float]]) -> None:
+    def _history_rate(self, listing: Listing, row: Any, settled: list[tuple[int, float]]) -> None:
         fields = mapping(row, "data[]")
         same_name(text(need(fields, "instId")), listing.instrument)
         if need(fields, "realizedRate") != "":  # not settled yet

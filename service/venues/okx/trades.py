@@ -20,7 +20,7 @@ from service.errors import BadPayload
 from service.model import Decoded, Endpoints, ExtraStream, Listing, LongShortKind, PositionSide, Skipped
 from service.venues.contract import ConnectionPlan, KeepAlive, Poll, Request
 from service.venues.emit import guarded, items, label, mapping, need
-from service.venues.liquidations import ForcedReader, is_buy
+from service.venues.liquidations import LiquidationReader, is_buy
 from service.venues.numbers import coins, number, price, text, timestamp_ms
 from service.venues.symbols import canonical_price
 from service.venues.trades import Print, traded
@@ -95,7 +95,7 @@ def ratio_polls(
     ]
 
 
-class OkxExtras(ForcedReader):
+class OkxExtras(LiquidationReader):
     """The decoder's part for these."""
 
     def _swap(self, row: Any) -> Listing | None:
@@ -160,7 +160,7 @@ class OkxExtras(ForcedReader):
             out.append(self._skip(listing))
             return
         side: PositionSide = "short" if bought else "long"
-        self._tell_forced(key, listing, side, amount, each, True, at, recv_ts, out)
+        self._tell_liquidation(key, listing, side, amount, each, True, at, recv_ts, out)
 
     # -- ratio -------------------------------------------------------------------------------------------------
 

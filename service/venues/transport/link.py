@@ -22,7 +22,7 @@ from service.venues.transport.backoff import Backoff
 from service.venues.transport.budget import THROTTLED, http_reason, parse_retry_after
 from service.venues.transport.reasons import closed_reason, open_reason
 from service.venues.transport.session import SERVING, Session, State
-from service.venues.transport.silence_policy import Patience
+from service.venues.transport.silence_policy import SilencePolicy
 from service.venues.transport.venue_io import VenueIo
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Link:
         self.plan = plan
         self.changed = asyncio.Event()
         self._backoff = Backoff(io.network.backoff_cap_s, io.rng, io.network.healthy_s)
-        self._patience = Patience(int(io.network.backoff_cap_s * 1000))
+        self._patience = SilencePolicy(int(io.network.backoff_cap_s * 1000))
         self._sockets = 0
         self._current: _Socket | None = None
         self._successor: _Socket | None = None

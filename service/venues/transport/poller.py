@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import aiohttp
 
 from service.errors import VenueError, VenueRejected, VenueSilent
-from service.model import Bad, Confirm, Control, Decoded, Funding, Listing, Mark, OpenInterest, Past, Skipped
+from service.model import Bad, Confirm, Control, Decoded, Funding, HistoryPoint, Listing, Mark, OpenInterest, Skipped
 from service.venues.contract import FrameSink, Poll, Request
 from service.venues.transport.backoff import Backoff
 from service.venues.transport.budget import THROTTLED, http_reason, parse_retry_after
@@ -80,7 +80,7 @@ class Poller:
                     failed.append(request)
             return failed
 
-    async def fetch_past(self, session: aiohttp.ClientSession, request: Request, sink: FrameSink) -> str | None:
+    async def fetch_history(self, session: aiohttp.ClientSession, request: Request, sink: FrameSink) -> str | None:
         """One request for published history into ``sink``, within the part of the budget that live polls can spare.
 
         Returns None, or why it failed: a bounded reason, counted; it never makes live polls wait, except for a venue
@@ -245,4 +245,6 @@ def rest_reason(error: Exception) -> VenueError:
 def refuses(items: Sequence[Decoded]) -> bool:
     """Whether an HTTP 200 is no answer: an error in words, a maintenance page. Anything of use in it is an answer."""
     trouble = any(isinstance(item, Bad) or (isinstance(item, Control) and item.kind == "refused") for item in items)
-    return trouble and not any(isinstance(item, Listing | Past | Mark | Funding | OpenInterest) for item in items)
+    return trouble and not any(
+        isinstance(item, Listing | HistoryPoint | Mark | Funding | OpenInterest) for item in items
+    )

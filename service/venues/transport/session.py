@@ -27,7 +27,7 @@ from service.model import (
     VenueRules,
 )
 from service.venues.contract import ConnectionPlan, Limits
-from service.venues.transport.silence_policy import Key, Patience
+from service.venues.transport.silence_policy import Key, SilencePolicy
 
 SILENT_AGES = 2  # a stream is silent after this many times its max_age without a value or a Confirm
 ACK_MS = 10_000  # acknowledgements come within this long of the last subscription, if nothing else speaks
@@ -100,7 +100,7 @@ class Session:
         plan: ConnectionPlan,
         limits: Limits,
         rules: VenueRules,
-        patience: Patience,
+        patience: SilencePolicy,
         healthy_ms: int,
         jitter: float = 0.0,
     ) -> None:

@@ -19,7 +19,7 @@ PATIENT_TRIES = 6  # failures after which the pause starts to double
 MAX_PAUSE_MS = 3_600_000
 
 
-class Patience:
+class SilencePolicy:
     """Failures in a row per stream. Times are monotonic ms; ``cap_ms`` is the backoff cap."""
 
     def __init__(self, cap_ms: int) -> None:

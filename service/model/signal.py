@@ -1,0 +1,114 @@
+"""What is made of the consensus: the indicators' :class:`Readings`, denominators, and one :class:`Tick` of signals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from service.model.consensus import Consensus
+
+
+@dataclass(frozen=True, slots=True)
+class WindowReading:
+    """One window w at tick T (docs/signal.md section 4). Log changes; None is undefined.
+
+    ``ready``: the sample rule holds. ``ret`` r_w, ``oi_change`` d_w; ``z_*``: over the scale with a half-life of
+    1 h as known at T-w; ``slow_z_*``: over the 7-day scale used by flush (None before 24 h of updates).
+    ``backfilled``: the window begins in the back-filled past. Taker flow and liquidations are sums over V in coins
+    (taker flow of 1m and 5m only), None where nothing was reported; see docs/signal.md section 4.
+    """
+
+    name: Literal["1m", "5m", "1h"]
+    seconds: int
+    ready: bool
+    ret: float | None
+    oi_change: float | None
+    z_return: float | None
+    z_oi: float | None
+    slow_z_return: float | None
+    slow_z_oi: float | None
+    backfilled: bool = False
+    taker_buy_coins: float | None = None
+    taker_sell_coins: float | None = None
+    taker_imbalance: float | None = None
+    z_taker: float | None = None
+    liquidated_long_coins: float | None = None
+    liquidated_short_coins: float | None = None
+    liquidation_imbalance: float | None = None
+    liquidation_intensity: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LevelReading:
+    """A level against its own past: robust z over 24 h, percentile over up to 30 days.
+
+    ``n`` and ``horizon_h`` describe the percentile's history. None: undefined (no value now, or under 60 minutes).
+    """
+
+    value: float | None
+    z: float | None
+    percentile: float | None
+    n: int
+    horizon_h: int
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """All indicators of one symbol at tick ``ts``; ``consensus`` is the sample at ``ts``.
+
+    ``elr`` reads ln oi_index. ``spread`` reads max-min of rate_8h over venues (its z is over 30 days).
+    ``volatility`` reads the 24 h realised volatility. ``spend`` reads funding_spend.
+    ``change_24h`` is the log change of oi_index over 24 h. ``continuity`` is the factor of section 6.
+    ``statistics_ready``: every 24 h statistic the status rule asks for has its 60 values.
+    ``backfilled_until``: time of the last back-filled sample while statistics may still hold any, else None.
+    ``liquidations_heard``: a liquidation of the symbol was received in the last 24 h.
+    """
+
+    symbol: str
+    ts: int
+    consensus: Consensus
+    windows: tuple[WindowReading, ...]
+    elr: LevelReading
+    funding: LevelReading
+    funding_abs: LevelReading
+    premium: LevelReading
+    spread: LevelReading
+    volatility: LevelReading
+    spend: LevelReading
+    change_24h: float | None
+    continuity: float
+    statistics_ready: bool
+    backfilled_until: int | None = None
+    liquidations_heard: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Denominator:
+    """What ELR divides by, for one symbol, in canonical units (1000PEPE: thousands of tokens).
+
+    ``reserves``: coins held per exchange (keys are exchange names such as ``binance``; ``all`` for a total that
+    cannot be split). ``supply``: circulating supply. ``as_of``: epoch ms of the figures. ``source``, ``licence``: text.
+    An item may carry reserves, a supply or both; a later item replaces what it carries and leaves the other.
+    ``reserve_stale_h``, ``supply_stale_h``: age in hours beyond which the figure is stale; it stays in use, said so.
+    """
+
+    symbol: str
+    supply: float | None
+    reserves: tuple[tuple[str, float], ...]
+    as_of: int
+    source: str
+    licence: str
+    reserve_stale_h: float = 36.0
+    supply_stale_h: float = 48.0
+
+
+SignalBody: TypeAlias = dict[str, Any]  # the body of a signal message, keys as in docs/messages.md, full floats
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One scored tick: every symbol's signal body, in configuration order, and the alert bodies raised or cleared."""
+
+    ts: int
+    signals: tuple[SignalBody, ...]
+    alerts: tuple[dict[str, Any], ...]
