@@ -19,6 +19,7 @@ from service.model import (
     Decoded,
     Flow,
     Funding,
+    HistoryPoint,
     Liquidation,
     Listing,
     LongShort,
