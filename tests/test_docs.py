@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 from service.cli.main import _parser
@@ -64,6 +65,15 @@ def test_make_targets_named_in_the_documents_exist() -> None:
     for document in [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md"))]:
         used = set(re.findall(r"`make ([a-z]+)`", document.read_text()))
         assert used <= targets, f"{document.name}: {used - targets}"
+
+
+def test_every_venue_and_stage_is_held_to_be_pure() -> None:
+    """Cause guarded against: a new folder that the contract of purity does not name could read the clock."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (pure,) = (set(item["source_modules"]) for item in contracts if item["name"].startswith("The core and what"))
+    folders = {path.parent.name for path in (ROOT / "service" / "venues").glob("*/__init__.py")} - {"transport"}
+    assert folders
+    assert {f"service.venues.{name}" for name in folders} <= pure
 
 
 if __name__ == "__main__":
