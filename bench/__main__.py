@@ -1,4 +1,4 @@
-"""Decode per message kind against bare ``orjson.loads``, the cost of a tick at 21 and 500 symbols, and `costs`."""
+"""Decode per message kind against bare ``orjson.loads``, the cost of a tick at 21 and 500 symbols, `costs`, `path`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from bench import costs
+from bench import costs, path
 from bench.frames import BEFORE, FRAMES
 from bench.market import events, warm_engine
 from bench.timing import interleaved, median_us, ratio
@@ -95,11 +95,15 @@ def tick_table(console: Console, sizes: list[int], ticks: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("costs",), help="only that")
+    parser.add_argument("what", nargs="?", choices=("costs", "path"), help="only that")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions: to see that it runs")
+    parser.add_argument("--verbose", action="store_true", help="with path: the functions, too")
     options = parser.parse_args()
     if options.what == "costs":
         costs.main(options.quick)
+        return
+    if options.what == "path":
+        path.main(options.verbose)
         return
     console = Console(width=140)
     decode_table(console, 300 if options.quick else 5000)
