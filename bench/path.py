@@ -58,11 +58,10 @@ def main(verbose: bool) -> None:
     venues = {name: VENUES[name] for name in config.venues.enabled()}
     intake = Intake(venues, clock, engine.apply, lambda: engine.sampled_ms, metrics, record_line)
     intake.opened("binance_usdm", "main#1")
-    frame = FRAMES["binance_usdm", "markPrice"].replace("BTCUSDT", "S0000USDT")
-    intake.frame("binance_usdm", "main#1", frame)  # the instrument is known from here on
+    frame = FRAMES["binance_usdm", "markPrice"].replace("BTCUSDT", "S0000USDT").replace("912", "1").replace("913", "1")
+    intake.frame("binance_usdm", "main#1", frame.replace("1763720519000", str(clock.now)))  # lists the instrument
     clock.now += 1
-    frame = frame.replace("1763720519000", "1763720519001").replace("91234.56789012", "91234.56789013")
-    way_in = passed(lambda: intake.frame("binance_usdm", "main#1", frame))
+    way_in = passed(lambda: intake.frame("binance_usdm", "main#1", frame.replace("1763720519000", str(clock.now))))
     end = (ts // 10_000 + 1) * 10_000
     engine.advance(end - 1000)
 
