@@ -26,6 +26,17 @@ def fed(history: History, values: dict[int, float], now: int) -> History:
     return history
 
 
+@pytest.mark.parametrize(("after", "n"), [(DAY_MINUTES, 1), (DAY_MINUTES + 1, 10), (MONTH, 10), (MONTH + 1, 0)])
+def test_a_value_counts_for_exactly_a_month_also_when_time_leaps(after: int, n: int) -> None:
+    """Cause guarded against: another answer after a month without samples than after a month with them."""
+    assert fed(History(LogarithmicBins()), {M0: 1e-4}, M0 + after).n == n
+    stepwise = fed(History(LogarithmicBins()), {M0: 1e-4}, M0 + 1)
+    for now in range(M0 + 1, M0 + after + 1, 1 if after <= DAY_MINUTES + 1 else MONTH // 100):
+        stepwise.advance(now)
+    stepwise.advance(M0 + after)
+    assert stepwise.n == n
+
+
 def test_33_days_equal_the_full_list() -> None:
     draw = random.Random(2)
     values: dict[int, float] = {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from service.indicators.contract import Level
 from service.indicators.minute import MinuteBook
 from service.indicators.trailing import History
@@ -54,6 +56,16 @@ def test_a_minute_without_value_is_said_to_have_none() -> None:
     made.update(sample(T0 + MINUTE, quorum=False))
     made.update(sample(T0 + 5 * MINUTE + 1, funding_8h=2.0))
     assert kept.calls[2:] == [("update", M0 + 1, None), ("advance", M0 + 5, None)]
+
+
+@pytest.mark.parametrize(("step_s", "held"), [(600, 10), (599, 1), (60, 1)])
+def test_a_sample_of_several_minutes_says_that_the_one_before_held_so_long(step_s: int, held: int) -> None:
+    """Exactly as many as it stands for; one that stands for less leaves the minutes in between without a value."""
+    made, kept = book()
+    made.update(sample(T0, funding_8h=1.0))
+    made.update(sample(T0 + 10 * MINUTE, funding_8h=2.0, step_s=step_s))
+    updates = [call for call in kept.calls if call[0] == "update"]
+    assert updates == [("update", M0 + minute, 1.0) for minute in range(held)]
 
 
 def test_after_a_backward_reanchor_samples_count_for_the_running_minute() -> None:
