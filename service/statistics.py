@@ -64,10 +64,16 @@ class EwMeanSquare(Stateful):
 
     def update(self, square: float, times: int = 1) -> None:
         """Enter the squared change of one step, ``times`` over for a longer step cut into equal parts."""
+        alpha, n, value = self._alpha, self.n, self.value
         for _ in range(times):
-            self.n += 1
-            alpha = max(self._alpha, 1.0 / self.n) if self._plain_start else self._alpha
-            self.value = square if self.n == 1 else (1.0 - alpha) * self.value + alpha * square
+            n += 1
+            if n == 1:
+                value = square
+            elif self._plain_start and alpha < 1.0 / n:
+                value = (1.0 - 1.0 / n) * value + 1.0 / n * square
+            else:
+                value = (1.0 - alpha) * value + alpha * square
+        self.n, self.value = n, value
 
 
 class SortedWindow(Stateful):
@@ -111,6 +117,8 @@ class SortedWindow(Stateful):
 
     def forget(self, before: int) -> list[tuple[int, float]]:
         """Drop the minutes below ``before``; return what they held, oldest first."""
+        if self._oldest >= before:
+            return []
         dropped = []
         while len(self._order) > 0:
             slot = (self._oldest - self._shift) % self.span
@@ -259,6 +267,8 @@ class BinnedWindow(Stateful):
 
     def forget(self, before: int) -> None:
         """Drop the entries with a time below ``before``."""
+        if self.n > 0 and self.oldest >= before:
+            return
         while self.n > 0:
             weight, index = divmod(self._packed[self._head], BINS)
             if weight > 0:
@@ -286,6 +296,8 @@ class BinnedWindow(Stateful):
         """The same, and the total, over the entries with a time below ``time``."""
         below, equal = self.rank(index)
         n, at = self.n, self.newest
+        if at < time:
+            return below, equal, n
         for position in range(len(self._packed) - 1, self._head - 1, -1):
             if at < time:
                 break

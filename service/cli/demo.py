@@ -12,7 +12,7 @@ import sys
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from service.cli.running import run_until_stopped
+from service.cli.running import collect_seldom, run_until_stopped
 from service.clock import ServiceClock
 from service.config import Config, load
 from service.core.build import rules_of, venues_of
@@ -31,6 +31,7 @@ def run(options: argparse.Namespace) -> int:
     logging.getLogger().setLevel(config.service.log_level.upper())
     outputs = open_outputs(options.record, options.signals)
     _probe(config)
+    collect_seldom()
     rng = random.Random(options.seed)
     clock = ServiceClock()
     begin = start_of_past(clock.now_ms())
@@ -76,7 +77,7 @@ def _config(options: argparse.Namespace) -> Config:
 
 
 def _probe(config: Config) -> None:
-    """A taken port is worth saying before half a minute of warming up."""
+    """A taken port is worth saying before the warming up."""
     host, port = config.feed.host, config.feed.port
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -26,6 +26,11 @@ def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return new_event_loop
 
 
+def collect_seldom() -> None:
+    """Let the garbage collector look once in a while only. What works long before the event loop begins asks first."""
+    gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
+
+
 def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
     """Run ``main(stop)``; SIGTERM or SIGINT sets ``stop``, a second one ends the process at once."""
 
@@ -44,7 +49,7 @@ def run_until_stopped(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]]
             loop.add_signal_handler(number, stopping)
         await main(stop)
 
-    gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
+    collect_seldom()
     factory = _fast_loop()
     log.info("event loop=%s", "asyncio" if factory is None else "uvloop")
     with asyncio.Runner(loop_factory=factory) as runner:

@@ -14,7 +14,9 @@ log = logging.getLogger(__name__)
 
 HOUR_MS = 3_600_000
 PAST_MS = 26 * HOUR_MS  # 24 h for the trailing statistics, plus what the lagged scales of the flush need to be ready
-FINE_MS = HOUR_MS  # the last hour at 1 Hz: the longest window
+# The last minutes at 1 Hz, so that the window of 1m is whole. Those of 5m and 1h begin between minutes, as they do after
+# a warm start from the venues' history, and say so (`backfilled`).
+FINE_MS = 2 * MINUTE_MS
 CAUGHT_UP_MS = 1_500
 
 
@@ -24,13 +26,13 @@ def start_of_past(now_ms: int) -> int:
 
 
 def drive_past(engine: Engine, model: MarketModel, begin: int, clock: Clock, progress: Callable[[float], None]) -> None:
-    """Fill the engine from minute ``begin``, the model's start, to now: minutes, then the last hour at 1 Hz.
+    """Fill the engine from minute ``begin``, the model's start, to now: minutes, then the last two at 1 Hz.
 
     This is the path that a warm start from venue history takes. ``progress`` is told the share done, 0 to 1.
     """
     now = clock.now_ms()
     coarse_end = (now - FINE_MS) // MINUTE_MS * MINUTE_MS
-    share_of_coarse = 0.35
+    share_of_coarse = 0.9
     end = now // 1000 * 1000
     log.info("simulated past begin_ms=%d coarse_end_ms=%d end_ms=%d", begin, coarse_end, end)
     for ts, step_s, events in history(model, begin, coarse_end, end):

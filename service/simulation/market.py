@@ -17,7 +17,7 @@ from math import exp, log, sqrt, tanh
 from service.simulation.instruments import BITCOIN, VENUES, Instrument, instruments
 from service.simulation.minutes import MINUTE_MS
 from service.simulation.profiles import Profile, profile
-from service.simulation.quotes import BASE_PREMIUM, RATE_IN_FORCE, Mood, Quote
+from service.simulation.quotes import BASE_PREMIUM, RATE_IN_FORCE, Mood, Quote, normal_pair, rounded
 from service.simulation.schedule import Schedule, Segment, plays
 
 MAX_STEP_MS = 60_000
@@ -121,6 +121,9 @@ class MarketModel:
                 quote.bitcoin = bitcoin
         for state in self.states:
             self._refresh(state, 0, start_ms)
+            for quote in state.quotes:
+                quote.settled_rate = quote.rate
+                _expect(quote, start_ms)
         if start_ms % MINUTE_MS == 0:
             self._record(start_ms)
 
@@ -168,9 +171,9 @@ class MarketModel:
             if len(self._coefficients) >= 64:  # odd steps of a late timer; bounded memory
                 self._coefficients.clear()
             k = self._coefficients[to_ms - from_ms] = _Coefficients(to_ms - from_ms)
-        gauss = self._rng.gauss
-        self._market_volatility = self._market_volatility * k.cluster + k.cluster_kick * gauss(0.0, 1.0)
-        market = MARKET_VOLATILITY / sqrt(YEAR_S) * exp(self._market_volatility) * k.root * gauss(0.0, 1.0)
+        first, second = normal_pair(self._rng.random)
+        self._market_volatility = self._market_volatility * k.cluster + k.cluster_kick * first
+        market = MARKET_VOLATILITY / sqrt(YEAR_S) * exp(self._market_volatility) * k.root * second
         if self.states:  # the others feel half of what the first symbol's crowd does to it
             market += 0.5 * self.states[0].schedule.at(from_ms).price_per_s * k.seconds
         self.now_ms = to_ms
@@ -187,10 +190,10 @@ class MarketModel:
 
     def _sway(self, state: SymbolState, k: _Coefficients, from_ms: int, to_ms: int) -> None:
         """How many trade, on which side, and who is forced to."""
-        gauss = self._crowd_rng.gauss
+        first, second = normal_pair(self._crowd_rng.random)
         segment, mood = state.schedule.at(from_ms), state.mood
-        state.burst = state.burst * k.burst + k.burst_kick * gauss(0.0, 1.0)
-        state.lean = state.lean * k.lean + k.lean_kick * gauss(0.0, 1.0)
+        state.burst = state.burst * k.burst + k.burst_kick * first
+        state.lean = state.lean * k.lean + k.lean_kick * second
         forced = FORCED_PER_S.get(segment.phase.name)
         mood.cascading, mood.side = forced is not None, segment.side
         mood.forced = (FORCED_IDLE if forced is None else forced) * exp(state.burst - 0.5)
@@ -201,24 +204,25 @@ class MarketModel:
             mood.crowd = state.crowd
 
     def _move(self, state: SymbolState, k: _Coefficients, from_ms: int, market: float, leads: bool) -> None:
-        gauss = self._rng.gauss
+        first, second = normal_pair(self._rng.random)
+        third, fourth = normal_pair(self._rng.random)
         segment = state.schedule.at(from_ms)
         phase = segment.phase
         levels = state.levels
-        state.idle_volatility = state.idle_volatility * k.cluster + k.cluster_kick * gauss(0.0, 1.0)
+        state.idle_volatility = state.idle_volatility * k.cluster + k.cluster_kick * first
         target = log(phase.volatility)
         state.phase_volatility = target + (state.phase_volatility - target) * k.follow
         liveliness = exp(state.idle_volatility + state.phase_volatility)
-        own = levels.volatility / sqrt(YEAR_S) * liveliness * k.root * gauss(0.0, 1.0)
+        own = levels.volatility / sqrt(YEAR_S) * liveliness * k.root * second
         push = segment.price_per_s * k.seconds * (0.5 if leads else 1.0)  # the leader has its other half in ``market``
         state.log_price += levels.beta * market + own + push + (state.log_base - state.log_price) * k.pull
 
         follow = exp(-k.seconds / phase.ramp_s)
         aim = phase.crowd * segment.side
-        state.crowd = aim + (state.crowd - aim) * follow + 0.06 * sqrt(1 - follow * follow) * gauss(0.0, 1.0)
+        state.crowd = aim + (state.crowd - aim) * follow + 0.06 * sqrt(1 - follow * follow) * third
 
         # Busy markets turn over more positions: open interest moves more where price does.
-        level = state.level + segment.oi_per_s * k.seconds + 0.00004 * k.root * sqrt(liveliness) * gauss(0.0, 1.0)
+        level = state.level + segment.oi_per_s * k.seconds + 0.00004 * k.root * sqrt(liveliness) * fourth
         if phase.calms:
             level -= level * k.calm
         elif abs(level) > OI_BAND:
@@ -236,38 +240,44 @@ class MarketModel:
         if state.symbol in ("BTC", "ETH"):
             premium_aim = BASE_PREMIUM + (premium_aim - BASE_PREMIUM) * 0.85
         oracle_moves = to_ms // ORACLE_MS != from_ms // ORACLE_MS
+        level = state.level
         for quote in state.quotes:
             item = quote.instrument
-            self._settle(quote, to_ms)
             if k is not None:
-                gauss = quote.gauss
-                premium = quote.premium - premium_aim
-                quote.premium = premium_aim + premium * k.premium + k.premium_kick * gauss(0.0, 1.0)
+                if to_ms >= quote.settles_ms:
+                    self._settle(quote, to_ms)
+                first, second = normal_pair(quote.random)
+                premium = quote.premium = (
+                    premium_aim + (quote.premium - premium_aim) * k.premium + k.premium_kick * first
+                )
                 average = k.average_fast if item.interval_h == 1 else k.average_slow
-                quote.average_premium += (quote.premium - quote.average_premium) * average
-                quote.noise = quote.noise * k.noise + k.noise_kick * gauss(0.0, 1.0)
-            quote.level = state.level
-            if oracle_moves or item.venue != "hyperliquid":
+                quote.average_premium += (premium - quote.average_premium) * average
+                quote.noise = quote.noise * k.noise + k.noise_kick * second
+            quote.level = level
+            venue = item.venue
+            if oracle_moves or venue != "hyperliquid":
                 native = price * item.multiplier * (1 + quote.index_offset)
-                quote.index = round(native, item.price_digits)
+                index = quote.index = rounded(native, item.price_digits, quote.price_scale)
                 # dYdX margins by its oracle: there is no mark of its own (venue page).
-                premium = 0.0 if item.venue == "dydx" else quote.premium
-                quote.mark = round(native * (1 + premium), item.price_digits)
-            if quote.next_ts == 0:  # the beginning of the market
-                quote.settled_rate = quote.rate
-                quote.next_ts = _next_ts(item, to_ms)
+                if venue == "dydx":
+                    quote.mark = index
+                else:
+                    quote.mark = rounded(native * (1 + quote.premium), item.price_digits, quote.price_scale)
 
     @staticmethod
     def _settle(quote: Quote, to_ms: int) -> None:
         """Pass the settlement that lies between the last step and this one."""
-        item = quote.instrument
-        next_ts = _next_ts(item, to_ms)
-        if quote.next_ts in (0, next_ts):
-            return
-        charged = quote.settled_rate if item.venue in RATE_IN_FORCE else quote.rate
+        charged = quote.settled_rate if quote.instrument.venue in RATE_IN_FORCE else quote.rate
         quote.settlements.append((quote.next_ts, charged))
         quote.settled_rate = quote.rate
-        quote.next_ts = next_ts
+        _expect(quote, to_ms)
+
+
+def _expect(quote: Quote, now_ms: int) -> None:
+    """Let the next settlement be the first one from now on."""
+    item = quote.instrument
+    quote.next_ts = _next_ts(item, now_ms)
+    quote.settles_ms = quote.next_ts + (item.venue in _LATE_NEXT)
 
 
 def _next_ts(item: Instrument, now_ms: int) -> int:

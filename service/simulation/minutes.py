@@ -38,25 +38,22 @@ class Bar:
 class Records:
     """One instrument's minutes, the last 72 h of them, without gaps."""
 
-    __slots__ = ("_contracts", "_first_ms", "_indices", "_marks")
+    __slots__ = ("_contracts", "_first_ms", "_indices", "_marks", "last_ms")
 
     def __init__(self) -> None:
         self._first_ms = 0
         self._marks = array("d")
         self._indices = array("d")
         self._contracts = array("d")
-
-    @property
-    def last_ms(self) -> int:
-        """The newest recorded minute; 0 before the first."""
-        return 0 if not self._marks else self._first_ms + (len(self._marks) - 1) * MINUTE_MS
+        self.last_ms = 0  # the newest recorded minute; 0 before the first
 
     def note(self, minute_ms: int, mark: float, index: float, contracts: float) -> None:
         """Record the next whole minute. ValueError if it does not follow the last one."""
-        if not self._marks:
+        if minute_ms != self.last_ms + MINUTE_MS:
+            if self.last_ms != 0:
+                raise ValueError(f"minute {minute_ms} does not follow {self.last_ms}")
             self._first_ms = minute_ms
-        elif minute_ms != self.last_ms + MINUTE_MS:
-            raise ValueError(f"minute {minute_ms} does not follow {self.last_ms}")
+        self.last_ms = minute_ms
         self._marks.append(mark)
         self._indices.append(index)
         self._contracts.append(contracts)

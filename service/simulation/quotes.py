@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 import zlib
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from math import exp, log
+from math import cos, exp, floor, log, pi, sin, sqrt
 from typing import Literal
 
 from service.model import LongShortKind, PositionSide
@@ -27,6 +28,24 @@ IDLE_SHARE = 2e-6  # and in calm times
 _LONG_SHARES: dict[LongShortKind, tuple[float, float]] = {  # when nobody is crowded, and what a full crowd adds
     "account": (0.55, 0.16), "position": (0.51, 0.06), "top_account": (0.53, 0.12), "top_position": (0.52, 0.08),
 }  # fmt: skip
+
+
+def normal_pair(random: Callable[[], float]) -> tuple[float, float]:
+    """Two independent standard normal numbers: those that ``gauss(0.0, 1.0)`` gives one by one in twice the time."""
+    angle = random() * (2.0 * pi)
+    radius = sqrt(-2.0 * log(1.0 - random()))
+    return cos(angle) * radius, sin(angle) * radius
+
+
+def rounded(value: float, digits: int, scale: float) -> float:
+    """``round(value, digits)`` of a value >= 0, in half the time; ``scale``: 10.0 to the power of ``digits``.
+
+    Away from ties, and as long as a whole number of that size is exact, the nearest multiple is the whole number over
+    the scale. Everything else is left to ``round``.
+    """
+    scaled = value * scale
+    whole = floor(scaled + 0.5)
+    return whole / scale if -0.49 < scaled - whole < 0.49 and whole < 1e13 else round(value, digits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +85,22 @@ class Quote:
     ``mark``, ``index``: USD per native coin. ``rate``: per funding interval. ``next_ts``: next settlement.
     ``contracts``: one-sided. ``premium``: mark against index before rounding. ``settled_rate``: the estimate as it
     stood at the last settlement. ``settlements``: (time, rate charged then), oldest first. ``past``: its minutes.
-    ``bitcoin``: the quote whose index converts a quanto contract.
+    ``bitcoin``: the quote whose index converts a quanto contract. ``settles_ms``: the first step at or after it passes
+    ``next_ts``. ``random``: what moves it. ``price_scale``: of :func:`rounded`.
     """
 
     __slots__ = (
-        "_salt", "_traded_ms", "_trades", "average_premium", "bitcoin", "gauss", "index", "index_offset", "instrument",
-        "level", "loading", "mark", "mood", "next_ts", "noise", "past", "premium", "recent", "settled_rate",
-        "settlements", "tilt",
+        "_oi_scale", "_salt", "_traded_ms", "_trades", "average_premium", "bitcoin", "index", "index_offset",
+        "instrument", "level", "loading", "mark", "mood", "next_ts", "noise", "past", "premium", "price_scale",
+        "random", "recent", "settled_rate", "settlements", "settles_ms", "tilt",
     )  # fmt: skip
 
     def __init__(self, instrument: Instrument, seed: int, mood: Mood) -> None:
         name = f"{seed}:quote:{instrument.venue}:{instrument.name}"
         rng = random.Random(name)  # of its own: a venue's numbers do not depend on which others are simulated
-        self.gauss = rng.gauss
+        self.random = rng.random
         self.instrument = instrument
+        self.price_scale, self._oi_scale = float(10**instrument.price_digits), float(10**instrument.oi_digits)
         self.mood = mood
         self.index_offset = rng.uniform(-0.00003, 0.00003)
         self.loading = rng.uniform(0.85, 1.15)  # how strongly this instrument follows the symbol's build-ups
@@ -89,7 +110,7 @@ class Quote:
         self.noise = rng.gauss(0.0, 0.01)
         self.level = 0.0  # of the symbol's open interest
         self.mark = self.index = self.settled_rate = 0.0
-        self.next_ts = 0
+        self.next_ts = self.settles_ms = 0
         self.settlements: deque[tuple[int, float]] = deque(maxlen=SETTLEMENTS)
         self.past = Records()
         self.bitcoin: Quote | None = None
@@ -115,7 +136,7 @@ class Quote:
     @property
     def contracts(self) -> float:
         item = self.instrument
-        return round(item.oi_contracts * exp(self.level * self.loading + self.noise), item.oi_digits)
+        return rounded(item.oi_contracts * exp(self.level * self.loading + self.noise), item.oi_digits, self._oi_scale)
 
     @property
     def price(self) -> float:
