@@ -15,7 +15,7 @@ import base64
 import sys
 from array import array
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from math import isfinite
 from typing import Any, ClassVar
 
@@ -30,11 +30,12 @@ class Stateful:
     """Mixin: ``dump()`` to plain JSON values and ``load()`` back, driven by ``STATE``."""
 
     STATE: ClassVar[tuple[str, ...]] = ()
+    STORED: ClassVar[Mapping[str, str]] = {}  # a renamed attribute -> the name that stays in what is stored
     __slots__ = ()
 
     def parts(self) -> Iterable[tuple[str, Any]]:
         """What :meth:`dump` writes: names and values."""
-        return [(name, getattr(self, name)) for name in self.STATE]
+        return [(self.STORED.get(name, name), getattr(self, name)) for name in self.STATE]
 
     def dump(self) -> dict[str, Plain]:
         return {name: _dump(value) for name, value in self.parts()}
@@ -61,12 +62,13 @@ class Stateful:
 
     def load(self, plain: Plain) -> None:
         """Restore; raises ValueError (or KeyError) when ``plain`` is not this class's dump. ``plain`` is not kept."""
-        if not isinstance(plain, dict) or set(plain) != set(self.STATE):
+        names = {name: self.STORED.get(name, name) for name in self.STATE}
+        if not isinstance(plain, dict) or set(plain) != set(names.values()):
             found = sorted(plain) if isinstance(plain, dict) else type(plain).__name__
-            raise ValueError(f"{type(self).__name__}: state has {found}, expected {sorted(self.STATE)}")
-        for name in self.STATE:
+            raise ValueError(f"{type(self).__name__}: state has {found}, expected {sorted(names.values())}")
+        for name, stored in names.items():
             current = getattr(self, name)
-            value = plain[name]
+            value = plain[stored]
             if isinstance(current, Stateful):
                 current.load(value)
             elif isinstance(current, dict):

@@ -168,7 +168,7 @@ class SortedWindow(Stateful):
         below_plus, equal_plus = self.rank(abs(x))
         return below_plus - below_minus - equal_minus, equal_minus + equal_plus
 
-    def middle(self) -> tuple[float, float]:
+    def median(self) -> tuple[float, float]:
         """Median and plain median absolute deviation; of an even count the mean of the middle two."""
         if self._middle is None:
             median = self._median()

@@ -6,7 +6,7 @@ import json
 import math
 from array import array
 from collections import deque
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 import pytest
@@ -213,3 +213,24 @@ def test_arrays_are_little_endian_whatever_the_machine(typecode: str, monkeypatc
     assert state._pack(swapped) == plain
     assert state._unpack(plain, typecode) == swapped
     assert values == array(typecode, [1, 2, 100])
+
+
+class Renamed(Stateful):
+    STATE = ("now", "same")
+    STORED: ClassVar = {"now": "before"}
+
+    def __init__(self) -> None:
+        self.now, self.same = 1, 2
+
+
+def test_a_renamed_attribute_keeps_its_name_in_what_is_stored() -> None:
+    """Cause guarded against: a better name in the code must not cost users what was saved under the old one."""
+    made = Renamed()
+    made.now = 7
+    assert made.dump() == {"before": 7, "same": 2}
+    assert b"".join(made.texts()) == orjson.dumps(made.dump())
+    other = Renamed()
+    other.load(made.dump())
+    assert (other.now, other.same) == (7, 2)
+    with pytest.raises(ValueError, match=r"state has \['now', 'same'\], expected \['before', 'same'\]"):
+        other.load({"now": 7, "same": 2})

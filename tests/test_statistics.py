@@ -119,8 +119,8 @@ def test_sorted_window_equals_the_loop(steps: list[tuple[int, float]], shift: in
     assert len(online) == len(values)
     assert online.oldest == kept[0][0]
     assert [online.nth(i) for i in range(len(online))] == sorted(values)
-    assert online.middle()[0] == median
-    assert online.middle()[1] == statistics.median([abs(value - median) for value in values])
+    assert online.median()[0] == median
+    assert online.median()[1] == statistics.median([abs(value - median) for value in values])
     for x in (*values, 0.0, 0.5):
         assert online.rank(x) == (sum(v < x for v in values), sum(v == x for v in values))
         assert online.rank_magnitude(x) == (
@@ -134,15 +134,15 @@ def test_sorted_window_equals_the_loop(steps: list[tuple[int, float]], shift: in
 def test_sorted_window_caches_the_middle_only_until_it_changes() -> None:
     online = SortedWindow(3)
     online.add(1, 0.0)
-    assert online.middle() == (0.0, 0.0)
+    assert online.median() == (0.0, 0.0)
     online.add(2, 4.0)
-    assert online.middle() == (2.0, 2.0)
+    assert online.median() == (2.0, 2.0)
     online.forget(2)
-    assert online.middle() == (4.0, 0.0)
+    assert online.median() == (4.0, 0.0)
     other = SortedWindow(3)
     other.add(7, 1.0)
-    assert other.middle() == (1.0, 0.0)
-    assert reload(online, other).middle() == (4.0, 0.0)
+    assert other.median() == (1.0, 0.0)
+    assert reload(online, other).median() == (4.0, 0.0)
 
 
 def test_sorted_window_of_nothing() -> None:

@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         "demo",
         "serve signals from simulated venues",
         "A seeded market behind venue servers that speak the real wire protocols on loopback ports of their own.\n"
-        "Everything it publishes is labelled source=simulated. Ready in about a quarter of a minute, with all windows warm.",
+        "Everything it publishes is labelled source=simulated. Ready in about 20 seconds, with all windows warm.",
     )
     demo.add_argument("--port", type=int, metavar="N", help="port of the feed (default: the configured one, 8080)")
     demo.add_argument("--seed", type=int, metavar="N", default=7, help="another seed, another market (default 7)")

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from service.indicators.trailing import LEAST_VALUES, History
+from service.indicators.trailing import LEAST_VALUES, Trailing
 from service.model import Consensus, LevelReading
 from service.state import Stateful
 from service.statistics import robust_z
@@ -36,7 +36,7 @@ class Level(Stateful):
     FLOOR: ClassVar[float]  # least MAD, in the level's own unit
     __slots__ = ("history",)
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: Trailing) -> None:
         self.history = history
 
     def of(self, sample: Consensus) -> float | None:
@@ -67,7 +67,7 @@ class Level(Stateful):
         """Robust z of ``x`` over 24 h of minute values; None while not ready."""
         if not self.ready or not feeds_a_day(sample):
             return None
-        median, mad = self.history.recent.middle()
+        median, mad = self.history.recent.median()
         return robust_z(x, median, mad, self.floor(sample))
 
     def read(self, now: int, sample: Consensus) -> LevelReading:

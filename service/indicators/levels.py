@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from service.formulas import change
 from service.indicators.contract import Level, feeds_a_day
-from service.indicators.trailing import LEAST_VALUES, History, LinearBins, LogarithmicBins
+from service.indicators.trailing import LEAST_VALUES, LinearBins, LogarithmicBins, Trailing
 from service.indicators.volatility import Volatility
 from service.model import Consensus, LevelReading
 from service.state import Stateful
@@ -27,7 +27,7 @@ class Elr(Level):
     __slots__ = ()
 
     def __init__(self) -> None:
-        super().__init__(History(LinearBins(0.005)))
+        super().__init__(Trailing(LinearBins(0.005)))
 
     def of(self, sample: Consensus) -> float | None:
         return sample.ln_oi_index
@@ -50,7 +50,7 @@ class Funding(Level):
     __slots__ = ()
 
     def __init__(self) -> None:
-        super().__init__(History(LogarithmicBins(), magnitude=True))
+        super().__init__(Trailing(LogarithmicBins(), magnitude=True))
 
     def of(self, sample: Consensus) -> float | None:
         return sample.funding_8h
@@ -85,7 +85,7 @@ class Premium(Level):
     __slots__ = ()
 
     def __init__(self) -> None:
-        super().__init__(History())
+        super().__init__(Trailing())
 
     def of(self, sample: Consensus) -> float | None:
         if sample.price is None or sample.index is None:
@@ -101,7 +101,7 @@ class Spread(Level):
     __slots__ = ()
 
     def __init__(self) -> None:
-        super().__init__(History(LogarithmicBins()))
+        super().__init__(Trailing(LogarithmicBins()))
 
     def of(self, sample: Consensus) -> float | None:
         return sample.funding_spread
@@ -113,7 +113,7 @@ class Spread(Level):
     def z(self, x: float, sample: Consensus) -> float | None:
         if not self.ready:
             return None
-        median, mad = self.history.middle()
+        median, mad = self.history.median()
         return robust_z(x, median, mad, self.FLOOR)
 
 
@@ -126,7 +126,7 @@ class Spend(Level):
     __slots__ = ()
 
     def __init__(self) -> None:
-        super().__init__(History())
+        super().__init__(Trailing())
 
     def of(self, sample: Consensus) -> float | None:
         return sample.funding_spend

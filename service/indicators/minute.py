@@ -12,7 +12,7 @@ MINUTE_MS = 60_000
 MINUTE_S = 60
 
 
-class MinuteBook(Stateful):
+class MinuteValues(Stateful):
     """The running minute of a symbol. It owns no level; it feeds them.
 
     A minute is over with the first sample at or after its end; the minutes that the next sample stands for have the

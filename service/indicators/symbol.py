@@ -10,7 +10,7 @@ import orjson
 from service.errors import OurBug
 from service.indicators.contract import UNREAD, feeds_a_day
 from service.indicators.levels import Levels
-from service.indicators.minute import MINUTE_MS, MinuteBook
+from service.indicators.minute import MINUTE_MS, MinuteValues
 from service.indicators.pressure import BUCKET_S, NOTHING, Forced, Pressure, Taker
 from service.indicators.scale import STEP_S, Scales
 from service.indicators.window import SampleRing
@@ -37,7 +37,7 @@ class SymbolIndicators(Stateful):
         self._scales = Scales()
         self._pressure = Pressure()
         self._levels = Levels()
-        self._book = MinuteBook(self._levels.each())
+        self._book = MinuteValues(self._levels.each())
         self._sample: Consensus | None = None  # the newest
         self._scaled_second: int | None = None  # of the last reading: one update of the scales a tick
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from service.indicators.weighted_median import weighted_middle
+from service.indicators.weighted_median import weighted_median
 from service.state import Plain, Stateful
 from service.statistics import BINS, DAY_MINUTES, BinnedWindow, SortedWindow
 
@@ -106,7 +106,7 @@ class LinearBins(Stateful):
         held.rebin([half - self._first for half in halves])
 
 
-class History(Stateful):
+class Trailing(Stateful):
     """The minute values of one level: the last 24 h exactly, and of what is older every tenth one, ten times.
 
     ``recent`` holds the completed minutes m >= now - 1,440; a minute divisible by ten (of the UTC epoch) that leaves
@@ -180,12 +180,12 @@ class History(Stateful):
         below, equal = self.recent.rank(x)
         return (below + 0.5 * equal) / n
 
-    def middle(self) -> tuple[float, float]:
+    def median(self) -> tuple[float, float]:
         """Median and MAD over all of it, older values at their bins' centres."""
         if self.older.n == 0 or self.bins is None:
-            return self.recent.middle()
+            return self.recent.median()
         if self._middle is None:
-            self._middle = weighted_middle(self.recent, *self._binned())
+            self._middle = weighted_median(self.recent, *self._binned())
         return self._middle
 
     def horizon_h(self, now: int) -> int:

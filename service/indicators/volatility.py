@@ -6,7 +6,7 @@ import math
 from array import array
 
 from service.indicators.contract import Level, feeds_a_day
-from service.indicators.trailing import LEAST_VALUES, History, LogarithmicBins
+from service.indicators.trailing import LEAST_VALUES, LogarithmicBins, Trailing
 from service.model import Consensus
 from service.state import Plain
 from service.statistics import DAY_MINUTES
@@ -30,7 +30,7 @@ class Volatility(Level):
     __slots__ = ("_count", "_counted", "_minute", "_now", "_price", "_price_minute", "_shift", "_squares", "_sum")
 
     def __init__(self) -> None:
-        super().__init__(History(LogarithmicBins()))
+        super().__init__(Trailing(LogarithmicBins()))
         self._squares = array("d", bytes(8 * _RETURNS))  # by (minute - shift) % size; 0 where there is no return
         self._counted = array("B", bytes(_RETURNS))  # 1 where there is one
         self._count = 0  # of returns

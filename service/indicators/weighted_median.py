@@ -14,7 +14,7 @@ _FEW = 32
 Span = tuple[int, int, int, int]  # positions [first, end) of the single, and of the weighted values
 
 
-def weighted_middle(singles: SortedWindow, values: Sequence[float], weights: Sequence[int]) -> tuple[float, float]:
+def weighted_median(singles: SortedWindow, values: Sequence[float], weights: Sequence[int]) -> tuple[float, float]:
     """Median and median absolute deviation of ``singles`` and of rising ``values``, each as often as its weight.
 
     As if every value stood there weight times; of an even count the mean of the middle two.

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.model import Denominator, LevelReading, Readings, VenueView
-from service.scoring.bases import Base, DailyMeans
+from service.scoring.denominators import DailyMeans, DenominatorState
 from service.state import Stateful
 from service.statistics import fold
 
@@ -49,8 +49,8 @@ class Leverage(Stateful):
     def __init__(self, symbol: str, exchanges: Mapping[str, str], base: Denominator | None) -> None:
         self._symbol = symbol
         self._exchanges = dict(exchanges)
-        self._reserves = Base()
-        self._supply = Base()
+        self._reserves = DenominatorState()
+        self._supply = DenominatorState()
         self._daily = DailyMeans()
         self._positions_known = False  # a venue of the symbol has reported positions
         if base is not None:
@@ -77,9 +77,9 @@ class Leverage(Stateful):
     def keep_denominators(self, sources: Sequence[str]) -> None:
         """Forget the bases of other sources than these."""
         if self._reserves.source not in sources:
-            self._reserves = Base()
+            self._reserves = DenominatorState()
         if self._supply.source not in sources:
-            self._supply = Base()
+            self._supply = DenominatorState()
 
     def values(self, readings: Readings) -> list[dict[str, Any]]:
         """The ``elr`` list of the message."""
@@ -195,7 +195,7 @@ class Leverage(Stateful):
         reason: str | None,
         by_venue: dict[str, float],
         scope: dict[str, Any],
-        base: Base | None = None,
+        base: DenominatorState | None = None,
         ma: dict[str, float | None] | None = None,
     ) -> dict[str, Any]:
         """``level``: what ranks it, None if nothing does. Only what divides by coins of a ``base`` has a change."""

@@ -14,8 +14,8 @@ log = logging.getLogger(__name__)
 
 HOUR_MS = 3_600_000
 PAST_MS = 26 * HOUR_MS  # 24 h for the trailing statistics, plus what the lagged scales of the flush need to be ready
-# The last minutes at 1 Hz, so that the window of 1m is whole. Those of 5m and 1h begin between minutes, as they do after
-# a warm start from the venues' history, and say so (`backfilled`).
+# The last minutes at 1 Hz, so that the window of 1m is whole. Those of 5m and 1h begin between minutes, as they do
+# after a warm start from the venues' history, and say so (`backfilled`).
 FINE_MS = 2 * MINUTE_MS
 CAUGHT_UP_MS = 1_500
 

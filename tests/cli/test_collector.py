@@ -19,7 +19,7 @@ def test_seconds_of_a_market_set_off_no_collection() -> None:
         now = ts
         for _ in range(20):
             now += 1_000
-            for event in events(engine.symbols, engine.market.books["S0000"].shelves, now, rng):
+            for event in events(engine.symbols, engine.market.symbols["S0000"].venues, now, rng):
                 engine.apply(event)
             engine.advance(now)
 

@@ -16,7 +16,7 @@ from service.cli.main import run
 from service.cli.reach import Reach, reach, without_quorum
 from service.config import NetworkSection
 from service.model import Endpoints
-from tests.fakes.past_venue import PastServer, PastVenue
+from tests.fakes.history_venue import PastServer, PastVenue
 
 pytestmark = pytest.mark.looptime(idle_step=0.05, idle_timeout=20)
 

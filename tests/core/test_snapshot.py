@@ -16,7 +16,7 @@ from service.config import Config, MarketSection, WeightsSection
 from service.core.engine import Engine
 from service.core.snapshot import ITEMS_A_SLICE, MEMBERS_A_SLICE, Slices
 from service.indicators import SymbolIndicators
-from service.market.book import Book
+from service.market.symbol_state import SymbolState
 from service.metrics import Metrics
 from service.model import Confirm, Denominator, Event, Flow, Funding, Liquidation, Mark, OpenInterest, Tick
 from service.runtime.saver import Saver
@@ -142,7 +142,7 @@ def test_no_slice_dumps_or_applies_more_than_a_few(monkeypatch: pytest.MonkeyPat
 
         return counted
 
-    for kind in (Book, SymbolIndicators, Scorer, _Board):
+    for kind in (SymbolState, SymbolIndicators, Scorer, _Board):
         monkeypatch.setattr(kind, "dump", counting("dumped", kind.dump))
     monkeypatch.setattr(target, "_take", counting("taken", target._take))
     rng, dumped, taken = random.Random(3), [], []
@@ -252,7 +252,7 @@ def test_a_cut_that_is_given_up_leaves_the_engine_going() -> None:
 
 def test_what_cannot_be_dumped_costs_the_save_and_not_the_tick_that_had_to_end_it() -> None:
     target, straight = lived(engine()), lived(engine())
-    target.market.books["S6"].ln_oi_index = float("inf")
+    target.market.symbols["S6"].ln_oi_index = float("inf")
     slices = target.snapshot()
     next(slices)
     assert len(target.advance(T0 + 80_000)) == len(straight.advance(T0 + 80_000)) == 1

@@ -211,8 +211,8 @@ class TappedEngine(Engine):
             self.run.seconds.append(Second(_time(), ts, tuple(self.samples)))
             self.run.counting[ts] = {
                 (venue, symbol, name): item.trading and item.mark.state == item.oi.state == "LIVE"
-                for symbol, book in self.market.books.items()
-                for venue, shelf in book.shelves.items()
+                for symbol, book in self.market.symbols.items()
+                for venue, shelf in book.venues.items()
                 for name, item in shelf.instruments.items()
             }
 
@@ -476,8 +476,8 @@ class MaskedEngine(TappedEngine):
         hidden = []
         if self.like is not None:
             for (venue, symbol, name), counted in self.like.counting.get(ts, {}).items():
-                if venue == self.masked and symbol in self.market.books and not counted:
-                    item = self.market.books[symbol].shelves[venue].instruments.get(name)
+                if venue == self.masked and symbol in self.market.symbols and not counted:
+                    item = self.market.symbols[symbol].venues[venue].instruments.get(name)
                     if item is not None and item.oi.state == "LIVE":
                         item.oi.state = "STALE"
                         hidden.append(item.oi)

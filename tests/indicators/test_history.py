@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.indicators.trailing import History, LinearBins, LogarithmicBins
+from service.indicators.trailing import LinearBins, LogarithmicBins, Trailing
 from service.statistics import BinnedWindow
 from tests.indicators.batch import log_bin
 from tests.indicators.build import DAY_MINUTES, through_json
@@ -19,7 +19,7 @@ M0 = 29_395_300  # a minute divisible by ten
 MONTH = 30 * DAY_MINUTES
 
 
-def fed(history: History, values: dict[int, float], now: int) -> History:
+def fed(history: Trailing, values: dict[int, float], now: int) -> Trailing:
     for minute, value in values.items():
         history.add(minute, value)
     history.advance(now)
@@ -29,8 +29,8 @@ def fed(history: History, values: dict[int, float], now: int) -> History:
 @pytest.mark.parametrize(("after", "n"), [(DAY_MINUTES, 1), (DAY_MINUTES + 1, 10), (MONTH, 10), (MONTH + 1, 0)])
 def test_a_value_counts_for_exactly_a_month_also_when_time_leaps(after: int, n: int) -> None:
     """Cause guarded against: another answer after a month without samples than after a month with them."""
-    assert fed(History(LogarithmicBins()), {M0: 1e-4}, M0 + after).n == n
-    stepwise = fed(History(LogarithmicBins()), {M0: 1e-4}, M0 + 1)
+    assert fed(Trailing(LogarithmicBins()), {M0: 1e-4}, M0 + after).n == n
+    stepwise = fed(Trailing(LogarithmicBins()), {M0: 1e-4}, M0 + 1)
     for now in range(M0 + 1, M0 + after + 1, 1 if after <= DAY_MINUTES + 1 else MONTH // 100):
         stepwise.advance(now)
     stepwise.advance(M0 + after)
@@ -40,8 +40,8 @@ def test_a_value_counts_for_exactly_a_month_also_when_time_leaps(after: int, n: 
 def test_33_days_equal_the_full_list() -> None:
     draw = random.Random(2)
     values: dict[int, float] = {}
-    magnitudes, linear = History(LogarithmicBins(), magnitude=True), History(LinearBins(0.005))
-    spread = History(LogarithmicBins())
+    magnitudes, linear = Trailing(LogarithmicBins(), magnitude=True), Trailing(LinearBins(0.005))
+    spread = Trailing(LogarithmicBins())
     x, now = 0.0, M0
     for now in range(M0, M0 + 33 * DAY_MINUTES):
         x += draw.gauss(0, 2e-4)
@@ -51,7 +51,7 @@ def test_33_days_equal_the_full_list() -> None:
                 history.add(now, x)
             spread.add(now, abs(x))
         elif draw.random() < 0.1:
-            magnitudes, old = History(LogarithmicBins(), magnitude=True), magnitudes
+            magnitudes, old = Trailing(LogarithmicBins(), magnitude=True), magnitudes
             magnitudes.load(through_json(old.dump()))
     now += 1
     for history in (magnitudes, linear, spread):
@@ -79,12 +79,12 @@ def test_33_days_equal_the_full_list() -> None:
     for v in older:
         expanded += [1e-8 * math.exp((log_bin(abs(v)) + 0.5) * math.log(1e9) / 512)] * 10
     median = statistics.median(expanded)
-    assert spread.middle()[0] == pytest.approx(median, rel=1e-9)
-    assert spread.middle()[1] == pytest.approx(statistics.median([abs(v - median) for v in expanded]), rel=1e-9)
+    assert spread.median()[0] == pytest.approx(median, rel=1e-9)
+    assert spread.median()[1] == pytest.approx(statistics.median([abs(v - median) for v in expanded]), rel=1e-9)
 
 
 def test_a_minute_counts_exactly_for_24_hours_then_every_tenth_for_30_days() -> None:
-    history = fed(History(LogarithmicBins()), {M0: 1.0, M0 + 1: 2.0}, M0 + DAY_MINUTES)
+    history = fed(Trailing(LogarithmicBins()), {M0: 1.0, M0 + 1: 2.0}, M0 + DAY_MINUTES)
     assert (len(history.recent), history.older.n) == (2, 0)
     history.advance(M0 + DAY_MINUTES + 1)
     assert (len(history.recent), history.older.n) == (1, 10)
@@ -99,12 +99,12 @@ def test_a_minute_counts_exactly_for_24_hours_then_every_tenth_for_30_days() -> 
 
 
 def test_nothing_older_is_kept_without_bins() -> None:
-    history = fed(History(), {M0: 1.0}, M0 + DAY_MINUTES + 1)
+    history = fed(Trailing(), {M0: 1.0}, M0 + DAY_MINUTES + 1)
     assert history.n == 0
 
 
 def test_a_stop_of_more_than_30_days_leaves_nothing() -> None:
-    history = fed(History(LinearBins(0.005)), {M0 + m: 1.0 for m in range(3000)}, M0 + 3000)
+    history = fed(Trailing(LinearBins(0.005)), {M0 + m: 1.0 for m in range(3000)}, M0 + 3000)
     assert history.n > 1000
     history.advance(M0 + 3000 + MONTH)
     assert history.n == 0
@@ -113,7 +113,7 @@ def test_a_stop_of_more_than_30_days_leaves_nothing() -> None:
 
 
 def test_percentile_needs_sixty_and_older_values_count_ten() -> None:
-    history = fed(History(LogarithmicBins()), {M0 + m: 1.0 for m in range(59)}, M0 + 59)
+    history = fed(Trailing(LogarithmicBins()), {M0 + m: 1.0 for m in range(59)}, M0 + 59)
     assert history.percentile(1.0) is None
     history.add(M0 + 59, 1.0)
     assert history.percentile(1.0) == 0.5
@@ -125,7 +125,7 @@ def test_percentile_needs_sixty_and_older_values_count_ten() -> None:
 
 @pytest.mark.parametrize(("minutes", "hours"), [(1, 1), (60, 1), (61, 2), (DAY_MINUTES, 24)])
 def test_horizon_is_rounded_up_from_the_running_minute(minutes: int, hours: int) -> None:
-    assert fed(History(), {M0: 1.0}, M0 + 1).horizon_h(M0 + minutes) == hours
+    assert fed(Trailing(), {M0: 1.0}, M0 + 1).horizon_h(M0 + minutes) == hours
 
 
 def test_logarithmic_bins() -> None:
@@ -184,7 +184,7 @@ def test_bins_that_are_too_few_become_wider() -> None:
 
 def test_wide_bins_become_narrow_again() -> None:
     """One value far off left every later one in a single bin for good: each ranked a half."""
-    history, draw = History(LinearBins(0.005)), random.Random(5)
+    history, draw = Trailing(LinearBins(0.005)), random.Random(5)
     values = {m: draw.gauss(0, 1) for m in range(0, 75 * DAY_MINUTES, 10)}
     values[5 * DAY_MINUTES] = 1e6
     for m, x in values.items():
@@ -227,7 +227,7 @@ def test_every_value_has_a_bin_and_the_order_stays(steps: list[tuple[float, int]
 
 def test_values_beyond_the_bins_keep_their_order() -> None:
     """A month of growth must not end in one bin where every percentile is a half."""
-    history = History(LinearBins(0.005))
+    history = Trailing(LinearBins(0.005))
     for m in range(2 * DAY_MINUTES):
         history.add(M0 + m, m * 0.002)  # 5.76 in all: 512 bins of 0.005 span 2.56
     history.advance(M0 + 3 * DAY_MINUTES)
@@ -238,7 +238,7 @@ def test_values_beyond_the_bins_keep_their_order() -> None:
 
 def test_an_excursion_beyond_the_bins_does_not_move_what_was_before() -> None:
     """What had been pushed into the outermost bin came back with it: a constant level then ranked 0.1 among itself."""
-    history = History(LinearBins(0.005))
+    history = Trailing(LinearBins(0.005))
     level = {m: 0.0 if m % 3000 != 0 or m == 0 else 4.0 for m in range(20 * DAY_MINUTES)}
     draw = random.Random(4)
     values = {M0 + m: x + draw.gauss(0, 0.05) for m, x in level.items()}

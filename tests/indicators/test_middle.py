@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.indicators.weighted_median import weighted_middle
+from service.indicators.weighted_median import weighted_median
 from service.statistics import SortedWindow
 
 VALUES = st.one_of(st.sampled_from((0.0, 1e-5, 2e-5, 1.0)), st.floats(-10, 10, allow_subnormal=False))
@@ -27,18 +27,18 @@ def test_equals_the_expanded_list(singles: list[float], heavy: dict[float, int])
     if not expanded:
         return
     values = sorted(heavy)
-    median, mad = weighted_middle(window(singles), values, [heavy[value] for value in values])
+    median, mad = weighted_median(window(singles), values, [heavy[value] for value in values])
     assert median == pytest.approx(statistics.median(expanded), rel=1e-12, abs=1e-15)
     expected = statistics.median([abs(value - median) for value in expanded])
     assert mad == pytest.approx(expected, rel=1e-9, abs=1e-14)
 
 
 def test_of_one_value() -> None:
-    assert weighted_middle(window([3.0]), [], []) == (3.0, 0.0)
-    assert weighted_middle(window([]), [3.0], [10]) == (3.0, 0.0)
+    assert weighted_median(window([3.0]), [], []) == (3.0, 0.0)
+    assert weighted_median(window([]), [3.0], [10]) == (3.0, 0.0)
 
 
 def test_ties_around_the_median_do_not_hide_the_deviation() -> None:
-    assert weighted_middle(window([1.0] * 50), [0.0, 2.0], [30, 30]) == (1.0, 1.0)
-    assert weighted_middle(window([1.0] * 70), [0.0, 2.0], [30, 30]) == (1.0, 0.0)
-    assert weighted_middle(window([1.0] * 60), [0.0, 2.0], [30, 30]) == (1.0, 0.5)
+    assert weighted_median(window([1.0] * 50), [0.0, 2.0], [30, 30]) == (1.0, 1.0)
+    assert weighted_median(window([1.0] * 70), [0.0, 2.0], [30, 30]) == (1.0, 0.0)
+    assert weighted_median(window([1.0] * 60), [0.0, 2.0], [30, 30]) == (1.0, 0.5)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from service.indicators.contract import Level
-from service.indicators.minute import MinuteBook
-from service.indicators.trailing import History
+from service.indicators.minute import MinuteValues
+from service.indicators.trailing import Trailing
 from service.model import Consensus
 from tests.indicators.build import MINUTE, SECOND, T0, sample, through_json
 
@@ -21,7 +21,7 @@ class Kept(Level):
     __slots__ = ("calls",)
 
     def __init__(self) -> None:
-        super().__init__(History())
+        super().__init__(Trailing())
         self.calls: list[tuple[str, int, float | None]] = []
 
     def of(self, sample: Consensus) -> float | None:
@@ -34,9 +34,9 @@ class Kept(Level):
         self.calls.append(("advance", now, None))
 
 
-def book() -> tuple[MinuteBook, Kept]:
+def book() -> tuple[MinuteValues, Kept]:
     kept = Kept()
-    return MinuteBook([kept]), kept
+    return MinuteValues([kept]), kept
 
 
 def test_the_last_non_null_quorum_sample_of_the_minute() -> None:

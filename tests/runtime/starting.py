@@ -20,7 +20,7 @@ from service.runtime.outputs import open_outputs
 from service.runtime.service import Inputs, Service
 from service.runtime.state_file import StateFile, restored
 from tests.core import build
-from tests.fakes.past_venue import PastServer, PastVenue
+from tests.fakes.history_venue import PastServer, PastVenue
 
 NOON_MS = 1_763_683_200_000  # a UTC minute on the tick grid
 NAMES = ("bybit", "okx", "hyperliquid")

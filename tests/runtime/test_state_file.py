@@ -20,7 +20,7 @@ from service.metrics import Metrics
 from service.runtime.saver import Saver
 from service.runtime.state_file import StateFile, default_folder, document, misfit, restored
 from tests.core.build import T0, both, engine
-from tests.fakes.past_venue import interest
+from tests.fakes.history_venue import interest
 from tests.runtime.starting import configuration, replayed, until, world
 
 

@@ -19,7 +19,7 @@ from service.venues.contract import Catalog
 from service.venues.transport.budget import VenueBudget, Window
 from service.venues.transport.health import VenueHealth
 from service.venues.transport.venue_io import VenueIo
-from tests.fakes.past_venue import PastServer, PastVenue
+from tests.fakes.history_venue import PastServer, PastVenue
 from tests.runtime.starting import until
 
 pytestmark = pytest.mark.looptime(idle_step=0.05, idle_timeout=20)

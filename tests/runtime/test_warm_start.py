@@ -11,7 +11,7 @@ from aiohttp import web
 
 from service.model import Denominator
 from service.tapes import Header, Record, read
-from tests.fakes.past_venue import interest, price
+from tests.fakes.history_venue import interest, price
 from tests.runtime.starting import NOON_MS, configuration, replayed, until, world
 
 pytestmark = pytest.mark.looptime(idle_step=0.05, idle_timeout=20)

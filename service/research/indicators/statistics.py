@@ -6,19 +6,19 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from service.indicators.minute import MINUTE_MS
-from service.indicators.trailing import LEAST_VALUES, History, LinearBins, LogarithmicBins
+from service.indicators.trailing import LEAST_VALUES, LinearBins, LogarithmicBins, Trailing
 from service.research.indicators.contract import About, Indicator, Input
 from service.state import Stateful
 from service.statistics import robust_z
 
 
 class Minutes(Stateful):
-    """Feeds a :class:`~service.indicators.trailing.History`: of each minute the last value, once it is over."""
+    """Feeds a :class:`~service.indicators.trailing.Trailing`: of each minute the last value, once it is over."""
 
     STATE: ClassVar[tuple[str, ...]] = ("_minute", "history", "now")
     __slots__ = STATE
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: Trailing) -> None:
         self.history = history
         self._minute: int | None = None  # the running one
         self.now: float | None = None  # its last value so far
@@ -41,7 +41,7 @@ class OverMinutes(Indicator[float]):
     STATE: ClassVar[tuple[str, ...]] = (*Indicator.STATE, "_minutes")
     __slots__ = ("_minutes", "_of")
 
-    def __init__(self, about: About, of: Callable[[History, float], float | None], history: History) -> None:
+    def __init__(self, about: About, of: Callable[[Trailing, float], float | None], history: Trailing) -> None:
         super().__init__(about)
         self._minutes = Minutes(history)
         self._of = of
@@ -62,14 +62,14 @@ class OverMinutes(Indicator[float]):
 def _robust_z(about: About, floor: float) -> OverMinutes:
     if not floor > 0.0:
         raise ValueError(f"floor {floor}: a flat past would be divided by 0")
-    return OverMinutes(about, lambda past, x: robust_z(x, *past.middle(), floor), History())
+    return OverMinutes(about, lambda past, x: robust_z(x, *past.median(), floor), Trailing())
 
 
 def _percentile_30d(about: About, bin_width: float | None) -> OverMinutes:
     if bin_width is not None and not bin_width > 0.0:
         raise ValueError(f"bins of {bin_width}")
     bins = LogarithmicBins() if bin_width is None else LinearBins(bin_width)
-    return OverMinutes(about, History.percentile, History(bins, magnitude=bin_width is None))
+    return OverMinutes(about, Trailing.percentile, Trailing(bins, magnitude=bin_width is None))
 
 
 STATISTICS = (

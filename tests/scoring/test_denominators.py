@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from service.scoring.bases import DAY_MS, HOUR_MS, Base, DailyMeans
+from service.scoring.denominators import DAY_MS, HOUR_MS, DailyMeans, DenominatorState
 
 DAY0 = 20_000  # a day since the epoch
 TICK_MS = 10_000
@@ -95,11 +95,11 @@ def test_after_a_backward_shift_over_midnight_ticks_count_for_the_running_day() 
 
 
 def test_a_base_resumes_with_its_change_and_shifts_it() -> None:
-    first = Base()
+    first = DenominatorState()
     first.replace([("x", 2.0)], 5, "s", "l", 1.0)
     first.observe(1_000)
     first.replace([("x", 3.0)], 6, "t", "m", 2.0)
-    second = Base()
+    second = DenominatorState()
     second.load(json.loads(json.dumps(first.dump())))
     for one in (first, second):
         one.observe(11_000)
@@ -112,6 +112,6 @@ def test_a_base_resumes_with_its_change_and_shifts_it() -> None:
 
 
 def test_no_base_is_nothing_at_all() -> None:
-    empty = Base()
+    empty = DenominatorState()
     empty.observe(0)
     assert (empty.total, empty.described(0), empty.stale(10**15), empty.changed(0)) == (None, None, False, False)

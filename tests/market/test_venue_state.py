@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from service.market.instruments import MAX_INSTRUMENTS
+from service.market.venue_state import MAX_INSTRUMENTS
 
 from .build import Driver
 

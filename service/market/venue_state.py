@@ -96,7 +96,7 @@ class Instrument(Stateful):
 
 
 @dataclass(slots=True)
-class Tally:
+class VenueSample:
     """One venue's part of a sample, over its trading instruments in the order of their names.
 
     ``primary``: the counting instrument with most oi; where none counts (``oi`` None, the venue is not in V) the one
@@ -162,7 +162,7 @@ class Tally:
         return f"{worse(self.primary.mark.state, self.primary.oi.state)}:{self.venue}"
 
 
-class Shelf(Stateful):
+class VenueState(Stateful):
     """All instruments of one venue for one symbol, in the order of their names whatever order they came in."""
 
     __slots__ = ("_rules", "_trust", "instruments")
@@ -177,7 +177,7 @@ class Shelf(Stateful):
         return Instrument(key, self._rules, self._trust)
 
     def find(self, name: str, at: int) -> Instrument | None:
-        """The instrument, made if it is new; None when the shelf is full of instruments still in use."""
+        """The instrument, made if it is new; None when the venue_state is full of instruments still in use."""
         known = self.instruments.get(name)
         if known is not None:
             return known
@@ -221,12 +221,12 @@ class Shelf(Stateful):
             if item.trading and item.funding.rate_8h is not None and item.funding.is_live(at)
         ]
 
-    def tally(self, venue: str, at: int) -> Tally | None:
+    def sample(self, venue: str, at: int) -> VenueSample | None:
         """The venue's part of the sample at ``at``, remembering it for the next chain link. None: no instrument.
 
         An instrument counts (is part of the sums) while its mark and oi are LIVE: exact after ``grow_old``.
         """
-        result: Tally | None = None
+        result: VenueSample | None = None
         unreported = False  # of an instrument that counts no positions are known
         most = (-1, -2.0)  # whether it counts, then how much: a counting instrument ranks before all others
         for item in self.instruments.values():
@@ -237,7 +237,7 @@ class Shelf(Stateful):
                     reported.settle()
                 continue
             if result is None:
-                result = Tally(venue, item)
+                result = VenueSample(venue, item)
             if reported.stirred:
                 result.taker_buy += reported.taker_buy
                 result.taker_sell += reported.taker_sell
@@ -275,7 +275,7 @@ class Shelf(Stateful):
         return result
 
     @staticmethod
-    def _report(result: Tally, item: Instrument, at: int) -> None:
+    def _report(result: VenueSample, item: Instrument, at: int) -> None:
         """Fresh positions add up; of the shares of a kind that of the instrument with most oi is the venue's."""
         reported = item.reported
         if reported.has_positions(at):
@@ -292,7 +292,7 @@ class Shelf(Stateful):
                 result.ratios[kind] = (coins, *share)
 
     @staticmethod
-    def _count(result: Tally, item: Instrument) -> None:
+    def _count(result: VenueSample, item: Instrument) -> None:
         oi = item.oi
         assert oi.coins is not None
         assert oi.contracts is not None

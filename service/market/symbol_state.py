@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import inf
+from typing import ClassVar
 
 from service.config import MarketSection
 from service.market import consensus
 from service.market.freshness import LIVE
-from service.market.instruments import Instrument, Shelf, Tally
 from service.market.streams import FundingTrack, MarkTrack, Trust, near
+from service.market.venue_state import Instrument, VenueSample, VenueState
 from service.model import (
     Confirm,
     Consensus,
@@ -32,30 +33,31 @@ QUARANTINED_OI = "quarantined_oi"
 TOO_MANY_INSTRUMENTS = "too_many_instruments"
 
 
-class Book(Stateful):
+class SymbolState(Stateful):
     """The market state of one symbol. Venues are walked in configuration order, instruments by name."""
 
-    __slots__ = ("_high", "_low", "_min_venues", "_rules", "_trust", "ln_oi_index", "oi_receipts", "shelves", "symbol")
-    STATE = ("shelves", "ln_oi_index", "oi_receipts")
+    __slots__ = ("_high", "_low", "_min_venues", "_rules", "_trust", "ln_oi_index", "oi_receipts", "symbol", "venues")
+    STATE = ("venues", "ln_oi_index", "oi_receipts")
+    STORED: ClassVar = {"venues": "shelves"}
 
     def __init__(self, symbol: str, rules: Sequence[VenueRules], settings: MarketSection) -> None:
         self.symbol = symbol
         self._min_venues = settings.min_venues
         self._trust = Trust.of(settings)
         self._rules = {rule.venue: rule for rule in rules}
-        self.shelves = {rule.venue: Shelf(rule, self._trust) for rule in rules}
+        self.venues = {rule.venue: VenueState(rule, self._trust) for rule in rules}
         self.ln_oi_index = 0.0
         self.oi_receipts = 0  # accepted since the last sample
         self._low, self._high = inf, -inf  # around every mark heard, perhaps wider: see _near_others
 
     def make(self, name: str, key: str) -> Stateful | None:
-        return Shelf(self._rules[key], self._trust)
+        return VenueState(self._rules[key], self._trust)
 
     def load(self, plain: Plain) -> None:
         """Restore; raises ValueError or KeyError for a dump of other venues, or of the same in another order."""
-        venues = list(self.shelves)
+        venues = list(self.venues)
         super().load(plain)
-        if list(self.shelves) != venues:
+        if list(self.venues) != venues:
             raise ValueError(f"{self.symbol}: state of other venues than {', '.join(venues)}")
         self._span_marks()
 
@@ -63,16 +65,16 @@ class Book(Stateful):
 
     def apply(self, event: Event, filling: bool = False) -> str | None:
         """Take one event. The code of the refusal or quarantine, or None. ``filling``: of the back-filled past."""
-        shelf = self.shelves.get(event.venue)
-        if shelf is None:
+        venue_state = self.venues.get(event.venue)
+        if venue_state is None:
             return None
-        instrument = shelf.instruments.get(event.instrument)
+        instrument = venue_state.instruments.get(event.instrument)
         if instrument is None:
-            instrument = shelf.find(event.instrument, event.recv_ts)
+            instrument = venue_state.find(event.instrument, event.recv_ts)
         if instrument is None:
             return TOO_MANY_INSTRUMENTS
         if isinstance(event, Mark):
-            return self._take_mark(shelf, instrument, event)
+            return self._take_mark(venue_state, instrument, event)
         if isinstance(event, Flow):
             return instrument.reported.take_flow(event, instrument.oi.coins)
         if isinstance(event, Confirm):
@@ -80,7 +82,7 @@ class Book(Stateful):
         if isinstance(event, OpenInterest):
             return self._take_oi(instrument, event, filling)
         if isinstance(event, Funding):
-            return self._take_funding(shelf, instrument, event)
+            return self._take_funding(venue_state, instrument, event)
         if isinstance(event, Listing):
             instrument.describe(event)
             return None
@@ -90,14 +92,14 @@ class Book(Stateful):
             return instrument.reported.take_positions(event)
         return instrument.reported.take_long_short(event)
 
-    def _take_mark(self, shelf: Shelf, instrument: Instrument, event: Mark) -> str | None:
+    def _take_mark(self, venue_state: VenueState, instrument: Instrument, event: Mark) -> str | None:
         track, mark = instrument.mark, event.mark
         if mark is None:
             return None if event.index is None else track.take_index(event, event.index)
         refused = track.refusal(event.venue_ts, event.recv_ts)
         if refused is not None:
             return refused
-        agrees = self._near_others(shelf, track, mark, event.recv_ts)
+        agrees = self._near_others(venue_state, track, mark, event.recv_ts)
         self._span(mark)
         return None if track.take(event, mark, agrees) else QUARANTINED_MARK
 
@@ -116,7 +118,7 @@ class Book(Stateful):
             self.oi_receipts += 1
         return None
 
-    def _take_funding(self, shelf: Shelf, instrument: Instrument, event: Funding) -> str | None:
+    def _take_funding(self, venue_state: VenueState, instrument: Instrument, event: Funding) -> str | None:
         track = instrument.funding
         if event.settled and track.running_seen:
             return None
@@ -124,13 +126,15 @@ class Book(Stateful):
         if refused is not None:
             return refused
         track.running_seen = not event.settled
-        return None if track.take(event, self._others_rate(shelf, track, event)) else QUARANTINED_FUNDING
+        return None if track.take(event, self._others_rate(venue_state, track, event)) else QUARANTINED_FUNDING
 
-    def _others_rate(self, shelf: Shelf, track: FundingTrack, event: Funding) -> float | None:
+    def _others_rate(self, venue_state: VenueState, track: FundingTrack, event: Funding) -> float | None:
         """The largest rate of the other venues, None if there is none or it cannot matter."""
         if event.rate_8h is None or track.plausible(event.rate_8h):
             return None
-        apart = [rate for other in self.shelves.values() if other is not shelf for rate in other.rates(event.recv_ts)]
+        apart = [
+            rate for other in self.venues.values() if other is not venue_state for rate in other.rates(event.recv_ts)
+        ]
         return max(apart, default=None)
 
     def _confirm(self, instrument: Instrument, event: Confirm) -> str | None:
@@ -143,7 +147,7 @@ class Book(Stateful):
 
     # -- the marks of other venues -----------------------------------------------------------------------------
 
-    def _near_others(self, shelf: Shelf, track: MarkTrack, mark: float, at: int) -> bool:
+    def _near_others(self, venue_state: VenueState, track: MarkTrack, mark: float, at: int) -> bool:
         """Whether ``mark`` is within the quarantine fraction of what the other venues say.
 
         A LIVE track is judged by the others' LIVE marks. One that is not yet (or no more) believed is judged by all
@@ -155,7 +159,7 @@ class Book(Stateful):
         limit = self._trust.mark_fraction
         if self._low > self._high or (near(mark, self._low, limit) and near(mark, self._high, limit)):
             return True
-        apart = [other for other in self.shelves.values() if other is not shelf]
+        apart = [other for other in self.venues.values() if other is not venue_state]
         if track.is_live(at):
             others = [live for other in apart for live in other.live_marks(at)]
         else:
@@ -177,8 +181,8 @@ class Book(Stateful):
     def _span_marks(self) -> None:
         heard = [
             mark
-            for shelf in self.shelves.values()
-            for instrument in shelf.instruments.values()
+            for venue_state in self.venues.values()
+            for instrument in venue_state.instruments.values()
             if (mark := instrument.mark.heard) is not None
         ]
         self._low, self._high = inf, -inf
@@ -196,36 +200,36 @@ class Book(Stateful):
         """
         self._grow_old(ts)
         self._watch_marks(ts)
-        tallies = []
+        venue_samples = []
         listing = len(unheard)
-        for venue, shelf in self.shelves.items():
-            if shelf.instruments:
-                tally = shelf.tally(venue, ts)
-                if tally is not None:
-                    listing += tally.lists
-                    tallies.append(tally)
+        for venue, venue_state in self.venues.items():
+            if venue_state.instruments:
+                venue_sample = venue_state.sample(venue, ts)
+                if venue_sample is not None:
+                    listing += venue_sample.lists
+                    venue_samples.append(venue_sample)
         needed = consensus.needed_venues(listing, self._min_venues)
-        linked = [tally for tally in tallies if tally.linked]
+        linked = [venue_sample for venue_sample in venue_samples if venue_sample.linked]
         self.ln_oi_index += consensus.link(
-            fold([tally.link_now for tally in linked]),
-            fold([tally.link_before for tally in linked]),
+            fold([venue_sample.link_now for venue_sample in linked]),
+            fold([venue_sample.link_before for venue_sample in linked]),
             len(linked),
             needed,
         )
         receipts, self.oi_receipts = self.oi_receipts, 0
-        return self._consensus(ts, step_s, tallies, needed, listing, receipts, unheard)
+        return self._consensus(ts, step_s, venue_samples, needed, listing, receipts, unheard)
 
     def _grow_old(self, ts: int) -> None:
-        for shelf in self.shelves.values():
-            for instrument in shelf.instruments.values():
+        for venue_state in self.venues.values():
+            for instrument in venue_state.instruments.values():
                 instrument.grow_old(ts)
 
     def _watch_marks(self, ts: int) -> None:
         """Look for frozen marks: all against the LIVE marks (just grown old) before any of them is frozen."""
         marks: list[tuple[float, int]] = []
         watched: list[tuple[int, MarkTrack]] = []
-        for number, shelf in enumerate(self.shelves.values()):
-            for item in shelf.instruments.values():
+        for number, venue_state in enumerate(self.venues.values()):
+            for item in venue_state.instruments.values():
                 track = item.mark
                 if track.state == LIVE and item.trading and track.mark is not None:
                     marks.append((track.mark, number))
@@ -233,7 +237,7 @@ class Book(Stateful):
                     watched.append((number, track))
         marks.sort()
         ordered = [mark for mark, _ in marks]
-        own: list[list[int]] = [[] for _ in self.shelves]
+        own: list[list[int]] = [[] for _ in self.venues]
         for position, (_, number) in enumerate(marks):
             own[number].append(position)
         for number, track in watched:
@@ -244,28 +248,28 @@ class Book(Stateful):
         self,
         ts: int,
         step_s: int,
-        tallies: list[Tally],
+        venue_samples: list[VenueSample],
         needed: int,
         listing: int,
         receipts: int,
         unheard: tuple[str, ...],
     ) -> Consensus:
-        inside = [tally for tally in tallies if tally.oi is not None]
-        absent = [tally for tally in tallies if tally.oi is None and tally.seen]
+        inside = [venue_sample for venue_sample in venue_samples if venue_sample.oi is not None]
+        absent = [venue_sample for venue_sample in venue_samples if venue_sample.oi is None and venue_sample.seen]
         quorum = len(inside) >= needed
-        coins = [tally.oi for tally in inside if tally.oi is not None]
+        coins = [venue_sample.oi for venue_sample in inside if venue_sample.oi is not None]
         oi_coins = fold(coins)
-        last = fold([tally.last for tally in tallies])
+        last = fold([venue_sample.last for venue_sample in venue_samples])
         funded = [
-            (tally, amount, rate)
-            for tally, amount in zip(inside, coins, strict=True)
-            if tally.primary.funding.state == LIVE and (rate := tally.primary.funding.rate_8h) is not None
+            (venue_sample, amount, rate)
+            for venue_sample, amount in zip(inside, coins, strict=True)
+            if venue_sample.primary.funding.state == LIVE and (rate := venue_sample.primary.funding.rate_8h) is not None
         ]
         funding = consensus.funding_consensus(
             [amount for _, amount, _ in funded] if quorum else [],
             [rate for _, _, rate in funded] if quorum else [],
         )
-        indices = [index for tally in inside if (index := tally.primary.mark.fresh_index(ts)) is not None]
+        indices = [index for venue_sample in inside if (index := venue_sample.primary.mark.fresh_index(ts)) is not None]
         return Consensus(
             symbol=self.symbol,
             ts=ts,
@@ -283,38 +287,38 @@ class Book(Stateful):
             full_set=not absent and not unheard,
             coverage=consensus.coverage(oi_coins, last),
             freshness=consensus.freshness(coins, _worn(inside, ts)) if quorum else None,
-            as_of=_as_of(inside, [tally for tally, _, _ in funded]) if quorum else None,
+            as_of=_as_of(inside, [venue_sample for venue_sample, _, _ in funded]) if quorum else None,
             trouble=(
-                *(tally.trouble() for tally in absent if consensus.troubling(tally.last, last)),
+                *(venue_sample.trouble() for venue_sample in absent if consensus.troubling(venue_sample.last, last)),
                 *(f"unheard:{venue}" for venue in unheard),
             ),
-            excluded=tuple([tally.venue for tally in absent]),
+            excluded=tuple([venue_sample.venue for venue_sample in absent]),
             venues_total=listing,
-            venues=tuple([tally.view(ts) for tally in tallies]),
+            venues=tuple([venue_sample.view(ts) for venue_sample in venue_samples]),
         )
 
     def reanchor(self, delta_ms: int) -> None:
-        for shelf in self.shelves.values():
-            for instrument in shelf.instruments.values():
+        for venue_state in self.venues.values():
+            for instrument in venue_state.instruments.values():
                 instrument.reanchor(delta_ms)
 
 
-def _marks(inside: list[Tally]) -> list[float]:
-    return [mark for tally in inside if (mark := tally.primary.mark.mark) is not None]
+def _marks(inside: list[VenueSample]) -> list[float]:
+    return [mark for venue_sample in inside if (mark := venue_sample.primary.mark.mark) is not None]
 
 
-def _worn(inside: list[Tally], ts: int) -> list[list[float]]:
+def _worn(inside: list[VenueSample], ts: int) -> list[list[float]]:
     """Age over max_age per stream, each over the venues of V."""
     return [
-        [tally.primary.mark.worn(ts) for tally in inside],
-        [tally.primary.funding.worn(ts) for tally in inside],
-        [tally.primary.oi.worn(ts) for tally in inside],
+        [venue_sample.primary.mark.worn(ts) for venue_sample in inside],
+        [venue_sample.primary.funding.worn(ts) for venue_sample in inside],
+        [venue_sample.primary.oi.worn(ts) for venue_sample in inside],
     ]
 
 
-def _as_of(inside: list[Tally], funded: list[Tally]) -> int:
+def _as_of(inside: list[VenueSample], funded: list[VenueSample]) -> int:
     """The oldest receipt among the inputs used: marks and fundings of the primaries, oi of all that count."""
-    receipts = [tally.oldest_oi for tally in inside]
-    receipts += [at for tally in inside if (at := tally.primary.mark.confirmed_at) is not None]
-    receipts += [at for tally in funded if (at := tally.primary.funding.confirmed_at) is not None]
+    receipts = [venue_sample.oldest_oi for venue_sample in inside]
+    receipts += [at for venue_sample in inside if (at := venue_sample.primary.mark.confirmed_at) is not None]
+    receipts += [at for venue_sample in funded if (at := venue_sample.primary.funding.confirmed_at) is not None]
     return min(receipts)

@@ -17,7 +17,7 @@ LONGEST_DAYS = 30
 AVERAGES = (("1d", 1, 1), ("7d", 7, 5), ("30d", LONGEST_DAYS, 21))
 
 
-class Base(Stateful):
+class DenominatorState(Stateful):
     """One base: coins by holder, with source and date of its own. Empty until the first one comes.
 
     A new one replaces it whole. ``changed``: for an hour of ticks after its coins or holders became others; the first

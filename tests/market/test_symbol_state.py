@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from service.config import MarketSection
 from service.market import Market
-from service.market.book import Book
+from service.market.symbol_state import SymbolState
 from service.model import Consensus, Listing, OpenInterest
 
 from .build import MARK_AGE, OI_AGE, SYMBOLS, T0, Driver, Sample, history, rules, run
@@ -282,7 +282,7 @@ def test_removing_a_venue_never_raises_freshness_times_coverage(seed: int, venue
     lost = data.draw(st.sampled_from(names))
     other = Driver(venues)
     other.market.load(plain)
-    track = other.market.books["BTC"].shelves[lost].instruments["P"].mark
+    track = other.market.symbols["BTC"].venues[lost].instruments["P"].mark
     track.confirmed_at = T0 + 60_000 - MARK_AGE - 1
     part = other.sample(60_000)
     after = 0.0 if part.freshness is None else part.freshness * part.coverage
@@ -293,7 +293,7 @@ def test_removing_a_venue_never_raises_freshness_times_coverage(seed: int, venue
 @settings(max_examples=12)
 @given(st.integers(0, 10_000))
 def test_the_quick_mark_check_decides_as_the_full_one(seed: int) -> None:
-    class Slow(Book):
+    class Slow(SymbolState):
         """Never knows the span of the marks, so that each mark is held against the median itself."""
 
         __slots__ = ()
@@ -303,7 +303,7 @@ def test_the_quick_mark_check_decides_as_the_full_one(seed: int) -> None:
 
     chosen = rules(4)
     quick, slow = Market(SYMBOLS, chosen, MarketSection()), Market(SYMBOLS, chosen, MarketSection())
-    slow.books = {symbol: Slow(symbol, chosen, MarketSection()) for symbol in SYMBOLS}
+    slow.symbols = {symbol: Slow(symbol, chosen, MarketSection()) for symbol in SYMBOLS}
     quarantined = 0
     for step in history(seed, 150, "abcd"):
         code = run(quick, step)
