@@ -290,4 +290,6 @@ def test_the_wheel_and_the_source_archive_hold_what_they_should(repository: Path
     (archive,) = tmp_path.glob("*.tar.gz")
     with tarfile.open(archive) as source:
         inside = {name.split("/", 1)[1] for name in source.getnames()}
-    assert files | {"LICENSE", "README.md", "pyproject.toml"} <= inside
+    assert files | {"LICENSE", "README.md", "pyproject.toml", "Makefile", *LOCKS} <= inside
+    folders = {name.split("/")[0] for name in inside if "/" in name}  # no environment that somebody made in the clone
+    assert folders == {"service", "tests", "bench", "config", "docs", ".ci", ".github"}
