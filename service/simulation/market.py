@@ -246,7 +246,7 @@ class MarketModel:
             if k is not None:
                 if to_ms >= quote.settles_ms:
                     self._settle(quote, to_ms)
-                first, second = normal_pair(quote.random)
+                first, second = normal_pair(quote.rng.random)
                 premium = quote.premium = (
                     premium_aim + (quote.premium - premium_aim) * k.premium + k.premium_kick * first
                 )

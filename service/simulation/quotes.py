@@ -86,19 +86,19 @@ class Quote:
     ``contracts``: one-sided. ``premium``: mark against index before rounding. ``settled_rate``: the estimate as it
     stood at the last settlement. ``settlements``: (time, rate charged then), oldest first. ``past``: its minutes.
     ``bitcoin``: the quote whose index converts a quanto contract. ``settles_ms``: the first step at or after it passes
-    ``next_ts``. ``random``: what moves it. ``price_scale``: of :func:`rounded`.
+    ``next_ts``. ``rng``: what moves it. ``price_scale``: of :func:`rounded`.
     """
 
     __slots__ = (
         "_oi_scale", "_salt", "_traded_ms", "_trades", "average_premium", "bitcoin", "index", "index_offset",
         "instrument", "level", "loading", "mark", "mood", "next_ts", "noise", "past", "premium", "price_scale",
-        "random", "recent", "settled_rate", "settlements", "settles_ms", "tilt",
+        "recent", "rng", "settled_rate", "settlements", "settles_ms", "tilt",
     )  # fmt: skip
 
     def __init__(self, instrument: Instrument, seed: int, mood: Mood) -> None:
         name = f"{seed}:quote:{instrument.venue}:{instrument.name}"
         rng = random.Random(name)  # of its own: a venue's numbers do not depend on which others are simulated
-        self.random = rng.random
+        self.rng = rng
         self.instrument = instrument
         self.price_scale, self._oi_scale = float(10**instrument.price_digits), float(10**instrument.oi_digits)
         self.mood = mood
