@@ -259,7 +259,7 @@ def test_every_minute_is_on_record_however_late_the_steps() -> None:
 
 
 def test_a_copy_of_a_market_goes_its_own_way() -> None:
-    """Cause: a quote kept its generator's method, which a deep copy shares: two runs of one seed threw the same dice."""
+    """Cause: a quote kept its generator's method, which a deep copy shares: two runs of a seed threw the same dice."""
     first = MarketModel(5, SYMBOLS, START_MS)
     second = copy.deepcopy(first)
     for model in (first, second):
