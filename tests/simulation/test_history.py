@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 import time
 
 import pytest
@@ -81,4 +82,5 @@ def test_a_warm_start_takes_seconds() -> None:
     model = MarketModel(5, DEFAULT_SYMBOLS, START_MS)
     events = sum(len(events) for _, _, events in history(model, START_MS, end - HOUR_MS, end))
     assert events > 700_000
-    assert time.process_time() - begin < 12.0  # about 3 s
+    if sys.gettrace() is None:  # `make coverage` traces every line, which makes it several times as long
+        assert time.process_time() - begin < 12.0  # about 3 s
