@@ -36,8 +36,8 @@ def run(options: argparse.Namespace) -> int:
     clock = ServiceClock()
     begin = start_of_past(clock.now_ms())
     enabled = config.venues.enabled()
-    bases = denominators(options.seed, config.service.symbols, begin, enabled)
-    engine = Engine(config.service.symbols, rules_of(config), config.market, bases, config.weights)
+    figures = denominators(options.seed, config.service.symbols, begin, enabled)
+    engine = Engine(config.service.symbols, rules_of(config), config.market, figures, config.weights)
     model = MarketModel(options.seed, config.service.symbols, begin, enabled)
     _drive(engine, model, begin, clock)
 
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
                     source="simulated",
                     venues=venues,
                     endpoints={name: endpoints[name] for name in venues},
-                    denominators=bases,
+                    denominators=figures,
                 ),
                 engine=engine,
                 clock=clock,

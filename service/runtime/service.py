@@ -159,7 +159,7 @@ class Service:
                 ]
                 tasks.append(group.create_task(self._live(), name="beat"))
                 if self.denominator_polls is not None:
-                    tasks.append(group.create_task(self._poll_denominators(self.denominator_polls), name="bases"))
+                    tasks.append(group.create_task(self._poll_denominators(self.denominator_polls), name="denominators"))
                 if self._saver is not None:
                     tasks.append(group.create_task(self._saver.run(self.config.state.every_s), name="state"))
                 await stop.wait()
@@ -173,9 +173,9 @@ class Service:
                 await self._saver.save()
             self.close()
 
-    async def _poll_denominators(self, bases: DenominatorPolls) -> None:
+    async def _poll_denominators(self, polls: DenominatorPolls) -> None:
         try:
-            await bases.run()
+            await polls.run()
         except Exception:
             log.exception("denominator sources failed, a defect of ours: what they gave stays in use")
 
