@@ -31,7 +31,8 @@ TICK_MS = 10_000
 MINUTE_MS = 60_000
 HELD_UP_MS = 600_000
 STALE_BY_MS = 310_000  # funding is fresh for five minutes, everything else for less
-STATE_VERSION = 4  # 2: extra streams, denominators, the back-filled past of a window's start; 3: the scoreboard; 4: its p_hit
+# 2: extra streams, denominators, the back-filled past of a window's start; 3: the scoreboard; 4: its p_hit.
+STATE_VERSION = 4
 
 
 class Engine(Stateful):
@@ -125,7 +126,7 @@ class Engine(Stateful):
         return True
 
     def keep_denominators(self, sources: Sequence[str]) -> None:
-        """After a restore: forget the denominators that are not from these sources. A file may have changed meanwhile."""
+        """After a restore: forget denominators of other sources than these. A file may have changed meanwhile."""
         for scorer in self.scorers.values():
             scorer.keep_denominators(sources)
 

@@ -159,7 +159,7 @@ class Service:
                 ]
                 tasks.append(group.create_task(self._live(), name="beat"))
                 if self.denominator_polls is not None:
-                    tasks.append(group.create_task(self._poll_denominators(self.denominator_polls), name="denominators"))
+                    tasks.append(group.create_task(self._poll(self.denominator_polls), name="denominators"))
                 if self._saver is not None:
                     tasks.append(group.create_task(self._saver.run(self.config.state.every_s), name="state"))
                 await stop.wait()
@@ -173,7 +173,7 @@ class Service:
                 await self._saver.save()
             self.close()
 
-    async def _poll_denominators(self, polls: DenominatorPolls) -> None:
+    async def _poll(self, polls: DenominatorPolls) -> None:
         try:
             await polls.run()
         except Exception:
