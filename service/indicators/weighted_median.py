@@ -42,24 +42,13 @@ def weighted_median(singles: SortedWindow, values: Sequence[float], weights: Seq
 
 def _weighted_mad(singles: SortedWindow, values: Sequence[float], upto: Sequence[int], median: float) -> float:
     # Nested intervals around the median: ``inner`` holds less than half of the weight, ``outer`` at least half. Once
-    # few values lie between the two, or ties alone, these are sorted.
+    # few values lie between the two, these are sorted. The ties of a flat past end at once.
     def around(deviation: float) -> Span:
         left, right = median - deviation, median + deviation
         return singles.below(left), singles.upto(right), bisect_left(values, left), bisect_right(values, right)
 
     def held(span: Span) -> int:
         return span[1] - span[0] + upto[span[3]] - upto[span[2]]
-
-    def edges() -> tuple[float, float]:
-        """The smallest and the largest deviation between the two: those of the runs' first and last values."""
-        ends: list[float] = []
-        for first, last in ((outer[0], inner[0] - 1), (inner[1], outer[1] - 1)):
-            if first <= last:
-                ends += (abs(singles.nth(first) - median), abs(singles.nth(last) - median))
-        for first, last in ((outer[2], inner[2] - 1), (inner[3], outer[3] - 1)):
-            if first <= last:
-                ends += (abs(values[first] - median), abs(values[last] - median))
-        return min(ends), max(ends)
 
     outer: Span = (0, len(singles), 0, len(values))
     n = held(outer)
@@ -69,17 +58,17 @@ def _weighted_mad(singles: SortedWindow, values: Sequence[float], upto: Sequence
         return 0.0
     if held(inner) >= low:
         inner = (inner[0], inner[0], inner[2], inner[2])
+    ends = [values[i] for i in (0, -1) if len(values) > 0] + [singles.nth(i) for i in (0, -1) if len(singles) > 0]
+    near, far = 0.0, max(abs(end - median) for end in ends)
     for _ in range(_NESTINGS):
         if outer[1] - outer[0] - inner[1] + inner[0] + outer[3] - outer[2] - inner[3] + inner[2] <= _FEW:
             break
-        near, far = edges()
-        if near == far:
-            return near
-        span = around((near + far) / 2)
+        deviation = (near + far) / 2
+        span = around(deviation)
         if held(span) >= high:
-            outer = span
+            outer, far = span, deviation
         elif held(span) < low:
-            inner = span
+            inner, near = span, deviation
         else:
             break
     between: list[tuple[float, int]] = [

@@ -42,3 +42,11 @@ def test_ties_around_the_median_do_not_hide_the_deviation() -> None:
     assert weighted_median(window([1.0] * 50), [0.0, 2.0], [30, 30]) == (1.0, 1.0)
     assert weighted_median(window([1.0] * 70), [0.0, 2.0], [30, 30]) == (1.0, 0.0)
     assert weighted_median(window([1.0] * 60), [0.0, 2.0], [30, 30]) == (1.0, 0.5)
+
+
+def test_the_deviation_is_found_by_bisecting_down_from_the_furthest_value() -> None:
+    """Cause: other intervals may end a near-tie (0.7 against 0.7000000000000001) at another last bit, and a tape then
+    replays to other bytes."""
+    singles = [round(0.1 * (i % 23) - 1.1, 1) for i in range(300)]
+    values = [round(0.1 * i - 2.0, 1) for i in range(40)]
+    assert weighted_median(window(singles), values, [1 + i % 7 for i in range(40)]) == (0.0, 0.7)
