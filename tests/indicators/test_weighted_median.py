@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import statistics
 
 import pytest
@@ -47,6 +48,8 @@ def test_ties_around_the_median_do_not_hide_the_deviation() -> None:
 def test_the_deviation_is_found_by_bisecting_down_from_the_furthest_value() -> None:
     """Cause: other intervals may end a near-tie (0.7 against 0.7000000000000001) at another last bit, and a tape then
     replays to other bytes."""
-    singles = [round(0.1 * (i % 23) - 1.1, 1) for i in range(300)]
-    values = [round(0.1 * i - 2.0, 1) for i in range(40)]
-    assert weighted_median(window(singles), values, [1 + i % 7 for i in range(40)]) == (0.0, 0.7)
+    rng = random.Random(845)
+    singles = [round(rng.gauss(0, 1), 1) for _ in range(rng.randrange(60, 200))]
+    values = sorted({round(rng.gauss(0, 1), 1) for _ in range(60)})
+    found = weighted_median(window(singles), values, [rng.randrange(1, 9) for _ in values])
+    assert found == (0.4, 0.7000000000000001)  # deviations taken from the ends of the runs give 0.7
