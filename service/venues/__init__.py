@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-from service.venues.binance.coinm import BinanceCoinm
-from service.venues.binance.usdm import BinanceUsdm
-from service.venues.bitget.venue import Bitget
-from service.venues.bitmex.venue import Bitmex
-from service.venues.bybit.venue import Bybit
+from service.venues.binance.venue import COINM, USDM, Binance
 from service.venues.contract import Venue
-from service.venues.deribit.venue import Deribit
-from service.venues.dydx.venue import Dydx
-from service.venues.gate.venue import Gate
-from service.venues.hyperliquid.venue import Hyperliquid
-from service.venues.kraken_futures.venue import KrakenFutures
-from service.venues.okx.venue import Okx
 
 VENUES: dict[str, Venue] = {
     venue.name: venue
     for venue in (
-        BinanceUsdm(),
-        BinanceCoinm(),
-        Bybit(),
-        Okx(),
-        Bitget(),
-        Gate(),
-        Deribit(),
-        KrakenFutures(),
-        Bitmex(),
-        Hyperliquid(),
-        Dydx(),
+        Binance(USDM),
+        Binance(COINM),
     )
 }

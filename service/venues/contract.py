@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 from service.model import STREAMS, Decoded, Endpoints, ExtraStream, Listing, Stream, VenueRules
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +136,6 @@ class Venue(Protocol):
         """A fresh decoder for one connection."""
         ...
 
-    def frames_of(self, document: object) -> Sequence[object]:
-        """Split one parsed JSON document into frames (decides whether an array is one frame)."""
-        ...
-
     def metadata(self, endpoints: Endpoints) -> list[Request]:
         """Requests whose answers list the instruments (decoded to Listing)."""
         ...
@@ -183,10 +181,6 @@ class Streamed:
         """Everything is streamed: the polling cadence does not matter."""
         return self.rules
 
-    def frames_of(self, document: object) -> Sequence[object]:
-        """No frame of the venue is an array."""
-        return document if isinstance(document, list) else [document]
-
     def polls(
         self,
         endpoints: Endpoints,
@@ -198,6 +192,15 @@ class Streamed:
         return []
 
 
+def paged(all_of_them: Sequence[T], size: int) -> list[Sequence[T]]:
+    """Pages of at most ``size``, in order.
+
+    >>> paged("abcde", 2)
+    ['ab', 'cd', 'e']
+    """
+    return [all_of_them[start : start + size] for start in range(0, len(all_of_them), size)]
+
+
 def sockets(
     name: str,
     url: str,
@@ -207,15 +210,19 @@ def sockets(
     streams: Sequence[Stream] = STREAMS,
     keepalive: KeepAlive | None = None,
     quiet_s: float | None = None,
+    acks: Callable[[Sequence[Listing]], int] | None = None,
 ) -> list[ConnectionPlan]:
     """One socket for ``each`` so many instruments, ``name``-1 and so on. ``requests``: the texts that subscribe to
-    them, each of which the venue acknowledges; each instrument must then speak on all of ``streams``."""
+    them; each instrument must then speak on all of ``streams``. ``acks``: how many acknowledgements they bring, else
+    one a text."""
     plans: list[ConnectionPlan] = []
-    for start in range(0, len(listings), each):
-        part = listings[start : start + each]
+    for part in paged(listings, each):
         frames = requests(part)
         expects = tuple((item.instrument, stream) for item in part for stream in streams)
-        plans.append(ConnectionPlan(f"{name}-{len(plans) + 1}", url, frames, expects, len(frames), keepalive, quiet_s))
+        expected_acks = len(frames) if acks is None else acks(part)
+        plans.append(
+            ConnectionPlan(f"{name}-{len(plans) + 1}", url, frames, expects, expected_acks, keepalive, quiet_s)
+        )
     return plans
 
 

@@ -7,7 +7,7 @@ what follows only from it (Hyperliquid's next funding time) is null.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import orjson
@@ -52,6 +52,48 @@ def decode_document(venue_name: str, text: str | bytes) -> Iterator[dict[str, An
                 yield row
 
 
+def frames_in(venue_name: str, document: Any) -> list[Any]:
+    """The frames of a parsed JSON document: an array is one of them or a list of them, by the venue."""
+    if not isinstance(document, list) or not SEVERAL.get(venue_name, _always)(document):
+        return [document]
+    return document
+
+
+def _always(items: list[Any]) -> bool:
+    """Of venues that send no array."""
+    return True
+
+
+def _any_has(*keys: str) -> Callable[[list[Any]], bool]:
+    """Messages have one of these keys, the rows of an HTTP answer have none."""
+    return lambda items: any(isinstance(item, dict) and any(key in item for key in keys) for item in items)
+
+
+_binance_message = _any_has("stream", "method", "id")
+
+
+def _binance(items: list[Any]) -> bool:
+    return _binance_message(items) or any(isinstance(item, list) for item in items)
+
+
+def _hyperliquid(items: list[Any]) -> bool:
+    """[meta, contexts] and the venue's other answers are one frame; lists of those, or of messages, are several."""
+    return bool(items) and (
+        all(isinstance(item, list) and len(item) == 2 and _any_has("universe")(item[:1]) for item in items)
+        or all(isinstance(item, dict) and ("channel" in item or "method" in item) for item in items)
+    )
+
+
+# Venues that send arrays: whether one is several frames.
+SEVERAL: dict[str, Callable[[list[Any]], bool]] = {
+    "binance_usdm": _binance,
+    "binance_coinm": _binance,
+    "gate": _any_has("channel"),
+    "bitmex": _any_has("table", "success", "info", "op", "status"),
+    "hyperliquid": _hyperliquid,
+}
+
+
 def _frames(venue: Venue, raw: bytes) -> Iterator[bytes | Bad]:
     """The texts of the frames, in order."""
     try:
@@ -61,7 +103,7 @@ def _frames(venue: Venue, raw: bytes) -> Iterator[bytes | Bad]:
             if line.strip():
                 yield line.strip()
         return
-    frames = venue.frames_of(document)
+    frames = frames_in(venue.name, document)
     if len(frames) == 1 and frames[0] is document:
         yield raw
         return

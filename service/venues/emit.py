@@ -1,21 +1,21 @@
-"""What every venue decoder shares: JSON in, guarded rows, observations out in canonical units.
+"""What one frame says: observations in canonical units, listings, refusals. Handed to every venue's decoder. Pure.
 
 A broken frame becomes one :class:`Bad`; a broken row costs that row; a broken field costs its stream's observation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from itertools import pairwise
+from collections.abc import Callable
 from typing import Any, Literal
 
 import orjson
+from msgspec.structs import replace
 
 from service.errors import BadPayload
 from service.formulas import rate_8h
 from service.model import (
     Bad,
+    Confirm,
     Control,
     Decoded,
     Flow,
@@ -30,83 +30,14 @@ from service.model import (
     Positions,
     PositionSide,
     Skipped,
+    Stream,
 )
 from service.venues.contract import Catalog
-from service.venues.numbers import COINS_MAX, number, rate, text, timestamp_ms
+from service.venues.numbers import COINS_MAX, number, text
+from service.venues.reading import document, items
 from service.venues.symbols import canonical_price
 
-HOUR_MS = 3_600_000
-SPACING_SLACK_MS = 60_000  # settlements are stamped up to some seconds after the hour
-BAD_REASONS = (
-    "bad_json",
-    "wrong_type",
-    "missing_field",
-    "bad_number",
-    "out_of_bounds",
-    "bad_name",
-    "too_deep",
-    "unknown_shape",
-    "size_mismatch",
-    "oversized",
-)
 PONG = Control("pong", None, "pong")
-
-
-def document(raw: str | bytes) -> Any:
-    """The parsed JSON text. Raises :exc:`BadPayload` (``bad_json``, ``too_deep``)."""
-    try:
-        return orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        reason = "too_deep" if error.msg.startswith("depth limit") else "bad_json"
-        raise BadPayload(reason, error.msg[:80]) from None
-
-
-def need(row: dict[str, Any], key: str) -> Any:
-    """A field that must be there (null counts as there: its type will be refused)."""
-    try:
-        return row[key]
-    except KeyError:
-        raise BadPayload("missing_field", key) from None
-
-
-def mapping(value: Any, what: str) -> dict[str, Any]:
-    """A JSON object."""
-    if type(value) is not dict:
-        raise BadPayload("wrong_type", f"{what}: {type(value).__name__} where an object belongs")
-    return value
-
-
-def items(value: Any, what: str) -> list[Any]:
-    """A JSON array."""
-    if type(value) is not list:
-        raise BadPayload("wrong_type", f"{what}: {type(value).__name__} where an array belongs")
-    return value
-
-
-def label(value: Any, what: str) -> str:
-    """Any short string, the empty one included (states, kinds)."""
-    if type(value) is not str:
-        raise BadPayload("wrong_type", f"{what}: {type(value).__name__} where text belongs")
-    return value[:64]
-
-
-def echo(value: Any) -> str:
-    """A venue's free text for a log line, bounded."""
-    return str(value)[:200] if isinstance(value, str | int) else ""
-
-
-def said(fields: dict[str, Any], key: str, parse: Callable[[Any], float]) -> float | None:
-    """A field's value; None where it is absent or empty: unknown, never 0."""
-    raw = fields.get(key, "")
-    return None if raw == "" else parse(raw)
-
-
-def readable(fields: dict[str, Any], key: str, parse: Callable[[Any], float]) -> float | None:
-    """The same of a field that is told by another stream, which also says what is wrong with it."""
-    try:
-        return said(fields, key, parse)
-    except BadPayload:
-        return None
 
 
 def contract_coins(listing: Listing, at: float) -> float | None:
@@ -115,178 +46,154 @@ def contract_coins(listing: Listing, at: float) -> float | None:
     return size / canonical_price(at, listing.multiplier) if size is not None and listing.inverse else size
 
 
-def guarded(out: list[Decoded], build: Callable[..., None], *arguments: Any) -> bool:
-    """Run ``build`` for one row or stream; False when it was refused, which leaves one :class:`Bad` in ``out``."""
-    try:
-        build(*arguments)
-    except BadPayload as error:
-        out.append(Bad(error.reason, error.detail))
-        return False
-    return True
+class Emit:
+    """The items of the frame under way, in order: ``out``. One object per connection; frames come one at a time.
 
-
-def spacings_h(times: Sequence[int], allowed: Sequence[int]) -> dict[int, float | None]:
-    """Funding interval per settlement time: whole hours since the settlement before it, if that is an allowed interval.
-
-    The first takes the spacing to the second. None where the spacing is not an allowed interval.
+    ``catalog``: what the venue's connections share. ``by_name``: what a name alone says of an instrument without
+    metadata; None: no perpetual quoted in dollars. ``recv_ts``: when the frame was received, UTC epoch ms.
+    Prices come per venue unit, amounts in canonical coins; ``venue_ts`` None: the venue does not say when.
     """
-    ordered = sorted(dict.fromkeys(times))
-    result: dict[int, float | None] = {}
-    for before, after in pairwise(ordered):
-        hours = round((after - before) / HOUR_MS)
-        whole = hours in allowed and abs(after - before - hours * HOUR_MS) <= SPACING_SLACK_MS
-        result[after] = float(hours) if whole else None
-    if len(ordered) > 1:
-        result[ordered[0]] = result[ordered[1]]
-    return result
 
+    __slots__ = ("_by_name", "_listings", "_marks", "catalog", "out", "recv_ts", "venue")
 
-class FrameReader:
-    """Base of the venue decoders: subclasses say ``venue`` and implement ``_read`` and ``_by_name``."""
+    def __init__(self, venue: str, catalog: Catalog, by_name: Callable[[str], Listing | None]) -> None:
+        self.venue = venue
+        self.catalog = catalog
+        self.out: list[Decoded] = []
+        self.recv_ts = 0
+        self._by_name = by_name
+        self._listings = catalog.listings
+        self._marks = catalog.marks
 
-    venue: str
+    # -- frames and their parts -------------------------------------------------------------------------------
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-
-    def decode(self, raw: str | bytes, recv_ts: int, context: str = "") -> list[Decoded]:
-        """See :class:`service.venues.contract.Decoder`."""
+    def frame(self, read: Callable[[Any, str], None], raw: str | bytes, recv_ts: int, context: str) -> list[Decoded]:
+        """All items of one frame: its JSON as ``read(parsed, context)`` understands it. Never raises for bad input."""
+        self.recv_ts = recv_ts
         out: list[Decoded] = []
+        self.out = out
         try:
-            parsed = document(raw)
-        except BadPayload as error:
-            control = self._plain(raw)
-            return control if control is not None else [Bad(error.reason, error.detail)]
+            parsed = orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            self._no_json(raw)
+            return out
         try:
-            self._read(parsed, recv_ts, context, out)
-        except BadPayload as error:
-            out.append(Bad(error.reason, error.detail))
+            read(parsed, context)
+        except (BadPayload, KeyError) as error:
+            self.bad(error)
         return out
 
-    def _read(self, parsed: Any, recv_ts: int, context: str, out: list[Decoded]) -> None:
-        raise NotImplementedError
+    def _no_json(self, raw: str | bytes) -> None:
+        """Text keep-alives are no JSON on purpose."""
+        word = raw if isinstance(raw, str) else raw[:5].decode("latin-1")
+        if word == "pong":
+            self.out.append(PONG)
+        elif word != "ping":
+            self.guard(document, raw)
 
-    def _by_name(self, name: str) -> Listing | None:
-        """What the name alone says of an instrument without metadata; None: not a perpetual quoted in dollars."""
-        raise NotImplementedError
+    def guard(self, handler: Callable[..., object], *arguments: Any) -> bool:
+        """Run ``handler`` for one row or stream; False when it was refused, which leaves one :class:`Bad`."""
+        try:
+            handler(*arguments)
+        except (BadPayload, KeyError) as error:
+            self.bad(error)
+            return False
+        return True
 
-    def _plain(self, raw: str | bytes) -> list[Decoded] | None:
-        """Frames that are no JSON on purpose: text keep-alives. None: nothing known."""
-        if len(raw) != 4:
-            return None
-        word = raw if isinstance(raw, str) else raw.decode("latin-1")
-        return [PONG] if word == "pong" else [] if word == "ping" else None
+    def each(self, rows: Any, what: str, handler: Callable[..., object], *arguments: Any) -> None:
+        """``handler(row, *arguments)`` for every row of an array (called ``what``): a broken row costs itself."""
+        for row in items(rows, what):
+            try:
+                handler(row, *arguments)
+            except (BadPayload, KeyError) as error:
+                self.bad(error)
 
-    def _listing(self, name: str) -> Listing | None:
-        """The instrument behind a name, from metadata or from the name; None for foreign products."""
-        listing = self._catalog.listings.get(name)
-        if listing is not None:
-            return listing
-        return None if name in self._catalog.foreign else self._by_name(name)
+    def bad(self, error: BadPayload | KeyError) -> None:
+        """What cannot be trusted. A KeyError is a field that is missing, see :mod:`service.venues.reading`."""
+        if isinstance(error, BadPayload):
+            self.out.append(Bad(error.reason, error.detail))
+        else:
+            self.out.append(Bad("missing_field", str(error.args[0])[:80]))
 
-    def _guess(self, name: str, symbol: str, multiplier: float, inverse: bool, size: float | None) -> Listing:
-        return Listing(self.venue, name, symbol, inverse, size, multiplier, None, True, 0)
+    def control(self, kind: Literal["ack", "pong", "info", "refused", "closing"], key: str | None, said: str) -> None:
+        self.out.append(Control(kind, key, said))
 
-    # -- metadata ---------------------------------------------------------------------------------------------
+    def skipped(self, instrument: str, reason: str) -> None:
+        """A row left out on purpose."""
+        self.out.append(Skipped(self.venue, instrument, reason))
 
-    def _list(self, listing: Listing, out: list[Decoded]) -> None:
-        self._catalog.listings[listing.instrument] = listing
-        self._catalog.foreign.discard(listing.instrument)
-        out.append(listing)
+    # -- instruments ------------------------------------------------------------------------------------------
 
-    def _refuse(self, name: str, recv_ts: int, out: list[Decoded]) -> None:
+    def listing(self, name: Any) -> Listing | None:
+        """The instrument behind a name, from metadata or from the name; None for foreign products.
+
+        Raises :exc:`BadPayload` for what is no name.
+        """
+        if type(name) is str:
+            listing = self._listings.get(name)
+            if listing is not None:
+                return listing
+        name = text(name)
+        return None if name in self.catalog.foreign else self._by_name(name)
+
+    def listed(self, listing: Listing) -> None:
+        """What metadata says of an instrument."""
+        self._listings[listing.instrument] = listing
+        self.catalog.foreign.discard(listing.instrument)
+        self.out.append(listing)
+
+    def refuse(self, name: str) -> None:
         """Metadata says the name is foreign; if we had it listed, it no longer trades."""
-        self._catalog.foreign.add(name)
-        self._delist(name, recv_ts, out)
+        self.catalog.foreign.add(name)
+        self._delist(name)
 
-    def _delist(self, name: str, recv_ts: int, out: list[Decoded]) -> None:
-        known = self._catalog.listings.get(name)
-        if known is not None and known.trading:
-            gone = replace(known, trading=False, recv_ts=recv_ts)
-            self._catalog.listings[name] = gone
-            out.append(gone)
-
-    def _delist_absent(self, out: list[Decoded], recv_ts: int, inverse: bool | None = None) -> None:
+    def delist_absent(self, inverse: bool | None = None) -> None:
         """After a complete metadata answer: what it no longer names has been delisted.
 
         Does nothing when the answer named nothing or had a broken row: absence would prove nothing.
         """
-        named = {item.instrument for item in out if isinstance(item, Listing)}
-        if not named or any(isinstance(item, Bad) for item in out):
+        named = {item.instrument for item in self.out if isinstance(item, Listing)}
+        if not named or any(isinstance(item, Bad) for item in self.out):
             return
-        for name, listing in list(self._catalog.listings.items()):
+        for name, listing in self._listings.items():
             if name not in named and (inverse is None or listing.inverse is inverse):
-                self._delist(name, recv_ts, out)
+                self._delist(name)
 
-    # -- observations -----------------------------------------------------------------------------------------
+    def _delist(self, name: str) -> None:
+        known = self._listings.get(name)
+        if known is not None and known.trading:
+            gone = replace(known, trading=False, recv_ts=self.recv_ts)
+            self._listings[name] = gone
+            self.out.append(gone)
 
-    def _mark(
-        self, listing: Listing, mark: float | None, index: float | None, venue_ts: int | None, recv_ts: int
-    ) -> Mark:
-        """Prices per venue unit, as one observation per canonical unit."""
+    # -- mark, funding, open interest --------------------------------------------------------------------------
+
+    def mark(self, listing: Listing, mark: float | None, index: float | None, venue_ts: int | None) -> None:
+        multiplier = listing.multiplier
+        if multiplier != 1.0:
+            mark = None if mark is None else canonical_price(mark, multiplier)
+            index = None if index is None else canonical_price(index, multiplier)
         if mark is not None:
-            mark = canonical_price(mark, listing.multiplier)
-            self._catalog.marks[listing.instrument] = mark
-        if index is not None:
-            index = canonical_price(index, listing.multiplier)
-        return Mark(self.venue, listing.instrument, listing.symbol, mark, index, venue_ts, recv_ts)
+            self._marks[listing.instrument] = mark
+        self.out.append(Mark(self.venue, listing.instrument, listing.symbol, mark, index, venue_ts, self.recv_ts))
 
-    def _funding(
+    def funding(
         self,
         listing: Listing,
         rate: float,
         interval_h: float | None,
         next_ts: int | None,
         venue_ts: int | None,
-        recv_ts: int,
         settled: bool = False,
-    ) -> Funding:
-        return Funding(
-            self.venue,
-            listing.instrument,
-            listing.symbol,
-            rate,
-            interval_h,
-            rate_8h(rate, interval_h),
-            next_ts,
-            settled,
-            venue_ts,
-            recv_ts,
+    ) -> None:
+        """``rate``: a fraction per ``interval_h``."""
+        per_8h = rate if interval_h == 8.0 else rate_8h(rate, interval_h)  # most rates, without a call
+        name, symbol, recv_ts = listing.instrument, listing.symbol, self.recv_ts
+        self.out.append(
+            Funding(self.venue, name, symbol, rate, interval_h, per_8h, next_ts, settled, venue_ts, recv_ts)
         )
 
-    def _history(
-        self,
-        rows: list[Any],
-        keys: tuple[str, str, str],
-        allowed: Sequence[int],
-        fallback: Callable[[Listing, bool], float | None],
-        recv_ts: int,
-        out: list[Decoded],
-    ) -> None:
-        """Settled rates; ``keys`` name instrument, rate and time. The interval of each comes from the spacing of its
-        instrument's rows, else from ``fallback(listing, alone)``, alone: the body has no other row of the instrument.
-        """
-        settled: list[tuple[Listing, float, int]] = []
-        for row in rows:
-            guarded(out, self._settled, row, keys, settled)
-        times: dict[str, list[int]] = {}
-        for listing, _, at in settled:
-            times.setdefault(listing.instrument, []).append(at)
-        spacing = {name: spacings_h(values, allowed) for name, values in times.items()}
-        for listing, value, at in settled:
-            interval_h = spacing[listing.instrument].get(at)
-            if interval_h is None:
-                interval_h = fallback(listing, at not in spacing[listing.instrument])
-            out.append(self._funding(listing, value, interval_h, None, at, recv_ts, settled=True))
-
-    def _settled(self, row: Any, keys: tuple[str, str, str], into: list[tuple[Listing, float, int]]) -> None:
-        name, value, at = keys
-        fields = mapping(row, "row")
-        listing = self._listing(text(need(fields, name)))
-        if listing is not None:
-            into.append((listing, rate(need(fields, value)), timestamp_ms(need(fields, at))))
-
-    def _open_interest(
+    def open_interest(
         self,
         listing: Listing,
         contracts: float,
@@ -294,35 +201,31 @@ class FrameReader:
         coins: float,
         derived: bool,
         venue_ts: int | None,
-        recv_ts: int,
-    ) -> OpenInterest:
-        number(contract_coins, 0.0, COINS_MAX)
-        number(coins, 0.0, COINS_MAX)
-        return OpenInterest(
-            self.venue,
-            listing.instrument,
-            listing.symbol,
-            contracts,
-            contract_coins,
-            coins,
-            derived,
-            venue_ts,
-            recv_ts,
+    ) -> None:
+        """See :class:`OpenInterest`."""
+        if not (0.0 <= contract_coins <= COINS_MAX and 0.0 <= coins <= COINS_MAX):
+            number(contract_coins, 0.0, COINS_MAX)
+            number(coins, 0.0, COINS_MAX)
+        name, symbol = listing.instrument, listing.symbol
+        self.out.append(
+            OpenInterest(self.venue, name, symbol, contracts, contract_coins, coins, derived, venue_ts, self.recv_ts)
         )
 
-    def _contracts(
-        self, listing: Listing, contracts: float, mark: float | None, venue_ts: int | None, recv_ts: int
-    ) -> OpenInterest | Skipped:
+    def contracts(self, listing: Listing, contracts: float, mark: float | None, venue_ts: int | None) -> None:
         """Open interest in contracts of coins, or of dollars (inverse) at ``mark``, a price per venue unit."""
         size = listing.contract_size if mark is None else contract_coins(listing, mark)
         if size is None or (listing.inverse and mark is None):
-            reason = "unknown_contract_size" if size is None else "no_mark"
-            return Skipped(self.venue, listing.instrument, reason)
-        return self._open_interest(listing, contracts, size, contracts * size, listing.inverse, venue_ts, recv_ts)
+            self.skipped(listing.instrument, "unknown_contract_size" if size is None else "no_mark")
+        else:
+            self.open_interest(listing, contracts, size, contracts * size, listing.inverse, venue_ts)
+
+    def confirm(self, listing: Listing, streams: tuple[Stream, ...], venue_ts: int | None) -> None:
+        """The venue vouches again for what it said last on these streams."""
+        self.out.append(Confirm(self.venue, listing.instrument, listing.symbol, streams, venue_ts, self.recv_ts))
 
     # -- extra streams ----------------------------------------------------------------------------------------
 
-    def _liquidation(
+    def liquidation(
         self,
         listing: Listing,
         side: PositionSide,
@@ -330,42 +233,38 @@ class FrameReader:
         price: float | None,
         lower_bound: bool,
         venue_ts: int | None,
-        recv_ts: int,
-    ) -> Liquidation:
-        """``coins`` in canonical units already; ``price`` per venue unit. Raises BadPayload for nothing liquidated."""
+    ) -> None:
+        """Raises BadPayload for nothing liquidated."""
         number(coins, 0.0, COINS_MAX)
         if coins == 0.0:
             raise BadPayload("out_of_bounds", "liquidation of nothing")
         if price is not None:
             price = canonical_price(price, listing.multiplier)
-        return Liquidation(
-            self.venue, listing.instrument, listing.symbol, side, coins, price, lower_bound, venue_ts, recv_ts
-        )
+        name, symbol = listing.instrument, listing.symbol
+        self.out.append(Liquidation(self.venue, name, symbol, side, coins, price, lower_bound, venue_ts, self.recv_ts))
 
-    def _flow(
-        self, listing: Listing, buy_coins: float, sell_coins: float, venue_ts: int | None, recv_ts: int
-    ) -> Flow | None:
-        """Taker volume of one frame in canonical coins; None where its trades add up to nothing."""
+    def flow(self, listing: Listing, buy_coins: float, sell_coins: float, venue_ts: int | None) -> None:
+        """Taker volume of one frame, unless its trades add up to nothing."""
         number(buy_coins, 0.0, COINS_MAX)
         number(sell_coins, 0.0, COINS_MAX)
-        if buy_coins == 0.0 and sell_coins == 0.0:
-            return None
-        return Flow(self.venue, listing.instrument, listing.symbol, buy_coins, sell_coins, venue_ts, recv_ts)
+        if buy_coins != 0.0 or sell_coins != 0.0:
+            name, symbol = listing.instrument, listing.symbol
+            self.out.append(Flow(self.venue, name, symbol, buy_coins, sell_coins, venue_ts, self.recv_ts))
 
-    def _positions(
-        self, listing: Listing, long_coins: float, short_coins: float, venue_ts: int | None, recv_ts: int
-    ) -> Positions:
+    def positions(self, listing: Listing, long_coins: float, short_coins: float, venue_ts: int | None) -> None:
         number(long_coins, 0.0, COINS_MAX)
         number(short_coins, 0.0, COINS_MAX)
-        return Positions(self.venue, listing.instrument, listing.symbol, long_coins, short_coins, venue_ts, recv_ts)
+        name, symbol = listing.instrument, listing.symbol
+        self.out.append(Positions(self.venue, name, symbol, long_coins, short_coins, venue_ts, self.recv_ts))
 
-    def _long_short(
-        self, listing: Listing, kind: LongShortKind, long_share: float, venue_ts: int | None, recv_ts: int
-    ) -> LongShort:
+    def long_short(self, listing: Listing, kind: LongShortKind, long_share: float, venue_ts: int | None) -> None:
         number(long_share, 0.0, 1.0)
-        return LongShort(self.venue, listing.instrument, listing.symbol, kind, long_share, venue_ts, recv_ts)
+        name, symbol = listing.instrument, listing.symbol
+        self.out.append(LongShort(self.venue, name, symbol, kind, long_share, venue_ts, self.recv_ts))
 
-    def _history_point(
+    # -- published past ----------------------------------------------------------------------------------------
+
+    def history_point(
         self,
         listing: Listing,
         stream: Literal["mark", "index", "oi", "funding"],
@@ -373,8 +272,9 @@ class FrameReader:
         value: float,
         hold_ms: int,
         interval_h: float | None = None,
-    ) -> HistoryPoint:
-        """A point of history; prices come per venue unit, open interest as the native one-sided count."""
+    ) -> None:
+        """Open interest comes as the native one-sided count."""
         if stream in ("mark", "index"):
             value = canonical_price(value, listing.multiplier)
-        return HistoryPoint(self.venue, listing.instrument, listing.symbol, stream, ts, value, interval_h, hold_ms)
+        name, symbol = listing.instrument, listing.symbol
+        self.out.append(HistoryPoint(self.venue, name, symbol, stream, ts, value, interval_h, hold_ms))

@@ -1,11 +1,20 @@
-"""When funding settles: on the hour, or as a venue's own schedule shows by the steps of the time it announces. Pure."""
+"""When funding settles: on the hour, by the spacing of settlements, or by the steps of the time announced. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
 
+from service.model import Listing
 from service.venues.contract import Catalog
-from service.venues.emit import HOUR_MS
+from service.venues.emit import Emit
+from service.venues.numbers import rate, timestamp_ms
+from service.venues.reading import mapping
+
+HOUR_MS = 3_600_000
+_NEVER = (0, 0)
+SPACING_SLACK_MS = 60_000  # settlements are stamped up to some seconds after the hour
 
 
 def next_hour(recv_ts: int) -> int | None:
@@ -23,14 +32,62 @@ def measure_interval(catalog: Catalog, name: str, next_ts: int, venue_ts: int, a
     A jump right after the old time has passed measures the interval: later, settlements may have been missed. One that
     is no allowed number of hours, or comes before the old time, leaves the interval in doubt (None).
     """
-    before, said_at = catalog.next_funding.get(name, (next_ts, 0))
+    known = catalog.next_funding
+    before, said_at = known.get(name, _NEVER)
     if venue_ts < said_at:
         return  # an old message coming late proves nothing
-    catalog.next_funding[name] = (next_ts, venue_ts)
-    if next_ts == before:
+    known[name] = (next_ts, venue_ts)
+    if next_ts == before or said_at == 0:
         return
     hours, rest = divmod(next_ts - before, HOUR_MS)
     if 0 <= venue_ts - before < HOUR_MS:
         catalog.measured_h[name] = float(hours) if rest == 0 and hours in allowed else None
     elif venue_ts < before:
         catalog.measured_h[name] = None
+
+
+def spacings_h(times: Sequence[int], allowed: Sequence[int]) -> dict[int, float | None]:
+    """Funding interval per settlement time: whole hours since the settlement before it, if that is an allowed interval.
+
+    The first takes the spacing to the second. None where the spacing is not an allowed interval.
+    """
+    ordered = sorted(dict.fromkeys(times))
+    result: dict[int, float | None] = {}
+    for before, after in pairwise(ordered):
+        hours = round((after - before) / HOUR_MS)
+        whole = hours in allowed and abs(after - before - hours * HOUR_MS) <= SPACING_SLACK_MS
+        result[after] = float(hours) if whole else None
+    if len(ordered) > 1:
+        result[ordered[0]] = result[ordered[1]]
+    return result
+
+
+def tell_settlements(
+    emit: Emit,
+    rows: Sequence[Any],
+    keys: tuple[str, str, str],
+    allowed: Sequence[int],
+    fallback: Callable[[Listing, bool], float | None],
+) -> None:
+    """Settled rates; ``keys`` name instrument, rate and time. The interval of each comes from the spacing of its
+    instrument's rows, else from ``fallback(listing, alone)``, alone: the body has no other row of the instrument.
+    """
+    name, value, time = keys
+    settled: list[tuple[Listing, float, int]] = []
+
+    def read(row: Any) -> None:
+        listing = emit.listing(mapping(row, "row")[name])
+        if listing is not None:
+            settled.append((listing, rate(row[value]), timestamp_ms(row[time])))
+
+    for row in rows:
+        emit.guard(read, row)
+    times: dict[str, list[int]] = {}
+    for listing, _, at in settled:
+        times.setdefault(listing.instrument, []).append(at)
+    spacing = {instrument: spacings_h(values, allowed) for instrument, values in times.items()}
+    for listing, settled_rate, at in settled:
+        interval_h = spacing[listing.instrument].get(at)
+        if interval_h is None:
+            interval_h = fallback(listing, at not in spacing[listing.instrument])
+        emit.funding(listing, settled_rate, interval_h, None, at, settled=True)

@@ -5,19 +5,20 @@ Nothing here may look ahead: a point stands from the moment at which its value w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 from service.errors import BadPayload
-from service.model import Decoded, Listing, Skipped
-from service.venues.emit import HOUR_MS, FrameReader, guarded, spacings_h
+from service.model import Listing
+from service.venues.emit import Emit
+from service.venues.funding_schedule import HOUR_MS, spacings_h
 
 T = TypeVar("T")
 Bars: TypeAlias = Literal["mark", "index"]
+RowReader: TypeAlias = Callable[[Listing, Any], "tuple[int, float] | None"]
 
 MINUTE_MS = 60_000
 PREFIX = "history:"
-KINDS = ("mark", "index", "oi", "funding")
 FUNDING_HOLD = 1.25  # settlements: a settled rate stands until the next, and a little longer should that be missing
 SPACINGS_HELD = 2  # other points: this many spacings
 FUNDING_BEFORE_MS = 24 * HOUR_MS  # settlements from before the past that is asked for: the one in force, the interval
@@ -68,93 +69,93 @@ def newest_first(*series: Sequence[T]) -> list[T]:
     return [pages_[number] for number in range(longest) for pages_ in series if number < len(pages_)]
 
 
-class HistoryPointReader(FrameReader):
-    """Points of history, as their rows come."""
+def _refuse(listing: Listing, row: Any) -> None:
+    raise BadPayload("unknown_shape", "history that the venue does not have")
 
-    def _tell_history(
-        self,
-        listing: Listing,
-        what: str,
-        rows: Sequence[Any],
-        allowed_h: Sequence[int],
-        fallback_h: float | None,
-        recv_ts: int,
-        out: list[Decoded],
-    ) -> None:
-        """The rows of one answer, each read by the venue's `_history_bar`, `_history_count` or `_history_rate`."""
-        if what not in KINDS:
-            raise BadPayload("unknown_shape", f"history of {what}"[:80])
-        settled: list[tuple[int, float]] = []
-        for row in rows:
-            if what == "mark" or what == "index":
-                guarded(out, self._history_bar, listing, what, row, recv_ts, out)
-            elif what == "oi":
-                guarded(out, self._history_count, listing, row, recv_ts, out)
-            else:
-                guarded(out, self._history_rate, listing, row, settled)
-        self._history_funding(listing, settled, allowed_h, fallback_h, recv_ts, out)
 
-    def _settling(self, what: str, name: str) -> Listing:
-        """The instrument of an answer of a venue whose past is settled rates alone. Raises :exc:`BadPayload`."""
-        listing = self._listing(name)
-        if what != "funding" or listing is None:
-            raise BadPayload("unknown_shape", f"history of {what}"[:80])
-        return listing
+class Past(NamedTuple):
+    """How a venue's rows of history are read, by kind: ``(listing, row) -> (UTC ms, value)``, None for a row to leave
+    out. No reader: the venue publishes no such past, and rows that claim to be of it are refused."""
 
-    def _history_bar(self, listing: Listing, stream: Bars, row: Any, recv_ts: int, out: list[Decoded]) -> None:
-        raise BadPayload("unknown_shape", "bars")
+    bar: RowReader = _refuse  # opening of the minute, close per venue unit; of mark and index alike
+    interest: RowReader = _refuse  # start of the period, native one-sided count
+    interest_ms: int = 0  # the period
+    settled: RowReader = _refuse  # settlement, rate
+    intervals_h: tuple[int, ...] = ()  # spacings of settlements that the venue has
 
-    def _history_count(self, listing: Listing, row: Any, recv_ts: int, out: list[Decoded]) -> None:
-        raise BadPayload("unknown_shape", "open interest")
 
-    def _history_rate(self, listing: Listing, row: Any, settled: list[tuple[int, float]]) -> None:
-        raise BadPayload("unknown_shape", "rates")
+def tell_history(
+    emit: Emit, past: Past, listing: Listing, what: str, rows: Sequence[Any], fallback_h: float | None = None
+) -> None:
+    """The points of one answer of kind ``what``. ``fallback_h``: the funding interval where the spacing of the
+    settlements does not show it."""
+    if what in ("mark", "index"):
+        stream: Bars = "mark" if what == "mark" else "index"
+        for opened_ms, close in _read(emit, past.bar, listing, rows):
+            tell_bar(emit, listing, stream, opened_ms, close)
+    elif what == "oi":
+        for stamp_ms, contracts in _read(emit, past.interest, listing, rows):
+            tell_interest(emit, listing, stamp_ms, past.interest_ms, contracts)
+    elif what == "funding":
+        tell_settled(emit, listing, list(_read(emit, past.settled, listing, rows)), past.intervals_h, fallback_h)
+    else:
+        raise BadPayload("unknown_shape", f"history of {what}"[:80])
 
-    def _bar(
-        self,
-        listing: Listing,
-        stream: Bars,
-        opened_ms: int,
-        close: float,
-        recv_ts: int,
-        out: list[Decoded],
-    ) -> None:
-        """A minute's close, valid at the end of the minute. A minute that was not over at receipt is left out."""
-        end_ms = opened_ms + MINUTE_MS
-        if end_ms <= recv_ts:
-            out.append(self._history_point(listing, stream, end_ms, close, SPACINGS_HELD * MINUTE_MS))
 
-    def _history_interest(
-        self, listing: Listing, stamp_ms: int, step_ms: int, contracts: float, recv_ts: int, out: list[Decoded]
-    ) -> None:
-        """Open interest stamped at the start of a period, where no page says whether it is of its start or its end.
+def _read(emit: Emit, read: RowReader, listing: Listing, rows: Sequence[Any]) -> Iterator[tuple[int, float]]:
+    """The rows that can be read, one at a time, so that what is wrong with one is told in its place."""
+    for row in rows:
+        try:
+            found = read(listing, row)
+        except (BadPayload, KeyError) as error:
+            emit.bad(error)
+            continue
+        if found is not None:
+            yield found
 
-        Taken as known at the end only: at worst a period late, never early.
-        """
-        end_ms = stamp_ms + step_ms
-        if end_ms <= recv_ts:
-            out.append(self._history_point(listing, "oi", end_ms, contracts, SPACINGS_HELD * step_ms))
 
-    def _history_funding(
-        self,
-        listing: Listing,
-        settled: Sequence[tuple[int, float]],
-        allowed_h: Sequence[int],
-        fallback_h: float | None,
-        recv_ts: int,
-        out: list[Decoded],
-    ) -> None:
-        """Settled rates as (time, rate), in any order; the interval from their spacing, else ``fallback_h``."""
-        spacing = spacings_h([at for at, _ in settled], allowed_h)
-        for at, value in sorted(settled):
-            interval_h = spacing.get(at)
-            if interval_h is None:
-                interval_h = fallback_h
-            if interval_h is None:
-                out.append(Skipped(self.venue, listing.instrument, "unknown_interval"))
-            elif at <= recv_ts:
-                hold_ms = int(FUNDING_HOLD * interval_h * HOUR_MS)
-                out.append(self._history_point(listing, "funding", at, value, hold_ms, interval_h))
+def tell_bar(emit: Emit, listing: Listing, stream: Bars, opened_ms: int, close: float) -> None:
+    """A minute's close, valid at the end of the minute. A minute that was not over at receipt is left out."""
+    end_ms = opened_ms + MINUTE_MS
+    if end_ms <= emit.recv_ts:
+        emit.history_point(listing, stream, end_ms, close, SPACINGS_HELD * MINUTE_MS)
+
+
+def tell_interest(emit: Emit, listing: Listing, stamp_ms: int, step_ms: int, contracts: float) -> None:
+    """Open interest stamped at the start of a period, where no page says whether it is of its start or its end.
+
+    Taken as known at the end only: at worst a period late, never early.
+    """
+    end_ms = stamp_ms + step_ms
+    if end_ms <= emit.recv_ts:
+        emit.history_point(listing, "oi", end_ms, contracts, SPACINGS_HELD * step_ms)
+
+
+def tell_settled(
+    emit: Emit,
+    listing: Listing,
+    settled: Sequence[tuple[int, float]],
+    allowed_h: Sequence[int],
+    fallback_h: float | None,
+) -> None:
+    """Settled rates as (time, rate), in any order; the interval from their spacing, else ``fallback_h``."""
+    spacing = spacings_h([at for at, _ in settled], allowed_h)
+    for at, value in sorted(settled):
+        interval_h = spacing.get(at)
+        if interval_h is None:
+            interval_h = fallback_h
+        if interval_h is None:
+            emit.skipped(listing.instrument, "unknown_interval")
+        elif at <= emit.recv_ts:
+            emit.history_point(listing, "funding", at, value, int(FUNDING_HOLD * interval_h * HOUR_MS), interval_h)
+
+
+def settling(emit: Emit, what: str, name: str) -> Listing:
+    """The instrument of an answer of a venue whose past is settled rates alone. Raises :exc:`BadPayload`."""
+    listing = emit.listing(name)
+    if what != "funding" or listing is None:
+        raise BadPayload("unknown_shape", f"history of {what}"[:80])
+    return listing
 
 
 def same_name(said: str, instrument: str) -> None:

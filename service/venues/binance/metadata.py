@@ -1,0 +1,114 @@
+"""Binance, both products: instruments (`exchangeInfo`) and the funding intervals that differ from 8 h (`fundingInfo`).
+
+Intervals are as measured at the last rollover, else as the metadata says. COIN-M's status is `contractStatus`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from service.model import Listing
+from service.venues.contract import Catalog
+from service.venues.emit import Emit
+from service.venues.funding_schedule import measure_interval
+from service.venues.numbers import interval_hours, number, text
+from service.venues.reading import label, mapping
+from service.venues.symbols import USD_QUOTES, base_of, canonical
+
+INTERVALS_H = (1, 2, 4, 8)
+DEFAULT_INTERVAL_H = 8.0  # fundingInfo lists only instruments that differ from it
+PERPETUAL = "_PERP"  # COIN-M: BTCUSD_PERP prices the pair BTCUSD; BTCUSD_260327 is a delivery contract
+NAME_QUOTES = ("USDT", "USDC", "FDUSD", "BUSD")  # of USD-M, where no metadata says it
+BUILT_IN_USD = {"BTC": 100.0}  # dollars per COIN-M contract where no metadata says it
+OTHERS_USD = 10.0
+
+
+def by_name(venue: str, coinm: bool) -> Callable[[str], Listing | None]:
+    """What a name alone says."""
+
+    def usdm_name(name: str) -> Listing | None:
+        base = None if "_" in name else base_of(name, NAME_QUOTES)  # BTCUSDT_210129 is a delivery contract
+        if base is None:
+            return None
+        symbol, multiplier = canonical(base)
+        return Listing(venue, name, symbol, False, multiplier, multiplier, None, True, 0)
+
+    def coinm_name(name: str) -> Listing | None:
+        base = base_of(name.removesuffix(PERPETUAL), ("USD",)) if name.endswith(PERPETUAL) else None
+        if base is None:
+            return None
+        symbol, multiplier = canonical(base)
+        return Listing(venue, name, symbol, True, BUILT_IN_USD.get(base, OTHERS_USD), multiplier, None, True, 0)
+
+    return coinm_name if coinm else usdm_name
+
+
+def statistics_name(row: dict[str, Any], coinm: bool) -> str:
+    """The instrument that a row of `/futures/data/*` is about."""
+    return text(row["pair"]) + PERPETUAL if coinm else text(row["symbol"])
+
+
+def read_instrument(row: Any, emit: Emit, coinm: bool) -> None:
+    """One of the `symbols` of `exchangeInfo`."""
+    fields = mapping(row, "symbols[]")
+    name = text(fields["symbol"])
+    kind = label(fields["contractType"], "contractType")  # winding down: PERPETUAL DELIVERING
+    currency = label(fields["quoteAsset"], "quoteAsset")
+    if kind != "PERPETUAL" or currency not in USD_QUOTES:
+        emit.refuse(name)
+        return
+    symbol, multiplier = canonical(text(fields["baseAsset"]))
+    size: float | None = multiplier
+    if coinm:
+        stated = fields.get("contractSize", "")
+        size = None if stated == "" else number(stated, 1e-6, 1e9)
+    state = "contractStatus" if coinm else "status"
+    trading = label(fields[state], state) == "TRADING"
+    interval_h = stated_interval(emit.catalog, name)
+    emit.listed(Listing(emit.venue, name, symbol, coinm, size, multiplier, interval_h, trading, emit.recv_ts))
+
+
+def read_funding_info(rows: list[Any], emit: Emit) -> None:
+    """Funding intervals; instruments the answer does not name have 8 h. Re-lists what changed."""
+    catalog = emit.catalog
+    before = {name: stated_interval(catalog, name) for name in catalog.listings}
+    named: list[str] = []
+
+    def read(row: Any) -> None:
+        name = text(mapping(row, "row")["symbol"])
+        named.append(name)
+        catalog.intervals_h.setdefault(name, None)
+        catalog.intervals_h[name] = interval_hours(row["fundingIntervalHours"])
+
+    emit.each(rows, "fundingInfo", read)
+    if len(named) == len(rows):  # a row without a name could be anyone's: then absence proves nothing
+        catalog.default_interval_h = DEFAULT_INTERVAL_H
+        for name in [name for name in catalog.intervals_h if name not in named]:
+            del catalog.intervals_h[name]
+    for name, listing in list(catalog.listings.items()):
+        interval_h = stated_interval(catalog, name)
+        changed = interval_h != before[name]
+        if changed or catalog.measured_h.get(name, interval_h) is None:
+            catalog.measured_h.pop(name, None)  # the venue has said something newer
+        if changed:
+            emit.listed(replace(listing, interval_h=interval_h, recv_ts=emit.recv_ts))
+
+
+def stated_interval(catalog: Catalog, name: str) -> float | None:
+    """The funding interval as the metadata says."""
+    return catalog.intervals_h.get(name, catalog.default_interval_h)
+
+
+def interval_at(catalog: Catalog, name: str, next_ts: int, venue_ts: int) -> float | None:
+    """The funding interval: as measured at the last rollover, else as the metadata says."""
+    known = catalog.next_funding.get(name)
+    if known is not None and known[0] == next_ts and known[1] <= venue_ts:  # the usual: only the time of saying is new
+        catalog.next_funding[name] = (next_ts, venue_ts)
+    else:
+        measure_interval(catalog, name, next_ts, venue_ts, INTERVALS_H)
+    if name in catalog.measured_h:
+        return catalog.measured_h[name]
+    return catalog.intervals_h.get(name, catalog.default_interval_h)

@@ -1,0 +1,223 @@
+"""Binance USD-M and COIN-M futures: what they are, their limits, what is asked of them.
+
+Facts from the venue pages, both: numbers are text; open interest is polled, one-sided; an unknown symbol or a retired
+route is acknowledged and then silent; the connection is cut at 24 h. USD-M: mark, index and funding come on
+`<symbol>@markPrice@1s`, amounts in base units (1000SHIB: thousands of SHIB). COIN-M: inverse contracts of a fixed
+number of dollars; the index comes on its own stream, by pair; statistics are those of a pair, all its contracts
+together, and of the ratios that of the top traders' accounts is left out (the documents disagree on how to ask for it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import quote
+
+import orjson
+
+from service.model import Endpoints, ExtraStream, Listing, LongShortKind, Stream, StreamRule, VenueRules
+from service.venues.binance import history
+from service.venues.binance.messages import BinanceDecoder
+from service.venues.binance.metadata import PERPETUAL
+from service.venues.binance.trades import RATIO
+from service.venues.contract import Catalog, ConnectionPlan, Limits, Poll, Request, paged, sockets
+
+STREAMS: tuple[Stream, ...] = ("mark", "funding")  # of a socket; open interest is polled
+PARAMS_PER_FRAME = 50
+OI_WEIGHT = 1.0
+OI_BUDGET_SHARE = 0.5  # of the request weight; the rest is for ratios, metadata, history and recovery
+OI_POLLS_MAX_AGE = 3
+DEFAULT_OI_POLL_S = 10.0
+LIQUIDATIONS = "!forceOrder@arr"  # of all symbols; those not listed are left out by the decoder
+TRADES_QUIET_S = 180.0  # 200 instruments without a single trade for so long: a dead route, acknowledged and silent
+LIQUIDATIONS_QUIET_S = 3600.0  # no cadence is guaranteed: a calm hour costs one reconnect, a dead route is noticed
+RATIO_S = 300.0  # the venue computes them every five minutes
+RATIO_SLOWEST_S = 600.0  # fewer kinds rather than older values; a value is fresh for 900 s
+RATIO_BUDGET_SHARE = 0.25  # of the request weight
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One of the two lines of contracts."""
+
+    name: str
+    title: str
+    api: str  # first part of every HTTP path
+    endpoints: Endpoints
+    topics_each: int
+    statistics_weight: float  # of a request for `/futures/data/*`
+    funding_weight: float  # of one for `fundingRate`
+    ratios: tuple[tuple[LongShortKind, str], ...]  # kind and endpoint, the most telling first
+
+
+USDM = Product(
+    name="binance_usdm",
+    title="Binance USD-M futures",
+    api="fapi",
+    endpoints=Endpoints(ws={"market": "wss://fstream.binance.com/market"}, rest="https://fapi.binance.com"),
+    topics_each=1,
+    # Two limits of their own, expressed in our only budget of 2400 a minute, so that it keeps them too:
+    statistics_weight=12.0,  # weight 0, but 1000 requests in 5 min
+    funding_weight=24.0,  # with `fundingInfo`: 500 requests in 5 min
+    ratios=(
+        ("account", "globalLongShortAccountRatio"),
+        ("top_position", "topLongShortPositionRatio"),
+        ("top_account", "topLongShortAccountRatio"),
+    ),
+)
+COINM = Product(
+    name="binance_coinm",
+    title="Binance COIN-M futures",
+    api="dapi",
+    endpoints=Endpoints(ws={"market": "wss://dstream.binance.com"}, rest="https://dapi.binance.com"),
+    topics_each=2,  # the mark by instrument, the index by pair
+    statistics_weight=1.0,
+    funding_weight=1.0,
+    ratios=(("account", "globalLongShortAccountRatio"), ("top_position", "topLongShortPositionRatio")),
+)
+
+
+class Binance:
+    """Either product: see :class:`service.venues.contract.Venue`."""
+
+    polls_oi = True
+    limits = Limits(
+        connects=300,
+        connect_period_s=300.0,
+        sends_per_s=5.0,
+        rest_weight=2400.0,  # each product its own
+        rest_period_s=60.0,
+        max_topics=200,
+        lifetime_s=86_400.0,
+    )
+
+    def __init__(self, product: Product) -> None:
+        self.name = product.name
+        self.title = product.title
+        self.endpoints = product.endpoints
+        self.rules = VenueRules(
+            venue=product.name,
+            exchange="binance",
+            mark=StreamRule(15_000, "send"),
+            funding=StreamRule(300_000, "send"),
+            oi=StreamRule(int(OI_POLLS_MAX_AGE * DEFAULT_OI_POLL_S * 1000), "change"),
+            index_max_age_ms=15_000,
+            funding_cap_8h=0.16,
+        )
+        self._product = product
+        self._coinm = product is COINM
+
+    def rules_for(self, oi_poll_s: float, instruments: int = 0) -> VenueRules:
+        """Open interest is fresh for three polling intervals."""
+        age_ms = int(OI_POLLS_MAX_AGE * self._cadence_s(oi_poll_s, instruments) * 1000)
+        return replace(self.rules, oi=StreamRule(age_ms, "change"))
+
+    def decoder(self, catalog: Catalog) -> BinanceDecoder:
+        return BinanceDecoder(self.name, self._coinm, catalog)
+
+    def metadata(self, endpoints: Endpoints) -> list[Request]:
+        base = f"{endpoints.rest}/{self._product.api}/v1"
+        return [Request("GET", f"{base}/{what}", context=what) for what in ("exchangeInfo", "fundingInfo")]
+
+    # -- sockets -----------------------------------------------------------------------------------------------
+
+    def connections(
+        self, endpoints: Endpoints, listings: Sequence[Listing], extras: Sequence[ExtraStream] = ()
+    ) -> list[ConnectionPlan]:
+        url, most = f"{endpoints.ws['market']}/ws", self.limits.max_topics
+        plans = sockets("market", url, listings, most // self._product.topics_each, self._marks, STREAMS)
+        groups: list[tuple[Sequence[str], float]] = []  # one socket for all liquidations, then those of trades
+        if "liquidation" in extras and listings:
+            groups.append(([LIQUIDATIONS], LIQUIDATIONS_QUIET_S))
+        if "flow" in extras:
+            trades = [f"{item.instrument.lower()}@aggTrade" for item in listings]
+            groups += [(page, TRADES_QUIET_S) for page in paged(trades, most)]
+        for count, (topics, quiet_s) in enumerate(groups, 1):
+            frames = _subscribe(topics)
+            plans.append(ConnectionPlan(f"extra-{count}", url, frames, (), len(frames), quiet_s=quiet_s))
+        return plans
+
+    def _marks(self, listings: Sequence[Listing]) -> tuple[str, ...]:
+        topics = [f"{item.instrument.lower()}@markPrice@1s" for item in listings]
+        if self._coinm:
+            topics += [f"{self._pair(item.instrument).lower()}@indexPrice@1s" for item in listings]
+        return _subscribe(topics)
+
+    # -- requests ----------------------------------------------------------------------------------------------
+
+    def polls(
+        self,
+        endpoints: Endpoints,
+        listings: Sequence[Listing],
+        oi_poll_s: float,
+        extras: Sequence[ExtraStream] = (),
+    ) -> list[Poll]:
+        every_s = self._cadence_s(oi_poll_s, len(listings))
+        base = f"{endpoints.rest}/{self._product.api}/v1/openInterest?symbol="
+        interest = [
+            Poll(
+                Request("GET", base + quote(item.instrument, safe=""), OI_WEIGHT, context="openInterest"),
+                every_s,
+                ((item.instrument, "oi"),),
+            )
+            for item in listings
+        ]
+        return interest + (self._ratio_polls(endpoints, listings) if "long_short" in extras else [])
+
+    def _cadence_s(self, oi_poll_s: float, instruments: int) -> float:
+        """One request per instrument, all of them within half of the request weight."""
+        budget_per_s = self.limits.rest_weight * OI_BUDGET_SHARE / self.limits.rest_period_s
+        return max(oi_poll_s, instruments * OI_WEIGHT / budget_per_s)
+
+    def _ratio_polls(self, endpoints: Endpoints, listings: Sequence[Listing]) -> list[Poll]:
+        """Every five minutes; with many instruments fewer kinds, then less often, to stay within the budget."""
+        if not listings:
+            return []
+        weight = self._product.statistics_weight
+        weight_per_s = self.limits.rest_weight * RATIO_BUDGET_SHARE / self.limits.rest_period_s
+        affordable = int(RATIO_SLOWEST_S * weight_per_s / (weight * len(listings)))
+        kinds = self._product.ratios[: max(1, affordable)]
+        every_s = max(RATIO_S, len(kinds) * len(listings) * weight / weight_per_s)
+        base = f"{endpoints.rest}/futures/data"
+        return [
+            Poll(
+                Request(
+                    "GET",
+                    f"{base}/{endpoint}?{self._statistics(item.instrument)}&period=5m&limit=1",
+                    weight,
+                    context=f"{RATIO}{kind}",
+                ),
+                every_s,
+            )
+            for kind, endpoint in kinds
+            for item in listings
+        ]
+
+    def history(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
+        name = listing.instrument
+        subject = self._statistics(name) + ("&contractType=PERPETUAL" if self._coinm else "")
+        return history.requests(
+            name,
+            f"{endpoints.rest}/{self._product.api}/v1",
+            f"pair={quote(self._pair(name), safe='')}",
+            (f"{endpoints.rest}/futures/data/openInterestHist?{subject}", self._product.statistics_weight),
+            self._product.funding_weight,
+            since_ms,
+            now_ms,
+        )
+
+    def _pair(self, instrument: str) -> str:
+        """The pair whose index an instrument follows: for a USD-M perpetual its own name."""
+        return instrument.removesuffix(PERPETUAL) if self._coinm else instrument
+
+    def _statistics(self, instrument: str) -> str:
+        """The query by which `/futures/data/*` names an instrument."""
+        return f"{'pair' if self._coinm else 'symbol'}={quote(self._pair(instrument), safe='')}"
+
+
+def _subscribe(topics: Sequence[str]) -> tuple[str, ...]:
+    """The requests that subscribe to these streams."""
+    return tuple(
+        orjson.dumps({"method": "SUBSCRIBE", "params": page, "id": number}).decode()
+        for number, page in enumerate(paged(topics, PARAMS_PER_FRAME), 1)
+    )
