@@ -7,11 +7,13 @@ tuples copied on the event loop, so that a series without a fresh value is absen
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from service.model import Consensus, SignalBody
 
@@ -126,18 +128,35 @@ _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2
 _LAG = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
+class _Messages(Collector):
+    """Shows the counts of :attr:`Metrics.messages`."""
+
+    def __init__(self, counts: dict[str, int]) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[Metric]:
+        family = FAMILIES["elr_venue_messages_total"]
+        shown = CounterMetricFamily(family.name, family.help, labels=family.labels)
+        for venue, count in self._counts.items():
+            shown.add_metric([venue], count)
+        yield shown
+
+
 class Metrics:
-    """What is counted as it happens. Label values outside the closed lists above count as ``other``."""
+    """What is counted as it happens. Label values outside the closed lists above count as ``other``.
+
+    ``messages``: frames and HTTP bodies by configured venue; whoever receives one adds it there.
+    """
 
     def __init__(
         self, venues: Sequence[str], source: str, version: str, registry: CollectorRegistry | None = None
     ) -> None:
         self.registry = CollectorRegistry() if registry is None else registry
         self._venues = tuple(venues)
-        self._messages = self._counter("elr_venue_messages_total")
+        self.messages = dict.fromkeys(venues, 0)  # by venue: counted per frame, so without a look-up of labels
+        self.registry.register(_Messages(self.messages))
         self._bad = self._counter("elr_bad_payload_total")
         for venue in self._venues:  # a counter that starts at 0 shows its first increase
-            self._messages.labels(venue)
             for reason in BAD_PAYLOAD_REASONS:
                 self._bad.labels(venue, reason)
         self._duration = self._histogram("elr_tick_duration_seconds", _FAST)
@@ -164,11 +183,6 @@ class Metrics:
 
     def ticks_missed(self, count: int) -> None:
         self._missed.inc(count)
-
-    def venue_message(self, venue: str) -> None:
-        """A frame or HTTP body of a configured venue."""
-        if venue in self._venues:
-            self._messages.labels(venue).inc()
 
     def bad_payload(self, venue: str, reason: str) -> None:
         if venue in self._venues:

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from service.metrics import BAD_PAYLOAD_REASONS, CLOSE_CODES, FAMILIES, Metrics
 from service.publishing import codes
-from service.venues.emit import BAD_REASONS
+from service.venues.reading import BAD_REASONS
 
 VENUES = ("bybit", "okx")
 
@@ -38,7 +38,7 @@ def test_counting(metrics: Metrics, registry: CollectorRegistry) -> None:
     metrics.tick(0.02, 0.003)
     metrics.tick(0.5, 0.2)
     metrics.ticks_missed(2)
-    metrics.venue_message("okx")
+    metrics.messages["okx"] += 1
     metrics.bad_payload("okx", "bad_json")
     metrics.feed_clients(3)
     metrics.feed_sent(21)
@@ -67,7 +67,6 @@ def test_label_values_are_bounded(metrics: Metrics, registry: CollectorRegistry)
 
     before = series()
     for number in range(100):
-        metrics.venue_message(f"venue{number}")
         metrics.bad_payload(f"venue{number}", "bad_json")
         metrics.bad_payload("okx", f"reason{number}")
         metrics.feed_closed(3000 + number)

@@ -14,24 +14,30 @@ from service.metrics import Metrics
 from service.model import (
     EXTRA_STREAMS,
     Bad,
-    Control,
+    Confirm,
     Decoded,
     Event,
-    Extra,
     ExtraStream,
     Flow,
-    HistoryPoint,
+    Funding,
     Liquidation,
+    Listing,
     LongShort,
+    Mark,
+    OpenInterest,
     Positions,
-    Skipped,
 )
 from service.tapes import Record
 from service.venues.contract import Catalog, Decoder, Venue
 
 log = logging.getLogger(__name__)
 
-EXTRAS: dict[type[Extra], ExtraStream] = {
+EVENTS: dict[type[Event], ExtraStream | None] = {  # what is applied, and the extra stream it belongs to
+    Mark: None,
+    Funding: None,
+    OpenInterest: None,
+    Confirm: None,
+    Listing: None,
     Liquidation: "liquidation",
     Flow: "flow",
     Positions: "positions",
@@ -62,8 +68,9 @@ class Intake:
         self._apply = apply
         self._sampled_ms = sampled_ms
         self._metrics = metrics
+        self._messages = metrics.messages
         self._record = record
-        self._unwanted = tuple(kind for kind, stream in EXTRAS.items() if stream not in extras)
+        self._applied = frozenset(kind for kind, stream in EVENTS.items() if stream is None or stream in extras)
         self.catalogs = {name: Catalog() for name in venues}
         self._decoders: dict[tuple[str, str], Decoder] = {}
         self.last_bad: dict[str, str] = {}
@@ -78,7 +85,7 @@ class Intake:
         self.take(Record("o", self.stamp(), venue, connection))
 
     def frame(self, venue: str, connection: str, raw: str | bytes, context: str = "") -> Sequence[Decoded]:
-        return self.take(Record("f", self.stamp(), venue, connection, raw=raw, context=context))
+        return self.take(Record("f", self.stamp(), venue, connection, raw, context))
 
     def rejected(self, venue: str, connection: str, reason: str) -> None:
         self.take(Record("b", self.stamp(), venue, connection, reason=reason))
@@ -114,12 +121,14 @@ class Intake:
         if decoder is None:  # HTTP answers have no opening
             decoder = self._decoders[key] = self._venues[venue].decoder(self.catalogs[venue])
         items = decoder.decode(record.raw, record.ts, record.context)
-        self._metrics.venue_message(venue)
+        self._messages[venue] += 1
+        applied, apply = self._applied, self._apply
         for item in items:
-            if isinstance(item, Bad):
-                self.bad(venue, item.reason, item.detail)
-            elif not isinstance(item, Control | Skipped | HistoryPoint) and not isinstance(item, self._unwanted):
-                self._apply(item)
+            kind = type(item)  # no subclass of these exists
+            if kind in applied:
+                apply(item)  # type: ignore[arg-type]
+            elif kind is Bad:
+                self.bad(venue, item.reason, item.detail)  # type: ignore[union-attr]
         return items
 
     def bad(self, venue: str, reason: str, detail: str) -> None:

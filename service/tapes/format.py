@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from msgspec import Struct
 
 from service.errors import TapeError
 
@@ -61,9 +62,8 @@ class Header:
         return orjson.dumps(["h", plain])
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One line after the header. Fields that a kind does not have are empty."""
+class Record(Struct, frozen=True):
+    """One line after the header. Fields that a kind does not have are empty. A struct: one is made per frame."""
 
     kind: str
     ts: int

@@ -28,7 +28,7 @@ from service.model import (
 )
 from service.venues import VENUES
 from service.venues.contract import Catalog, Decoder
-from service.venues.emit import BAD_REASONS
+from service.venues.reading import BAD_REASONS
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 T0 = 1_763_719_206_000  # receive time of the tests, 2025-11-21 10:00:06 UTC

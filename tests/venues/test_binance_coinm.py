@@ -9,18 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.model import Control, Funding, Listing, Mark, OpenInterest, Skipped
-from service.venues.binance.coinm import BinanceCoinm, BinanceCoinmDecoder
-from service.venues.contract import Catalog, Venue
+from service.venues import VENUES
+from service.venues.contract import Catalog, Decoder
+from service.venues.decoding import frames_in
 from tests.venues.frames import T0, check_mutations, decode, load, reasons
 
-VENUE: Venue = BinanceCoinm()
 NAME = "binance_coinm"
+VENUE = VENUES[NAME]
 HOUR = 3_600_000
 T8 = 1_763_712_000_000  # 08:00 UTC
 
 
-def fresh(catalog: Catalog | None = None) -> BinanceCoinmDecoder:
-    return BinanceCoinmDecoder(catalog or Catalog())
+def fresh(catalog: Catalog | None = None) -> Decoder:
+    return VENUE.decoder(catalog or Catalog())
 
 
 def update(at: int, next_ts: int, rate: str = "0.0001", symbol: str = "SOLUSD_PERP") -> dict[str, object]:
@@ -270,11 +271,11 @@ def test_metadata_requests() -> None:
     ]
 
 
-def test_frames_of() -> None:
+def test_documents_of_several_frames() -> None:
     events = json.loads(load(NAME, "ws_mark_price_update_pair"))
-    assert VENUE.frames_of(events) == [events]
+    assert frames_in(NAME, events) == [events]
     recorded = [{"result": None, "id": 1}, {"stream": "x", "data": {}}]
-    assert VENUE.frames_of(recorded) == recorded
+    assert frames_in(NAME, recorded) == recorded
 
 
 @settings(max_examples=200)

@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.model import Control, Funding, Listing, Mark, OpenInterest
-from service.venues.binance.usdm import BinanceUsdm
+from service.venues import VENUES
 from service.venues.contract import Catalog
+from service.venues.decoding import frames_in
 from tests.venues.frames import T0, check_mutations, decode, fresh, load, reasons
 
-VENUE = BinanceUsdm()
 NAME = "binance_usdm"
+VENUE = VENUES[NAME]
 HOUR = 3_600_000
 T8 = 1_763_712_000_000  # 08:00 UTC
 
@@ -328,12 +329,12 @@ def test_metadata_requests() -> None:
     assert urls == ["https://fapi.binance.com/fapi/v1/exchangeInfo", "https://fapi.binance.com/fapi/v1/fundingInfo"]
 
 
-def test_frames_of() -> None:
+def test_documents_of_several_frames() -> None:
     events = json.loads(load(NAME, "ws_mark_price_update_array"))
-    assert VENUE.frames_of(events) == [events]
+    assert frames_in(NAME, events) == [events]
     recorded = [{"result": None, "id": 1}, {"stream": "x", "data": {}}]
-    assert VENUE.frames_of(recorded) == recorded
-    assert VENUE.frames_of({"e": "x"}) == [{"e": "x"}]
+    assert frames_in(NAME, recorded) == recorded
+    assert frames_in(NAME, {"e": "x"}) == [{"e": "x"}]
 
 
 @settings(max_examples=200)

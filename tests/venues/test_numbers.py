@@ -4,14 +4,31 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.errors import BadPayload
-from service.venues.numbers import coins, interval_hours, iso_epoch_ms, iso_ms, number, price, rate, text, timestamp_ms
+from service.venues.numbers import (
+    COINS_MAX,
+    PRICE_MAX,
+    PRICE_MIN,
+    TS_MAX,
+    TS_MIN,
+    coins,
+    interval_hours,
+    iso_epoch_ms,
+    iso_ms,
+    number,
+    price,
+    rate,
+    text,
+    timestamp_ms,
+)
 
 ACCEPTED = {
     "0": 0.0, "-0": 0.0, "0.0": 0.0, "1": 1.0, "-1": -1.0, "10": 10.0, "0.5": 0.5, "-0.5": -0.5, "1e3": 1000.0,
@@ -63,6 +80,45 @@ def test_accepts_no_text_that_json_does_not(written: str) -> None:
         return
     assert json.loads(written) == parsed
     assert written.strip() == written
+
+
+PARSERS: tuple[tuple[Callable[[Any], float], float, float], ...] = (
+    (price, PRICE_MIN, PRICE_MAX),
+    (coins, 0.0, COINS_MAX),
+    (rate, -1.0, 1.0),
+    (timestamp_ms, TS_MIN, TS_MAX),
+)
+ALMOST_NUMBERS = st.one_of(
+    st.from_regex(r"[ \t\n\r]?-?[0-9]{0,20}(\.[0-9]{0,25})?([eE][+-]?[0-9]{0,3})?[ \t\n\r]?", fullmatch=True),
+    st.text('-+.0123456789eE \t\n_,[]"', max_size=12),
+    st.text(max_size=8),
+    st.sampled_from([*ACCEPTED, *REFUSED, "false", '"1"', "-0.0", "1" * 64, "0." + "1" * 62, "0." + "1" * 63]),
+    st.floats(),
+    st.integers(-(2**70), 2**70),
+    st.integers(TS_MIN - 2, TS_MAX + 2),
+    st.sampled_from([None, True, False, [], [1], {}, b"1", (), 1j]),
+)
+
+
+def outcome(parse: Callable[[], float]) -> tuple[str, float | str]:
+    try:
+        value = parse()
+    except BadPayload as error:
+        return "refused", str(error)
+    return type(value).__name__, value
+
+
+@settings(max_examples=2000)
+@given(ALMOST_NUMBERS)
+def test_the_short_way_is_the_rule(value: Any) -> None:
+    """Cause: float() took 'nan' and '1_000', orjson takes ' 1 ' and 'true'; whatever is quick must refuse the same."""
+    for parse, low, high in PARSERS:
+        exact = outcome(lambda low=low, high=high: number(value, low, high))  # type: ignore[misc]
+        if parse is timestamp_ms and exact[0] != "refused":
+            exact = ("int", int(exact[1]))
+        found = outcome(lambda parse=parse: parse(value))  # type: ignore[misc]
+        assert found == exact
+        assert found[0] == "refused" or math.copysign(1, found[1]) == math.copysign(1, exact[1])  # type: ignore[arg-type]
 
 
 def test_negative_zero_is_zero() -> None:

@@ -7,21 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import BadPayload
-from service.model import Bad, Decoded, Listing
-from service.venues.emit import (
-    HOUR_MS,
-    contract_coins,
-    document,
-    echo,
-    guarded,
-    items,
-    label,
-    mapping,
-    need,
-    said,
-    spacings_h,
-)
+from service.model import Bad, Control, Decoded, Listing, Mark
+from service.venues.contract import Catalog
+from service.venues.emit import PONG, Emit, contract_coins
+from service.venues.funding_schedule import HOUR_MS, spacings_h
 from service.venues.numbers import price
+from service.venues.reading import document, echo, flag, is_buy, items, label, mapping, readable, said
 
 START = 1_700_000_000_000
 
@@ -46,12 +37,10 @@ def test_types_are_checked() -> None:
     assert items([], "x") == []
     assert label("", "x") == ""
     assert label("a" * 99, "x") == "a" * 64
-    for call in (lambda: mapping([], "x"), lambda: items({}, "x"), lambda: label(None, "x")):
+    assert flag(True, "x") is True
+    for call in (lambda: mapping([], "x"), lambda: items({}, "x"), lambda: label(None, "x"), lambda: flag(1, "x")):
         with pytest.raises(BadPayload, match="wrong_type"):
             call()
-    with pytest.raises(BadPayload, match="missing_field: a"):
-        need({}, "a")
-    assert need({"a": None}, "a") is None
 
 
 def test_echo_is_bounded_text() -> None:
@@ -66,6 +55,16 @@ def test_absent_or_empty_is_unsaid_never_zero() -> None:
     assert said({"a": "2.5"}, "a", price) == 2.5
     with pytest.raises(BadPayload):
         said({"a": None}, "a", price)
+    assert readable({"a": None}, "a", price) is None  # the stream it belongs to says what is wrong
+
+
+def test_sides() -> None:
+    assert is_buy("Buy")
+    assert is_buy("buy")
+    assert not is_buy("SELL")
+    for value, reason in (("long", "unknown_shape"), ("", "unknown_shape"), (None, "wrong_type"), (1, "wrong_type")):
+        with pytest.raises(BadPayload, match=reason):
+            is_buy(value)
 
 
 @pytest.mark.parametrize(
@@ -82,15 +81,67 @@ def test_coins_per_contract(inverse: bool, size: float | None, multiplier: float
     assert contract_coins(Listing("v", "X", "X", inverse, size, multiplier, None, True, 0), 2500.0) == coins
 
 
-def test_guarded_turns_a_refusal_into_one_bad_item() -> None:
-    out: list[Decoded] = []
+COIN = Listing("venue", "COIN", "COIN", False, 1.0, 1.0, None, True, 0)
 
-    def refuse() -> None:
+
+def emit() -> Emit:
+    return Emit("venue", Catalog(), lambda name: COIN if name == "COIN" else None)
+
+
+def test_a_refusal_and_a_missing_field_become_one_bad_item_each() -> None:
+    told = emit()
+
+    def refuse(row: dict[str, str]) -> None:
         raise BadPayload("bad_number", "x")
 
-    assert not guarded(out, refuse)
-    assert guarded(out, lambda: None)
-    assert out == [Bad("bad_number", "x")]
+    def read(row: dict[str, str]) -> None:
+        told.control("info", None, row["text"])
+
+    assert not told.guard(refuse, {})
+    assert told.guard(read, {"text": "fine"})
+    told.each([{}, {"text": "fine, too"}], "rows", read)
+    assert told.out == [
+        Bad("bad_number", "x"),
+        Control("info", None, "fine"),
+        Bad("missing_field", "text"),
+        Control("info", None, "fine, too"),
+    ]
+    with pytest.raises(BadPayload, match="wrong_type"):
+        told.each({}, "rows", read)
+
+
+def test_a_frame_begins_anew_and_keeps_what_was_told_before_it_broke() -> None:
+    told = emit()
+
+    def read(parsed: dict[str, float], context: str) -> None:
+        told.mark(COIN, parsed["mark"], None, 5)
+        told.control("info", context, str(parsed["text"]))
+
+    first = told.frame(read, '{"mark":2.5}', 7, "asked")
+    assert first == [Mark("venue", "COIN", "COIN", 2.5, None, 5, 7), Bad("missing_field", "text")]
+    second = told.frame(read, b'{"mark":2.5,"text":"all"}', 8, "asked")
+    assert second == [Mark("venue", "COIN", "COIN", 2.5, None, 5, 8), Control("info", "asked", "all")]
+    assert len(first) == 2
+
+
+@pytest.mark.parametrize("raw", ["pong", b"pong", "ping", b"ping", "pang", b"pang", "", b"\xff\xff\xff\xff", "ponging"])
+def test_text_that_is_no_json(raw: str | bytes) -> None:
+    found = emit().frame(lambda parsed, context: None, raw, 7, "")
+    known: dict[str | bytes, list[Decoded]] = {"pong": [PONG], b"pong": [PONG], "ping": [], b"ping": []}
+    assert [type(item) for item in found] == [Bad] if raw not in known else found == known[raw]
+
+
+def test_a_name_is_looked_up_once_and_foreign_ones_stay_out() -> None:
+    told = emit()
+    assert told.listing("COIN") is COIN
+    assert told.listing("OTHER") is None
+    told.refuse("COIN")
+    assert told.listing("COIN") is None
+    told.listed(COIN)
+    assert told.listing("COIN") is COIN
+    for name, reason in ((None, "wrong_type"), ([], "wrong_type"), ("", "bad_name"), ("x" * 65, "bad_name")):
+        with pytest.raises(BadPayload, match=reason):
+            told.listing(name)
 
 
 def test_spacings() -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from service.venues.contract import Catalog
-from service.venues.emit import HOUR_MS
-from service.venues.funding_schedule import measure_interval
+from service.venues.funding_schedule import HOUR_MS, measure_interval
 
 T8 = 1_763_712_000_000  # 08:00 UTC
 

@@ -15,14 +15,12 @@ import msgspec
 from msgspec import Meta
 from orjson import loads
 
-from service.errors import BadPayload
 from service.formulas import rate_8h
 from service.model import Funding, Listing, Mark
-from service.venues.binance.metadata import interval_at
+from service.venues.binance.metadata import LATE_FUNDING_MS, interval_at, next_funding
 from service.venues.emit import Emit
 from service.venues.numbers import MAX_TEXT, PRICE_MAX, PRICE_MIN, RATE_MAX, TS_MAX, TS_MIN
 
-LATE_FUNDING_MS = 600_000  # at a settlement T <= E for about a second; this long after it the schedule is broken
 VENUE = "binance_usdm"
 NEVER = (0, 0)
 HINT = '"markPriceUpdate"'
@@ -46,7 +44,7 @@ class _Event(msgspec.Struct, gc=False, kw_only=True, forbid_unknown_fields=True)
     P: str = ""
     i: Text
     r: Text  # "" where there is no funding, with a `T` of 0
-    T: Time | Literal[0]
+    T: Annotated[int, Meta(ge=0, le=TS_MAX)]
     st: int = 0
 
 
@@ -94,8 +92,8 @@ def read_marks(raw: str, emit: Emit) -> bool:
         emit.mark(listing, mark, index, venue_ts)
     if next_ts == 0:
         pass  # no funding on this contract: not a rate of 0
-    elif venue_ts - next_ts > LATE_FUNDING_MS:
-        emit.bad(late_funding(venue_ts - next_ts))
+    elif next_ts < venue_ts - LATE_FUNDING_MS:
+        emit.guard(next_funding, next_ts, venue_ts)
     else:
         emit.funding(listing, rate + 0.0, interval_at(catalog, name, next_ts, venue_ts), next_ts, venue_ts)
     return True
@@ -136,7 +134,7 @@ def _array(events: list[_Event], emit: Emit) -> bool:
             emit.mark(listing, mark, index, venue_ts)
         if next_ts < venue_ts - LATE_FUNDING_MS:
             if next_ts != 0:
-                emit.bad(late_funding(venue_ts - next_ts))
+                emit.guard(next_funding, next_ts, venue_ts)
             continue
         said_ts, said_at = before(name, NEVER)
         if said_ts == next_ts and said_at <= venue_ts:
@@ -148,7 +146,3 @@ def _array(events: list[_Event], emit: Emit) -> bool:
         per_8h = rate if interval_h == 8.0 else rate_8h(rate, interval_h)
         say(Funding(VENUE, name, symbol, rate, interval_h, per_8h, next_ts, False, venue_ts, recv_ts))
     return True
-
-
-def late_funding(by_ms: int) -> BadPayload:
-    return BadPayload("out_of_bounds", f"next funding {by_ms} ms ago")

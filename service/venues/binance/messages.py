@@ -8,12 +8,13 @@ from typing import Any
 from service.errors import BadPayload
 from service.model import Decoded
 from service.venues.binance.history import past
-from service.venues.binance.marks import HINT, LATE_FUNDING_MS, late_funding, read_marks
+from service.venues.binance.marks import HINT, read_marks
 from service.venues.binance.metadata import (
     INTERVALS_H,
     PERPETUAL,
     by_name,
     interval_at,
+    next_funding,
     read_funding_info,
     read_instrument,
     stated_interval,
@@ -164,9 +165,7 @@ class BinanceDecoder:
         value, next_raw = row[running], row[next_time]
         if value == "" or (type(next_raw) is int and next_raw == 0):
             return  # no funding on this contract: not a rate of 0
-        value, next_ts = rate(value), timestamp_ms(next_raw)
-        if venue_ts - next_ts > LATE_FUNDING_MS:
-            raise late_funding(venue_ts - next_ts)
+        value, next_ts = rate(value), next_funding(next_raw, venue_ts)
         interval_h = interval_at(emit.catalog, listing.instrument, next_ts, venue_ts)
         emit.funding(listing, value, interval_h, next_ts, venue_ts)
 

@@ -10,16 +10,18 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from service.errors import BadPayload
 from service.model import Listing
 from service.venues.contract import Catalog
 from service.venues.emit import Emit
 from service.venues.funding_schedule import measure_interval
-from service.venues.numbers import interval_hours, number, text
+from service.venues.numbers import interval_hours, number, text, timestamp_ms
 from service.venues.reading import label, mapping
 from service.venues.symbols import USD_QUOTES, base_of, canonical
 
 INTERVALS_H = (1, 2, 4, 8)
 DEFAULT_INTERVAL_H = 8.0  # fundingInfo lists only instruments that differ from it
+LATE_FUNDING_MS = 600_000  # at a settlement T <= E for about a second; this long after it the schedule is broken
 PERPETUAL = "_PERP"  # COIN-M: BTCUSD_PERP prices the pair BTCUSD; BTCUSD_260327 is a delivery contract
 NAME_QUOTES = ("USDT", "USDC", "FDUSD", "BUSD")  # of USD-M, where no metadata says it
 BUILT_IN_USD = {"BTC": 100.0}  # dollars per COIN-M contract where no metadata says it
@@ -100,6 +102,14 @@ def read_funding_info(rows: list[Any], emit: Emit) -> None:
 def stated_interval(catalog: Catalog, name: str) -> float | None:
     """The funding interval as the metadata says."""
     return catalog.intervals_h.get(name, catalog.default_interval_h)
+
+
+def next_funding(stated: Any, venue_ts: int) -> int:
+    """The next funding time of a message of ``venue_ts``. Raises :exc:`BadPayload` for one that is long past."""
+    next_ts = timestamp_ms(stated)
+    if venue_ts - next_ts > LATE_FUNDING_MS:
+        raise BadPayload("out_of_bounds", f"next funding {venue_ts - next_ts} ms ago")
+    return next_ts
 
 
 def interval_at(catalog: Catalog, name: str, next_ts: int, venue_ts: int) -> float | None:

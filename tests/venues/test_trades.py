@@ -7,24 +7,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import BadPayload
-from service.model import Decoded, Flow, Liquidation, Listing
+from service.model import Decoded, Flow, Liquidation, Listing, Skipped
 from service.venues.contract import Catalog
-from service.venues.trades import LATE_MS, Print, TradeReader, traded
+from service.venues.emit import Emit
+from service.venues.trades import LATE_MS, ORDERS_KEPT, Orders, Print, Trades, coins_in, coins_of, traded
 from tests.venues.frames import T0
 
 COIN = Listing("venue", "COIN", "COIN", False, 1.0, 1.0, None, True, 0)
 
 
-class Reader(TradeReader):
-    venue = "venue"
+class Reader:
+    """One connection's trades, a frame at a time."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.emit = Emit("venue", catalog, lambda name: None)
+        self._trades = Trades(self.emit)
 
     def take(self, *prints: Print, recv_ts: int = T0) -> list[Decoded]:
-        out: list[Decoded] = []
-        self._tell_trades(prints, False, recv_ts, out)
-        return out
+        self.emit.out, self.emit.recv_ts = [], recv_ts
+        self._trades.tell(prints, False)
+        return self.emit.out
 
     def subscribed(self, recv_ts: int) -> None:
-        self._begin("COIN", recv_ts)
+        self.emit.recv_ts = recv_ts
+        self._trades.begin("COIN")
 
 
 def trade(at: int, key: str, coins: float = 1.0, buys: bool = True) -> Print:
@@ -123,6 +129,36 @@ def test_no_amount_is_no_trade(coins: float) -> None:
 def test_an_absurd_sum_costs_the_frame() -> None:
     (bad,) = Reader(Catalog()).take(trade(T0, "a", 9e17), trade(T0, "b", 9e17))
     assert getattr(bad, "reason", None) == "out_of_bounds"
+
+
+def test_an_absurd_sum_takes_the_liquidations_in_it_with_it() -> None:
+    """Cause: half a frame would be told, its liquidations without the flow they are part of."""
+    forced = [Print(COIN, False, 9e17, 10.0, T0, key, ("long",)) for key in "ab"]
+    assert [getattr(item, "reason", None) for item in Reader(Catalog()).take(*forced)] == ["out_of_bounds"]
+
+
+def test_an_order_is_told_once_over_all_connections_and_old_ones_are_forgotten() -> None:
+    catalog = Catalog()
+    emits = [Emit("venue", catalog, lambda name: None) for _ in range(2)]
+    for emit in emits:
+        Orders(emit).tell("a", COIN, "long", 2.0, 10.0, True, T0)
+    assert [len(emit.out) for emit in emits] == [1, 0]
+    orders = Orders(emits[0])
+    for number in range(ORDERS_KEPT):
+        orders.told(str(number), T0, 1.0)
+    assert len(orders.known) == ORDERS_KEPT
+    assert "a" not in orders.known
+
+
+def test_amounts_to_coins() -> None:
+    inverse = Listing("venue", "I", "1000X", True, 10.0, 0.001, None, True, 0)
+    unknown = Listing("venue", "U", "U", False, None, 1.0, None, True, 0)
+    assert coins_of(COIN, 3.0, 7.0) == 3.0
+    assert coins_of(inverse, 30.0, 0.002) == 15.0  # dollars, at 2 dollars a thousand
+    emit = Emit("venue", Catalog(), lambda name: None)
+    assert coins_in(emit, inverse, 3.0, 0.002) == 15.0
+    assert coins_in(emit, unknown, 3.0, 7.0) is None
+    assert emit.out == [Skipped("venue", "U", "unknown_contract_size")]
 
 
 @given(
