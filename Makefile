@@ -3,11 +3,12 @@ PYTHON ?= python3
 UV ?= uv
 COOLDOWN ?= 1 week
 VENV := .venv
+PEERS := peers-venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 
-.PHONY: help demo serve dev test lint unit quick faults coverage bench wheel lock upgrade clean anew
+.PHONY: help demo serve dev test lint unit quick faults fuzz coverage bench peers wheel lock upgrade clean anew
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -80,11 +81,21 @@ quick: $(DEV) ## a minute of them, for another Python or pip: numpy, sockets, se
 faults: $(DEV) ## every fault on every venue in virtual time, judged, one table (half an hour)
 	@$(BIN)/python -m tests.faults.matrix
 
+fuzz: $(DEV) ## a million mutated frames over all venues (ten minutes); stopped, it goes on when called again
+	@$(BIN)/python -m tests.venues.fuzz
+
 coverage: $(DEV) ## the tests with branch coverage, and the least it may be
 	@$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term
 
-bench: $(DEV) ## decode and tick costs as ratios, one table
-	@$(BIN)/python -m bench
+bench: $(DEV) ## decode and tick costs as ratios, one table; also against other libraries, after `make peers`
+	@$(if $(wildcard $(PEERS)/.installed),$(PEERS)/bin/python,$(BIN)/python) -m bench $(BENCH)
+
+peers: ## cryptofeed and ccxt for `make bench`, in an environment of their own (built here where there is no wheel)
+	@rm -rf $(PEERS)
+	@$(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/pip --disable-pip-version-check install --quiet --require-hashes --no-deps -r requirements-bench.lock
+	@$(PEERS)/bin/pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation -e .
+	@touch $(PEERS)/.installed
 
 wheel: $(STAMP) ## dist/: the wheel and the source archive, by the locked build tools
 	@rm -rf dist
@@ -99,9 +110,10 @@ lock: ## lock what pyproject.toml asks for, all other versions kept (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make $@ needs uv: pipx install uv, or make UV=/path/to/uv $@ (docs/install.md)"; exit 2; }
 	$(compile) --group dev -o requirements-dev.lock $(newest)
 	$(compile) --group build --constraint requirements-dev.lock -o requirements.lock $(newest)
+	$(compile) --group build --group bench -o requirements-bench.lock $(newest)
 
 upgrade: newest = --upgrade
 upgrade: lock ## lock the newest versions that are a week old (needs uv)
 
 clean: ## remove what make installed and built
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PEERS) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

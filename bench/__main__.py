@@ -1,4 +1,4 @@
-"""Decode per message kind against bare ``orjson.loads``, the cost of a tick at 21 and 500 symbols, `costs`, `path`."""
+"""Decoding and intake beside the peers and bare ``orjson.loads``, a tick at 21 and 500 symbols, `costs`, `path`."""
 
 from __future__ import annotations
 
@@ -10,45 +10,24 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from bench import costs, path
-from bench.frames import BEFORE, FRAMES
+from bench import costs, decode, path
 from bench.market import events, warm_engine
-from bench.timing import interleaved, median_us, ratio
+from bench.timing import ratio
 from service.config import Config
 from service.publishing import body_bytes
-from service.venues import VENUES
-from service.venues.contract import Catalog
-
-RECV_MS = 1_763_720_519_400
 
 
-def decode_table(console: Console, repeat: int) -> None:
-    table = Table(
-        "venue", "message", "bytes", "orjson us", "decode us", "ratio to orjson",
-        title="decode + normalise, floor: orjson.loads of the same frame",
-    )  # fmt: skip
-    for (venue, kind), text in FRAMES.items():
-        decoder = VENUES[venue].decoder(Catalog())
-        if venue in BEFORE:
-            decoder.decode(BEFORE[venue], RECV_MS)
-        if kind == "ticker delta":  # a delta with an older cross sequence would be dropped unread: number them
-            head, tail = text.split('"cs":818232113624')
-            numbers = iter(range(818232113624, 818232113624 + 10_000_000))
-
-            def decode(decoder=decoder, head=head, tail=tail, numbers=numbers) -> object:  # type: ignore[no-untyped-def]
-                return decoder.decode(f'{head}"cs":{next(numbers)}{tail}', RECV_MS)
-        else:
-
-            def decode(decoder=decoder, text=text) -> object:  # type: ignore[no-untyped-def]
-                return decoder.decode(text, RECV_MS)
-
-        assert decode(), (venue, kind)
-        times = interleaved({"floor": lambda text=text: orjson.loads(text), "ours": decode}, repeat)
-        table.add_row(
-            venue, kind, str(len(text)), f"{median_us(times['floor']):.2f}", f"{median_us(times['ours']):.2f}",
-            f"x{ratio(times['floor'], times['ours']):.2f}",
-        )  # fmt: skip
-    console.print(table)
+def decoding(console: Console | None, repeat: int) -> None:
+    """One JSON line a measure as it comes, or one table."""
+    found = []
+    for item in decode.measures(repeat):
+        found.append(item)
+        if console is None:
+            print(orjson.dumps(item._asdict()).decode(), flush=True)
+    if console is not None:
+        console.print(decode.table(found))
+        if all(item.goal is None for item in found):
+            console.print("No peer is installed to compare with: make peers")
 
 
 def tick_table(console: Console, sizes: list[int], ticks: int) -> None:
@@ -95,8 +74,9 @@ def tick_table(console: Console, sizes: list[int], ticks: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("costs", "path"), help="only that")
+    parser.add_argument("what", nargs="?", choices=("decode", "costs", "path"), help="only that")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions: to see that it runs")
+    parser.add_argument("--json", action="store_true", help="decode alone, one JSON line a measure, for machines")
     parser.add_argument("--verbose", action="store_true", help="with path: the functions, too")
     options = parser.parse_args()
     if options.what == "costs":
@@ -105,8 +85,14 @@ def main() -> None:
     if options.what == "path":
         path.main(options.verbose)
         return
+    repeat = 300 if options.quick else 5000
+    if options.json:
+        decoding(None, repeat)
+        return
     console = Console(width=140)
-    decode_table(console, 300 if options.quick else 5000)
+    decoding(console, repeat)
+    if options.what == "decode":
+        return
     tick_table(console, [21] if options.quick else [21, 500], 3 if options.quick else 12)
     costs.main(options.quick)
 

@@ -1,9 +1,18 @@
-"""One frame of each message kind, in the venue's documented shape (values are made up)."""
+"""One frame of each message kind, in the venue's documented shape (values are made up), and what the metadata say."""
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import orjson
+
+from service.model import Decoded, Listing
+from service.venues import VENUES
+from service.venues.contract import Catalog
+
+RECV_MS = 1_763_720_519_400
 DATA = Path(__file__).resolve().parents[1] / "tests" / "data"
 
 
@@ -65,3 +74,71 @@ BEFORE: dict[str, str] = {
     "bitmex": _fixture("bitmex", "ws_partial_inverse"),
     "dydx": _fixture("dydx", "ws_subscribed"),
 }
+
+# What the metadata say of the frames' instruments: a running service has it before the first frame comes.
+LISTINGS = {
+    venue: Listing(venue, name, symbol, inverse, size, 1.0, interval_h, True, RECV_MS)
+    for venue, name, symbol, inverse, size, interval_h in (
+        ("binance_usdm", "BTCUSDT", "BTC", False, 1.0, 8.0),
+        ("binance_coinm", "BTCUSD_PERP", "BTC", True, 100.0, 8.0),
+        ("bybit", "BTCUSDT", "BTC", False, 1.0, 8.0),
+        ("okx", "BTC-USDT-SWAP", "BTC", False, 0.01, 8.0),
+        ("bitget", "ETHUSDT", "ETH", False, 1.0, 8.0),
+        ("gate", "ETH_USDT", "ETH", False, 0.01, 8.0),
+        ("deribit", "SOL_USDC-PERPETUAL", "SOL", False, 1.0, 8.0),
+        ("kraken_futures", "PF_ETHUSD", "ETH", False, 1.0, 1.0),
+        ("hyperliquid", "BTC", "BTC", False, 1.0, 1.0),
+    )
+}
+ARRAY_ROWS = 500
+
+
+def array_of_marks() -> str:
+    """`!markPrice@arr` of Binance USD-M with 500 instruments."""
+    rng = random.Random(1)
+
+    def number(low: float, high: float) -> str:
+        return f"{rng.uniform(low, high):.8f}"
+
+    rows = [
+        {
+            "e": "markPriceUpdate", "E": RECV_MS - 400, "s": f"SYM{index}USDT", "p": number(1, 90_000),
+            "ap": number(1, 90_000), "P": number(1, 90_000), "i": number(1, 90_000), "r": number(-0.001, 0.001),
+            "T": 1_763_740_800_000, "st": 1,
+        }
+        for index in range(ARRAY_ROWS)
+    ]  # fmt: skip
+    return orjson.dumps(rows).decode()
+
+
+def catalog_of(venue: str) -> Catalog:
+    """The venue's catalog with the metadata loaded."""
+    catalog = Catalog()
+    if venue in LISTINGS:
+        catalog.listings[LISTINGS[venue].instrument] = LISTINGS[venue]
+    if venue == "binance_usdm":
+        catalog.default_interval_h = 8.0
+        for index in range(ARRAY_ROWS):
+            name = f"SYM{index}USDT"
+            catalog.listings[name] = Listing(venue, name, f"SYM{index}", False, 1.0, 1.0, 8.0, True, RECV_MS)
+    return catalog
+
+
+def texts_of(kind: str, text: str) -> Iterator[str]:
+    """The frame again and again, as a venue would send it: a delta with an older cross sequence would be dropped."""
+    if kind != "ticker delta":
+        while True:
+            yield text
+    head, tail = text.split('"cs":818232113624')
+    for number in range(818232113624, 818232113624 + 1_000_000_000):
+        yield f'{head}"cs":{number}{tail}'
+
+
+def decoding(venue: str, kind: str, text: str) -> Callable[[], list[Decoded]]:
+    """Decodes the frame once a call, with metadata and, where there is one, its snapshot read before."""
+    decoder = VENUES[venue].decoder(catalog_of(venue))
+    if venue in BEFORE:
+        decoder.decode(BEFORE[venue], RECV_MS)
+    decode, following = decoder.decode, texts_of(kind, text).__next__
+    assert decoder.decode(text, RECV_MS), (venue, kind)
+    return lambda: decode(following(), RECV_MS)

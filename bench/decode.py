@@ -1,0 +1,115 @@
+"""How long a frame takes: decoding and the whole intake, beside bare ``orjson.loads`` and beside the peers.
+
+Every row is measured interleaved in one run; ratios are taken within a round, their median counts. Metadata is loaded,
+as it is in a running service.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import orjson
+from rich.table import Table
+
+from bench import peers
+from bench.frames import BEFORE, FRAMES, array_of_marks, catalog_of, decoding, texts_of
+from bench.timing import interleaved, median_us, ratio
+from service.clock import ServiceClock
+from service.core.intake import Intake
+from service.metrics import Metrics
+from service.tapes import Record
+from service.tapes.format import record_line
+from service.venues import VENUES
+
+FRAME_OF = {  # measures that have a peer: the frame, what the peer is, and how much faster we mean to be
+    "binance_mark": ("binance_usdm", "markPrice", "cryptofeed", 1.7),
+    "bybit_delta": ("bybit", "ticker delta", "cryptofeed", 1.2),
+    "okx_open_interest": ("okx", "open-interest", "cryptofeed", 1.2),
+    "okx_funding": ("okx", "funding-rate", "cryptofeed", 1.2),
+    "deribit_ticker": ("deribit", "ticker", "cryptofeed", 1.5),
+}
+ARRAY, ARRAY_GOAL = "binance_array_500", 15.0
+INTAKE_GOAL = 1.0  # decoding, counting and taping a frame: no slower than the peer's decoding alone
+FLOOR = "orjson.loads"
+
+
+class Measure(NamedTuple):
+    """One line of the result. ``ratio``: how many times faster than the peer, above 1 is faster. ``goal``: the least
+    that ratio is meant to be; None where it only informs, as beside the floor."""
+
+    measure: str
+    unit: str
+    ours: float
+    peer: str
+    peer_value: float
+    ratio: float
+    goal: float | None
+
+
+def measures(repeat: int) -> Iterator[Measure]:
+    """All of them, those with a goal first. Peers that are not installed have no rows."""
+    cryptofeed, ccxt = peers.cryptofeed_work(), peers.ccxt_work()
+    for name, (venue, kind, package, goal) in FRAME_OF.items():
+        if name in cryptofeed:
+            text = FRAMES[venue, kind]
+            works = {
+                "decode": decoding(venue, kind, text),
+                "intake": taking_in(venue, kind, text),
+                "peer": cryptofeed[name],
+            }
+            times = interleaved(works, repeat)
+            for what, least in (("decode", goal), ("intake", INTAKE_GOAL)):
+                yield _against(f"{what}/{name}", times[what], peers.name_of(package), times["peer"], least)
+    array = array_of_marks()
+    if ccxt:
+        times = interleaved(
+            {"ours": decoding("binance_usdm", "array", array), "peer": ccxt[ARRAY]}, max(1, repeat // 200)
+        )
+        yield _against(f"decode/{ARRAY}", times["ours"], peers.name_of("ccxt"), times["peer"], ARRAY_GOAL)
+    for (venue, kind), text in {**FRAMES, ("binance_usdm", "array of 500"): array}.items():
+        often = max(1, repeat // 200) if len(text) > 10_000 else repeat
+        works = {"floor": lambda text=text: orjson.loads(text), "ours": decoding(venue, kind, text)}
+        times = interleaved(works, often)
+        label = f"decode/{venue}/{kind.replace(' ', '_')}"
+        yield _against(label, times["ours"], f"{FLOOR} {peers.name_of('orjson').split()[-1]}", times["floor"], None)
+
+
+def _against(name: str, ours: list[float], peer: str, theirs: list[float], goal: float | None) -> Measure:
+    return Measure(
+        name,
+        "us",
+        round(median_us(ours), 3),
+        peer,
+        round(median_us(theirs), 3),
+        round(ratio(theirs, ours), 3),
+        goal,
+    )
+
+
+def taking_in(venue: str, kind: str, text: str) -> Callable[[], object]:
+    """All that happens to a frame but that its observations are applied: stamped, taped, decoded, counted."""
+    lines: deque[bytes] = deque(maxlen=1000)
+
+    def record(item: Record) -> None:
+        lines.append(record_line(item))
+
+    metrics = Metrics((venue,), "live", "0")
+    intake = Intake({venue: VENUES[venue]}, ServiceClock(), lambda event: None, lambda: 0, metrics, record)
+    intake.catalogs[venue].__dict__.update(catalog_of(venue).__dict__)
+    intake.opened(venue, "main-1")
+    if venue in BEFORE:
+        intake.frame(venue, "main-1", BEFORE[venue])
+    take, following = intake.frame, texts_of(kind, text).__next__
+    assert take(venue, "main-1", text)
+    return lambda: take(venue, "main-1", following())
+
+
+def table(found: list[Measure]) -> Table:
+    """For people: the measures with their goals, and whether they are met."""
+    shown = Table("measure", "ours us", "peer", "its us", "times faster", "goal", title="a frame, metadata loaded")
+    for item in found:
+        goal = "" if item.goal is None else f"{item.goal:g} {'met' if item.ratio >= item.goal else 'MISSED'}"
+        shown.add_row(item.measure, f"{item.ours:.2f}", item.peer, f"{item.peer_value:.2f}", f"x{item.ratio:.2f}", goal)
+    return shown
