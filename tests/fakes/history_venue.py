@@ -102,9 +102,6 @@ class PastVenue:
     def decoder(self, catalog: Catalog) -> PastDecoder:
         return PastDecoder(self.name, catalog)
 
-    def frames_of(self, document: object) -> Sequence[object]:
-        return [document]
-
     def metadata(self, endpoints: Endpoints) -> list[Request]:
         return [Request("GET", f"{endpoints.rest}/meta", context="meta")]
 

@@ -73,9 +73,6 @@ class ToyVenue:
     def decoder(self, catalog: Catalog) -> ToyDecoder:
         return ToyDecoder()
 
-    def frames_of(self, document: object) -> Sequence[object]:
-        return [document]
-
     def metadata(self, endpoints: Endpoints) -> list[Request]:
         return []
 

@@ -1,4 +1,4 @@
-"""What a decoder can emit, read from its code: whatever the functions name that ``decode`` leads to."""
+"""What a decoder can emit, read from its code: whatever the functions name that ``decode`` and its tables lead to."""
 
 from __future__ import annotations
 
@@ -6,37 +6,40 @@ from collections.abc import Iterator
 from types import CodeType, FunctionType
 
 from service.venues.contract import Decoder
+from service.venues.emit import Emit
 from tests.venues.committed import ITEM_TYPES
 
 
 def emitted_by(decoder: Decoder) -> set[type]:
-    """The types of items that some function reached from ``decode`` constructs or tells apart.
+    """The types of items that some function reached from the decoder constructs or tells apart.
 
-    A method's name reaches every method of that name in the decoder's class and its bases.
+    A method's name reaches the method of that name of the decoder, and of :class:`Emit`; a class that a venue's code
+    names (its trades, what they are counted by) is reached as a whole.
     """
     found: set[type] = set()
-    seen: set[FunctionType] = set()
-    waiting = _methods(type(decoder), "decode")
+    seen: set[type | FunctionType] = set()
+    waiting: list[object] = [_method(type(decoder), name) for name in ("__init__", "decode")]
     while waiting:
-        function = waiting.pop()
-        if function in seen:
+        thing = waiting.pop()
+        if not isinstance(thing, type | FunctionType) or thing in seen:
             continue
-        seen.add(function)
-        for name in _names(function.__code__):
-            waiting += _methods(type(decoder), name)
-            thing = function.__globals__.get(name)
-            if thing in ITEM_TYPES:
-                found.add(thing)
-            elif isinstance(thing, FunctionType) and thing.__module__.startswith("service.venues."):
-                waiting.append(thing)
+        seen.add(thing)
+        if isinstance(thing, type):
+            waiting += [_method(thing, name) for name in vars(thing)]
+            continue
+        for name in _names(thing.__code__):
+            waiting += [_method(type(decoder), name), _method(Emit, name)]
+            named = thing.__globals__.get(name)
+            if isinstance(named, type) and named in ITEM_TYPES:
+                found.add(named)
+            elif str(getattr(named, "__module__", "")).startswith("service.venues.") and named is not Emit:
+                waiting.append(named)
     return found
 
 
-def _methods(decoder: type, name: str) -> list[FunctionType]:
-    held = [base.__dict__[name] for base in decoder.__mro__ if name in base.__dict__]
-    return [
-        getattr(item, "__func__", item) for item in held if isinstance(getattr(item, "__func__", item), FunctionType)
-    ]
+def _method(owner: type, name: str) -> object:
+    held = vars(owner).get(name)
+    return getattr(held, "__func__", held)
 
 
 def _names(code: CodeType) -> Iterator[str]:

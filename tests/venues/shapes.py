@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from service.venues import VENUES
+from service.venues import decoding
 
 HEADS = ("table", "action", "feed", "event", "channel", "topic", "type", "e", "method", "op")  # name a message
 DATA_EVENTS = ("update", "all", "")  # of messages with data; any other event is about the connection
@@ -28,7 +28,7 @@ def frames_in(venue: str, text: str) -> list[Any]:
     """The frames of a file, as `elr decode` splits it; texts that are no JSON are left out."""
     frames: list[Any]
     try:
-        frames = list(VENUES[venue].frames_of(json.loads(text)))
+        frames = decoding.frames_in(venue, json.loads(text))
     except json.JSONDecodeError:
         frames = [frame for line in text.splitlines() for frame in _parsed(line)]
     return [frame["result"] if _is_wrapped(frame) else frame for frame in frames]
