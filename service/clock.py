@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 
@@ -20,12 +21,10 @@ class Clock(Protocol):
         ...
 
 
-def _elapsed_seconds() -> float:
-    """Monotonic seconds that go on while the machine sleeps (Linux), so that a laptop's nap ages the data."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-_ELAPSED = _elapsed_seconds if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+# Monotonic seconds, on Linux of a clock that goes on while the machine sleeps: a laptop's nap must age the data.
+_ELAPSED: Callable[[], float] = (
+    partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+)
 
 
 class ServiceClock:

@@ -64,7 +64,7 @@ class Intake:
         extras: Sequence[ExtraStream] = EXTRA_STREAMS,
     ) -> None:
         self._venues = venues
-        self._clock = clock
+        self._now_ms = clock.now_ms
         self._apply = apply
         self._sampled_ms = sampled_ms
         self._metrics = metrics
@@ -77,7 +77,8 @@ class Intake:
 
     def stamp(self) -> int:
         """The receive time of something that arrives now."""
-        return max(self._clock.now_ms(), self._sampled_ms() + 1)
+        now, least = self._now_ms(), self._sampled_ms() + 1
+        return now if now > least else least
 
     # -- FrameSink ---------------------------------------------------------------------------------------------
 
@@ -85,7 +86,7 @@ class Intake:
         self.take(Record("o", self.stamp(), venue, connection))
 
     def frame(self, venue: str, connection: str, raw: str | bytes, context: str = "") -> Sequence[Decoded]:
-        return self.take(Record("f", self.stamp(), venue, connection, raw, context))
+        return self._frame(Record("f", self.stamp(), venue, connection, raw, context))
 
     def rejected(self, venue: str, connection: str, reason: str) -> None:
         self.take(Record("b", self.stamp(), venue, connection, reason=reason))
@@ -97,29 +98,30 @@ class Intake:
 
     def take(self, record: Record) -> Sequence[Decoded]:
         """One stamped record, live or from a tape."""
+        kind, venue = record.kind, record.venue
+        if kind == "f":
+            return self._frame(record)
         if self._record is not None:
             self._record(record)
-        kind, venue = record.kind, record.venue
         if venue not in self._venues:
             return ()
-        if kind == "f":
-            return self._decode(record)
         if kind == "o":
-            while len(self._decoders) >= MAX_CONNECTIONS:
-                self._decoders.pop(next(iter(self._decoders)))
-            self._decoders[venue, record.connection] = self._venues[venue].decoder(self.catalogs[venue])
+            self._open(venue, record.connection)
         elif kind == "c":
             self._decoders.pop((venue, record.connection), None)
         elif kind == "b":
             self.bad(venue, record.reason, "refused by the transport")
         return ()
 
-    def _decode(self, record: Record) -> Sequence[Decoded]:
+    def _frame(self, record: Record) -> Sequence[Decoded]:
+        if self._record is not None:
+            self._record(record)
         venue = record.venue
-        key = (venue, record.connection)
-        decoder = self._decoders.get(key)
-        if decoder is None:  # HTTP answers have no opening
-            decoder = self._decoders[key] = self._venues[venue].decoder(self.catalogs[venue])
+        decoder = self._decoders.get((venue, record.connection))
+        if decoder is None:
+            if venue not in self._venues:
+                return ()
+            decoder = self._open(venue, record.connection)  # HTTP answers have no opening
         items = decoder.decode(record.raw, record.ts, record.context)
         self._messages[venue] += 1
         applied, apply = self._applied, self._apply
@@ -130,6 +132,13 @@ class Intake:
             elif kind is Bad:
                 self.bad(venue, item.reason, item.detail)  # type: ignore[union-attr]
         return items
+
+    def _open(self, venue: str, connection: str) -> Decoder:
+        """A decoder that begins anew."""
+        while len(self._decoders) >= MAX_CONNECTIONS:
+            self._decoders.pop(next(iter(self._decoders)))
+        decoder = self._decoders[venue, connection] = self._venues[venue].decoder(self.catalogs[venue])
+        return decoder
 
     def bad(self, venue: str, reason: str, detail: str) -> None:
         """Count a frame or row that cannot be trusted."""
