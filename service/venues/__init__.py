@@ -5,12 +5,14 @@ from __future__ import annotations
 from service.venues.binance.venue import COINM, USDM, Binance
 from service.venues.contract import Venue
 from service.venues.deribit.venue import Deribit
+from service.venues.gate.venue import Gate
 
 VENUES: dict[str, Venue] = {
     venue.name: venue
     for venue in (
         Binance(USDM),
         Binance(COINM),
+        Gate(),
         Deribit(),
     )
 }
