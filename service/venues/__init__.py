@@ -6,6 +6,7 @@ from service.venues.binance.venue import COINM, USDM, Binance
 from service.venues.contract import Venue
 from service.venues.deribit.venue import Deribit
 from service.venues.gate.venue import Gate
+from service.venues.kraken_futures.venue import KrakenFutures
 
 VENUES: dict[str, Venue] = {
     venue.name: venue
@@ -14,5 +15,6 @@ VENUES: dict[str, Venue] = {
         Binance(COINM),
         Gate(),
         Deribit(),
+        KrakenFutures(),
     )
 }
