@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from service.venues.binance.venue import COINM, USDM, Binance
 from service.venues.contract import Venue
+from service.venues.deribit.venue import Deribit
+from service.venues.gate.venue import Gate
+from service.venues.kraken_futures.venue import KrakenFutures
 
 VENUES: dict[str, Venue] = {
     venue.name: venue
     for venue in (
         Binance(USDM),
         Binance(COINM),
+        Gate(),
+        Deribit(),
+        KrakenFutures(),
     )
 }

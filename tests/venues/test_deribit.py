@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from service.model import Control, Funding, Listing, Mark, OpenInterest, Skipped
 from service.venues.contract import Catalog
+from service.venues.decoding import frames_in
 from service.venues.deribit.venue import Deribit
 from tests.venues.frames import (
     T0,
@@ -241,8 +242,8 @@ def test_connections_one_request_per_instrument() -> None:
 
 
 def test_frames_of_a_list_are_its_items() -> None:
-    assert VENUE.frames_of([{"id": 1}, {"id": 2}]) == [{"id": 1}, {"id": 2}]
-    assert VENUE.frames_of({"id": 1}) == [{"id": 1}]
+    assert frames_in(NAME, [{"id": 1}, {"id": 2}]) == [{"id": 1}, {"id": 2}]
+    assert frames_in(NAME, {"id": 1}) == [{"id": 1}]
 
 
 @settings(max_examples=200)

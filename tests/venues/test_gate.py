@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from service.model import Control, Funding, Listing, Mark, OpenInterest, Skipped
 from service.venues.contract import Catalog, Decoder
+from service.venues.decoding import frames_in
 from service.venues.gate.venue import Gate
 from tests.venues.frames import (
     T0,
@@ -324,9 +325,9 @@ def test_connections_by_settlement_one_contract_a_request() -> None:
 
 def test_documents_of_several_messages() -> None:
     message, row = ticker(), {"contract": "BTC_USD"}
-    assert VENUE.frames_of([message, message]) == [message, message]
-    assert VENUE.frames_of([row, row]) == [[row, row]]
-    assert VENUE.frames_of(message) == [message]
+    assert frames_in(NAME, [message, message]) == [message, message]
+    assert frames_in(NAME, [row, row]) == [[row, row]]
+    assert frames_in(NAME, message) == [message]
 
 
 @settings(max_examples=150)

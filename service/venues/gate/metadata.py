@@ -1,0 +1,72 @@
+"""Gate: instruments (`contracts`), what a name alone says, and how intervals and times are written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from service.errors import BadPayload
+from service.model import Listing
+from service.venues.emit import Emit
+from service.venues.numbers import TS_MAX, TS_MIN, interval_hours, number, text, timestamp_ms, within
+from service.venues.reading import flag, label
+from service.venues.symbols import USD_QUOTES, canonical
+
+VENUE = "gate"
+INVERSE = "BTC_USD"  # 1 USD each, known without metadata; other _USD names are or were quanto: no number of coins
+CRYPTO = (None, "", "crypto")  # contract_type of what is no stock, metal, index or currency
+INTERVALS_H = (1, 2, 4, 8)
+SECONDS_H = {hours * 3600: float(hours) for hours in INTERVALS_H}
+SECONDS_BELOW = 1e11  # a smaller time is in seconds, in fields that have been both
+
+_seconds = within(TS_MIN / 1000, TS_MAX / 1000)
+_either = within(0.0, TS_MAX)
+
+
+def from_seconds(value: Any) -> int:
+    """Seconds (whole or not) as milliseconds."""
+    return int(_seconds(value) * 1000)
+
+
+def either_ms(value: Any) -> int:
+    """A time that has been in seconds and in milliseconds."""
+    return from_seconds(value) if _either(value) < SECONDS_BELOW else timestamp_ms(value)
+
+
+def interval_of(seconds: Any) -> float:
+    """A funding interval in hours."""
+    usual = SECONDS_H.get(seconds) if type(seconds) is int else None
+    return interval_hours(number(seconds, 0, 1e6) / 3600) if usual is None else usual
+
+
+def by_name(name: str) -> Listing | None:
+    """BTC_USDT; a date after the last underscore marks delivery. How much a contract is, the name does not say."""
+    base, _, quote = name.rpartition("_")
+    if not base or quote not in USD_QUOTES:
+        return None
+    symbol, multiplier = canonical(base)
+    inverse = name == INVERSE
+    return Listing(VENUE, name, symbol, inverse, 1.0 if inverse else None, multiplier, None, True, 0)
+
+
+def read_instrument(row: dict[str, Any], emit: Emit) -> None:
+    """One contract."""
+    name = text(row["name"])
+    named, in_usd = by_name(name), name.endswith("_USD")
+    if named is None or row.get("contract_type") not in CRYPTO:
+        emit.refuse(name)
+        return
+    size, multiplier = number(row["quanto_multiplier"], 0.0, 1e15), named.multiplier
+    inverse = size == 0.0
+    if inverse and not in_usd:
+        raise BadPayload("out_of_bounds", f"quanto_multiplier 0 of {name}"[:80])
+    if not inverse:
+        number(size, 1e-12, 1e15)
+        if in_usd:
+            emit.refuse(name)  # quanto: settled in BTC at a fixed rate
+            return
+    seconds = row.get("funding_interval", 0)
+    interval_h = None if seconds == 0 else interval_of(seconds)
+    delisting = flag(row.get("in_delisting", False), "in_delisting")
+    trading = not delisting and label(row.get("status", "trading"), "status") == "trading"
+    native = 1.0 if inverse else size * multiplier
+    emit.listed(Listing(VENUE, name, named.symbol, inverse, native, multiplier, interval_h, trading, emit.recv_ts))
