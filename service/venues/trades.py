@@ -24,7 +24,8 @@ ORDERS_KEPT = 4096  # liquidations of one venue: far more than come while one so
 
 class Print(NamedTuple):
     """One trade. ``coins``: canonical, > 0; ``price`` per venue unit; ``at``: UTC ms; ``key`` tells it from others of
-    that ms; ``liquidated``: whose positions were closed by force, of the taker or the maker or both."""
+    that ms; ``liquidated``: whose positions were closed by force, of the taker or the maker or both; ``flow``: False for
+    one that nobody took from the book."""
 
     listing: Listing
     buys: bool
@@ -33,6 +34,7 @@ class Print(NamedTuple):
     at: int
     key: str
     liquidated: tuple[PositionSide, ...] = ()
+    flow: bool = True
 
 
 class Trades:
@@ -69,7 +71,8 @@ class Trades:
             for item in self._news(name, trades):
                 for side in item.liquidated:
                     emit.liquidation(item.listing, side, item.coins, item.price, lower_bound, item.at)
-                bought, sold = (bought + item.coins, sold) if item.buys else (bought, sold + item.coins)
+                if item.flow:
+                    bought, sold = (bought + item.coins, sold) if item.buys else (bought, sold + item.coins)
                 newest = max(newest, item.at)
             emit.flow(trades[0].listing, bought, sold, newest)
         except BadPayload:

@@ -49,10 +49,7 @@ class TradeRows:
             return
         side: PositionSide = "short" if buys else "long"
         forced = (side,) if kind in FORCED else ()
-        told = len(emit.out)
-        self._trades.tell([Print(listing, buys, traded(amount), each, at, str(seq), forced)], False)
-        if kind not in TAKEN:
-            del emit.out[told + 1 :]  # the flow, which comes after the liquidation
+        self._trades.tell([Print(listing, buys, traded(amount), each, at, str(seq), forced, kind in TAKEN)], False)
 
     def replay(self, frame: dict[str, Any]) -> None:
         listing = self._emit.listing(text(frame["product_id"]).upper())
