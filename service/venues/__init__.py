@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from service.venues.binance.venue import COINM, USDM, Binance
 from service.venues.contract import Venue
+from service.venues.hyperliquid.venue import Hyperliquid
 
 VENUES: dict[str, Venue] = {
     venue.name: venue
     for venue in (
         Binance(USDM),
         Binance(COINM),
+        Hyperliquid(),
     )
 }
