@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from service.venues.binance.venue import COINM, USDM, Binance
 from service.venues.contract import Venue
+from service.venues.dydx.venue import Dydx
 from service.venues.hyperliquid.venue import Hyperliquid
 
 VENUES: dict[str, Venue] = {
@@ -12,5 +13,6 @@ VENUES: dict[str, Venue] = {
         Binance(USDM),
         Binance(COINM),
         Hyperliquid(),
+        Dydx(),
     )
 }

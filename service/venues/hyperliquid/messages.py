@@ -23,12 +23,7 @@ from service.venues.trades import Trades
 
 GREETING = "Websocket connection established"
 INFLATED_MAX = 4 << 20  # bytes a compressed payload may unfold to
-FAST_FIELDS: dict[str, Callable[[Any], float]] = {
-    "markPx": price,
-    "oraclePx": price,
-    "funding": rate,
-    "openInterest": coins,
-}
+FAST_FIELDS = {"markPx": price, "oraclePx": price, "funding": rate, "openInterest": coins}
 
 
 class HyperliquidDecoder:
