@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from service.venues.binance.venue import COINM, USDM, Binance
+from service.venues.bitmex.venue import Bitmex
 from service.venues.contract import Venue
 from service.venues.dydx.venue import Dydx
 from service.venues.hyperliquid.venue import Hyperliquid
@@ -12,6 +13,7 @@ VENUES: dict[str, Venue] = {
     for venue in (
         Binance(USDM),
         Binance(COINM),
+        Bitmex(),
         Hyperliquid(),
         Dydx(),
     )
