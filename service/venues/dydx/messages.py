@@ -105,8 +105,9 @@ class DydxDecoder:
     def _subscribed(self, frame: dict[str, Any]) -> None:
         self._emit.control("ack", _topic(frame), "subscribed")
         if frame.get("channel") == MARKETS:
+            contents = frame["contents"]
             self._markets, self._untold = {}, set()
-            self._each(mapping(frame["contents"], "contents")["markets"], "markets", self._market)
+            self._each(mapping(contents, "contents")["markets"], "markets", self._market)
 
     def _data(self, frame: dict[str, Any], batch: bool) -> None:
         channel = frame.get("channel")
