@@ -15,7 +15,7 @@ from service.venues.emit import PONG, Emit
 from service.venues.funding_schedule import HOUR_MS, next_hour, tell_settlements
 from service.venues.history import subject_of
 from service.venues.hyperliquid.history import INTERVALS_H, tell_past
-from service.venues.hyperliquid.metadata import INTERVAL_H, by_name, is_meta_pair, read_meta
+from service.venues.hyperliquid.metadata import INTERVAL_H, by_name, read_meta
 from service.venues.hyperliquid.trades import tell_trades
 from service.venues.numbers import coins, interval_hours, price, rate, timestamp_ms
 from service.venues.reading import document, echo, items, label, mapping, readable, unknown
@@ -85,8 +85,8 @@ class HyperliquidDecoder:
             raise unknown(frame)
 
     def _array(self, rows: list[Any]) -> None:
-        """One of the HTTP answers, told by its shape."""
-        if is_meta_pair(rows):
+        """One of the HTTP answers, told by its shape: [metadata, contexts], or rows."""
+        if len(rows) == 2 and type(rows[0]) is dict and "universe" in rows[0] and type(rows[1]) is list:
             if read_meta(rows[0], self._emit):
                 self._contexts(rows[1])
         elif any(type(row) is dict and "fundingRate" in row for row in rows):

@@ -23,11 +23,6 @@ def by_name(name: str) -> Listing | None:
     return Listing("hyperliquid", name, symbol, False, multiplier, multiplier, None, True, 0)
 
 
-def is_meta_pair(rows: list[Any]) -> bool:
-    """Whether an array is [metadata, contexts]."""
-    return len(rows) == 2 and isinstance(rows[0], dict) and "universe" in rows[0] and isinstance(rows[1], list)
-
-
 def read_meta(meta: dict[str, Any], emit: Emit) -> bool:
     """Listings by position. False: the metadata of another dex, whose coins carry its name."""
     rows = items(meta["universe"], "universe")
