@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from service.venues.binance.venue import COINM, USDM, Binance
+from service.venues.bitmex.venue import Bitmex
 from service.venues.contract import Venue
 from service.venues.deribit.venue import Deribit
+from service.venues.dydx.venue import Dydx
 from service.venues.gate.venue import Gate
+from service.venues.hyperliquid.venue import Hyperliquid
 from service.venues.kraken_futures.venue import KrakenFutures
 
 VENUES: dict[str, Venue] = {
@@ -16,5 +19,8 @@ VENUES: dict[str, Venue] = {
         Gate(),
         Deribit(),
         KrakenFutures(),
+        Bitmex(),
+        Hyperliquid(),
+        Dydx(),
     )
 }

@@ -14,9 +14,10 @@ from service.config import MarketSection
 from service.errors import BadPayload
 from service.market import Market
 from service.model import Confirm, Control, Decoded, Funding, Listing, Mark, OpenInterest, Skipped
-from service.venues.bitmex.messages import canonical_base, contract_size, interval_h
+from service.venues.bitmex.metadata import canonical_base, contract_size, interval_h
 from service.venues.bitmex.venue import Bitmex
 from service.venues.contract import Catalog, Decoder
+from service.venues.decoding import frames_in
 from tests.venues.frames import T0, check_mutations, check_sane, decode, fixtures, fresh, load, mutate, reasons
 
 VENUE = Bitmex()
@@ -457,10 +458,10 @@ def test_quanto_contracts_bring_bitcoin_first_on_their_socket(listings: list[Lis
 
 def test_frames_of() -> None:
     rows = json.loads(load(NAME, "http_get_funding"))
-    assert VENUE.frames_of(rows) == [rows]
+    assert frames_in(NAME, rows) == [rows]
     messages = [json.loads(load(NAME, "ws_welcome")), json.loads(load(NAME, "ws_update_mark"))]
-    assert VENUE.frames_of(messages) == messages
-    assert VENUE.frames_of(rows[0]) == [rows[0]]
+    assert frames_in(NAME, messages) == messages
+    assert frames_in(NAME, rows[0]) == [rows[0]]
 
 
 @settings(max_examples=200)

@@ -10,7 +10,7 @@ import pytest
 from service.model import Flow, HistoryPoint, Liquidation, Listing, Skipped
 from service.venues.bitmex.venue import Bitmex
 from service.venues.contract import Catalog, Decoder
-from service.venues.liquidations import ORDERS_KEPT
+from service.venues.trades import ORDERS_KEPT
 from tests.venues.extras import check_only_what_is_wanted, check_plans, requests_of
 from tests.venues.frames import T0, decode, load, reasons
 

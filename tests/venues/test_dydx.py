@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from service.model import Confirm, Control, Decoded, Funding, Listing, Mark, OpenInterest
 from service.venues.contract import Catalog, Decoder
+from service.venues.decoding import frames_in
 from service.venues.dydx.venue import Dydx
 from tests.venues.frames import (
     T0,
@@ -269,7 +270,7 @@ def test_one_connection_for_all() -> None:
     assert VENUE.polls(VENUE.endpoints, listings, 10.0) == []
     assert VENUE.rules_for(99.0) == VENUE.rules
     assert VENUE.rules.oi.max_age_ms == 120_000
-    assert VENUE.frames_of([1, 2]) == [1, 2]
+    assert frames_in(NAME, [1, 2]) == [1, 2]
 
 
 @settings(max_examples=200)

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from service.model import Control, Funding, Listing, Mark, OpenInterest, Skipped
 from service.venues.contract import Catalog
-from service.venues.hyperliquid.venue import INFLATED_MAX, Hyperliquid
+from service.venues.decoding import frames_in
+from service.venues.hyperliquid.messages import INFLATED_MAX
+from service.venues.hyperliquid.venue import Hyperliquid
 from tests.venues.frames import T0, check_mutations, decode, fresh, load, reasons
 
 VENUE = Hyperliquid()
@@ -142,7 +144,7 @@ def test_meta_of_other_dexes_and_spot_leave_the_universe_alone() -> None:
 
 def test_meta_and_asset_ctxs_is_one_frame() -> None:
     document = json.loads(load(NAME, "http_post_meta_and_asset_ctxs"))
-    assert VENUE.frames_of(document) == [document]
+    assert frames_in(NAME, document) == [document]
     found = decode(fresh(NAME), document)
     assert [item.coins for item in found if isinstance(item, OpenInterest)] == [3500000.5, 21000000.75]
     assert [item.rate for item in found if isinstance(item, Funding)] == [0.000011, 0.000022]
@@ -151,9 +153,9 @@ def test_meta_and_asset_ctxs_is_one_frame() -> None:
 
 def test_a_list_of_pairs_is_several_frames() -> None:
     pair = json.loads(load(NAME, "http_post_meta_and_asset_ctxs"))
-    assert VENUE.frames_of([pair, pair]) == [pair, pair]
+    assert frames_in(NAME, [pair, pair]) == [pair, pair]
     frames = [{"channel": "pong"}, {"method": "ping"}]
-    assert VENUE.frames_of(frames) == frames
+    assert frames_in(NAME, frames) == frames
 
 
 def test_settled_history() -> None:

@@ -1,165 +1,263 @@
-"""What is kept of a BitMEX `instrument` row, and what the contract is worth by its terms. Pure.
-
-Which fields count, how they are read, the row merged so far; terms as the venue page has them ("Contract maths").
-"""
+"""BitMEX: frames and HTTP answers to observations."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from service.errors import BadPayload
-from service.model import Stream
-from service.venues.emit import HOUR_MS, need
-from service.venues.numbers import coins, interval_hours, iso_epoch_ms, iso_ms, number, price, rate
-from service.venues.symbols import canonical
+from service.model import Decoded, Listing, Stream
+from service.venues.bitmex.history import tell_past
+from service.venues.bitmex.metadata import BITCOIN, by_name, interval_h, quanto_coins, read_instrument
+from service.venues.bitmex.rows import FIELDS, GRID_MS, MAIN_FIELD, Row, order_of, row_time
+from service.venues.bitmex.trades import ExtraRows
+from service.venues.contract import Catalog
+from service.venues.emit import Emit, contract_coins
+from service.venues.history import subject_of
+from service.venues.numbers import iso_ms, rate, text
+from service.venues.reading import echo, items, label, mapping, unknown
 
-INTERVAL_ZERO_MS = 946_684_800_000  # 2000-01-01: intervals are sent as times after it
-SIZE_TOLERANCE = 1e-6
-SATOSHI = 1e-8
-
-
-def interval_h(value: Any) -> float:
-    """A funding interval: `2000-01-01T08:00:00.000Z` is 8 h."""
-    return interval_hours((iso_epoch_ms(value) - INTERVAL_ZERO_MS) / HOUR_MS)
-
-
-TERMS = (
-    "typ", "state", "underlying", "quoteCurrency", "settlCurrency", "isInverse", "isQuanto", "multiplier",
-    "underlyingToPositionMultiplier", "underlyingToSettleMultiplier", "quoteToSettleMultiplier",
-)  # fmt: skip
-# field -> (stream it belongs to, parser)
-FIELDS: dict[str, tuple[Stream, Callable[[Any], float | int]]] = {
-    "markPrice": ("mark", price),
-    "indicativeSettlePrice": ("mark", price),
-    "fundingRate": ("funding", rate),
-    "fundingTimestamp": ("funding", iso_ms),
-    "fundingInterval": ("funding", interval_h),
-    "openInterest": ("oi", coins),
-}
-MAIN_FIELD: dict[Stream, str] = {"mark": "markPrice", "funding": "fundingRate", "oi": "openInterest"}
-
-# Prices are stamped on a grid (of 5 s at the coarsest), other rows exactly: the next price may be stamped before a row
-# that has come, so that what a row confirms is confirmed as of the point of the grid before it.
-GRID_MS = 5_000
-AHEAD_MS = 2_000  # docs/signal.md section 2: a time further ahead of ours is refused, and orders nothing
+BITCOIN_AGE_MS = 60_000
+ACTIONS = ("partial", "insert", "update", "delete")
+UNUSED_ROWS = ("leavesQty", "trdMatchID", "trdType", "bidSize", "rootSymbol", "orderID")
 
 
-def row_time(fields: dict[str, Any]) -> int | None:
-    """When the venue stamped a row; None where it has no time. Raises :exc:`BadPayload`."""
-    return None if fields.get("timestamp") is None else iso_ms(fields["timestamp"])
+class BitmexDecoder:
+    """See :class:`service.venues.contract.Decoder`."""
 
+    def __init__(self, venue: str, catalog: Catalog) -> None:
+        self._emit = Emit(venue, catalog, by_name)
+        self._rows: dict[str, Row] = {}
+        self._bitcoin: tuple[float, int] | None = None  # index in USD, and when it was last vouched for
+        extra = ExtraRows(self._emit)
+        self._tables: dict[str, Callable[[str, list[Any]], None]] = {  # quotes, books: not used
+            "instrument": self._instruments,
+            "funding": self._settlements,
+            "trade": extra.trades,
+            "liquidation": extra.liquidations,
+        }
 
-def order_of(venue_ts: int | None, recv_ts: int) -> int | None:
-    """Where a row of this time belongs in the order of rows; None where its time is none to order by.
+    def decode(self, raw: str | bytes, recv_ts: int, context: str = "") -> list[Decoded]:
+        return self._emit.frame(self._read, raw, recv_ts, context)
 
-    ``recv_ts`` 0: a recording without receive times, where no time can be ahead.
-    """
-    return None if venue_ts is None or venue_ts > recv_ts + AHEAD_MS > AHEAD_MS else venue_ts
+    def _read(self, parsed: Any, context: str) -> None:
+        if type(parsed) is list and (parsed or context):
+            self._answer(parsed, context)
+        elif type(parsed) is not dict:
+            raise BadPayload("unknown_shape", type(parsed).__name__)
+        elif "table" in parsed:
+            self._table(parsed)
+        elif "success" in parsed:
+            topic = echo(parsed.get("subscribe", parsed.get("unsubscribe"))) or None
+            self._emit.control("ack" if parsed["success"] is True else "refused", topic, echo(parsed.get("error")))
+        elif "error" in parsed:
+            self._refused(parsed)
+        elif "info" in parsed:
+            self._emit.control("info", None, echo(parsed["info"]))
+        elif "op" not in parsed:  # else a request of ours, as recordings hold them
+            self._any_row(parsed)
 
+    def _refused(self, frame: dict[str, Any]) -> None:
+        """400, 429 and HTTP errors, with the topics asked for where they are echoed."""
+        error, request = frame["error"], frame.get("request")
+        message = error.get("message") if type(error) is dict else error
+        asked = request.get("args") if type(request) is dict else None
+        topics = ",".join(item for item in asked if type(item) is str) if type(asked) is list else asked
+        said = f"{echo(frame.get('status'))} {echo(message)}".strip()
+        self._emit.control("refused", echo(topics) or None, said)
 
-class Row:
-    """An instrument's merged row on this connection. A name missing from ``values`` has no value we may claim.
+    # -- table protocol ----------------------------------------------------------------------------------------
 
-    Of each field the latest said counts, whatever order the rows come in: an update names only what changed, so that
-    leaving out a late row whole would lose the fields that no later row names.
-    """
+    def _table(self, frame: dict[str, Any]) -> None:
+        handler = self._tables.get(label(frame["table"], "table"))
+        if handler is None:
+            return
+        action = label(frame["action"], "action")
+        if action not in ACTIONS:
+            raise BadPayload("unknown_shape", f"action {action}")
+        handler(action, items(frame["data"], "data"))
 
-    __slots__ = ("latest", "said_at", "terms", "times", "unpriced", "values")
+    def _instruments(self, action: str, rows: list[Any]) -> None:
+        handler = self._update if action == "update" else self._delete if action == "delete" else self._insert
+        self._emit.each(_bitcoin_first(rows), "data", handler)
 
-    def __init__(self) -> None:
-        self.terms: dict[str, Any] = {}
-        self.values: dict[str, float | int | None] = {}
-        self.times: dict[str, int] = {}  # of the latest row that had the field, if any had a time
-        self.said_at: dict[Stream, int] = {}  # the same of any field of the stream
-        self.latest: int | None = None  # time of the latest row
-        self.unpriced = False  # its open interest is held but must still be told: a price or new terms came later
+    def _insert(self, value: Any) -> None:
+        """A whole row: the state starts anew."""
+        fields = mapping(value, "data[]")
+        name = text(fields["symbol"])
+        self._rows.pop(name, None)
+        self._rows[name] = self._whole(name, fields)
 
-    def is_late(self, venue_ts: int | None) -> bool:
-        """Whether a row of this time comes after a later one; a row without a time does not say. Equal is not late."""
-        if venue_ts is None:
-            return False
-        if self.latest is not None and venue_ts < self.latest:
-            return True
-        self.latest = venue_ts
-        return False
+    def _whole(self, name: str, fields: dict[str, Any]) -> Row:
+        emit, row = self._emit, Row()
+        if "typ" in fields:
+            row.take_terms(fields, emit.recv_ts)
+            emit.guard(read_instrument, name, fields, emit)
+        listing = emit.listing(name)
+        if listing is not None:
+            self._merge(listing, row, fields)
+        return row
 
-    def takes(self, key: str, venue_ts: int | None) -> bool:
-        """Whether a field of a row of this time is to be merged: no later row has said it."""
-        if venue_ts is not None:
-            if venue_ts < self.times.get(key, venue_ts):
-                return False
-            self.times[key] = venue_ts
-            if key in FIELDS:
-                stream = FIELDS[key][0]
-                self.said_at[stream] = max(venue_ts, self.said_at.get(stream, venue_ts))
-        return True
+    def _update(self, value: Any) -> None:
+        emit, fields = self._emit, mapping(value, "data[]")
+        name = text(fields["symbol"])
+        row = self._rows.get(name)
+        if row is None:
+            return  # nothing counts before the partial
+        if row.take_terms(fields, emit.recv_ts):
+            row.unpriced = True  # the same contracts may now be other coins
+            if "typ" in row.terms and not emit.guard(read_instrument, name, row.terms, emit):
+                row.doubt("openInterest")
+        listing = emit.listing(name)
+        if listing is not None:
+            self._merge(listing, row, fields)
 
-    def take_terms(self, fields: dict[str, Any], recv_ts: int) -> bool:
-        """Merge the contract's terms among ``fields``; whether there were any to be merged. A row whose time cannot be
-        read is one without a time."""
-        if not any(key in fields for key in TERMS):
-            return False
+    def _delete(self, value: Any) -> None:
+        emit, name = self._emit, text(mapping(value, "data[]")["symbol"])
+        known = None if self._rows.pop(name, None) is None else emit.catalog.listings.get(name)
+        if known is not None and known.trading:
+            emit.listed(replace(known, trading=False, recv_ts=emit.recv_ts))
+
+    def _merge(self, listing: Listing, row: Row, fields: dict[str, Any]) -> None:
+        """Take the fields present into ``row``, tell the streams they touch, confirm the others.
+
+        A late row (one stamped before a row merged already) changes only fields that no later row had and confirms
+        nothing: what it leaves out was unchanged then, not now.
+        """
+        emit, values = self._emit, row.values
         try:
-            ordered = order_of(row_time(fields), recv_ts)
+            venue_ts = row_time(fields)
         except BadPayload:
-            ordered = None
-        taken = {key: fields[key] for key in TERMS if key in fields and self.takes(key, ordered)}
-        self.terms.update(taken)
-        return bool(taken)
+            for key in FIELDS:
+                if key in fields:
+                    row.doubt(key)
+            raise
+        ordered = order_of(venue_ts, emit.recv_ts)
+        late = row.is_late(ordered)
+        touched: list[Stream] = []
+        failed: list[Stream] = []
+        for key, (stream, parse) in FIELDS.items():
+            if key in fields and row.takes(key, ordered):
+                row.doubt(key)
+                touched.append(stream)
+                if fields[key] is None or fields[key] == "":
+                    continue  # cleared, never 0
+                try:
+                    values[key] = parse(fields[key])
+                except BadPayload as error:
+                    failed.append(stream)
+                    emit.bad(error)
+        vouched: list[Stream] = []
+        for stream, key in MAIN_FIELD.items():
+            if stream in failed:
+                continue
+            if stream in touched:
+                emit.guard(self._tell, stream, listing, row, venue_ts if ordered is None else row.said_at.get(stream))
+            elif stream == "oi" and row.unpriced:
+                emit.guard(self._priced, listing, row)
+            elif key in values and (stream != "mark" or values.get("indicativeSettlePrice", 0.0) is not None):
+                vouched.append(stream)
+        if late or ordered != venue_ts:
+            return
+        if listing.instrument == BITCOIN and "mark" not in failed:
+            index, mark = values.get("indicativeSettlePrice"), values.get("markPrice")
+            bitcoin = mark if index is None else index
+            self._bitcoin = None if bitcoin is None else (bitcoin, emit.recv_ts)
+        if vouched:
+            as_of = None if venue_ts is None else venue_ts // GRID_MS * GRID_MS
+            streams = tuple(vouched) if as_of is None else row.confirmable(vouched, as_of)
+            if streams:
+                emit.confirm(listing, streams, as_of)
 
-    def confirmable(self, streams: Sequence[Stream], at: int) -> tuple[Stream, ...]:
-        """Those that a row may confirm as of ``at``: what was said since needs no confirming."""
-        return tuple(stream for stream in streams if self.said_at.get(stream, at) <= at)
+    # -- streams -----------------------------------------------------------------------------------------------
 
-    def doubt(self, key: str) -> None:
-        """The venue changed this field to something unreadable: its old value must not be claimed."""
-        self.values.pop(key, None)
-        if key in ("fundingInterval", "indicativeSettlePrice"):
-            self.values[key] = None  # known to be unknown: neither metadata nor a Confirm may bring the old one back
+    def _tell(self, stream: Stream, listing: Listing, row: Row, venue_ts: int | None) -> None:
+        emit, values = self._emit, row.values
+        if stream == "mark":
+            mark, index = values.get("markPrice"), values.get("indicativeSettlePrice")
+            if mark is not None or index is not None:
+                emit.mark(listing, mark, index, venue_ts)
+        elif stream == "funding":
+            if "fundingRate" in values:
+                hours = values.get("fundingInterval", listing.interval_h)
+                emit.funding(listing, values["fundingRate"], hours, values.get("fundingTimestamp"), venue_ts)
+        elif "openInterest" in values:
+            why_not = self._interest(listing, row, venue_ts)
+            row.unpriced = why_not == "no_mark"
+            if why_not is not None:
+                emit.skipped(listing.instrument, why_not)
+        else:
+            row.unpriced = False
 
+    def _priced(self, listing: Listing, row: Row) -> None:
+        """Open interest that had no price to be converted through, or other terms: told once it can be."""
+        if "openInterest" in row.values and self._interest(listing, row, None) is None:
+            row.unpriced = False
 
-def canonical_base(base: str) -> tuple[str, float]:
-    """As :func:`service.venues.symbols.canonical`, with this venue's factor of 100.
-
-    >>> canonical_base("XBT"), canonical_base("100BONK")
-    (('BTC', 1.0), ('1000BONK', 0.1))
-    """
-    if base.startswith("100") and base[3:].isalpha():
-        symbol, multiplier = canonical(base[3:])
-        return symbol, multiplier * 100
-    return canonical(base)
-
-
-def contract_size(row: dict[str, Any], inverse: bool, multiplier: float) -> float | None:
-    """USD (inverse) or canonical coins (linear) per contract; None where the row does not say it, or says two things.
-
-    Inverse: `multiplier` / `underlyingToSettleMultiplier` (XBTUSD: -1e8 / -1e8). Linear: 1 /
-    `underlyingToPositionMultiplier`, which must agree with `multiplier` / `quoteToSettleMultiplier`.
-    """
-    value = _optional(row, "multiplier")
-    if inverse:
-        settled = _optional(row, "underlyingToSettleMultiplier")
-        return None if value is None or settled is None or value / settled <= 0 else value / settled
-    units, scale = _optional(row, "underlyingToPositionMultiplier"), _optional(row, "quoteToSettleMultiplier")
-    if units is None or units < 0:
+    def _interest(self, listing: Listing, row: Row, venue_ts: int | None) -> str | None:
+        """Contracts times the coins of one: through the mark (inverse), or the bitcoin index (quanto). Why it cannot be
+        told, else None."""
+        emit, mark, quanto = self._emit, row.values.get("markPrice"), row.terms.get("isQuanto") is True
+        if quanto:
+            if row.terms.get("settlCurrency") != "XBt":
+                return "unknown_contract_size"
+            if self._bitcoin is None or emit.recv_ts - self._bitcoin[1] > BITCOIN_AGE_MS:
+                return "no_mark"
+            size: float | None = quanto_coins(row.terms, self._bitcoin[0]) * listing.multiplier
+        else:
+            size = listing.contract_size if mark is None else contract_coins(listing, mark)
+        if size is None:
+            return "unknown_contract_size"
+        if listing.inverse and not quanto and mark is None:
+            return "no_mark"
+        contracts = row.values["openInterest"]
+        emit.open_interest(listing, contracts, size, contracts * size, quanto or listing.inverse, venue_ts)
         return None
-    if value is not None and scale is not None and abs(value * units - scale) > SIZE_TOLERANCE * abs(scale):
-        return None
-    return multiplier / units
+
+    def _settlements(self, action: str, rows: list[Any]) -> None:
+        if action in ("partial", "insert"):
+            self._emit.each(_bitcoin_first(rows), "data", self._settlement)
+
+    def _settlement(self, value: Any) -> None:
+        """A row of the funding table: a rate that was charged."""
+        fields = mapping(value, "funding[]")
+        listing = self._emit.listing(fields["symbol"])
+        if listing is not None:
+            charged, hours = rate(fields["fundingRate"]), interval_h(fields["fundingInterval"])
+            self._emit.funding(listing, charged, hours, None, iso_ms(fields["timestamp"]), settled=True)
+
+    # -- HTTP answers ------------------------------------------------------------------------------------------
+
+    def _answer(self, rows: list[Any], context: str) -> None:
+        """As metadata only the instruments count: the socket is ahead of this answer."""
+        emit, asked = self._emit, subject_of(context)
+        if asked is not None:
+            tell_past(emit, rows, *asked)
+        elif context == "instruments":
+            emit.each(_bitcoin_first(rows), "rows", self._metadata)
+            emit.delist_absent()
+        else:
+            emit.each(_bitcoin_first(rows), "rows", self._any_row)
+
+    def _metadata(self, value: Any) -> None:
+        fields = mapping(value, "row")
+        read_instrument(text(fields["symbol"]), fields, self._emit)
+
+    def _any_row(self, value: Any) -> None:
+        """A row outside the table protocol, told by its fields."""
+        fields = mapping(value, "row")
+        if "fundingRateDaily" in fields:
+            self._settlement(fields)
+        elif "symbol" in fields and any(key in fields for key in ("typ", *FIELDS)):
+            self._whole(text(fields["symbol"]), fields)
+        elif not any(key in fields for key in UNUSED_ROWS):
+            raise unknown(fields)
 
 
-def quanto_coins(terms: dict[str, Any], bitcoin: float) -> float:
-    """Native coins per quanto contract, which is worth price x `multiplier` satoshi: its own price cancels out."""
-    return number(need(terms, "multiplier"), 1e-12, 1e15) * SATOSHI * bitcoin
-
-
-def _optional(row: dict[str, Any], key: str) -> float | None:
-    """A factor other than 0, or None if the row does not have it."""
-    value = row.get(key)
-    if value is None:
-        return None
-    result = number(value, -1e15, 1e15)
-    if abs(result) < 1e-12:
-        raise BadPayload("out_of_bounds", f"{key} of {result:g}")
-    return result
+def _bitcoin_first(rows: list[Any]) -> list[Any]:
+    """The row that converts quanto contracts before those it converts."""
+    if len(rows) < 2:
+        return rows
+    return sorted(rows, key=lambda row: not (type(row) is dict and row.get("symbol") == BITCOIN))
