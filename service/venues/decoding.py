@@ -76,10 +76,14 @@ def _binance(items: list[Any]) -> bool:
     return _binance_message(items) or any(isinstance(item, list) for item in items)
 
 
+def _is_meta_pair(item: Any) -> bool:
+    return isinstance(item, list) and len(item) == 2 and isinstance(item[1], list) and _any_has("universe")(item[:1])
+
+
 def _hyperliquid(items: list[Any]) -> bool:
     """[meta, contexts] and the venue's other answers are one frame; lists of those, or of messages, are several."""
     return bool(items) and (
-        all(isinstance(item, list) and len(item) == 2 and _any_has("universe")(item[:1]) for item in items)
+        all(map(_is_meta_pair, items))
         or all(isinstance(item, dict) and ("channel" in item or "method" in item) for item in items)
     )
 

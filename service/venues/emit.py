@@ -145,7 +145,7 @@ class Emit:
     def refuse(self, name: str) -> None:
         """Metadata says the name is foreign; if we had it listed, it no longer trades."""
         self.catalog.foreign.add(name)
-        self._delist(name)
+        self.delist(name)
 
     def delist_absent(self, inverse: bool | None = None) -> None:
         """After a complete metadata answer: what it no longer names has been delisted.
@@ -157,9 +157,10 @@ class Emit:
             return
         for name, listing in self._listings.items():
             if name not in named and (inverse is None or listing.inverse is inverse):
-                self._delist(name)
+                self.delist(name)
 
-    def _delist(self, name: str) -> None:
+    def delist(self, name: str) -> None:
+        """The instrument no longer trades."""
         known = self._listings.get(name)
         if known is not None and known.trading:
             gone = replace(known, trading=False, recv_ts=self.recv_ts)

@@ -24,8 +24,8 @@ ORDERS_KEPT = 4096  # liquidations of one venue: far more than come while one so
 
 class Print(NamedTuple):
     """One trade. ``coins``: canonical, > 0; ``price`` per venue unit; ``at``: UTC ms; ``key`` tells it from others of
-    that ms; ``liquidated``: whose positions were closed by force, of the taker or the maker or both; ``flow``: False for
-    one that nobody took from the book."""
+    that ms; ``liquidated``: whose positions were closed by force, of the taker or the maker or both; ``flow``: False
+    for one that nobody took from the book."""
 
     listing: Listing
     buys: bool

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from msgspec.structs import replace
-
 from service.errors import BadPayload
 from service.model import Decoded, Listing, Stream
 from service.venues.bitmex.history import tell_past
@@ -115,10 +113,9 @@ class BitmexDecoder:
             self._merge(listing, row, fields)
 
     def _delete(self, value: Any) -> None:
-        emit, name = self._emit, text(mapping(value, "data[]")["symbol"])
-        known = None if self._rows.pop(name, None) is None else emit.catalog.listings.get(name)
-        if known is not None and known.trading:
-            emit.listed(replace(known, trading=False, recv_ts=emit.recv_ts))
+        name = text(mapping(value, "data[]")["symbol"])
+        if self._rows.pop(name, None) is not None:
+            self._emit.delist(name)
 
     def _merge(self, listing: Listing, row: Row, fields: dict[str, Any]) -> None:
         """Take the fields present into ``row``, tell the streams they touch, confirm the others.
