@@ -86,7 +86,8 @@ class Intake:
         self.take(Record("o", self.stamp(), venue, connection))
 
     def frame(self, venue: str, connection: str, raw: str | bytes, context: str = "") -> Sequence[Decoded]:
-        return self._frame(Record("f", self.stamp(), venue, connection, raw, context))
+        now, least = self._now_ms(), self._sampled_ms() + 1  # stamp(), without its call
+        return self._frame(Record("f", now if now > least else least, venue, connection, raw, context))
 
     def rejected(self, venue: str, connection: str, reason: str) -> None:
         self.take(Record("b", self.stamp(), venue, connection, reason=reason))

@@ -81,14 +81,14 @@ def record_line(record: Record) -> bytes:
     """The record's JSON line, without the newline."""
     kind = record.kind
     if kind == "f":
-        if isinstance(record.raw, bytes):
+        raw = record.raw
+        if type(raw) is not str:
+            assert isinstance(record.raw, bytes)
             try:
                 raw = record.raw.decode("utf-8")
             except UnicodeDecodeError:
                 text = base64.b64encode(record.raw).decode()
                 return orjson.dumps(["x", record.ts, record.venue, record.connection, text, record.context])
-        else:
-            raw = record.raw
         try:
             return orjson.dumps(["f", record.ts, record.venue, record.connection, raw, record.context])
         except orjson.JSONEncodeError:  # lone surrogates: text that is not UTF-8 either

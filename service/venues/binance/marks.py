@@ -81,13 +81,14 @@ def read_marks(raw: str, emit: Emit) -> bool:
             return False
     except (ValueError, TypeError):  # of msgspec, of orjson, of comparing what is no number
         return False
-    name, venue_ts, next_ts, catalog = event.s, event.E, event.T, emit.catalog
+    name, venue_ts, next_ts, catalog, recv_ts = event.s, event.E, event.T, emit.catalog, emit.recv_ts
     listing = catalog.listings.get(name) or emit.listing(name)
     if listing is None:
         return True
+    symbol, say = listing.symbol, emit.out.append
     if listing.multiplier == 1.0:
         catalog.marks[name] = mark
-        emit.out.append(Mark(VENUE, name, listing.symbol, mark, index, venue_ts, emit.recv_ts))
+        say(Mark(VENUE, name, symbol, mark, index, venue_ts, recv_ts))
     else:
         emit.mark(listing, mark, index, venue_ts)
     if next_ts == 0:
@@ -95,14 +96,17 @@ def read_marks(raw: str, emit: Emit) -> bool:
     elif next_ts < venue_ts - LATE_FUNDING_MS:
         emit.guard(next_funding, next_ts, venue_ts)
     else:
-        emit.funding(listing, rate + 0.0, interval_at(catalog, name, next_ts, venue_ts), next_ts, venue_ts)
+        interval_h = interval_at(catalog, name, next_ts, venue_ts)
+        rate += 0.0  # -0.0 becomes 0.0
+        per_8h = rate if interval_h == 8.0 else rate_8h(rate, interval_h)
+        say(Funding(VENUE, name, symbol, rate, interval_h, per_8h, next_ts, False, venue_ts, recv_ts))
     return True
 
 
 def _array(events: list[_Event], emit: Emit) -> bool:
     """The same of many: all numbers are read at once, and what the calls of :class:`Emit` do stands in the loop."""
     catalog, recv_ts, say = emit.catalog, emit.recv_ts, emit.out.append
-    known, last_marks, announced = catalog.listings.get, catalog.marks, catalog.next_funding
+    known, announced = catalog.listings.get, catalog.next_funding
     intervals, default_h = catalog.intervals_h, catalog.default_interval_h
     listings = [known(event.s) or emit.listing(event.s) for event in events]
     if not all(listings):  # what is foreign is not read
@@ -122,13 +126,15 @@ def _array(events: list[_Event], emit: Emit) -> bool:
         and max(rates) <= RATE_MAX
     ):
         return False
+    if 0.0 in rates:
+        rates = [rate + 0.0 for rate in rates]  # -0.0 becomes 0.0
+    names = [event.s for event in events]
+    catalog.marks.update(zip(names, marks, strict=True))  # scaled ones again below
     before = ({} if catalog.measured_h else announced).get  # with measured intervals, interval_at() decides for all
-    for event, listing, mark, index, rate in zip(
-        events, cast(list[Listing], listings), marks, indices, rates, strict=True
-    ):
-        name, symbol, venue_ts, next_ts = event.s, listing.symbol, event.E, event.T
+    rows = zip(events, names, cast(list[Listing], listings), marks, indices, rates, strict=True)
+    for event, name, listing, mark, index, rate in rows:
+        symbol, venue_ts, next_ts = listing.symbol, event.E, event.T
         if listing.multiplier == 1.0:
-            last_marks[name] = mark
             say(Mark(VENUE, name, symbol, mark, index, venue_ts, recv_ts))
         else:
             emit.mark(listing, mark, index, venue_ts)
@@ -142,7 +148,6 @@ def _array(events: list[_Event], emit: Emit) -> bool:
             interval_h = intervals.get(name, default_h)
         else:
             interval_h = interval_at(catalog, name, next_ts, venue_ts)
-        rate += 0.0  # -0.0 becomes 0.0
         per_8h = rate if interval_h == 8.0 else rate_8h(rate, interval_h)
         say(Funding(VENUE, name, symbol, rate, interval_h, per_8h, next_ts, False, venue_ts, recv_ts))
     return True
