@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from service.venues.binance.venue import COINM, USDM, Binance
+from service.venues.bybit.venue import Bybit
 from service.venues.contract import Venue
 
 VENUES: dict[str, Venue] = {
@@ -10,5 +11,6 @@ VENUES: dict[str, Venue] = {
     for venue in (
         Binance(USDM),
         Binance(COINM),
+        Bybit(),
     )
 }
