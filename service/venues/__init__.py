@@ -5,6 +5,7 @@ from __future__ import annotations
 from service.venues.binance.venue import COINM, USDM, Binance
 from service.venues.bybit.venue import Bybit
 from service.venues.contract import Venue
+from service.venues.okx.venue import Okx
 
 VENUES: dict[str, Venue] = {
     venue.name: venue
@@ -12,5 +13,6 @@ VENUES: dict[str, Venue] = {
         Binance(USDM),
         Binance(COINM),
         Bybit(),
+        Okx(),
     )
 }
