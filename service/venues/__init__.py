@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from service.venues.binance.venue import COINM, USDM, Binance
+from service.venues.bitget.venue import Bitget
 from service.venues.bybit.venue import Bybit
 from service.venues.contract import Venue
 from service.venues.okx.venue import Okx
@@ -14,5 +15,6 @@ VENUES: dict[str, Venue] = {
         Binance(COINM),
         Bybit(),
         Okx(),
+        Bitget(),
     )
 }
