@@ -16,7 +16,6 @@ from service.venues.history import MINUTE_MS, Past, context_of, newest_first, pa
 from service.venues.numbers import price, rate, text, timestamp_ms
 from service.venues.reading import items, mapping
 
-BARS = {"mark": "MARK", "index": "INDEX"}
 BARS_A_PAGE = 1000
 RATES_A_PAGE = 100
 
@@ -27,16 +26,17 @@ def requests(base: str, name: str, since_ms: int, now_ms: int) -> list[Request]:
     if product is None:
         return []
     subject = f"symbol={name}&productType={product.lower()}"
-    bars: list[list[Request]] = []
-    for stream, kind in BARS.items():
-        series = []
+
+    def bars(stream: str) -> list[Request]:
+        found = []
         for first, last in pages(since_ms, now_ms, MINUTE_MS, BARS_A_PAGE - 2):  # both ends may count
             span = f"startTime={first}&endTime={last + MINUTE_MS}&limit={BARS_A_PAGE}"
-            url = f"{base}/candles?{subject}&granularity=1m&kLineType={kind}&{span}"
-            series.append(Request("GET", url, context=context_of(stream, name)))
-        bars.append(series)
+            url = f"{base}/candles?{subject}&granularity=1m&kLineType={stream.upper()}&{span}"
+            found.append(Request("GET", url, context=context_of(stream, name)))
+        return found
+
     rates = f"{base}/history-fund-rate?{subject}&pageSize={RATES_A_PAGE}"
-    return newest_first(*bars, [Request("GET", rates, context=context_of("funding", name))])
+    return newest_first(bars("mark"), bars("index"), [Request("GET", rates, context=context_of("funding", name))])
 
 
 def _bar(listing: Listing, row: Any) -> tuple[int, float]:

@@ -54,14 +54,8 @@ class Bitget(Streamed):
         return BitgetDecoder(catalog)
 
     def metadata(self, endpoints: Endpoints) -> list[Request]:
-        return [
-            Request(
-                "GET",
-                f"{endpoints.rest}/api/v2/mix/market/contracts?productType={product.lower()}",
-                context=f"contracts:{product}",
-            )
-            for product in PRODUCTS
-        ]
+        base = f"{endpoints.rest}/api/v2/mix/market/contracts?productType="
+        return [Request("GET", base + line.lower(), context=f"contracts:{line}") for line in PRODUCTS]
 
     def connections(
         self, endpoints: Endpoints, listings: Sequence[Listing], extras: Sequence[ExtraStream] = ()
@@ -93,20 +87,13 @@ class Bitget(Streamed):
             return []
         names = [item.instrument for item in listings if product_of(item.instrument) == PRODUCTS[0]]
         kinds = list(KINDS) if 2 * len(names) * RATIO_GAP_S <= RATIO_MOST_S else ["account"]
-        every_s = max(RATIO_EVERY_S, len(kinds) * len(names) * RATIO_GAP_S)
-        return [
-            Poll(
-                Request(
-                    "GET",
-                    f"{endpoints.rest}/api/v2/mix/market/{kind}-long-short?symbol={name}&period=5m",
-                    weight=self.limits.rest_weight,
-                    context=f"{RATIO}{kind}:{name}",
-                ),
-                every_s,
-            )
-            for kind in kinds
-            for name in names
-        ]
+        every_s, weight = max(RATIO_EVERY_S, len(kinds) * len(names) * RATIO_GAP_S), self.limits.rest_weight
+        polls = []
+        for kind in kinds:
+            for name in names:
+                url = f"{endpoints.rest}/api/v2/mix/market/{kind}-long-short?symbol={name}&period=5m"
+                polls.append(Poll(Request("GET", url, weight, context=f"{RATIO}{kind}:{name}"), every_s))
+        return polls
 
     def history(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
         """Mark, index and settled rates; the venue publishes no past open interest."""

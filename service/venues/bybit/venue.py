@@ -59,12 +59,9 @@ class Bybit(Streamed):
         return BybitDecoder(catalog)
 
     def metadata(self, endpoints: Endpoints) -> list[Request]:
+        base = f"{endpoints.rest}/v5/market/instruments-info"
         return [
-            Request(
-                "GET",
-                f"{endpoints.rest}/v5/market/instruments-info?category={category}&limit=1000",
-                context=f"instruments:{category}",
-            )
+            Request("GET", f"{base}?category={category}&limit=1000", context=f"instruments:{category}")
             for category in CATEGORIES
         ]
 

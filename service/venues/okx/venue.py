@@ -69,14 +69,9 @@ class Okx(Streamed):
         Each topic is acknowledged.
         """
         url, most = endpoints.ws["public"], self.limits.max_topics
+        each = most // (len(CHANNELS) + 1)
         plans = sockets(
-            "public",
-            url,
-            listings,
-            most // (len(CHANNELS) + 1),
-            lambda part: _subscribe(_topics(part)),
-            keepalive=KEEPALIVE,
-            acks=lambda part: len(_topics(part)),
+            "public", url, listings, each, _swaps, keepalive=KEEPALIVE, acks=lambda part: len(_topics(part))
         )
         topics: list[dict[str, str]] = []
         if "liquidation" in extras and listings:
@@ -104,18 +99,12 @@ class Okx(Streamed):
         kinds = RATIOS[: max(1, int(RATIO_S * allowed_per_s / len(listings)))]
         every_s = max(RATIO_S, len(kinds) * len(listings) / allowed_per_s)
         base = f"{endpoints.rest}/api/v5/rubik/stat/contracts"
-        return [
-            Poll(
-                Request(
-                    "GET",
-                    f"{base}/{endpoint}?instId={item.instrument}&period=5m&limit=1",
-                    context=f"{RATIO}{kind}:{item.instrument}",
-                ),
-                every_s,
-            )
-            for kind, endpoint in kinds
-            for item in listings
-        ]
+        polls = []
+        for kind, endpoint in kinds:
+            for name in [item.instrument for item in listings]:
+                url = f"{base}/{endpoint}?instId={name}&period=5m&limit=1"
+                polls.append(Poll(Request("GET", url, context=f"{RATIO}{kind}:{name}"), every_s))
+        return polls
 
     def history(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
         return history.requests(f"{endpoints.rest}/api/v5", listing.instrument, since_ms, now_ms)
@@ -128,6 +117,10 @@ def _topics(listings: Sequence[Listing]) -> list[dict[str, str]]:
         *({"channel": channel, "instId": item.instrument} for item in listings for channel in CHANNELS),
         *({"channel": "index-tickers", "instId": index} for index in indices),
     ]
+
+
+def _swaps(listings: Sequence[Listing]) -> tuple[str, ...]:
+    return _subscribe(_topics(listings))
 
 
 def _subscribe(topics: Sequence[dict[str, str]]) -> tuple[str, ...]:
