@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from service.venues.binance.venue import COINM, USDM, Binance
+from service.venues.bitget.venue import Bitget
 from service.venues.bitmex.venue import Bitmex
+from service.venues.bybit.venue import Bybit
 from service.venues.contract import Venue
 from service.venues.deribit.venue import Deribit
 from service.venues.dydx.venue import Dydx
 from service.venues.gate.venue import Gate
 from service.venues.hyperliquid.venue import Hyperliquid
 from service.venues.kraken_futures.venue import KrakenFutures
+from service.venues.okx.venue import Okx
 
 VENUES: dict[str, Venue] = {
     venue.name: venue
     for venue in (
         Binance(USDM),
         Binance(COINM),
+        Bybit(),
+        Okx(),
+        Bitget(),
         Gate(),
         Deribit(),
         KrakenFutures(),

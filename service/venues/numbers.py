@@ -87,6 +87,7 @@ rate = within(-RATE_MAX, RATE_MAX)
 """A funding fraction per interval in [-1, 1]."""
 
 _time = within(TS_MIN, TS_MAX)
+_TIME_DIGITS = 13  # of any time within bounds: a text of this length that is one holds nothing but digits
 
 
 def interval_hours(value: Any) -> float:
@@ -99,7 +100,13 @@ def interval_hours(value: Any) -> float:
 
 def timestamp_ms(value: Any) -> int:
     """UTC epoch milliseconds between 2010 and 2100."""
-    return value if type(value) is int and TS_MIN <= value <= TS_MAX else int(_time(value))
+    found = value
+    if type(value) is str and len(value) == _TIME_DIGITS:
+        try:
+            found = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            pass
+    return found if type(found) is int and TS_MIN <= found <= TS_MAX else int(_time(value))
 
 
 def iso_epoch_ms(value: Any) -> int:

@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.model import Bad, Control, Funding, Listing, Mark, OpenInterest
-from service.venues.bitget.trades import product_of
-from service.venues.bitget.venue import Bitget, BitgetDecoder
+from service.venues.bitget.messages import BitgetDecoder
+from service.venues.bitget.metadata import product_of
+from service.venues.bitget.venue import Bitget
 from service.venues.contract import Catalog, Venue
+from service.venues.decoding import frames_in
 from tests.venues.frames import T0, check_mutations, decode, load, reasons
 
 VENUE: Venue = Bitget()
@@ -404,8 +406,8 @@ def test_metadata_requests() -> None:
 
 
 def test_frames_of() -> None:
-    assert VENUE.frames_of([{"event": "x"}, {"arg": {}}]) == [{"event": "x"}, {"arg": {}}]
-    assert VENUE.frames_of({"event": "x"}) == [{"event": "x"}]
+    assert frames_in(NAME, [{"event": "x"}, {"arg": {}}]) == [{"event": "x"}, {"arg": {}}]
+    assert frames_in(NAME, {"event": "x"}) == [{"event": "x"}]
 
 
 @settings(max_examples=200)

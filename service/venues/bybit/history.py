@@ -12,28 +12,40 @@ from __future__ import annotations
 from typing import Any
 
 from service.errors import BadPayload
-from service.model import Decoded, Endpoints, Listing
-from service.venues.bybit.trades import category_of
+from service.model import Listing
+from service.venues.bybit.metadata import INTERVALS_H
 from service.venues.contract import Request
-from service.venues.emit import items, mapping, need
-from service.venues.history import (
-    FUNDING_BEFORE_MS,
-    MINUTE_MS,
-    Bars,
-    HistoryPointReader,
-    context_of,
-    newest_first,
-    pages,
-    same_name,
-)
+from service.venues.history import FUNDING_BEFORE_MS, MINUTE_MS, Past, context_of, newest_first, pages, same_name
 from service.venues.numbers import coins, number, price, rate, text, timestamp_ms
+from service.venues.reading import items, mapping
 
-INTERVALS_H = (1, 2, 4, 8)
 BARS_A_PAGE = 1000
 INTEREST_MS = 300_000
 INTERESTS_A_PAGE = 200
 FUNDINGS_A_PAGE = 200  # four days even of hourly settlements
 SECONDS_BELOW = 100_000_000_000  # a history row was once stamped in seconds
+
+
+def requests(base: str, name: str, subject: str, since_ms: int, now_ms: int) -> list[Request]:
+    """See :meth:`service.venues.contract.Venue.history`. ``subject`` is the query that names the instrument."""
+
+    def bars(what: str, endpoint: str) -> list[Request]:
+        url = f"{base}/{endpoint}?{subject}&interval=1"
+        return [
+            Request("GET", f"{url}&start={first}&end={last}&limit={BARS_A_PAGE}", context=context_of(what, name))
+            for first, last in pages(since_ms, now_ms, MINUTE_MS, BARS_A_PAGE)
+        ]
+
+    url = f"{base}/open-interest?{subject}&intervalTime=5min"
+    interests = [
+        Request(
+            "GET", f"{url}&startTime={first}&endTime={last}&limit={INTERESTS_A_PAGE}", context=context_of("oi", name)
+        )
+        for first, last in pages(since_ms, now_ms, INTEREST_MS, INTERESTS_A_PAGE)
+    ]
+    span = f"startTime={since_ms - FUNDING_BEFORE_MS}&endTime={now_ms}&limit={FUNDINGS_A_PAGE}"
+    funding = Request("GET", f"{base}/funding/history?{subject}&{span}", context=context_of("funding", name))
+    return newest_first(bars("mark", "mark-price-kline"), interests, bars("index", "index-price-kline"), [funding])
 
 
 def stamp_ms(value: Any) -> int:
@@ -46,73 +58,30 @@ def one_sided(fields: dict[str, Any]) -> tuple[float, bool]:
     """One-sided open interest of a row, and whether it is halved from the both-sided figure."""
     if fields.get("singleOpenInterest", "") != "":
         return coins(fields["singleOpenInterest"]), False
-    return coins(need(fields, "openInterest")) / 2, True
+    return coins(fields["openInterest"]) / 2, True
 
 
-def history_requests(endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
-    """See :meth:`service.venues.contract.Venue.history`."""
-    name = listing.instrument
-    subject = f"category={category_of(listing)}&symbol={name}"
-    base = f"{endpoints.rest}/v5/market"
-
-    def bars(what: str, endpoint: str) -> list[Request]:
-        return [
-            Request(
-                "GET",
-                f"{base}/{endpoint}?{subject}&interval=1&start={first}&end={last}&limit={BARS_A_PAGE}",
-                context=context_of(what, name),
-            )
-            for first, last in pages(since_ms, now_ms, MINUTE_MS, BARS_A_PAGE)
-        ]
-
-    interests = [
-        Request(
-            "GET",
-            f"{base}/open-interest?{subject}&intervalTime=5min&startTime={first}&endTime={last}&limit={INTERESTS_A_PAGE}",
-            context=context_of("oi", name),
-        )
-        for first, last in pages(since_ms, now_ms, INTEREST_MS, INTERESTS_A_PAGE)
-    ]
-    fundings = [
-        Request(
-            "GET",
-            f"{base}/funding/history?{subject}&startTime={since_ms - FUNDING_BEFORE_MS}&endTime={now_ms}"
-            f"&limit={FUNDINGS_A_PAGE}",
-            context=context_of("funding", name),
-        )
-    ]
-    return newest_first(bars("mark", "mark-price-kline"), interests, bars("index", "index-price-kline"), fundings)
+def _bar(listing: Listing, row: Any) -> tuple[int, float]:
+    fields = items(row, "candle")
+    if len(fields) < 5:
+        raise BadPayload("missing_field", f"candle of {len(fields)} fields")
+    opened_ms = timestamp_ms(fields[0])
+    if opened_ms % MINUTE_MS != 0:
+        raise BadPayload("out_of_bounds", f"candle from {opened_ms}")
+    return opened_ms, price(fields[4])
 
 
-class HistoryReader(HistoryPointReader):
-    """The decoder's side."""
+def _interest(listing: Listing, row: Any) -> tuple[int, float]:
+    """One-sided, as streamed; dollars on an inverse contract."""
+    fields = mapping(row, "row")
+    contracts, _ = one_sided(fields)
+    return stamp_ms(fields["timestamp"]), contracts
 
-    def _read_history(self, subject: tuple[str, str], result: dict[str, Any], recv_ts: int, out: list[Decoded]) -> None:
-        what, name = subject
-        listing = self._listing(name)
-        if listing is None:
-            return
-        rows = items(need(result, "list"), "list")
-        if what != "funding":
-            same_name(text(need(result, "symbol")), name)
-        self._tell_history(listing, what, rows, INTERVALS_H, listing.interval_h, recv_ts, out)
 
-    def _history_bar(self, listing: Listing, stream: Bars, row: Any, recv_ts: int, out: list[Decoded]) -> None:
-        fields = items(row, "candle")
-        if len(fields) < 5:
-            raise BadPayload("missing_field", f"candle of {len(fields)} fields")
-        opened_ms = timestamp_ms(fields[0])
-        if opened_ms % MINUTE_MS != 0:
-            raise BadPayload("out_of_bounds", f"candle from {opened_ms}")
-        self._bar(listing, stream, opened_ms, price(fields[4]), recv_ts, out)
+def _settled(listing: Listing, row: Any) -> tuple[int, float]:
+    fields = mapping(row, "row")
+    same_name(text(fields["symbol"]), listing.instrument)
+    return timestamp_ms(fields["fundingRateTimestamp"]), rate(fields["fundingRate"])
 
-    def _history_count(self, listing: Listing, row: Any, recv_ts: int, out: list[Decoded]) -> None:
-        """One-sided, as streamed; dollars on an inverse contract."""
-        fields = mapping(row, "row")
-        contracts, _ = one_sided(fields)
-        self._history_interest(listing, stamp_ms(need(fields, "timestamp")), INTEREST_MS, contracts, recv_ts, out)
 
-    def _history_rate(self, listing: Listing, row: Any, settled: list[tuple[int, float]]) -> None:
-        fields = mapping(row, "row")
-        same_name(text(need(fields, "symbol")), listing.instrument)
-        settled.append((timestamp_ms(need(fields, "fundingRateTimestamp")), rate(need(fields, "fundingRate"))))
+PAST = Past(_bar, _interest, INTEREST_MS, _settled, INTERVALS_H)

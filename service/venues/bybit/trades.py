@@ -10,134 +10,67 @@ Ratios: `GET /v5/market/account-ratio`, `linear` for USDT perpetuals only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
-import orjson
-
 from service.errors import BadPayload
-from service.model import Decoded, Endpoints, ExtraStream, Listing, PositionSide
-from service.venues.contract import ConnectionPlan, KeepAlive, Poll, Request, sockets
-from service.venues.emit import guarded, items, mapping, need
-from service.venues.liquidations import LiquidationReader, is_buy
+from service.model import Listing, PositionSide
+from service.venues.emit import Emit
 from service.venues.numbers import coins, long_share, price, text, timestamp_ms
-from service.venues.symbols import canonical_price
-from service.venues.trades import Print, traded
-
-TOPICS_PER_FRAME = 10  # one bad topic fails its whole request
-TRADES = "publicTrade."
-LIQUIDATIONS = "allLiquidation."
-RATIO_S = 300.0  # the venue computes them every five minutes
-CATEGORIES = ("linear", "inverse")
-KEEPALIVE = KeepAlive('{"op":"ping"}', 20.0)  # answered, so that a socket without trades is not mistaken for a dead one
+from service.venues.reading import flag, is_buy, mapping
+from service.venues.trades import Orders, Print, Trades, coins_of, traded
 
 
-def category_of(listing: Listing) -> str:
-    return "inverse" if listing.inverse else "linear"
+class ExtraRows:
+    """Messages and rows of the extra streams."""
 
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._trades = Trades(emit)
+        self._orders = Orders(emit)
 
-def requests_for(*prefixes: str) -> Callable[[Sequence[Listing]], tuple[str, ...]]:
-    """The requests that subscribe to these topics of some instruments; no request mixes two kinds of topics."""
-
-    def requests(part: Sequence[Listing]) -> tuple[str, ...]:
-        batches = [
-            [prefix + item.instrument for item in part[first : first + TOPICS_PER_FRAME]]
-            for prefix in prefixes
-            for first in range(0, len(part), TOPICS_PER_FRAME)
-        ]
-        return tuple(
-            orjson.dumps({"req_id": str(count), "op": "subscribe", "args": batch}).decode()
-            for count, batch in enumerate(batches, 1)
-        )
-
-    return requests
-
-
-def extra_connections(
-    endpoints: Endpoints, listings: Sequence[Listing], extras: Sequence[ExtraStream], max_topics: int
-) -> list[ConnectionPlan]:
-    """Trades and liquidations of a category share sockets, liquidations first."""
-    prefixes = [prefix for stream, prefix in (("liquidation", LIQUIDATIONS), ("flow", TRADES)) if stream in extras]
-    plans: list[ConnectionPlan] = []
-    for category in CATEGORIES if prefixes else ():
-        wanted, url = [item for item in listings if category_of(item) == category], endpoints.ws[category]
-        each = max_topics // len(prefixes)
-        plans += sockets(f"{category}-extra", url, wanted, each, requests_for(*prefixes), (), KEEPALIVE)
-    return plans
-
-
-def ratio_polls(endpoints: Endpoints, listings: Sequence[Listing]) -> list[Poll]:
-    """One request an instrument: 500 of them take 1.7 of the 120 requests a second that are allowed."""
-    return [
-        Poll(
-            Request(
-                "GET",
-                f"{endpoints.rest}/v5/market/account-ratio?category={category_of(item)}&symbol={item.instrument}"
-                "&period=5min&limit=1",
-                context="long_short",
-            ),
-            RATIO_S,
-        )
-        for item in listings
-        if item.inverse or item.instrument.endswith("USDT")
-    ]
-
-
-class ExtrasReader(LiquidationReader):
-    """The decoder's side."""
-
-    def _trades(self, name: str, frame: dict[str, Any], recv_ts: int, out: list[Decoded]) -> None:
+    def trades(self, name: str, frame: dict[str, Any]) -> None:
         """All trades of a message as one flow."""
-        listing = self._listing(name)
-        if listing is None:
-            return
-        prints: list[Print] = []
-        for row in items(need(frame, "data"), "data"):
-            guarded(out, self._trade, listing, row, prints)
-        self._tell_trades(prints, False, recv_ts, out)
+        listing = self._emit.listing(name)
+        if listing is not None:
+            prints: list[Print] = []
+            self._emit.each(frame["data"], "data", _trade, listing, prints)
+            self._trades.tell(prints, False)
 
-    @staticmethod
-    def _trade(listing: Listing, row: Any, prints: list[Print]) -> None:
-        fields = _row_of(listing, row)
-        block = need(fields, "BT")
-        if type(block) is not bool:
-            raise BadPayload("wrong_type", f"BT: {type(block).__name__} where true or false belongs")
-        if block:
-            return
-        bought, key, at = is_buy(need(fields, "S")), text(need(fields, "i")), timestamp_ms(need(fields, "T"))
-        amount, each = _amount(listing, fields)
-        prints.append(Print(listing, bought, traded(amount), each, at, key))
+    def liquidations(self, name: str, frame: dict[str, Any]) -> None:
+        listing = self._emit.listing(name)
+        if listing is not None:
+            alike: dict[str, int] = {}
+            self._emit.each(frame["data"], "data", self._liquidated, listing, alike)
 
-    def _liquidations(self, name: str, frame: dict[str, Any], recv_ts: int, out: list[Decoded]) -> None:
-        listing = self._listing(name)
-        if listing is None:
-            return
-        alike: dict[str, int] = {}
-        for row in items(need(frame, "data"), "data"):
-            guarded(out, self._liquidated, listing, row, alike, recv_ts, out)
-
-    def _liquidated(self, listing: Listing, row: Any, alike: dict[str, int], recv_ts: int, out: list[Decoded]) -> None:
+    def _liquidated(self, row: Any, listing: Listing, alike: dict[str, int]) -> None:
         """Rows have no id. ``alike``: how often this message has had a row: the same twice in one are two."""
         fields = _row_of(listing, row)
-        side: PositionSide = "long" if is_buy(need(fields, "S")) else "short"
-        at = timestamp_ms(need(fields, "T"))
+        side: PositionSide = "long" if is_buy(fields["S"]) else "short"
+        at = timestamp_ms(fields["T"])
         amount, bankrupt = _amount(listing, fields)
         row_key = f"{listing.instrument} {at} {side} {amount} {bankrupt}"
         alike[row_key] = alike.get(row_key, 0) + 1
-        key = f"{row_key} {alike[row_key]}"
-        self._tell_liquidation(key, listing, side, amount, bankrupt, False, at, recv_ts, out)
+        self._orders.tell(f"{row_key} {alike[row_key]}", listing, side, amount, bankrupt, False, at)
 
-    def _ratio(self, fields: dict[str, Any], recv_ts: int, out: list[Decoded]) -> None:
-        listing = self._listing(text(need(fields, "symbol")))
-        if listing is None:
-            return
-        share = long_share(need(fields, "buyRatio"), need(fields, "sellRatio"))
-        out.append(self._long_short(listing, "account", share, timestamp_ms(need(fields, "timestamp")), recv_ts))
+    def ratio(self, fields: dict[str, Any]) -> None:
+        listing = self._emit.listing(fields["symbol"])
+        if listing is not None:
+            share = long_share(fields["buyRatio"], fields["sellRatio"])
+            self._emit.long_short(listing, "account", share, timestamp_ms(fields["timestamp"]))
+
+
+def _trade(row: Any, listing: Listing, prints: list[Print]) -> None:
+    fields = _row_of(listing, row)
+    if flag(fields["BT"], "BT"):
+        return
+    bought, key, at = is_buy(fields["S"]), text(fields["i"]), timestamp_ms(fields["T"])
+    amount, each = _amount(listing, fields)
+    prints.append(Print(listing, bought, traded(amount), each, at, key))
 
 
 def _row_of(listing: Listing, row: Any) -> dict[str, Any]:
     fields = mapping(row, "data[]")
-    said = text(need(fields, "s"))
+    said = text(fields["s"])
     if said != listing.instrument:
         raise BadPayload("bad_name", f"data of {said!r} on topic of {listing.instrument}"[:80])
     return fields
@@ -145,7 +78,5 @@ def _row_of(listing: Listing, row: Any) -> dict[str, Any]:
 
 def _amount(listing: Listing, fields: dict[str, Any]) -> tuple[float, float]:
     """`v` in canonical coins, an inverse contract's dollars at the row's own price; and that price per venue unit."""
-    amount, each = coins(need(fields, "v")), price(need(fields, "p"))
-    if listing.inverse:
-        return amount / canonical_price(each, listing.multiplier), each
-    return amount * listing.multiplier, each
+    amount, each = coins(fields["v"]), price(fields["p"])
+    return coins_of(listing, amount, each), each

@@ -15,14 +15,13 @@ from __future__ import annotations
 from typing import Any
 
 from service.errors import BadPayload
-from service.model import Decoded, Endpoints, Listing
+from service.model import Listing
 from service.venues.contract import Request
-from service.venues.emit import items, mapping, need
-from service.venues.history import FUNDING_BEFORE_MS, MINUTE_MS, Bars, context_of, newest_first, pages, same_name
+from service.venues.history import FUNDING_BEFORE_MS, MINUTE_MS, Past, context_of, newest_first, pages, same_name
 from service.venues.numbers import coins, price, rate, text, timestamp_ms
-from service.venues.okx.trades import SWAP, OkxExtras
+from service.venues.okx.metadata import INTERVALS_H, SWAP
+from service.venues.reading import items, mapping
 
-INTERVALS_H = (1, 2, 4, 6, 8)
 ROWS = 100  # a page
 RECENT_MS = 1_400 * MINUTE_MS  # below 1,440: some minutes pass between the plan and the request
 OLD_WEIGHT = 2.0
@@ -30,65 +29,49 @@ INTEREST_MS = 300_000
 BY_INSTRUMENT_WEIGHT = 0.5  # limited per instrument, so far apart in practice
 
 
-def history(endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
+def requests(base: str, name: str, since_ms: int, now_ms: int) -> list[Request]:
     """Marks first, then what else is needed of the same time; newest first."""
-    name = listing.instrument
-    minutes = pages(since_ms, now_ms, MINUTE_MS, ROWS)
-    return newest_first(
-        [_bars(endpoints, "mark", "mark-price", name, name, span, now_ms) for span in minutes],
-        [_interest(endpoints, name, span) for span in pages(since_ms, now_ms, INTEREST_MS, ROWS)],
-        [_bars(endpoints, "index", "index", name.removesuffix(SWAP), name, span, now_ms) for span in minutes],
-        [_funding(endpoints, name, since_ms)],
-    )
 
+    def bars(what: str, candles: str, subject: str) -> list[Request]:
+        found = []
+        for first, last in pages(since_ms, now_ms, MINUTE_MS, ROWS):
+            recent = first >= now_ms - RECENT_MS
+            url = f"{base}/market/{'' if recent else 'history-'}{candles}-candles"
+            query = f"instId={subject}&bar=1m&before={first - 1}&after={last + 1}&limit={ROWS}"
+            weight = 1.0 if recent else OLD_WEIGHT
+            found.append(Request("GET", f"{url}?{query}", weight, context=context_of(what, name)))
+        return found
 
-def _bars(
-    endpoints: Endpoints, what: str, candles: str, of: str, name: str, span: tuple[int, int], now_ms: int
-) -> Request:
-    first, last = span
-    recent = first >= now_ms - RECENT_MS
-    url = f"{endpoints.rest}/api/v5/market/{'' if recent else 'history-'}{candles}-candles"
-    query = f"instId={of}&bar=1m&before={first - 1}&after={last + 1}&limit={ROWS}"
-    return Request("GET", f"{url}?{query}", 1.0 if recent else OLD_WEIGHT, context=context_of(what, name))
-
-
-def _interest(endpoints: Endpoints, name: str, span: tuple[int, int]) -> Request:
-    first, last = span
-    query = f"instId={name}&period=5m&begin={first - 1}&end={last + 1}&limit={ROWS}"
-    url = f"{endpoints.rest}/api/v5/rubik/stat/contracts/open-interest-history?{query}"
-    return Request("GET", url, BY_INSTRUMENT_WEIGHT, context=context_of("oi", name))
-
-
-def _funding(endpoints: Endpoints, name: str, since_ms: int) -> Request:
+    interests = []
+    for first, last in pages(since_ms, now_ms, INTEREST_MS, ROWS):
+        query = f"instId={name}&period=5m&begin={first - 1}&end={last + 1}&limit={ROWS}"
+        url = f"{base}/rubik/stat/contracts/open-interest-history?{query}"
+        interests.append(Request("GET", url, BY_INSTRUMENT_WEIGHT, context=context_of("oi", name)))
     query = f"instId={name}&before={since_ms - FUNDING_BEFORE_MS - 1}&limit={ROWS}"
-    url = f"{endpoints.rest}/api/v5/public/funding-rate-history?{query}"
-    return Request("GET", url, BY_INSTRUMENT_WEIGHT, context=context_of("funding", name))
+    url = f"{base}/public/funding-rate-history?{query}"
+    funding = Request("GET", url, BY_INSTRUMENT_WEIGHT, context=context_of("funding", name))
+    index = name.removesuffix(SWAP)
+    return newest_first(bars("mark", "mark-price", name), interests, bars("index", "index", index), [funding])
 
 
-class OkxHistory(OkxExtras):
-    """The decoder's part for it."""
+def _bar(listing: Listing, row: Any) -> tuple[int, float] | None:
+    opened, _, _, _, close, confirm = _fields(row, 6)
+    if confirm not in ("0", "1"):
+        raise BadPayload("unknown_shape", "confirm")
+    return (timestamp_ms(opened), price(close)) if confirm == "1" else None  # else not over yet
 
-    def _past_rows(self, rows: list[Any], what: str, name: str, recv_ts: int, out: list[Decoded]) -> None:
-        listing = self._listing(name)
-        if listing is not None:
-            self._tell_history(listing, what, rows, INTERVALS_H, listing.interval_h, recv_ts, out)
 
-    def _history_bar(self, listing: Listing, stream: Bars, row: Any, recv_ts: int, out: list[Decoded]) -> None:
-        opened, _, _, _, close, confirm = _fields(row, 6)
-        if confirm not in ("0", "1"):
-            raise BadPayload("unknown_shape", "confirm")
-        if confirm == "1":
-            self._bar(listing, stream, timestamp_ms(opened), price(close), recv_ts, out)
+def _interest(listing: Listing, row: Any) -> tuple[int, float]:
+    at, contracts = _fields(row, 2)
+    return timestamp_ms(at), coins(contracts)
 
-    def _history_count(self, listing: Listing, row: Any, recv_ts: int, out: list[Decoded]) -> None:
-        at, contracts = _fields(row, 2)
-        self._history_interest(listing, timestamp_ms(at), INTEREST_MS, coins(contracts), recv_ts, out)
 
-    def _history_rate(self, listing: Listing, row: Any, settled: list[tuple[int, float]]) -> None:
-        fields = mapping(row, "data[]")
-        same_name(text(need(fields, "instId")), listing.instrument)
-        if need(fields, "realizedRate") != "":  # not settled yet
-            settled.append((timestamp_ms(need(fields, "fundingTime")), rate(fields["realizedRate"])))
+def _settled(listing: Listing, row: Any) -> tuple[int, float] | None:
+    fields = mapping(row, "data[]")
+    same_name(text(fields["instId"]), listing.instrument)
+    if fields["realizedRate"] == "":
+        return None  # not settled yet
+    return timestamp_ms(fields["fundingTime"]), rate(fields["realizedRate"])
 
 
 def _fields(row: Any, least: int) -> list[Any]:
@@ -96,3 +79,6 @@ def _fields(row: Any, least: int) -> list[Any]:
     if len(fields) < least:
         raise BadPayload("missing_field", f"row of {len(fields)}")
     return fields[:least]
+
+
+PAST = Past(_bar, _interest, INTEREST_MS, _settled, INTERVALS_H)

@@ -11,173 +11,97 @@ come: what is older than the subscription is dropped, and so is what was told be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
 from service.errors import BadPayload
-from service.model import Decoded, Endpoints, ExtraStream, Listing, LongShortKind, PositionSide, Skipped
-from service.venues.contract import ConnectionPlan, KeepAlive, Poll, Request
-from service.venues.emit import guarded, items, label, mapping, need
-from service.venues.liquidations import LiquidationReader, is_buy
+from service.model import Listing, LongShortKind, PositionSide
+from service.venues.emit import Emit
 from service.venues.numbers import coins, number, price, text, timestamp_ms
+from service.venues.okx.metadata import swap_of
+from service.venues.reading import is_buy, items, label, mapping, said
 from service.venues.symbols import canonical_price
-from service.venues.trades import Print, traded
+from service.venues.trades import Orders, Print, Trades, traded
 
-SWAP = "-SWAP"
 TRADES = "trades"
 LIQUIDATIONS = "liquidation-orders"
 RATIO = "long_short:"  # context of a poll, before kind and instrument
-RATIOS: dict[str, tuple[LongShortKind, str]] = {  # the most telling first
-    "account": ("account", "long-short-account-ratio-contract"),
-    "top_position": ("top_position", "long-short-position-ratio-contract-top-trader"),
-    "top_account": ("top_account", "long-short-account-ratio-contract-top-trader"),
-}
-ARGS_PER_FRAME = 60
-KEEPALIVE = KeepAlive("ping", 25.0, only_when_idle=True)
-RATIO_S = 300.0
+KINDS: dict[str, LongShortKind] = {kind: kind for kind in ("account", "top_account", "top_position")}
 RATIO_MAX = 1e6
-RATIO_BUDGET_SHARE = 0.25  # of the request weight: above, fewer kinds, then less often
 
 
-def subscriptions(args: Sequence[dict[str, str]]) -> tuple[str, ...]:
-    """The requests that subscribe to these, well below 64 KB each."""
-    return tuple(
-        orjson.dumps({"op": "subscribe", "args": args[first : first + ARGS_PER_FRAME]}).decode()
-        for first in range(0, len(args), ARGS_PER_FRAME)
-    )
+class ExtraRows:
+    """Rows of the extra streams."""
 
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._trades = Trades(emit)
+        self._orders = Orders(emit)
 
-def extra_connections(
-    endpoints: Endpoints, listings: Sequence[Listing], extras: Sequence[ExtraStream], max_topics: int
-) -> list[ConnectionPlan]:
-    """Liquidations of all swaps on one socket, in a request of their own; trades beside and on further ones."""
-    if not listings:
-        return []
-    topics: list[dict[str, str]] = []
-    if "liquidation" in extras:
-        topics.append({"channel": LIQUIDATIONS, "instType": "SWAP"})
-    if "flow" in extras:
-        topics += [{"channel": TRADES, "instId": item.instrument} for item in listings]
-    plans: list[ConnectionPlan] = []
-    for start in range(0, len(topics), max_topics):
-        part = topics[start : start + max_topics]
-        alone = 1 if part[0]["channel"] == LIQUIDATIONS else 0
-        frames = subscriptions(part[:alone]) + subscriptions(part[alone:])
-        name = f"extra-{len(plans) + 1}"
-        plans.append(ConnectionPlan(name, endpoints.ws["public"], frames, (), len(part), KEEPALIVE))
-    return plans
+    def trades(self, rows: Any) -> None:
+        """All trades of a message; of those whose contracts have no known size it is said once an instrument."""
+        prints: list[Print] = []
+        sizeless: dict[str, Listing] = {}
+        self._emit.each(rows, "data", self._trade, prints, sizeless)
+        for listing in sizeless.values():
+            skip_sizeless(listing, self._emit)
+        self._trades.tell(prints, False)
 
+    def _trade(self, row: Any, prints: list[Print], sizeless: dict[str, Listing]) -> None:
+        listing = swap_of(row, self._emit)
+        if listing is None:
+            return
+        buys, each, contracts = is_buy(row["side"]), price(row["px"]), coins(row["sz"])
+        at, key = timestamp_ms(row["ts"]), text(row["tradeId"])
+        amount = self._coins(listing, contracts, each)
+        if amount is None:
+            sizeless[listing.instrument] = listing
+        else:
+            prints.append(Print(listing, buys, traded(amount), each, at, key))
 
-def ratio_polls(
-    endpoints: Endpoints, listings: Sequence[Listing], extras: Sequence[ExtraStream], weight_per_s: float
-) -> list[Poll]:
-    """Each kind of each instrument every five minutes, as far as the budget goes."""
-    if "long_short" not in extras or not listings:
-        return []
-    allowed_per_s = weight_per_s * RATIO_BUDGET_SHARE
-    affordable = int(RATIO_S * allowed_per_s / len(listings))
-    kinds = list(RATIOS.values())[: max(1, affordable)]
-    every_s = max(RATIO_S, len(kinds) * len(listings) / allowed_per_s)
-    url = f"{endpoints.rest}/api/v5/rubik/stat/contracts"
-    return [
-        Poll(
-            Request(
-                "GET",
-                f"{url}/{path}?instId={item.instrument}&period=5m&limit=1",
-                context=f"{RATIO}{kind}:{item.instrument}",
-            ),
-            every_s,
-        )
-        for kind, path in kinds
-        for item in listings
-    ]
+    def subscribed(self) -> None:
+        """To liquidations: what is older is a backlog."""
+        self._trades.begin(LIQUIDATIONS)
 
+    def liquidation(self, listing: Listing, row: dict[str, Any]) -> None:
+        self._emit.each(row["details"], "details", self._forced, listing)
 
-class OkxExtras(LiquidationReader):
-    """The decoder's part for these."""
-
-    def _swap(self, row: Any) -> Listing | None:
-        """The row's instrument; None where it is no swap quoted in dollars."""
-        name = text(need(mapping(row, "data[]"), "instId"))
-        return self._listing(name) if row.get("instType", "SWAP") == "SWAP" else None
+    def _forced(self, detail: Any, listing: Listing) -> None:
+        fields = mapping(detail, "details[]")
+        bought, contracts, at = is_buy(fields["side"]), coins(fields["sz"]), timestamp_ms(fields["ts"])
+        each = said(fields, "bkPx", price)
+        key = f"{listing.instrument} {at} {bought} {label(fields.get('posSide', ''), 'posSide')} {contracts} {each}"
+        if at < self._trades.begun(LIQUIDATIONS):
+            return
+        amount = self._coins(listing, contracts, each)
+        if amount is None:
+            skip_sizeless(listing, self._emit)
+        else:
+            side: PositionSide = "short" if bought else "long"
+            self._orders.tell(key, listing, side, amount, each, True, at)
 
     def _coins(self, listing: Listing, contracts: float, each: float | None) -> float | None:
         """Canonical coins in so many contracts; for inverse ones at ``each`` per venue unit, else at the mark."""
-        if listing.contract_size is None or not listing.inverse:
-            return None if listing.contract_size is None else contracts * listing.contract_size
-        if each is None:
-            mark = self._catalog.marks.get(listing.instrument)
-        else:
-            mark = canonical_price(each, listing.multiplier)
-        return None if mark is None else contracts * listing.contract_size / mark
+        size = listing.contract_size
+        if size is None or not listing.inverse:
+            return None if size is None else contracts * size
+        marks, multiplier = self._emit.catalog.marks, listing.multiplier
+        at = marks.get(listing.instrument) if each is None else canonical_price(each, multiplier)
+        return None if at is None else contracts * size / at
 
-    def _skip(self, listing: Listing) -> Skipped:
-        reason = "unknown_contract_size" if listing.contract_size is None else "no_mark"
-        return Skipped(self.venue, listing.instrument, reason)
-
-    # -- trades ------------------------------------------------------------------------------------------------
-
-    def _trades(self, rows: list[Any], recv_ts: int, out: list[Decoded]) -> None:
-        prints: list[Print] = []
-        sizeless: dict[str, Skipped] = {}
-        for row in rows:
-            guarded(out, self._trade, row, prints, sizeless)
-        out.extend(sizeless.values())
-        self._tell_trades(prints, False, recv_ts, out)
-
-    def _trade(self, row: Any, prints: list[Print], sizeless: dict[str, Skipped]) -> None:
-        listing = self._swap(row)
-        if listing is None:
-            return
-        side, each, contracts = is_buy(need(row, "side")), price(need(row, "px")), coins(need(row, "sz"))
-        at, key = timestamp_ms(need(row, "ts")), text(need(row, "tradeId"))
-        amount = self._coins(listing, contracts, each)
-        if amount is None:
-            sizeless[listing.instrument] = self._skip(listing)
-        else:
-            prints.append(Print(listing, side, traded(amount), each, at, key))
-
-    # -- liquidations ------------------------------------------------------------------------------------------
-
-    def _liquidations(self, row: Any, recv_ts: int, out: list[Decoded]) -> None:
-        listing = self._swap(row)
-        if listing is not None:
-            for detail in items(need(row, "details"), "details"):
-                guarded(out, self._forced, listing, detail, recv_ts, out)
-
-    def _forced(self, listing: Listing, detail: Any, recv_ts: int, out: list[Decoded]) -> None:
-        fields = mapping(detail, "details[]")
-        bought, contracts = is_buy(need(fields, "side")), coins(need(fields, "sz"))
-        at = timestamp_ms(need(fields, "ts"))
-        each = None if fields.get("bkPx", "") == "" else price(fields["bkPx"])
-        key = f"{listing.instrument} {at} {bought} {label(fields.get('posSide', ''), 'posSide')} {contracts} {each}"
-        if at < self._since.get(LIQUIDATIONS, 0):
-            return
-        amount = self._coins(listing, contracts, each)
-        if amount is None:
-            out.append(self._skip(listing))
-            return
-        side: PositionSide = "short" if bought else "long"
-        self._tell_liquidation(key, listing, side, amount, each, True, at, recv_ts, out)
-
-    # -- ratio -------------------------------------------------------------------------------------------------
-
-    def _ratio(self, rows: list[Any], subject: str, recv_ts: int, out: list[Decoded]) -> None:
+    def ratio(self, rows: list[Any], subject: str) -> None:
         """The newest row that can be read, of the kind and instrument asked for."""
-        said, _, name = subject.partition(":")
-        if said not in RATIOS:
-            raise BadPayload("unknown_shape", f"ratio of {said}"[:80])
-        listing = self._listing(name)
+        asked, _, name = subject.partition(":")
+        kind = KINDS.get(asked)
+        if kind is None:
+            raise BadPayload("unknown_shape", f"ratio of {asked}"[:80])
+        listing = self._emit.listing(name)
         if listing is None:
             return
         found: list[tuple[int, float]] = []
-        for row in rows:
-            guarded(out, _ratio_row, row, found)
+        self._emit.each(rows, "data", _ratio_row, found)
         if found:
             at, ratio = max(found)
-            out.append(self._long_short(listing, RATIOS[said][0], ratio / (1 + ratio), at, recv_ts))
+            self._emit.long_short(listing, kind, ratio / (1 + ratio), at)
 
 
 def _ratio_row(row: Any, found: list[tuple[int, float]]) -> None:
@@ -185,3 +109,8 @@ def _ratio_row(row: Any, found: list[tuple[int, float]]) -> None:
     if len(fields) < 2:
         raise BadPayload("missing_field", "ratio")
     found.append((timestamp_ms(fields[0]), number(fields[1], 0.0, RATIO_MAX)))
+
+
+def skip_sizeless(listing: Listing, emit: Emit) -> None:
+    """Say why contracts cannot be converted to coins."""
+    emit.skipped(listing.instrument, "unknown_contract_size" if listing.contract_size is None else "no_mark")
