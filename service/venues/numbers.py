@@ -105,7 +105,7 @@ def timestamp_ms(value: Any) -> int:
         try:
             found = orjson.loads(value)
         except orjson.JSONDecodeError:
-            pass
+            return int(_time(value))  # refused
     return found if type(found) is int and TS_MIN <= found <= TS_MAX else int(_time(value))
 
 
