@@ -85,9 +85,31 @@ class Intake:
     def opened(self, venue: str, connection: str) -> None:
         self.take(Record("o", self.stamp(), venue, connection))
 
-    def frame(self, venue: str, connection: str, raw: str | bytes, context: str = "") -> Sequence[Decoded]:
-        now, least = self._now_ms(), self._sampled_ms() + 1  # stamp(), without its call
-        return self._frame(Record("f", now if now > least else least, venue, connection, raw, context))
+    def frame(
+        self, venue: str, connection: str, raw: str | bytes, context: str = "", recv_ts: int | None = None
+    ) -> Sequence[Decoded]:
+        """``recv_ts``: when it was received, of a tape; None: now. One call, because a thousand come a second."""
+        if recv_ts is None:
+            recv_ts, least = self._now_ms(), self._sampled_ms() + 1
+            if recv_ts < least:
+                recv_ts = least
+        if self._record is not None:
+            self._record(Record("f", recv_ts, venue, connection, raw, context))
+        decoder = self._decoders.get((venue, connection))
+        if decoder is None:
+            if venue not in self._venues:
+                return ()
+            decoder = self._open(venue, connection)  # HTTP answers have no opening
+        items = decoder.decode(raw, recv_ts, context)
+        self._messages[venue] += 1
+        applied, apply = self._applied, self._apply
+        for item in items:
+            kind = type(item)  # no subclass of these exists
+            if kind in applied:
+                apply(item)  # type: ignore[arg-type]
+            elif kind is Bad:
+                self.bad(venue, item.reason, item.detail)  # type: ignore[union-attr]
+        return items
 
     def rejected(self, venue: str, connection: str, reason: str) -> None:
         self.take(Record("b", self.stamp(), venue, connection, reason=reason))
@@ -101,7 +123,7 @@ class Intake:
         """One stamped record, live or from a tape."""
         kind, venue = record.kind, record.venue
         if kind == "f":
-            return self._frame(record)
+            return self.frame(venue, record.connection, record.raw, record.context, record.ts)
         if self._record is not None:
             self._record(record)
         if venue not in self._venues:
@@ -113,26 +135,6 @@ class Intake:
         elif kind == "b":
             self.bad(venue, record.reason, "refused by the transport")
         return ()
-
-    def _frame(self, record: Record) -> Sequence[Decoded]:
-        if self._record is not None:
-            self._record(record)
-        venue = record.venue
-        decoder = self._decoders.get((venue, record.connection))
-        if decoder is None:
-            if venue not in self._venues:
-                return ()
-            decoder = self._open(venue, record.connection)  # HTTP answers have no opening
-        items = decoder.decode(record.raw, record.ts, record.context)
-        self._messages[venue] += 1
-        applied, apply = self._applied, self._apply
-        for item in items:
-            kind = type(item)  # no subclass of these exists
-            if kind in applied:
-                apply(item)  # type: ignore[arg-type]
-            elif kind is Bad:
-                self.bad(venue, item.reason, item.detail)  # type: ignore[union-attr]
-        return items
 
     def _open(self, venue: str, connection: str) -> Decoder:
         """A decoder that begins anew."""

@@ -42,9 +42,9 @@ class TapeWriter:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._file = _open(self.path)
-        self._queue: deque[bytes | Record] = deque()
-        self._queued_bytes = 0
-        self._lock = threading.Lock()
+        self._queue: deque[bytes | Record] = deque()  # appended to by the loop, emptied by the thread: needs no lock
+        self._put_bytes = 0  # of all records so far; written by the loop alone
+        self._taken_bytes = 0  # of those that the thread has taken; written by the thread alone
         self._stop = threading.Event()
         self._failed: str | None = None
         self._held: list[bytes] | None = None  # members waiting for the run's header
@@ -60,7 +60,7 @@ class TapeWriter:
     def header(self, header: Header) -> None:
         """Begin a run. Its size is free: a warm state may well be larger than the queue of frames."""
         if self._held is None:
-            self._put(header.line(), 0)
+            self._queue.append(header.line())
         else:
             self._header = header.line()
 
@@ -69,11 +69,13 @@ class TapeWriter:
         self._held = []
 
     def record(self, record: Record) -> None:
-        if record.item is None:
-            self._put(record, LINE_BYTES + len(record.raw))
-        else:  # rare, and what it holds is not ours: the line is of now
-            line = record_line(record)
-            self._put(line, len(line))
+        if self._failed is not None:
+            return
+        # What an item holds is not ours: its line is of now. All others are made by the thread.
+        self._queue.append(record if record.item is None else record_line(record))
+        self._put_bytes += LINE_BYTES + len(record.raw)
+        if self._put_bytes - self._taken_bytes > MAX_QUEUED_BYTES and len(self._queue) > 1:
+            self._fail("the disk cannot keep up")
 
     def close(self) -> None:
         """Never raises: a disk that fails now is told as at any other time, by ``failed`` and one line in the log."""
@@ -83,16 +85,6 @@ class TapeWriter:
             self._file.close()
         except OSError as error:
             self._fail(str(error))
-
-    def _put(self, line: bytes | Record, counted: int) -> None:
-        if self._failed is not None:
-            return
-        with self._lock:
-            self._queue.append(line)
-            self._queued_bytes += counted
-            over = self._queued_bytes > MAX_QUEUED_BYTES and len(self._queue) > 1
-        if over:
-            self._fail("the disk cannot keep up")
 
     def _fail(self, why: str) -> None:
         if self._failed is not None:
@@ -104,9 +96,9 @@ class TapeWriter:
         broken = False
         while True:
             stopping = self._stop.wait(MEMBER_SECONDS)
-            with self._lock:
-                lines, self._queue = self._queue, deque()
-                self._queued_bytes = 0
+            put_bytes = self._put_bytes
+            lines = [self._queue.popleft() for _ in range(len(self._queue))]
+            self._taken_bytes = put_bytes  # a record put meanwhile is counted, or taken, a second later
             if not broken:  # nothing may follow a member that was written in part
                 try:
                     self._write(lines)
@@ -116,7 +108,7 @@ class TapeWriter:
             if stopping and not self._queue:
                 return
 
-    def _write(self, queued: deque[bytes | Record]) -> None:
+    def _write(self, queued: list[bytes | Record]) -> None:
         lines = [record_line(item) if isinstance(item, Record) else item for item in queued]
         member = _member(lines) if lines else None
         if self._held is not None:

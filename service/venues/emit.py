@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
-import orjson
 from msgspec.structs import replace
+from orjson import JSONDecodeError, loads
 
 from service.errors import BadPayload
 from service.formulas import rate_8h
@@ -73,8 +73,8 @@ class Emit:
         out: list[Decoded] = []
         self.out = out
         try:
-            parsed = orjson.loads(raw)
-        except orjson.JSONDecodeError:
+            parsed = loads(raw)
+        except JSONDecodeError:
             self._no_json(raw)
             return out
         try:

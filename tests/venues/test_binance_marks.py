@@ -86,6 +86,7 @@ class Both:
         event(T=T8, E=T8 + 700_000),  # the schedule is broken: one bad item
         event(T=0),
         event(T=5),
+        event(p="91234"),
         {"stream": "btcusdt@markPrice@1s", "data": event()},
         [event(symbol) for symbol in SYMBOLS],
         [event(), event("ETHUSDT_260327", r="", T=0), event("SOLUSDC", T=T8 + 4 * HOUR)],
@@ -101,7 +102,7 @@ def test_documented_frames_go_the_short_way(document: Any) -> None:
 @pytest.mark.parametrize(
     "document",
     [
-        event(new="field"), event(i=91240.75), event(p="91234"), event(r=""), event(p=None), event(E="5"),
+        event(new="field"), event(i=91240.75), event(r=""), event(p=None), event(E="5"),
         event(e="aggTrade"), event(s=""), event(s="x" * 65), [], [[]], {}, "markPriceUpdate", [event(), event(p="")],
         event(i="1e999"), event(p="-91234.5"), event(st=1e300),
     ],
