@@ -50,25 +50,33 @@ class Emit:
     """The items of the frame under way, in order: ``out``. One object per connection; frames come one at a time.
 
     ``catalog``: what the venue's connections share. ``by_name``: what a name alone says of an instrument without
-    metadata; None: no perpetual quoted in dollars. ``recv_ts``: when the frame was received, UTC epoch ms.
+    metadata; None: no perpetual quoted in dollars. ``read``: takes a frame's JSON and its context, and tells all of it
+    here. ``recv_ts``: when the frame was received, UTC epoch ms.
     Prices come per venue unit, amounts in canonical coins; ``venue_ts`` None: the venue does not say when.
     """
 
-    __slots__ = ("_by_name", "_listings", "_marks", "catalog", "out", "recv_ts", "venue")
+    __slots__ = ("_by_name", "_listings", "_marks", "_read", "catalog", "out", "recv_ts", "venue")
 
-    def __init__(self, venue: str, catalog: Catalog, by_name: Callable[[str], Listing | None]) -> None:
+    def __init__(
+        self,
+        venue: str,
+        catalog: Catalog,
+        by_name: Callable[[str], Listing | None],
+        read: Callable[[Any, str], None],
+    ) -> None:
         self.venue = venue
         self.catalog = catalog
         self.out: list[Decoded] = []
         self.recv_ts = 0
         self._by_name = by_name
+        self._read = read
         self._listings = catalog.listings
         self._marks = catalog.marks
 
     # -- frames and their parts -------------------------------------------------------------------------------
 
-    def frame(self, read: Callable[[Any, str], None], raw: str | bytes, recv_ts: int, context: str) -> list[Decoded]:
-        """All items of one frame: its JSON as ``read(parsed, context)`` understands it. Never raises for bad input."""
+    def frame(self, raw: str | bytes, recv_ts: int, context: str = "") -> list[Decoded]:
+        """All items of one frame, see :meth:`service.venues.contract.Decoder.decode`. Never raises for bad input."""
         self.recv_ts = recv_ts
         out: list[Decoded] = []
         self.out = out
@@ -78,7 +86,7 @@ class Emit:
             self._no_json(raw)
             return out
         try:
-            read(parsed, context)
+            self._read(parsed, context)
         except (BadPayload, KeyError) as error:
             self.bad(error)
         return out

@@ -1,4 +1,4 @@
-"""What a decoder can emit, read from its code: whatever the functions name that ``decode`` and its tables lead to."""
+"""What a decoder can emit, read from its code: whatever the functions name that a frame and its tables lead to."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def emitted_by(decoder: Decoder) -> set[type]:
     """
     found: set[type] = set()
     seen: set[type | FunctionType] = set()
-    waiting: list[object] = [_method(type(decoder), name) for name in ("__init__", "decode")]
+    waiting: list[object] = [_method(type(decoder), name) for name in ("__init__", "_read", "decode")]
     while waiting:
         thing = waiting.pop()
         if not isinstance(thing, type | FunctionType) or thing in seen:

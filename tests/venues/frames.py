@@ -28,6 +28,7 @@ from service.model import (
 )
 from service.venues import VENUES
 from service.venues.contract import Catalog, Decoder
+from service.venues.emit import Emit
 from service.venues.reading import BAD_REASONS
 
 DATA = Path(__file__).resolve().parent.parent / "data"
@@ -42,6 +43,11 @@ def load(venue: str, name: str) -> str:
 def fixtures(venue: str) -> list[Any]:
     """All of a venue's fixtures, parsed, in name order."""
     return [json.loads(path.read_text()) for path in sorted((DATA / venue).glob("*.json"))]
+
+
+def bare_emit(catalog: Catalog) -> Emit:
+    """Of a venue that knows no names and is sent no frames: for what is handed an Emit."""
+    return Emit("venue", catalog, lambda name: None, lambda parsed, context: None)
 
 
 def fresh(venue: str, catalog: Catalog | None = None) -> Decoder:

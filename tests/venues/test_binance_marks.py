@@ -62,8 +62,7 @@ class Both:
 
     def decode(self, raw: str) -> list[Decoded]:
         """What both say of a frame, having made sure that it is the same."""
-        emit = self._long._emit
-        long = list(emit.frame(self._long._read, raw, T0, ""))
+        long = self._long._emit.frame(raw, T0)
         found = self.decoder.decode(raw, T0)
         assert found == long, raw
         assert [repr(item) for item in found] == [repr(item) for item in long], raw  # 1 == 1.0, 0.0 == -0.0

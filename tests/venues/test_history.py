@@ -14,7 +14,7 @@ from service.venues import funding_schedule as schedule
 from service.venues import history
 from service.venues.binance import history as binance_history
 from service.venues.contract import Catalog
-from service.venues.emit import Emit
+from tests.venues.frames import bare_emit
 
 HOUR = 3_600_000
 T8 = 1_763_712_000_000  # 08:00 UTC
@@ -45,7 +45,7 @@ LISTING = Listing("venue", "COINUSDT", "COIN", False, 1.0, 1.0, None, True, 0)
 
 
 def funding(settled: list[tuple[int, float]], fallback_h: float | None, recv_ts: int = T8 + 1) -> list[Decoded]:
-    emit = Emit("venue", Catalog(), lambda name: None)
+    emit = bare_emit(Catalog())
     emit.recv_ts = recv_ts
     history.tell_settled(emit, LISTING, settled, (1, 4, 8), fallback_h)
     return emit.out
@@ -73,7 +73,7 @@ def test_a_settlement_to_come_is_left_out() -> None:
 
 
 def test_rows_are_told_in_their_order_and_what_the_venue_does_not_have_is_refused() -> None:
-    emit = Emit("venue", Catalog(), lambda name: None)
+    emit = bare_emit(Catalog())
     emit.recv_ts = T8
     past_of = history.Past(bar=lambda listing, row: None if row["skip"] else (T8 - 60_000, row["close"]))
     rows = [{"skip": False, "close": 2.5}, {}, {"skip": True}, {"skip": False, "close": 3.5}]

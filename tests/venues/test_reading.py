@@ -85,7 +85,7 @@ COIN = Listing("venue", "COIN", "COIN", False, 1.0, 1.0, None, True, 0)
 
 
 def emit() -> Emit:
-    return Emit("venue", Catalog(), lambda name: COIN if name == "COIN" else None)
+    return Emit("venue", Catalog(), lambda name: COIN if name == "COIN" else None, lambda parsed, context: None)
 
 
 def test_a_refusal_and_a_missing_field_become_one_bad_item_each() -> None:
@@ -111,22 +111,21 @@ def test_a_refusal_and_a_missing_field_become_one_bad_item_each() -> None:
 
 
 def test_a_frame_begins_anew_and_keeps_what_was_told_before_it_broke() -> None:
-    told = emit()
-
     def read(parsed: dict[str, float], context: str) -> None:
         told.mark(COIN, parsed["mark"], None, 5)
         told.control("info", context, str(parsed["text"]))
 
-    first = told.frame(read, '{"mark":2.5}', 7, "asked")
+    told = Emit("venue", Catalog(), lambda name: None, read)
+    first = told.frame('{"mark":2.5}', 7, "asked")
     assert first == [Mark("venue", "COIN", "COIN", 2.5, None, 5, 7), Bad("missing_field", "text")]
-    second = told.frame(read, b'{"mark":2.5,"text":"all"}', 8, "asked")
+    second = told.frame(b'{"mark":2.5,"text":"all"}', 8, "asked")
     assert second == [Mark("venue", "COIN", "COIN", 2.5, None, 5, 8), Control("info", "asked", "all")]
     assert len(first) == 2
 
 
 @pytest.mark.parametrize("raw", ["pong", b"pong", "ping", b"ping", "pang", b"pang", "", b"\xff\xff\xff\xff", "ponging"])
 def test_text_that_is_no_json(raw: str | bytes) -> None:
-    found = emit().frame(lambda parsed, context: None, raw, 7, "")
+    found = emit().frame(raw, 7)
     known: dict[str | bytes, list[Decoded]] = {"pong": [PONG], b"pong": [PONG], "ping": [], b"ping": []}
     assert [type(item) for item in found] == [Bad] if raw not in known else found == known[raw]
 

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from service.errors import BadPayload
 from service.model import Decoded, Flow, Liquidation, Listing, Skipped
 from service.venues.contract import Catalog
-from service.venues.emit import Emit
 from service.venues.trades import LATE_MS, ORDERS_KEPT, Orders, Print, Trades, coins_in, coins_of, traded
-from tests.venues.frames import T0
+from tests.venues.frames import T0, bare_emit
 
 COIN = Listing("venue", "COIN", "COIN", False, 1.0, 1.0, None, True, 0)
 
@@ -20,7 +19,7 @@ class Reader:
     """One connection's trades, a frame at a time."""
 
     def __init__(self, catalog: Catalog) -> None:
-        self.emit = Emit("venue", catalog, lambda name: None)
+        self.emit = bare_emit(catalog)
         self._trades = Trades(self.emit)
 
     def take(self, *prints: Print, recv_ts: int = T0) -> list[Decoded]:
@@ -139,7 +138,7 @@ def test_an_absurd_sum_takes_the_liquidations_in_it_with_it() -> None:
 
 def test_an_order_is_told_once_over_all_connections_and_old_ones_are_forgotten() -> None:
     catalog = Catalog()
-    emits = [Emit("venue", catalog, lambda name: None) for _ in range(2)]
+    emits = [bare_emit(catalog) for _ in range(2)]
     for emit in emits:
         Orders(emit).tell("a", COIN, "long", 2.0, 10.0, True, T0)
     assert [len(emit.out) for emit in emits] == [1, 0]
@@ -155,7 +154,7 @@ def test_amounts_to_coins() -> None:
     unknown = Listing("venue", "U", "U", False, None, 1.0, None, True, 0)
     assert coins_of(COIN, 3.0, 7.0) == 3.0
     assert coins_of(inverse, 30.0, 0.002) == 15.0  # dollars, at 2 dollars a thousand
-    emit = Emit("venue", Catalog(), lambda name: None)
+    emit = bare_emit(Catalog())
     assert coins_in(emit, inverse, 3.0, 0.002) == 15.0
     assert coins_in(emit, unknown, 3.0, 7.0) is None
     assert emit.out == [Skipped("venue", "U", "unknown_contract_size")]

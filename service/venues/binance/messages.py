@@ -37,7 +37,7 @@ class BinanceDecoder:
 
     def __init__(self, venue: str, coinm: bool, catalog: Catalog) -> None:
         self._coinm = coinm
-        self._emit = Emit(venue, catalog, by_name(venue, coinm))
+        self._emit = Emit(venue, catalog, by_name(venue, coinm), self._read)
         self._extra = ExtraRows(self._emit, coinm)
         self._past = past(coinm)
         self._events: dict[str, Callable[[dict[str, Any]], None]] = {  # by `e`; the others are not used
@@ -55,7 +55,7 @@ class BinanceDecoder:
             emit.recv_ts, emit.out = recv_ts, []
             if read_marks(raw, emit):
                 return emit.out
-        return emit.frame(self._read, raw, recv_ts, context)
+        return emit.frame(raw, recv_ts, context)
 
     def _read(self, parsed: Any, context: str) -> None:
         if type(parsed) is dict:

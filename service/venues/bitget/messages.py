@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from service.errors import BadPayload
-from service.model import Decoded, Listing
+from service.model import Listing
 from service.venues.bitget.history import PAST
 from service.venues.bitget.metadata import (
     INTERVALS_H,
@@ -36,7 +36,8 @@ class BitgetDecoder:
     """See :class:`service.venues.contract.Decoder`."""
 
     def __init__(self, catalog: Catalog) -> None:
-        self._emit = Emit("bitget", catalog, by_name)
+        self._emit = Emit("bitget", catalog, by_name, self._read)
+        self.decode = self._emit.frame
         self._extra = ExtraRows(self._emit)
         # `modern`: a message of the v3 socket
         self._channels: dict[str, Callable[[dict[str, Any], dict[str, Any], bool], None]] = {
@@ -45,9 +46,6 @@ class BitgetDecoder:
             "publicTrade": self._extra.trades,
             "liquidation": self._extra.liquidations,
         }
-
-    def decode(self, raw: str | bytes, recv_ts: int, context: str = "") -> list[Decoded]:
-        return self._emit.frame(self._read, raw, recv_ts, context)
 
     def _read(self, parsed: Any, context: str) -> None:
         if type(parsed) is not dict:

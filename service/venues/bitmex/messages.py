@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from service.errors import BadPayload
-from service.model import Decoded, Listing, Stream
+from service.model import Listing, Stream
 from service.venues.bitmex.history import tell_past
 from service.venues.bitmex.metadata import BITCOIN, by_name, interval_h, quanto_coins, read_instrument
 from service.venues.bitmex.rows import FIELDS, GRID_MS, MAIN_FIELD, Row, order_of, row_time
@@ -26,7 +26,8 @@ class BitmexDecoder:
     """See :class:`service.venues.contract.Decoder`."""
 
     def __init__(self, venue: str, catalog: Catalog) -> None:
-        self._emit = Emit(venue, catalog, by_name)
+        self._emit = Emit(venue, catalog, by_name, self._read)
+        self.decode = self._emit.frame
         self._rows: dict[str, Row] = {}
         self._bitcoin: tuple[float, int] | None = None  # index in USD, and when it was last vouched for
         extra = ExtraRows(self._emit)
@@ -36,9 +37,6 @@ class BitmexDecoder:
             "trade": extra.trades,
             "liquidation": extra.liquidations,
         }
-
-    def decode(self, raw: str | bytes, recv_ts: int, context: str = "") -> list[Decoded]:
-        return self._emit.frame(self._read, raw, recv_ts, context)
 
     def _read(self, parsed: Any, context: str) -> None:
         if type(parsed) is list and (parsed or context):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from service.errors import BadPayload
-from service.model import Decoded, Listing, Stream
+from service.model import Listing, Stream
 from service.venues.bybit.history import PAST, one_sided, stamp_ms
 from service.venues.bybit.metadata import INTERVALS_H, by_name, read_instrument
 from service.venues.bybit.trades import ExtraRows
@@ -62,7 +62,8 @@ class BybitDecoder:
     """See :class:`service.venues.contract.Decoder`."""
 
     def __init__(self, catalog: Catalog) -> None:
-        self._emit = Emit("bybit", catalog, by_name)
+        self._emit = Emit("bybit", catalog, by_name, self._read)
+        self.decode = self._emit.frame
         self._extra = ExtraRows(self._emit)
         self._tickers: dict[str, Ticker] = {}
         self._topics: dict[str, Callable[[str, dict[str, Any]], None]] = {  # others are not used
@@ -70,9 +71,6 @@ class BybitDecoder:
             "publicTrade": self._extra.trades,
             "allLiquidation": self._extra.liquidations,
         }
-
-    def decode(self, raw: str | bytes, recv_ts: int, context: str = "") -> list[Decoded]:
-        return self._emit.frame(self._read, raw, recv_ts, context)
 
     def _read(self, parsed: Any, context: str) -> None:
         if type(parsed) is not dict:

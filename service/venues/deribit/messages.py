@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from service.errors import BadPayload
-from service.model import Decoded
 from service.venues.contract import Catalog
 from service.venues.deribit.history import tell_past
 from service.venues.deribit.metadata import INTERVAL_H, PERPETUAL, VENUE, by_name, read_instrument
@@ -24,7 +23,8 @@ class DeribitDecoder:
     """See :class:`service.venues.contract.Decoder`."""
 
     def __init__(self, catalog: Catalog) -> None:
-        self._emit = Emit(VENUE, catalog, by_name)
+        self._emit = Emit(VENUE, catalog, by_name, self._read)
+        self.decode = self._emit.frame
         self._marks = catalog.marks
         # By the first part of a channel's name: books, quotes, funding interest are not used.
         self._channels: dict[str, Callable[[Any, str], None]] = {
@@ -34,9 +34,6 @@ class DeribitDecoder:
             "trades": TradeRows(self._emit).tell,
             "platform_state": self._state,
         }
-
-    def decode(self, raw: str | bytes, recv_ts: int, context: str = "") -> list[Decoded]:
-        return self._emit.frame(self._read, raw, recv_ts, context)
 
     def _read(self, parsed: Any, context: str) -> None:
         if type(parsed) is not dict:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from service.errors import BadPayload
-from service.model import STREAMS, Decoded, Listing, Stream
+from service.model import STREAMS, Listing, Stream
 from service.venues.contract import Catalog
 from service.venues.dydx.history import ROWS, tell_past, tell_settlement
 from service.venues.dydx.metadata import INTERVAL_H, by_name, find, list_market
@@ -38,7 +38,8 @@ class DydxDecoder:
     """
 
     def __init__(self, venue: str, catalog: Catalog) -> None:
-        self._emit = Emit(venue, catalog, by_name)
+        self._emit = Emit(venue, catalog, by_name, self._read)
+        self.decode = self._emit.frame
         self._trades = Trades(self._emit)
         self._markets: dict[str, dict[Stream, float]] = {}  # readable values in force on this connection
         self._untold: set[str] = set()  # markets whose values have come while they were not active
@@ -56,9 +57,6 @@ class DydxDecoder:
             "connected": self._info,
             "unsubscribed": self._info,
         } | dict.fromkeys(OURS, lambda frame: None)
-
-    def decode(self, raw: str | bytes, recv_ts: int, context: str = "") -> list[Decoded]:
-        return self._emit.frame(self._read, raw, recv_ts, context)
 
     def _read(self, parsed: Any, context: str) -> None:
         emit = self._emit

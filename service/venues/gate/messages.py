@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from service.errors import BadPayload
-from service.model import Decoded, Listing
+from service.model import Listing
 from service.venues.contract import Catalog
 from service.venues.emit import PONG, Emit
 from service.venues.gate.history import PAST, SETTLEMENTS, tell_rates
@@ -26,7 +26,8 @@ class GateDecoder:
     """See :class:`service.venues.contract.Decoder`."""
 
     def __init__(self, catalog: Catalog) -> None:
-        self._emit = Emit(VENUE, catalog, by_name)
+        self._emit = Emit(VENUE, catalog, by_name, self._read)
+        self.decode = self._emit.frame
         self._extra = ExtraRows(self._emit)
         self._updates: dict[str, Callable[[list[Any], int | None], None]] = {  # by channel; candles, books: not used
             TICKERS: self._tickers,
@@ -34,9 +35,6 @@ class GateDecoder:
             LIQUIDATIONS: self._extra.liquidations,
             STATISTICS: self._extra.statistics,
         }
-
-    def decode(self, raw: str | bytes, recv_ts: int, context: str = "") -> list[Decoded]:
-        return self._emit.frame(self._read, raw, recv_ts, context)
 
     def _read(self, parsed: Any, context: str) -> None:
         if type(parsed) is dict:

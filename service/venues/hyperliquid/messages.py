@@ -30,7 +30,7 @@ class HyperliquidDecoder:
     """See :class:`service.venues.contract.Decoder`."""
 
     def __init__(self, venue: str, catalog: Catalog) -> None:
-        self._emit = Emit(venue, catalog, by_name)
+        self._emit = Emit(venue, catalog, by_name, self._read)
         self._trades = Trades(self._emit)
         self._fast: dict[str, dict[str, float]] = {}  # merged fields per coin of the compressed stream
         self._channels: dict[str, Callable[[Any], None]] = {  # candles, books, user events, spot contexts: not used
@@ -51,7 +51,7 @@ class HyperliquidDecoder:
                 emit.out = []
                 emit.control("info", None, line.strip())
                 return emit.out
-        return emit.frame(self._read, raw, recv_ts, context)
+        return emit.frame(raw, recv_ts, context)
 
     def _read(self, parsed: Any, context: str) -> None:
         if context and (asked := subject_of(context)) is not None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from service.errors import BadPayload
-from service.model import Decoded, Listing
+from service.model import Listing
 from service.venues.contract import Catalog
 from service.venues.emit import PONG, Emit
 from service.venues.history import subject_of
@@ -26,16 +26,14 @@ class KrakenFuturesDecoder:
     """See :class:`service.venues.contract.Decoder`."""
 
     def __init__(self, catalog: Catalog) -> None:
-        self._emit = Emit(VENUE, catalog, by_name)
+        self._emit = Emit(VENUE, catalog, by_name, self._read)
+        self.decode = self._emit.frame
         trades = TradeRows(self._emit)
         self._feeds: dict[str, Callable[[dict[str, Any]], None]] = {  # books, light ticker, heartbeats: not used
             "ticker": self._ticker,
             "trade": trades.trade,
             "trade_snapshot": trades.replay,
         }
-
-    def decode(self, raw: str | bytes, recv_ts: int, context: str = "") -> list[Decoded]:
-        return self._emit.frame(self._read, raw, recv_ts, context)
 
     def _read(self, parsed: Any, context: str) -> None:
         if type(parsed) is not dict:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from service.errors import BadPayload
-from service.model import Decoded, Listing
+from service.model import Listing
 from service.venues.contract import Catalog
 from service.venues.emit import Emit
 from service.venues.funding_schedule import HOUR_MS, tell_settlements
@@ -29,7 +29,8 @@ class OkxDecoder:
     """See :class:`service.venues.contract.Decoder`."""
 
     def __init__(self, catalog: Catalog) -> None:
-        self._emit = Emit("okx", catalog, by_name)
+        self._emit = Emit("okx", catalog, by_name, self._read)
+        self.decode = self._emit.frame
         self._extra = ExtraRows(self._emit)
         self._swaps: dict[str, Callable[[Listing, dict[str, Any]], None]] = {  # channel -> row of a swap
             "mark-price": self._mark,
@@ -37,9 +38,6 @@ class OkxDecoder:
             "open-interest": self._interest,
             LIQUIDATIONS: self._extra.liquidation,
         }
-
-    def decode(self, raw: str | bytes, recv_ts: int, context: str = "") -> list[Decoded]:
-        return self._emit.frame(self._read, raw, recv_ts, context)
 
     def _read(self, parsed: Any, context: str) -> None:
         """What comes most, rows of a swap, straight to their handler."""
@@ -144,9 +142,11 @@ class OkxDecoder:
             if inverse or size is None:
                 # the venue's own conversion; no contracts leave the size open, and 0 coins need none
                 size, derived = amount / contracts if contracts > 0 else size or 0.0, False
-            elif abs(amount - contracts * size) > SIZE_TOLERANCE * contracts * size:
-                said = f"oiCcy {amount:g}, by size {contracts * size:g}"
-                raise BadPayload("size_mismatch", f"{listing.instrument}: {said}")
+            else:
+                counted = contracts * size
+                if abs(amount - counted) > SIZE_TOLERANCE * counted:
+                    said = f"oiCcy {amount:g}, by size {counted:g}"
+                    raise BadPayload("size_mismatch", f"{listing.instrument}: {said}")
         emit.open_interest(listing, contracts, size, amount, derived, venue_ts)
 
     # -- HTTP answers ------------------------------------------------------------------------------------------
