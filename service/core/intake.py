@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 from service.clock import Clock
 from service.metrics import Metrics
@@ -28,9 +29,11 @@ from service.model import (
     Positions,
 )
 from service.tapes import Record
-from service.venues.contract import Catalog, Decoder, Venue
+from service.venues.contract import Catalog, Venue
 
 log = logging.getLogger(__name__)
+
+Decode: TypeAlias = Callable[[str | bytes, int, str], list[Decoded]]
 
 EVENTS: dict[type[Event], ExtraStream | None] = {  # what is applied, and the extra stream it belongs to
     Mark: None,
@@ -72,7 +75,7 @@ class Intake:
         self._record = record
         self._applied = frozenset(kind for kind, stream in EVENTS.items() if stream is None or stream in extras)
         self.catalogs = {name: Catalog() for name in venues}
-        self._decoders: dict[tuple[str, str], Decoder] = {}
+        self._decoders: dict[tuple[str, str], Decode] = {}  # by venue and connection
         self.last_bad: dict[str, str] = {}
 
     def stamp(self) -> int:
@@ -95,12 +98,12 @@ class Intake:
                 recv_ts = least
         if self._record is not None:
             self._record(Record("f", recv_ts, venue, connection, raw, context))
-        decoder = self._decoders.get((venue, connection))
-        if decoder is None:
+        decode = self._decoders.get((venue, connection))
+        if decode is None:
             if venue not in self._venues:
                 return ()
-            decoder = self._open(venue, connection)  # HTTP answers have no opening
-        items = decoder.decode(raw, recv_ts, context)
+            decode = self._open(venue, connection)  # HTTP answers have no opening
+        items = decode(raw, recv_ts, context)
         self._messages[venue] += 1
         applied, apply = self._applied, self._apply
         for item in items:
@@ -136,12 +139,12 @@ class Intake:
             self.bad(venue, record.reason, "refused by the transport")
         return ()
 
-    def _open(self, venue: str, connection: str) -> Decoder:
+    def _open(self, venue: str, connection: str) -> Decode:
         """A decoder that begins anew."""
         while len(self._decoders) >= MAX_CONNECTIONS:
             self._decoders.pop(next(iter(self._decoders)))
-        decoder = self._decoders[venue, connection] = self._venues[venue].decoder(self.catalogs[venue])
-        return decoder
+        decode = self._decoders[venue, connection] = self._venues[venue].decoder(self.catalogs[venue]).decode
+        return decode
 
     def bad(self, venue: str, reason: str, detail: str) -> None:
         """Count a frame or row that cannot be trusted."""

@@ -107,19 +107,22 @@ def read_marks(raw: str, emit: Emit) -> bool:
 def _array(events: list[_Event], emit: Emit) -> bool:
     """The same of many: all numbers are read at once, and what the calls of :class:`Emit` do stands in the loop."""
     catalog, recv_ts, say = emit.catalog, emit.recv_ts, emit.out.append
-    known, last_marks, announced = catalog.listings.get, catalog.marks, catalog.next_funding
+    last_marks, announced = catalog.marks, catalog.next_funding
     interval_of, default_h = catalog.intervals_h.get, catalog.default_interval_h
-    listings = [known(event.s) or emit.listing(event.s) for event in events]
+    names = [event.s for event in events]
+    listings = list(map(catalog.listings.get, names))
     if not all(listings):  # what is foreign is not read
-        events = [event for event, listing in zip(events, listings, strict=True) if listing]
-        listings = [listing for listing in listings if listing]
+        events = [event for event in events if emit.listing(event.s) is not None]
+        names = [event.s for event in events]
+        listings = list(map(emit.listing, names))
     texts = [f"[{event.p},{event.i},{event.r}]" for event in events]
     numbers = _all_prices(f"[{','.join(texts)}]")
     if len(numbers) != len(events) or not numbers:
         return False
     before = ({} if catalog.measured_h else announced).get  # with measured intervals, interval_at() decides for all
-    for event, listing, (mark, index, rate) in zip(events, cast(list[Listing], listings), numbers, strict=True):
-        name, symbol, venue_ts, next_ts = event.s, listing.symbol, event.E, event.T
+    rows = zip(events, names, cast(list[Listing], listings), numbers, strict=True)
+    for event, name, listing, (mark, index, rate) in rows:
+        symbol, venue_ts, next_ts = listing.symbol, event.E, event.T
         if listing.multiplier == 1.0:
             last_marks[name] = mark
             say(Mark(VENUE, name, symbol, mark, index, venue_ts, recv_ts))
