@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec.structs import replace
 
 from service.config import MarketSection
 from service.market import Market
@@ -36,7 +39,7 @@ def rule(venue: str, **changes: Any) -> VenueRules:
         index_max_age_ms=INDEX_AGE,
         funding_cap_8h=0.03,
     )
-    return replace(base, **changes)
+    return dataclasses.replace(base, **changes)
 
 
 def rules(count: int) -> list[VenueRules]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import random
-from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from service.config import MarketSection
 from service.market import Market
@@ -276,7 +277,7 @@ def test_a_reanchor_changes_no_age_and_no_number(seed: int, delta_ms: int) -> No
 
 def _moved(sample: Consensus, offset: int) -> Consensus:
     as_of = None if sample.as_of is None else sample.as_of + offset
-    return replace(sample, ts=sample.ts + offset, as_of=as_of)
+    return dataclasses.replace(sample, ts=sample.ts + offset, as_of=as_of)
 
 
 @pytest.mark.parametrize("shift_ms", [-3_600_000, 3_600_000])

@@ -22,6 +22,7 @@ from packaging.utils import canonicalize_name
 import service
 
 LOCKS = ("requirements.lock", "requirements-dev.lock")
+BENCH = "requirements-bench.lock"  # what `make bench` compares with: some of it is published as source alone
 
 
 class Pin(NamedTuple):
@@ -106,7 +107,7 @@ def test_a_lock_is_complete_and_leaves_no_pip_anything_to_look_for(repository: P
             assert item.specifier.contains(locked[name].version, prereleases=True), (str(item), locked[name].version)
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, BENCH])
 def test_a_package_is_locked_once_for_each_python(repository: Path, lock: str) -> None:
     found = pins(repository / lock)
     for version in pythons(repository):
@@ -123,6 +124,8 @@ def test_what_runs_is_a_part_of_what_is_tested(repository: Path) -> None:
     runs, tests = ({str(pin.asked): pin.hashes for pin in pins(repository / lock)} for lock in LOCKS)
     assert runs.items() <= tests.items()
     assert len(runs) < len(tests)
+    measured = {str(pin.asked) for pin in pins(repository / BENCH)}
+    assert set(runs) <= measured  # beside the peers we are measured with the versions that run
 
 
 def test_what_is_installed_here_is_what_is_locked(repository: Path) -> None:
@@ -144,8 +147,8 @@ def test_the_recipe_locks_for_all_supported_pythons(repository: Path) -> None:
     assert least is not None
     assert project(repository)["project"]["requires-python"] == f">={least[1]}"
     assert {"--universal", "--generate-hashes", "--no-strip-extras", "--exclude-newer"} <= set(recipe.split())
-    made = dict(re.findall(r"^\t\$\(compile\) --group (\w+) .*-o (\S+)", text, re.MULTILINE))
-    assert made == {"dev": LOCKS[1], "build": LOCKS[0]}
+    made = dict(re.findall(r"^\t\$\(compile\) .*--group (\w+) .*-o (\S+)", text, re.MULTILINE))
+    assert made == {"dev": LOCKS[1], "build": LOCKS[0], "bench": BENCH}
     assert set(made) <= set(project(repository)["dependency-groups"])
 
 
@@ -175,6 +178,8 @@ def test_nothing_is_installed_but_from_a_lock(repository: Path) -> None:
             continue  # the tool that makes the lock; the pip that is proved
         if re.search(r"requirements(-dev)?\.lock|\$\(1\)", command):
             assert words >= FROM_LOCK - ({"--no-deps"} if " sync" in command else set()), (place, command)
+        elif BENCH in command:
+            assert words >= FROM_LOCK - {"--only-binary"}, (place, command)
         else:
             assert words >= OURS or ("--no-deps" in words and ".whl" in command), (place, command)
         seen.add(place)
