@@ -125,7 +125,9 @@ def test_what_runs_is_a_part_of_what_is_tested(repository: Path) -> None:
     assert runs.items() <= tests.items()
     assert len(runs) < len(tests)
     measured = {str(pin.asked) for pin in pins(repository / BENCH)}
-    assert set(runs) <= measured  # beside the peers we are measured with the versions that run
+    readers = {text for text in runs if text.startswith(("orjson=", "msgspec="))}
+    assert len(readers) == 2
+    assert readers <= measured  # beside the peers, frames are read by the versions that run (ccxt wants another uvloop)
 
 
 def test_what_is_installed_here_is_what_is_locked(repository: Path) -> None:
