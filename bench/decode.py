@@ -67,11 +67,11 @@ def measures(repeat: int) -> Iterator[Measure]:
     array = array_of_marks()
     if ccxt:
         times = interleaved(
-            {"ours": decoding("binance_usdm", "array", array), "peer": ccxt[ARRAY]}, max(1, repeat // 50)
+            {"ours": decoding("binance_usdm", "array", array), "peer": ccxt[ARRAY]}, max(60, repeat // 50)
         )
         yield _against(f"decode/{ARRAY}", times["ours"], peers.name_of("ccxt"), times["peer"], ARRAY_GOAL)
     for (venue, kind), text in {**FRAMES, ("binance_usdm", "array of 500"): array}.items():
-        often = max(1, repeat // 50) if len(text) > 10_000 else repeat
+        often = max(60, repeat // 50) if len(text) > 10_000 else repeat
         works = {"floor": lambda text=text: orjson.loads(text), "ours": decoding(venue, kind, text)}
         times = interleaved(works, often)
         label = f"decode/{venue}/{kind.replace(' ', '_')}"
