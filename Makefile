@@ -81,7 +81,7 @@ quick: $(DEV) ## a minute of them, for another Python or pip: numpy, sockets, se
 faults: $(DEV) ## every fault on every venue in virtual time, judged, one table (half an hour)
 	@$(BIN)/python -m tests.faults.matrix
 
-fuzz: $(DEV) ## a million mutated frames over all venues (ten minutes); stopped, it goes on when called again
+fuzz: $(DEV) ## a million mutated frames over all venues (a minute or two); stopped, it goes on when called again
 	@$(BIN)/python -m tests.venues.fuzz
 
 coverage: $(DEV) ## the tests with branch coverage, and the least it may be
