@@ -155,8 +155,9 @@ class Emit:
         self.catalog.foreign.add(name)
         self.delist(name)
 
-    def delist_absent(self, inverse: bool | None = None) -> None:
-        """After a complete metadata answer: what it no longer names has been delisted.
+    def delist_absent(self, among: Callable[[Listing], bool] = lambda listing: True) -> None:
+        """After a complete metadata answer about the instruments ``among`` all: what it no longer names has been
+        delisted.
 
         Does nothing when the answer named nothing or had a broken row: absence would prove nothing.
         """
@@ -164,7 +165,7 @@ class Emit:
         if not named or any(isinstance(item, Bad) for item in self.out):
             return
         for name, listing in self._listings.items():
-            if name not in named and (inverse is None or listing.inverse is inverse):
+            if name not in named and among(listing):
                 self.delist(name)
 
     def delist(self, name: str) -> None:
@@ -230,7 +231,7 @@ class Emit:
 
     def confirm(self, listing: Listing, streams: tuple[Stream, ...], venue_ts: int | None) -> None:
         """The venue vouches again for what it said last on these streams."""
-        self.out.append(Confirm(self.venue, listing.instrument, listing.symbol, streams, venue_ts, self.recv_ts))
+        self.out.append(Confirm(*self._whose(listing), streams, venue_ts, self.recv_ts))
 
     # -- extra streams ----------------------------------------------------------------------------------------
 
@@ -249,29 +250,24 @@ class Emit:
             raise BadPayload("out_of_bounds", "liquidation of nothing")
         if price is not None:
             price = canonical_price(price, listing.multiplier)
-        name, symbol = listing.instrument, listing.symbol
-        self.out.append(Liquidation(self.venue, name, symbol, side, coins, price, lower_bound, venue_ts, self.recv_ts))
+        whose = self._whose(listing)
+        self.out.append(Liquidation(*whose, side, coins, price, lower_bound, venue_ts, self.recv_ts))
 
     def flow(self, listing: Listing, buy_coins: float, sell_coins: float, venue_ts: int | None) -> None:
         """Taker volume of one frame, unless its trades add up to nothing."""
         number(buy_coins, 0.0, COINS_MAX)
         number(sell_coins, 0.0, COINS_MAX)
         if buy_coins != 0.0 or sell_coins != 0.0:
-            name, symbol = listing.instrument, listing.symbol
-            self.out.append(Flow(self.venue, name, symbol, buy_coins, sell_coins, venue_ts, self.recv_ts))
+            self.out.append(Flow(*self._whose(listing), buy_coins, sell_coins, venue_ts, self.recv_ts))
 
     def positions(self, listing: Listing, long_coins: float, short_coins: float, venue_ts: int | None) -> None:
         number(long_coins, 0.0, COINS_MAX)
         number(short_coins, 0.0, COINS_MAX)
-        name, symbol = listing.instrument, listing.symbol
-        self.out.append(Positions(self.venue, name, symbol, long_coins, short_coins, venue_ts, self.recv_ts))
+        self.out.append(Positions(*self._whose(listing), long_coins, short_coins, venue_ts, self.recv_ts))
 
     def long_short(self, listing: Listing, kind: LongShortKind, long_share: float, venue_ts: int | None) -> None:
         number(long_share, 0.0, 1.0)
-        name, symbol = listing.instrument, listing.symbol
-        self.out.append(LongShort(self.venue, name, symbol, kind, long_share, venue_ts, self.recv_ts))
-
-    # -- published past ----------------------------------------------------------------------------------------
+        self.out.append(LongShort(*self._whose(listing), kind, long_share, venue_ts, self.recv_ts))
 
     def history_point(
         self,
@@ -282,8 +278,10 @@ class Emit:
         hold_ms: int,
         interval_h: float | None = None,
     ) -> None:
-        """Open interest comes as the native one-sided count."""
+        """A point of the published past. Open interest comes as the native one-sided count."""
         if stream in ("mark", "index"):
             value = canonical_price(value, listing.multiplier)
-        name, symbol = listing.instrument, listing.symbol
-        self.out.append(HistoryPoint(self.venue, name, symbol, stream, ts, value, interval_h, hold_ms))
+        self.out.append(HistoryPoint(*self._whose(listing), stream, ts, value, interval_h, hold_ms))
+
+    def _whose(self, listing: Listing) -> tuple[str, str, str]:
+        return self.venue, listing.instrument, listing.symbol

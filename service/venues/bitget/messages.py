@@ -13,8 +13,8 @@ from service.venues.bitget.metadata import (
     PRODUCTS,
     SLACK_MS,
     by_name,
-    delist_absent,
     interval_at,
+    product_of,
     read_instrument,
     said_interval,
 )
@@ -159,7 +159,8 @@ class BitgetDecoder:
             return
         emit.each(rows, "data", self._row, sent)
         if context.startswith("contracts:"):
-            delist_absent(emit, context.removeprefix("contracts:"))
+            product = context.removeprefix("contracts:")
+            emit.delist_absent(lambda listing: product_of(listing.instrument) == product)
 
     def _row(self, row: Any, sent: Any) -> None:
         """One row of an HTTP answer, told by its fields."""

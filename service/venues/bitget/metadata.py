@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec.structs import replace
-
-from service.model import Bad, Listing
+from service.model import Listing
 from service.venues.contract import Catalog
 from service.venues.emit import Emit
 from service.venues.funding_schedule import HOUR_MS, measure_interval
@@ -55,16 +53,6 @@ def read_instrument(row: dict[str, Any], emit: Emit) -> None:
     size = None if inverse else multiplier  # coin-margined contracts are counted in coins, not in dollars
     interval_h = said_interval(emit.catalog, name, row["fundInterval"])
     emit.listed(Listing(emit.venue, name, symbol, inverse, size, multiplier, interval_h, trading, emit.recv_ts))
-
-
-def delist_absent(emit: Emit, product: str) -> None:
-    """As :meth:`Emit.delist_absent`, of one product line: its answer says nothing of the others."""
-    named = {item.instrument for item in emit.out if isinstance(item, Listing)}
-    if not named or any(isinstance(item, Bad) for item in emit.out):
-        return
-    for name, listing in emit.catalog.listings.items():
-        if name not in named and listing.trading and product_of(name) == product:
-            emit.listed(replace(listing, trading=False, recv_ts=emit.recv_ts))
 
 
 def said_interval(catalog: Catalog, name: str, raw: Any) -> float | None:

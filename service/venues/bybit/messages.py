@@ -209,7 +209,7 @@ class BybitDecoder:
             return
         emit.each(rows, "list", self._row, frame, result)
         if context.startswith("instruments:") and result.get("nextPageCursor") == "":
-            emit.delist_absent(inverse=context == "instruments:inverse")
+            emit.delist_absent(lambda listing: listing.inverse is (context == "instruments:inverse"))
 
     def _history(self, result: dict[str, Any], what: str, name: str) -> None:
         listing = self._emit.listing(name)
