@@ -67,13 +67,29 @@ def test_make_targets_named_in_the_documents_exist() -> None:
         assert used <= targets, f"{document.name}: {used - targets}"
 
 
-def test_every_venue_and_stage_is_held_to_be_pure() -> None:
-    """Cause guarded against: a new folder that the contract of purity does not name could read the clock."""
+VENUE_FOLDERS = [
+    path.parent
+    for path in sorted((ROOT / "service" / "venues").glob("*/__init__.py"))
+    if path.parent.name != "transport"
+]
+
+
+def test_every_file_of_a_venue_is_held_to_be_pure() -> None:
+    """Cause guarded against: a file whose name the contract of purity does not know could read the clock."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     (pure,) = (set(item["source_modules"]) for item in contracts if item["name"].startswith("The core and what"))
-    folders = {path.parent.name for path in (ROOT / "service" / "venues").glob("*/__init__.py")} - {"transport"}
-    assert folders
-    assert {f"service.venues.{name}" for name in folders} <= pure
+    files = [file for folder in VENUE_FOLDERS for file in folder.glob("*.py") if file.name != "__init__.py"]
+    assert len(files) >= 5 * len(VENUE_FOLDERS)
+    assert {f"service.venues.*.{file.stem}" for file in files} <= pure
+
+
+def test_a_venue_is_read_without_any_other() -> None:
+    """Cause guarded against: decoders that built on each other could not be changed, or understood, one at a time."""
+    for folder in VENUE_FOLDERS:
+        text = "".join(file.read_text() for file in folder.glob("*.py"))
+        imported = set(re.findall(r"from service\.venues\.(\w+)[. ]", text))
+        assert folder.name in imported
+        assert not imported & {other.name for other in VENUE_FOLDERS} - {folder.name}, folder.name
 
 
 if __name__ == "__main__":

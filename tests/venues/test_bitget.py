@@ -405,7 +405,7 @@ def test_metadata_requests() -> None:
     ]
 
 
-def test_frames_of() -> None:
+def test_documents_of_several_frames() -> None:
     assert frames_in(NAME, [{"event": "x"}, {"arg": {}}]) == [{"event": "x"}, {"arg": {}}]
     assert frames_in(NAME, {"event": "x"}) == [{"event": "x"}]
 

@@ -456,7 +456,7 @@ def test_quanto_contracts_bring_bitcoin_first_on_their_socket(listings: list[Lis
     assert (("XBTUSD", "oi") in plan.expects) is (len(listings) == 2)
 
 
-def test_frames_of() -> None:
+def test_documents_of_several_frames() -> None:
     rows = json.loads(load(NAME, "http_get_funding"))
     assert frames_in(NAME, rows) == [rows]
     messages = [json.loads(load(NAME, "ws_welcome")), json.loads(load(NAME, "ws_update_mark"))]

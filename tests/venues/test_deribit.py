@@ -241,7 +241,7 @@ def test_connections_one_request_per_instrument() -> None:
     assert VENUE.rules_for(99.0) == VENUE.rules
 
 
-def test_frames_of_a_list_are_its_items() -> None:
+def test_documents_of_several_frames() -> None:
     assert frames_in(NAME, [{"id": 1}, {"id": 2}]) == [{"id": 1}, {"id": 2}]
     assert frames_in(NAME, {"id": 1}) == [{"id": 1}]
 
