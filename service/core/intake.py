@@ -72,6 +72,7 @@ class Intake:
         self._sampled_ms = sampled_ms
         self._metrics = metrics
         self._messages = metrics.messages
+        assert venues.keys() <= self._messages.keys()
         self._record = record
         self._applied = frozenset(kind for kind, stream in EVENTS.items() if stream is None or stream in extras)
         self.catalogs = {name: Catalog() for name in venues}

@@ -60,7 +60,8 @@ class TapeWriter:
     def header(self, header: Header) -> None:
         """Begin a run. Its size is free: a warm state may well be larger than the queue of frames."""
         if self._held is None:
-            self._queue.append(header.line())
+            if self._failed is None:
+                self._queue.append(header.line())
         else:
             self._header = header.line()
 
@@ -71,9 +72,10 @@ class TapeWriter:
     def record(self, record: Record) -> None:
         if self._failed is not None:
             return
-        # What an item holds is not ours: its line is of now. All others are made by the thread.
+        # What an item holds may change later, so its line is made now; the thread makes all others.
         self._queue.append(record if record.item is None else record_line(record))
-        self._put_bytes += LINE_BYTES + len(record.raw)
+        size = len(record.raw)
+        self._put_bytes += LINE_BYTES + (size if record.raw.isascii() else 4 * size)  # 4: at most
         if self._put_bytes - self._taken_bytes > MAX_QUEUED_BYTES and len(self._queue) > 1:
             self._fail("the disk cannot keep up")
 
@@ -96,20 +98,25 @@ class TapeWriter:
         broken = False
         while True:
             stopping = self._stop.wait(MEMBER_SECONDS)
-            put_bytes = self._put_bytes
-            lines = [self._queue.popleft() for _ in range(len(self._queue))]
-            self._taken_bytes = put_bytes  # a record put meanwhile is counted, or taken, a second later
-            if not broken:  # nothing may follow a member that was written in part
-                try:
+            try:
+                lines = self._taken()
+                if not broken:  # nothing may follow a member that was written in part
                     self._write(lines)
-                except OSError as error:
-                    broken = True
-                    self._fail(str(error))
+            except Exception as error:  # of the disk; anything else is a defect, and must be told as well
+                broken = True
+                self._fail(str(error) or type(error).__name__)
             if stopping and not self._queue:
                 return
 
-    def _write(self, queued: list[bytes | Record]) -> None:
-        lines = [record_line(item) if isinstance(item, Record) else item for item in queued]
+    def _taken(self) -> list[bytes]:
+        """The lines of all that waits."""
+        put_bytes = self._put_bytes
+        items = (self._queue.popleft() for _ in range(len(self._queue)))
+        lines = [record_line(item) if isinstance(item, Record) else item for item in items]
+        self._taken_bytes = put_bytes  # a record put meanwhile is counted, or taken, a second later
+        return lines
+
+    def _write(self, lines: list[bytes]) -> None:
         member = _member(lines) if lines else None
         if self._held is not None:
             if member is not None:

@@ -1,7 +1,7 @@
 """What a venue provides. Its files are pure: they build requests and decode frames, and touch no socket.
 
-Adding a venue: one folder with a class that satisfies :class:`Venue` (:class:`Streamed` has what most share, of which
-nothing says anything of a venue), one line in ``venues/__init__.py``, its fixtures.
+Adding a venue: one folder with a class that satisfies :class:`Venue` (:class:`Streamed` has the defaults of venues that
+stream everything), one line in ``venues/__init__.py``, its fixtures. CONTRIBUTING.md has a worked example.
 """
 
 from __future__ import annotations

@@ -156,8 +156,8 @@ class Emit:
         self.delist(name)
 
     def delist_absent(self, among: Callable[[Listing], bool] = lambda listing: True) -> None:
-        """After a complete metadata answer about the instruments ``among`` all: what it no longer names has been
-        delisted.
+        """After a complete metadata answer about all instruments that ``among`` accepts: what it no longer names has
+        been delisted.
 
         Does nothing when the answer named nothing or had a broken row: absence would prove nothing.
         """

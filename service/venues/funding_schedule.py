@@ -18,7 +18,7 @@ SPACING_SLACK_MS = 60_000  # settlements are stamped up to some seconds after th
 
 
 def next_hour(recv_ts: int) -> int | None:
-    """Top of the next UTC hour: when funding settles that is paid each hour. None without a receive time.
+    """Top of the next UTC hour: when hourly funding settles. None without a receive time.
 
     >>> next_hour(3_600_000), next_hour(0)
     (7200000, None)

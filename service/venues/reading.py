@@ -2,7 +2,7 @@
 
 A field that must be there is read as ``row["name"]``. That it is missing then shows as a KeyError, which
 :class:`service.venues.emit.Emit` counts as ``missing_field`` of that row, like every :exc:`BadPayload`. So a handler
-looks into a table of its own with ``.get`` alone.
+must not look up what a venue sent in a table of our own but with ``.get``.
 """
 
 from __future__ import annotations

@@ -125,6 +125,32 @@ def test_a_rollover_measures_the_interval_on_either_way() -> None:
     assert hours == [[8.0], [4.0], [4.0], [4.0], [None], [None, None, None, None, None, 4.0]]
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        [event(E=T8 - 1000, T=T8), event(E=T8 + 1000, T=T8 + 4 * HOUR), event(E=T8 + 2000, T=T8 + 4 * HOUR)],
+        [event(E=1_262_304_000_000, T=1_262_303_999_000)],  # a `T` below all bounds, but not late
+        event(E=1_262_304_000_000, T=1_262_303_999_000),
+        [event(), event("ETHBTC"), event("ETHUSDT_260327"), event("SOLUSDC"), event()],
+        event(E=float(T8), T=float(T8)),
+        {"data": event(), "stream": None},
+    ],
+)
+def test_frames_that_a_shorter_way_could_get_wrong(document: Any) -> None:
+    """Cause: a rollover inside an array was measured too late for the same symbol further on in it."""
+    both = Both()
+    both.decode(compact(document))
+    both.decode(compact(document))
+
+
+@pytest.mark.parametrize("place", ['"ap":"', "}"])
+def test_a_lone_surrogate_is_no_json(place: str) -> None:
+    """Cause: msgspec refuses such a text with another error than any other."""
+    for document in (event(), [event()]):
+        head, found, tail = compact(document).rpartition(place)
+        assert [type(item) for item in Both().decode(f"{head}{found}\ud800{tail}")] == [Bad]
+
+
 def test_fuzzed_frames_are_told_alike() -> None:
     """Cause: a reader that is quicker and a little less strict would take what the other refuses."""
     rng = random.Random(20261130)

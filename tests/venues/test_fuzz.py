@@ -7,6 +7,7 @@ import tracemalloc
 import pytest
 
 from service.venues import VENUES
+from tests.venues.frames import T0, check_sane, fresh
 from tests.venues.fuzz import CHUNK, Found, chunk, chunks, corpus
 
 
@@ -18,6 +19,23 @@ def test_mutated_frames_bring_nothing_but_sane_items(venue: str) -> None:
     assert found.frames == 2 * CHUNK
     assert found.items > CHUNK // 2  # the mutations leave enough to be read
     assert found.refused > CHUNK // 4
+
+
+HOSTILE: tuple[str | bytes, ...] = (
+    "\ud800", '{"a":"\ud800"}', '"', "\x00", "\ufeff{}", b"\xff", b'{"e":"\xff"}', "NaN", "-", "1e999", "9" * 5000,
+    "null", "true", '"text"', "[[]]", "[null]", "{" * 3000, "[" * 3000, '{"a":' * 1000 + "1" + "}" * 1000,
+    *(head * 1000 + "{}" + "}" * 1000 for head in ('{"data":', '{"stream":"x","data":', '{"status":200,"result":')),
+    '{"result":' * 1000 + "[]" + "}" * 1000,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_hostile_texts_cost_themselves(venue: str) -> None:
+    """Cause: an answer wrapped a thousand times went a thousand calls deep, and no further."""
+    decoder = fresh(venue)
+    for raw in HOSTILE:
+        for context in ("", *corpus(venue)[1][:40]):
+            check_sane(decoder.decode(raw, T0, context), venue)
 
 
 def test_a_chunk_is_the_same_every_time() -> None:

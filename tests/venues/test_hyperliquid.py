@@ -158,6 +158,17 @@ def test_a_list_of_pairs_is_several_frames() -> None:
     assert frames_in(NAME, frames) == frames
 
 
+def test_an_absurd_name_in_a_packed_payload_costs_itself() -> None:
+    """Cause: a name of 400 digits went into a float, which no frame survived, and a long one was kept for good."""
+    catalog = Catalog()
+    changed = {"markPx": "1.5"}
+    names = dict.fromkeys(("1" + "0" * 400 + "X", "1" + "0" * 400 + "PEPE", "X" * 65, "", "BTC"), changed)
+    found = decode(fresh(NAME, catalog), {"payload": packed(json.dumps(names).encode())})
+    assert reasons(found) == ["bad_name"] * 4
+    assert [item.instrument for item in found if isinstance(item, Mark)] == ["BTC"]
+    assert list(catalog.marks) == ["BTC"]
+
+
 def test_settled_history() -> None:
     assert decode(fresh(NAME), load(NAME, "http_post_funding_history")) == [
         Funding(NAME, "ETH", "ETH", 0.000014, 1.0, 0.000112, None, True, 1763708400012, T0),

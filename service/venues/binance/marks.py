@@ -26,13 +26,13 @@ HINT = '"markPriceUpdate"'
 
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
 Text = Annotated[str, Meta(max_length=MAX_TEXT)]
-Time = Annotated[int, Meta(ge=TS_MIN, le=TS_MAX)]
+Time = Annotated[int, Meta(ge=TS_MIN + LATE_FUNDING_MS, le=TS_MAX)]  # so that a `T` not too late is not too early
 
 
 class _Event(msgspec.Struct, gc=False, kw_only=True, forbid_unknown_fields=True):
-    """All documented fields in the order in which they come, so that none is passed over unread.
+    """All documented fields, in the order in which they come, so that none is skipped unread.
 
-    `e` is no tag: msgspec takes a tag that is missing.
+    `e` is a Literal and not a msgspec tag: a tag may be absent.
     """
 
     e: Literal["markPriceUpdate"]
@@ -71,7 +71,7 @@ _events = msgspec.json.Decoder(list[_Event]).decode
 def read_marks(raw: str, emit: Emit) -> bool:
     """Tell the marks and funding rates of a USD-M frame; False, and nothing told, if it is not one to be read here.
 
-    Without a space or an escape in the frame, a text in it that JSON reads as a number is that number and no more.
+    A frame with a space or an escape is left alone: one of them inside a text could make more than one number of it.
     """
     if " " in raw or "\\" in raw:
         return False
@@ -80,7 +80,7 @@ def read_marks(raw: str, emit: Emit) -> bool:
             return _array(_events(raw), emit)
         event = _event(raw) if raw[2] == "e" else _combined(raw).data
         mark, index, rate = _prices(f"[{event.p},{event.i},{event.r}]")
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeEncodeError):  # the latter: a lone surrogate, which no socket sends
         return False
     name, venue_ts, next_ts, catalog, recv_ts = event.s, event.E, event.T, emit.catalog, emit.recv_ts
     listing = catalog.listings.get(name) or emit.listing(name)
@@ -119,7 +119,7 @@ def _array(events: list[_Event], emit: Emit) -> bool:
     numbers = _all_prices(f"[{','.join(texts)}]")
     if len(numbers) != len(events) or not numbers:
         return False
-    before = ({} if catalog.measured_h else announced).get  # with measured intervals, interval_at() decides for all
+    before, measured = announced.get, catalog.measured_h
     rows = zip(events, names, cast(list[Listing], listings), numbers, strict=True)
     for event, name, listing, (mark, index, rate) in rows:
         symbol, venue_ts, next_ts = listing.symbol, event.E, event.T
@@ -133,7 +133,7 @@ def _array(events: list[_Event], emit: Emit) -> bool:
                 emit.guard(next_funding, next_ts, venue_ts)
             continue
         said_ts, said_at = before(name, NEVER)
-        if said_ts == next_ts and said_at <= venue_ts:
+        if said_ts == next_ts and said_at <= venue_ts and not measured:  # else, and at a rollover: the long way
             announced[name] = (next_ts, venue_ts)
             interval_h = interval_of(name, default_h)
         else:

@@ -58,7 +58,7 @@ class DydxDecoder:
             "unsubscribed": self._info,
         } | dict.fromkeys(OURS, lambda frame: None)
 
-    def _read(self, parsed: Any, context: str) -> None:
+    def _read(self, parsed: Any, context: str, wrapped: bool = False) -> None:
         emit = self._emit
         if type(parsed) is not dict:
             raise BadPayload("unknown_shape", type(parsed).__name__)
@@ -77,8 +77,8 @@ class DydxDecoder:
         elif "errors" in parsed:
             first = next(iter(items(parsed["errors"], "errors")), None)
             emit.control("refused", None, echo(first.get("msg")) if type(first) is dict else "")
-        elif "result" in parsed and "status" in parsed:
-            self._read(parsed["result"], context)  # recordings wrap HTTP answers
+        elif "result" in parsed and "status" in parsed and not wrapped:
+            self._read(parsed["result"], context, wrapped=True)  # recordings wrap HTTP answers, once
         elif not any(key in parsed for key in UNUSED_ANSWERS):
             raise unknown(parsed)
 

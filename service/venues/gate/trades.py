@@ -58,7 +58,7 @@ class ExtraRows:
         size, key = contract_coins(listing, each), echo(fields["id"])
         if size is None:
             unsized[listing.instrument] = None
-        elif contracts != 0.0:  # 0: a fraction, to who does not ask for decimals
+        elif contracts != 0.0:  # 0: a fraction, for clients that do not ask for decimals
             prints.append(Print(listing, contracts > 0, traded(abs(contracts) * size), each, at, key))
 
     def liquidations(self, rows: list[Any], sent_ms: int | None) -> None:

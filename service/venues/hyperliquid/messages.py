@@ -17,12 +17,12 @@ from service.venues.history import subject_of
 from service.venues.hyperliquid.history import INTERVALS_H, tell_past
 from service.venues.hyperliquid.metadata import INTERVAL_H, by_name, read_meta
 from service.venues.hyperliquid.trades import tell_trades
-from service.venues.numbers import coins, interval_hours, price, rate, timestamp_ms
+from service.venues.numbers import coins, interval_hours, price, rate, text, timestamp_ms
 from service.venues.reading import document, echo, items, label, mapping, readable, unknown
 from service.venues.trades import Trades
 
 GREETING = "Websocket connection established"
-INFLATED_MAX = 4 << 20  # bytes a compressed payload may unfold to
+INFLATED_MAX = 4 << 20  # bytes a compressed payload may grow to
 FAST_FIELDS = {"markPx": price, "oraclePx": price, "funding": rate, "openInterest": coins}
 
 
@@ -165,14 +165,15 @@ class HyperliquidDecoder:
         payload = data["payload"] if type(data) is dict and "payload" in data else data
         if type(payload) is not str:
             raise BadPayload("wrong_type", f"payload: {type(payload).__name__}")
-        known = self._emit.catalog.listings
         for name, changed in mapping(document(_inflate(payload)), "payload").items():
-            listing = known.get(name) or by_name(name)
-            if listing is not None and listing.trading:
-                self._emit.guard(self._changed, changed, listing)
+            self._emit.guard(self._changed, name, changed)
 
-    def _changed(self, value: Any, listing: Listing) -> None:
-        emit, fields = self._emit, mapping(value, "ctx")
+    def _changed(self, name: str, value: Any) -> None:
+        emit = self._emit
+        listing = emit.catalog.listings.get(name) or by_name(text(name))
+        if listing is None or not listing.trading:
+            return
+        fields = mapping(value, "ctx")
         known = self._fast.setdefault(listing.instrument, {})
         for key, parse in FAST_FIELDS.items():
             if key in fields:
@@ -214,7 +215,7 @@ def _pair(value: Any) -> tuple[str, list[Any]]:
 
 
 def _inflate(payload: str) -> bytes:
-    """Base64 of a raw DEFLATE stream, with a bound on what it may unfold to."""
+    """Base64 of a raw DEFLATE stream, with a bound on what it may grow to."""
     try:
         packed = base64.b64decode(payload, validate=True)
         stream = zlib.decompressobj(-15)
