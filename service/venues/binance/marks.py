@@ -2,7 +2,7 @@
 
 A connection of 200 instruments brings 200 of these a second, `!markPrice@arr` all of them in one frame. msgspec reads
 them into the fields below and nothing else, and all numbers of a frame at once, as JSON within bounds. Whatever is not
-exactly as documented (another field, a space, an escape, a number that is none or out of bounds) is left to
+exactly as documented (another field, a number that is none, or out of bounds, or has a space beside it) is left to
 :class:`service.venues.binance.messages.BinanceDecoder`, which reads anything and says what is wrong: this way takes a
 frame whole or not at all, and tells the same (tests/venues/test_binance_marks.py).
 """
@@ -71,15 +71,17 @@ _events = msgspec.json.Decoder(list[_Event]).decode
 def read_marks(raw: str, emit: Emit) -> bool:
     """Tell the marks and funding rates of a USD-M frame; False, and nothing told, if it is not one to be read here.
 
-    A frame with a space or an escape is left alone: one of them inside a text could make more than one number of it.
+    Texts are read as JSON numbers. Of what they could hold beside a number a bracket, a comma or a quote shows in what
+    is read; white space would not, so it is looked for.
     """
-    if " " in raw or "\\" in raw:
-        return False
     try:
         if raw[0] == "[":
             return _array(_events(raw), emit)
         event = _event(raw) if raw[2] == "e" else _combined(raw).data
-        mark, index, rate = _prices(f"[{event.p},{event.i},{event.r}]")
+        text = f"[{event.p},{event.i},{event.r}]"
+        mark, index, rate = _prices(text)
+        if " " in text or not text.isprintable():
+            return False
     except (msgspec.DecodeError, UnicodeEncodeError):  # the latter: a lone surrogate, which no socket sends
         return False
     name, venue_ts, next_ts, catalog, recv_ts = event.s, event.E, event.T, emit.catalog, emit.recv_ts
@@ -115,9 +117,9 @@ def _array(events: list[_Event], emit: Emit) -> bool:
         events = [event for event in events if emit.listing(event.s) is not None]
         names = [event.s for event in events]
         listings = list(map(emit.listing, names))
-    texts = [f"[{event.p},{event.i},{event.r}]" for event in events]
-    numbers = _all_prices(f"[{','.join(texts)}]")
-    if len(numbers) != len(events) or not numbers:
+    text = ",".join([f"[{event.p},{event.i},{event.r}]" for event in events])
+    numbers = _all_prices(f"[{text}]")
+    if len(numbers) != len(events) or not numbers or " " in text or "\t" in text or "\n" in text or "\r" in text:
         return False
     before, measured = announced.get, catalog.measured_h
     rows = zip(events, names, cast(list[Listing], listings), numbers, strict=True)
