@@ -72,10 +72,14 @@ class TapeWriter:
     def record(self, record: Record) -> None:
         if self._failed is not None:
             return
-        # What an item holds may change later, so its line is made now; the thread makes all others.
-        self._queue.append(record if record.item is None else record_line(record))
-        size = len(record.raw)
-        self._put_bytes += LINE_BYTES + (size if record.raw.isascii() else 4 * size)  # 4: at most
+        if record.item is None:
+            line: bytes | Record = record  # the thread makes its line
+            size = len(record.raw) if record.raw.isascii() else 4 * len(record.raw)  # at most
+        else:
+            line = record_line(record)  # what an item holds may change later
+            size = len(line)
+        self._queue.append(line)
+        self._put_bytes += LINE_BYTES + size
         if self._put_bytes - self._taken_bytes > MAX_QUEUED_BYTES and len(self._queue) > 1:
             self._fail("the disk cannot keep up")
 

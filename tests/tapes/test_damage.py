@@ -221,6 +221,52 @@ def test_frames_above_the_limit_stop_the_recording(tmp_path: Path, monkeypatch: 
     assert tape.failed == "the disk cannot keep up"
 
 
+@pytest.mark.parametrize(
+    ("record", "most"),
+    [
+        (Record("f", 5, "okx", "a#1", raw="\U0001f680" * 100), 2),  # four bytes a character
+        (Record("f", 5, "okx", "a#1", raw=b"x" * 400), 2),
+        (Record("d", 5, item={"symbol": "x" * 500}), 1),
+    ],
+)
+def test_the_limit_is_of_bytes(record: Record, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cause: characters were counted, and nothing of a record without a frame: a backlog took more than it may."""
+    monkeypatch.setattr(writer, "MAX_QUEUED_BYTES", 1050)
+    monkeypatch.setattr(writer, "MEMBER_SECONDS", 60.0)
+    tape = TapeWriter(tmp_path / "a.tape")
+    for _ in range(most):
+        tape.record(record)
+    assert tape.failed is None
+    tape.record(record)
+    tape.close()
+    assert tape.failed == "the disk cannot keep up"
+
+
+def test_a_record_that_cannot_be_written_is_told_and_ends_the_tape(tmp_path: Path) -> None:
+    """Cause: the thread that makes the lines died in silence, and what came after waited for nobody."""
+    path = tmp_path / "a.tape"
+    tape = TapeWriter(path)
+    tape.header(FIRST)
+    tape.record(Record("f", 5, "okx", "a#1", raw="x", context="\ud800"))
+    tape.close()
+    assert tape.failed is not None
+    tape.record(P1)
+    tape.header(SECOND)
+    assert path.read_bytes() == b""
+
+
+def test_records_come_out_as_they_went_in(tmp_path: Path) -> None:
+    """Cause guarded against: the loop appends while the thread takes, without a lock."""
+    records = [Record("p", 10_000 * n) for n in range(1, 20_001)]
+    tape = TapeWriter(tmp_path / "a.tape")
+    tape.header(Header(1, "live", "0.1.0", True, {}, [], None))
+    for record in records:
+        tape.record(record)
+    tape.close()
+    assert tape.failed is None
+    assert list(read(tmp_path / "a.tape", never))[1:] == records
+
+
 # -- the reader goes on --------------------------------------------------------------------------------------------
 
 BAD_CRC = TICK_2[:-8] + bytes(4) + TICK_2[-4:]
