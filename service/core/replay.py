@@ -59,6 +59,7 @@ class Run:
             self.metrics,
             extras=self.config.streams.wanted(),
         )
+        self.intake.adopt_sides(self.engine.market.sides_in_force())
         self.engine.scoreboard.keep_lines()
         self.engine.advance(header.created_ms)
         self._pending: list[Tick] = []

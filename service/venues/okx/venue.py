@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from service.model import Endpoints, ExtraStream, Listing, LongShortKind, StreamRule, VenueRules
+from service.model import Endpoints, ExtraStream, Listing, LongShortKind, OiFigure, StreamRule, VenueRules
 from service.venues.contract import Catalog, ConnectionPlan, KeepAlive, Limits, Poll, Request, Streamed, paged, sockets
 from service.venues.okx import history
 from service.venues.okx.messages import OkxDecoder
@@ -53,6 +53,7 @@ class Okx(Streamed):
         oi=StreamRule(60_000, "change"),
         index_max_age_ms=90_000,
         funding_cap_8h=0.16,
+        oi_figure=OiFigure("oi", 1, "venue page: single side"),
     )
 
     def decoder(self, catalog: Catalog) -> OkxDecoder:
