@@ -62,10 +62,9 @@ def check_only_what_is_wanted(venue: Venue, listings: Sequence[Listing], kinds: 
     assert venue.connections(venue.endpoints, [], EXTRA_STREAMS) == []
 
 
-def check_polls(
-    venue: Venue, listings: Sequence[Listing], budget_share: float, forced: Sequence[float] = ()
-) -> None:
-    """All polls together need at most this share of the request budget. ``forced``: how often liquidations are polled."""
+def check_polls(venue: Venue, listings: Sequence[Listing], budget_share: float, forced: Sequence[float] = ()) -> None:
+    """All polls together need at most this share of the request budget. ``forced``: seconds between polls of
+    liquidations."""
     polls = venue.polls(venue.endpoints, listings, 10.0, EXTRA_STREAMS)
     assert polls
     used = sum(poll.request.weight / poll.every_s for poll in polls)
