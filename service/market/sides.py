@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 from service.model import OiFigure, OiSides
 from service.state import Stateful
 
-DOCUMENTED = "documented"
 MEASURED = "measured"
 
 # Reasons of a doubt.
@@ -52,8 +51,8 @@ def by_two(now: float, before: float, within: float = 0.02) -> int:
 class SideRule(Stateful):
     """The rule of one venue. ``sides``: 1 or 2, of the venue's ``figure``; what is published is always one side.
 
-    ``evidence``: documented or measured. ``doubts``: reason -> since when (UTC ms); while there is any, the venue's
-    open interest does not count. ``ratio``, ``compared``: of the last measurement, made at ``checked_ms``.
+    ``evidence``: documented, assumed or measured. ``doubts``: reason -> since when (UTC ms); while there is any, the
+    venue's open interest does not count. ``ratio``, ``compared``: of the last measurement, made at ``checked_ms``.
     """
 
     STATE = (
@@ -65,7 +64,7 @@ class SideRule(Stateful):
     def __init__(self, figure: OiFigure) -> None:
         self.figure = figure
         self.sides: int = figure.sides
-        self.evidence = DOCUMENTED
+        self.evidence: str = figure.evidence
         self.since_ms: int | None = None  # None: since the start
         self.checked_ms: int | None = None
         self.changed_ms: int | None = None  # when the figure last changed its sides

@@ -27,7 +27,7 @@ from service.state import Plain
 
 from .build import T0, Driver, rule
 
-TWO = OiFigure("total_size", 2, "here")
+TWO = OiFigure("total_size", 2, "here", "documented")
 
 
 def measured(driver: Driver, venue: str, sides: int | None, at: int, ratio: float = 2.0) -> None:
@@ -56,7 +56,7 @@ def test_documented_until_measured() -> None:
     driver = three()
     rules = driver.market.sides
     assert [(item.sides, item.evidence, item.since_ms) for item in rules.values()] == [
-        (2, "documented", None), (1, "documented", None), (1, "documented", None),
+        (2, "documented", None), (1, "assumed", None), (1, "assumed", None),
     ]  # fmt: skip
     measured(driver, "a", 2, at=500)
     assert (rules["a"].sides, rules["a"].evidence, rules["a"].since_ms) == (2, "measured", T0 + 500)
