@@ -63,6 +63,17 @@ def kinds(found: list[Decoded]) -> list[type]:
     return [type(item) for item in found]
 
 
+def left_out(found: list[Decoded]) -> list[str]:
+    """Why each row was left out on purpose; nothing else is told."""
+    assert all(isinstance(item, Skipped) for item in found), found
+    return [item.reason for item in found if isinstance(item, Skipped)]
+
+
+def told(found: list[Decoded]) -> list[Decoded]:
+    """All but rows left out on purpose."""
+    return [item for item in found if not isinstance(item, Skipped)]
+
+
 def reasons(found: list[Decoded]) -> list[str]:
     return [item.reason for item in found if isinstance(item, Bad)]
 

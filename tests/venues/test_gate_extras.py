@@ -13,7 +13,7 @@ from service.model import EXTRA_STREAMS, Flow, HistoryPoint, Liquidation, Listin
 from service.venues.contract import Catalog, Decoder
 from service.venues.gate.venue import Gate
 from tests.venues.extras import NOW, check_only_what_is_wanted, check_plans, check_polls, points, requests_of
-from tests.venues.frames import T0, decode, load, reasons
+from tests.venues.frames import T0, decode, left_out, load, reasons, told
 
 VENUE = Gate()
 NAME = "gate"
@@ -100,7 +100,7 @@ def test_a_bad_trade_costs_itself(changes: dict[str, Any], reason: str) -> None:
 
 @pytest.mark.parametrize("name", ["NVDA_USDT", "BTC_USDT_20260327", "ETH_BTC"])
 def test_trades_of_foreign_products_are_silent(name: str) -> None:
-    assert decode(informed(), trade(contract=name)) == []
+    assert left_out(decode(informed(), trade(contract=name)))
 
 
 # -- liquidations --------------------------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ def test_trades_of_foreign_products_are_silent(name: str) -> None:
 
 def test_liquidations_negative_closed_a_long() -> None:
     """The sign is that of the order here (undocumented); one is stamped in seconds, one is no crypto."""
-    assert decode(informed(), load(NAME, "ws_public_liquidates")) == [
+    assert told(decode(informed(), load(NAME, "ws_public_liquidates"))) == [
         Liquidation(NAME, "ETH_USDT", "ETH", "long", 0.17, 3001.5, True, 1763719218505, T0),
         Liquidation(NAME, "SOL_USDT", "SOL", "short", 2.5, 141.5, True, 1763719218000, T0),
     ]
@@ -122,8 +122,8 @@ def test_an_inverse_liquidation_as_an_object_without_a_time() -> None:
 
 def test_a_liquidation_is_told_once() -> None:
     catalog = Catalog()
-    assert len(decode(informed(catalog), load(NAME, "ws_public_liquidates"))) == 2
-    assert decode(informed(catalog), load(NAME, "ws_public_liquidates")) == []
+    assert len(told(decode(informed(catalog), load(NAME, "ws_public_liquidates")))) == 2
+    assert told(decode(informed(catalog), load(NAME, "ws_public_liquidates"))) == []
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_a_bad_liquidation_costs_itself(changes: dict[str, Any], reason: str) ->
     frame["result"][0].update(changes)
     found = decode(informed(), frame)
     assert reasons(found) == [reason]
-    assert [type(item) for item in found[1:]] == [Liquidation]
+    assert [type(item) for item in told(found)[1:]] == [Liquidation]
 
 
 def test_liquidation_of_unknown_contract_size() -> None:
@@ -188,7 +188,7 @@ def test_broken_statistics() -> None:
     assert [item for item in found if isinstance(item, LongShort)] == [
         LongShort(NAME, "ETH_USDT", "ETH", "top_account", 0.75, 1763719200000, T0)
     ]
-    assert decode(informed(), [row], context="contract_stats:NVDA_USDT") == []
+    assert left_out(decode(informed(), [row], context="contract_stats:NVDA_USDT"))
     sizes = {"time": 1763719200, "top_long_size": 5, "top_short_size": 6}
     assert decode(VENUE.decoder(Catalog()), [sizes], context="contract_stats:ETH_USDT") == [
         Skipped(NAME, "ETH_USDT", "unknown_contract_size")
@@ -234,7 +234,7 @@ def test_a_broken_row_of_history_costs_itself() -> None:
     found = decode(informed(), [7, *rows], context="history:mark:ETH_USDT")
     assert reasons(found) == ["wrong_type", "out_of_bounds"]
     assert len(points(found[2:])) == 1
-    assert decode(informed(), rows, context="history:mark:NVDA_USDT") == []
+    assert left_out(decode(informed(), rows, context="history:mark:NVDA_USDT"))
 
 
 def test_history_requests_fit_their_pages() -> None:

@@ -15,7 +15,7 @@ from service.venues.emit import PONG, Emit
 from service.venues.funding_schedule import tell_settlements
 from service.venues.history import same_name, subject_of, tell_history
 from service.venues.numbers import coins, interval_hours, price, rate, text, timestamp_ms, within
-from service.venues.reading import echo, items, label, mapping, unknown
+from service.venues.reading import cursor, echo, items, label, mapping, unknown
 
 
 def _timestamp_or_none(value: Any) -> int | None:
@@ -144,7 +144,8 @@ class BybitDecoder:
                     values[key] = parse(raw)
                 except BadPayload as error:
                     ticker.doubt(key)
-                    failed.append(stream)
+                    if key != "indexPrice":  # it costs itself: the mark beside it counts
+                        failed.append(stream)
                     emit.bad(BadPayload(error.reason, f"{key}: {error.detail}"[:80]))
         if complete:  # a snapshot names its main fields: a missing one is a changed schema, not "unchanged"
             for stream, keys in MAIN_FIELDS:
@@ -208,8 +209,9 @@ class BybitDecoder:
             tell_settlements(emit, rows, keys, INTERVALS_H, lambda item, _: item.interval_h)
             return
         emit.each(rows, "list", self._row, frame, result)
-        if context.startswith("instruments:") and result.get("nextPageCursor") == "":
-            emit.delist_absent(lambda listing: listing.inverse is (context == "instruments:inverse"))
+        if context.startswith("instruments:") and "nextPageCursor" in result:  # else who knows whether it goes on
+            inverse, more = context.startswith("instruments:inverse"), cursor(result["nextPageCursor"])
+            emit.delist_absent(context, more, lambda listing: listing.inverse is inverse)
 
     def _history(self, result: dict[str, Any], what: str, name: str) -> None:
         listing = self._emit.listing(name)
@@ -227,16 +229,16 @@ class BybitDecoder:
         emit, fields = self._emit, mapping(row, "list[]")
         if "contractType" in fields:
             read_instrument(fields, emit)
+        elif "lastPrice" in fields or "markPrice" in fields:
+            listing = emit.listing(fields["symbol"])
+            if listing is not None:
+                self._merge(listing, Ticker(0, timestamp_ms(frame["time"])), fields, True)
         elif "timestamp" in fields and ("openInterest" in fields or "singleOpenInterest" in fields):
             listing = emit.listing(result["symbol"])
             if listing is not None:
                 contracts, derived = one_sided(fields)
                 mark = emit.catalog.marks.get(listing.instrument)
                 self._interest(listing, contracts, derived, mark, stamp_ms(fields["timestamp"]))
-        elif "lastPrice" in fields or "markPrice" in fields:
-            listing = emit.listing(fields["symbol"])
-            if listing is not None:
-                self._merge(listing, Ticker(0, timestamp_ms(frame["time"])), fields, True)
         elif "buyRatio" in fields:
             self._extra.ratio(fields)
         elif "execId" not in fields:  # trades over HTTP: not used

@@ -61,7 +61,7 @@ class Bybit(Streamed):
     def metadata(self, endpoints: Endpoints) -> list[Request]:
         base = f"{endpoints.rest}/v5/market/instruments-info"
         return [
-            Request("GET", f"{base}?category={category}&limit=1000", context=f"instruments:{category}")
+            Request("GET", f"{base}?category={category}&limit=1000", context=f"instruments:{category}", more="cursor")
             for category in CATEGORIES
         ]
 

@@ -138,7 +138,7 @@ class GateDecoder:
         else:
             emit.each(rows, "rows", self._row)
             if context.startswith("contracts:"):
-                emit.delist_absent(lambda listing: listing.inverse is (context == "contracts:btc"))
+                emit.delist_absent(context, among=lambda listing: listing.inverse is (context == "contracts:btc"))
 
     def _row(self, row: Any) -> None:
         """One row of an HTTP answer, told by its fields."""
