@@ -227,3 +227,14 @@ def test_all_liquidations_in_one_topic_and_trades_one_by_one() -> None:
     ]
     assert all(plan.url == "wss://ws.bitmex.com/realtime" for plan in plans)
     assert all(plan.keepalive is not None and plan.keepalive.text == "ping" for plan in plans)
+
+
+def test_a_quanto_order_counts_through_the_price_of_bitcoin() -> None:
+    """40 contracts of 100 satoshi for each dollar of ETH: 40 * 1e-6 bitcoin of 80,000 dollars a dollar, so 3.2 ETH.
+    Cause: rows of this table say no coins, so that no quanto liquidation ever counted."""
+    catalog = Catalog()
+    decoder = informed(catalog)
+    catalog.marks["XBTUSD"] = 80_000.0
+    frame = orders("insert", symbol="ETHUSD", side="Buy", price=3000.5, leavesQty=40)
+    (found,) = decode(decoder, frame)
+    assert found == Liquidation(NAME, "ETHUSD", "ETH", "short", pytest.approx(3.2), 3000.5, False, None, T0)  # type: ignore[arg-type]

@@ -306,3 +306,26 @@ def test_merged_values_equal_the_last_said_ones(keys: list[str]) -> None:
                 assert item.rate == said["fundingRate"]
             elif isinstance(item, OpenInterest):
                 assert item.coins == said["singleOpenInterest"]
+
+
+def test_a_ticker_row_with_a_time_of_its_own_is_a_ticker() -> None:
+    """Cause: a row with `timestamp` and `openInterest` was taken for one of open interest's past."""
+    answer = json.loads(load(NAME, "http_get_tickers"))
+    expected = told(decode(fresh(NAME), answer))
+    for row in answer["result"]["list"]:
+        row["timestamp"] = "1763719100000"
+    assert told(decode(fresh(NAME), answer)) == expected
+
+
+@pytest.mark.parametrize(("index", "told_of_it"), [("0", ["out_of_bounds"]), ("", []), (None, ["wrong_type"])])
+def test_an_index_that_is_none_costs_itself_and_not_the_mark(index: object, told_of_it: list[str]) -> None:
+    frame = json.loads(load(NAME, "ws_tickers_snapshot"))
+    frame["data"]["indexPrice"] = index
+    decoder = fresh(NAME)
+    found = decode(decoder, frame)
+    assert reasons(found) == told_of_it
+    assert Mark(NAME, "ETHUSDT", "ETH", 3010.25, None, 1763719200100, T0) in found
+    assert decode(decoder, delta(bid1Price="3012.00")) == [confirm("funding", "oi")]  # else the old index counted again
+    assert decode(decoder, delta(markPrice="3012.5"))[0] == Mark(NAME, "ETHUSDT", "ETH", 3012.5, None, TS, T0)
+    assert decode(decoder, delta(indexPrice="3013.5"))[0] == Mark(NAME, "ETHUSDT", "ETH", 3012.5, 3013.5, TS, T0)
+    assert decode(decoder, delta(bid1Price="3012.25")) == [confirm("mark", "funding", "oi")]

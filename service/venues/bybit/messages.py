@@ -34,6 +34,8 @@ FIELDS: dict[str, tuple[Stream, Callable[[Any], float | int | None]]] = {
     "openInterest": ("oi", coins),
     "singleOpenInterest": ("oi", coins),
 }
+# Known to be unknown where lost: metadata may be as old as the interval, and a Confirm would bring the old index back.
+UNKNOWN = ("fundingIntervalHour", "indexPrice")
 MAIN_FIELDS: tuple[tuple[Stream, tuple[str, ...]], ...] = (
     ("mark", ("markPrice",)),
     ("funding", ("fundingRate",)),
@@ -54,8 +56,8 @@ class Ticker:
     def doubt(self, key: str) -> None:
         """The venue changed this field to something unreadable: its old value must not be claimed."""
         self.values.pop(key, None)
-        if key == "fundingIntervalHour":
-            self.values[key] = None  # known to be unknown: metadata may be as old as the lost value
+        if key in UNKNOWN:
+            self.values[key] = None
 
 
 class BybitDecoder:
@@ -139,6 +141,8 @@ class BybitDecoder:
                 raw = data[key]
                 if raw == "":
                     values.pop(key, None)  # not applicable, never 0
+                    if key == "indexPrice":
+                        ticker.doubt(key)
                     continue
                 try:
                     values[key] = parse(raw)
@@ -158,7 +162,7 @@ class BybitDecoder:
                 mark, index = values.get("markPrice"), values.get("indexPrice")
                 if mark is not None or index is not None:
                     emit.mark(listing, mark, index, ts)
-        elif "markPrice" in values and "mark" not in failed:
+        elif "markPrice" in values and "mark" not in failed and values.get("indexPrice", 0.0) is not None:
             vouched.append("mark")
         if "funding" in touched:
             if "funding" not in failed and "fundingRate" in values:
