@@ -21,6 +21,7 @@ from service.config import NetworkSection
 from service.model import Decoded, Endpoints
 from service.venues.bybit.venue import Bybit
 from service.venues.contract import Catalog, Limits, Poll, Request
+from service.venues.dydx.venue import Dydx
 from service.venues.transport.budget import VenueBudget
 from service.venues.transport.health import VenueHealth
 from service.venues.transport.poller import Poller, rest_reason
@@ -475,6 +476,30 @@ class Lists:
 
     def trading(self) -> list[str]:
         return [name for name, listing in self.catalog.listings.items() if listing.trading]
+
+
+async def test_a_list_that_was_cut_and_has_no_pages_is_said_and_delists_nobody() -> None:
+    """dYdX answers with at most 1,000 markets."""
+    catalog = Catalog()
+    decode = Dydx().decoder(catalog).decode
+    markets = {f"C{number}-USD": {"ticker": f"C{number}-USD", "status": "ACTIVE"} for number in range(1001)}
+    kept = [dict(list(markets.items())[:1]), dict(list(markets.items())[1:])]
+
+    async def answer(request: web.Request, number: int) -> web.StreamResponse:
+        return web.json_response({"markets": kept.pop(0)})
+
+    class Decodes(Sink):
+        def frame(self, venue: str, connection: str, raw: str | bytes, context: str = "") -> Sequence[Decoded]:
+            return decode(raw, 7, context)
+
+    site, run = Site(answer), Run(sink=Decodes())
+    async with site.running():
+        requests = Dydx().metadata(Endpoints({}, site.url))
+        assert await run.poller.fetch_metadata(requests) == []
+        assert await run.poller.fetch_metadata(requests) == []
+    assert len(catalog.listings) == 1001
+    assert catalog.listings["C0-USD"].trading
+    assert run.health.last_error == "rest not_whole: markets: no end after 1 pages"
 
 
 OPAQUE = "first%3DADA&last=SOL/+é "  # a cursor is opaque: what it holds must come back as it was

@@ -20,7 +20,7 @@ from service.venues.reading import label, mapping
 from service.venues.symbols import USD_QUOTES, base_of, canonical, why_foreign
 
 INTERVALS_H = (1, 2, 4, 8)
-TRADIFI = "TRADIFI_PERPETUAL"
+TRADIFI, DELIVERING = "TRADIFI_PERPETUAL", "PERPETUAL DELIVERING"  # the latter: winding down
 # `underlyingType`: an index may have a coin's ticker too (DEFI). A kind we do not know is left out.
 COINS = ("", "COIN", "PREMARKET")
 NOT_COINS = ("INDEX", "EQUITY", "KR_EQUITY", "HK_EQUITY", "COMMODITY", "FOREX", "FX", "ETF", "BOND")
@@ -83,9 +83,11 @@ def read_instrument(row: Any, emit: Emit, coinm: bool) -> None:
 
 def _not_a_coin(name: str, fields: dict[str, Any]) -> str | None:
     """Why this is no perpetual of a coin quoted in dollars; None if it is one."""
-    contract = label(fields["contractType"], "contractType")  # winding down: PERPETUAL DELIVERING
+    contract = label(fields["contractType"], "contractType")
     if contract == TRADIFI:
         return "not_crypto"
+    if contract == DELIVERING:
+        return "not_trading"
     if contract != "PERPETUAL" or label(fields["quoteAsset"], "quoteAsset") not in USD_QUOTES:
         return why_foreign(name)
     underlying = label(fields.get("underlyingType", ""), "underlyingType")

@@ -29,6 +29,8 @@ FIELDS: dict[str, tuple[Stream, Callable[[Any], float]]] = {
 TASK_FIELDS = frozenset(("openInterest", "nextFundingRate", "volume24H", "trades24H", "priceChange24H"))
 OURS = ("subscribe", "unsubscribe", "ping")  # requests, as recordings hold them
 UNUSED_ANSWERS = ("height", "epoch", "trades", "candles", "bids")
+MARKETS_MOST = 1000  # rows of an answer of the Indexer, which has no further pages of them
+CUT = "unknown"  # where the rest of a list begins that was cut there
 
 
 class DydxDecoder:
@@ -86,7 +88,7 @@ class DydxDecoder:
         """All markets, or one. As metadata only the instruments count: the socket is ahead of these read replicas."""
         if context == "markets":
             self._each(markets, "markets", self._metadata)
-            self._emit.delist_absent(context)
+            self._emit.delist_absent(context, CUT if len(markets) >= MARKETS_MOST else "")
         else:
             self._each(markets, "markets", self._market)
 

@@ -91,7 +91,7 @@ class Poller:
             following = [item.text for item in items if isinstance(item, Control) and item.kind == "more"]
             if not following:
                 return True
-            if following[-1] in begun or len(begun) >= PAGES_MOST:
+            if first.more == "" or following[-1] in begun or len(begun) >= PAGES_MOST:
                 self._not_whole(first, f"no end after {len(begun)} pages")
                 return True
             begun.add(following[-1])
