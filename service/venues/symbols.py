@@ -7,6 +7,8 @@ tokens in which most venues list them (``1000PEPE``); every other token is count
 
 from __future__ import annotations
 
+import re
+
 USD_QUOTES = ("USDT", "USDC", "USD", "BUSD", "FDUSD")  # quote assets taken as US dollars; other quotes are foreign
 
 # One unit of these symbols is 1,000 tokens.
@@ -46,6 +48,26 @@ def canonical_price(value: float, multiplier: float) -> float:
     if multiplier == 1.0:
         return value
     return value * round(1 / multiplier) if multiplier < 1.0 else value / multiplier
+
+
+# What names of other products look like, whatever the venue: the first that fits says why a name is left out.
+FOREIGN_NAMES = (
+    (":", "builder_dex"),  # xyz:TSLA
+    (r"_UM_XPERP-", "xperp"),  # BTC-USD_UM_XPERP-310404: dated in name, yet it pays funding
+    (r"-[CP]$|-[CP]-", "option"),  # BTC-27MAR26-90000-C
+    # BTC-USDT-260327, BTCUSDT_260327, BTC_USDT_20260327, BTC-26MAR27, BTCUSDT-26MAR27, XBTZ26, BTCUSDTZ26, ETHUSDH26
+    (r"[-_][0-9]{6,8}$|-[0-9]{1,2}[A-Z]{3}[0-9]{2}$|[A-Z][FGHJKMNQUVXZ][0-9]{2}$", "dated"),
+)
+_foreign_names = tuple((re.compile(pattern, re.ASCII).search, reason) for pattern, reason in FOREIGN_NAMES)
+
+
+def why_foreign(name: str) -> str:
+    """Why a name that is no perpetual quoted in dollars is left out, as far as the name tells.
+
+    >>> why_foreign("BTC-USDT-260327"), why_foreign("BTC-USD_UM_XPERP-310404"), why_foreign("XBT_USDT")
+    ('dated', 'xperp', 'foreign')
+    """
+    return next((reason for fits, reason in _foreign_names if fits(name) is not None), "foreign")
 
 
 def base_of(name: str, quotes: tuple[str, ...]) -> str | None:

@@ -19,8 +19,10 @@ from tests.venues.frames import (
     check_mutations,
     decode,
     kinds,
+    left_out,
     load,
     reasons,
+    told,
 )
 
 VENUE = Gate()
@@ -103,10 +105,14 @@ def test_inverse_without_a_readable_mark_is_skipped() -> None:
     assert found[-1] == Skipped(NAME, "BTC_USD", "no_mark")
 
 
-def test_bad_index_costs_only_the_mark_stream() -> None:
-    found = decode(informed(), load(NAME, "ws_tickers_object").replace('"80020.5"', '"0"'))
-    assert reasons(found) == ["out_of_bounds"]
-    assert kinds(found[1:]) == [Funding, OpenInterest]
+@pytest.mark.parametrize(("index", "bad"), [("0", ["out_of_bounds"]), ("x", ["bad_number"]), ("", [])])
+def test_a_bad_index_costs_itself_not_the_mark(index: str, bad: list[str]) -> None:
+    found = decode(informed(), load(NAME, "ws_tickers_object").replace('"80020.5"', f'"{index}"'))
+    assert reasons(found) == bad
+    mark = found[len(bad)]
+    assert isinstance(mark, Mark)
+    assert (mark.mark, mark.index) == (80000.0, None)
+    assert kinds(found[len(bad) + 1 :]) == [Funding, OpenInterest]
 
 
 def test_contract_size_is_never_guessed() -> None:
@@ -139,7 +145,7 @@ def test_sizes_as_text_or_number(size: str | int) -> None:
     ("changes", "reason", "left"),
     [
         ({"mark_price": "1e999"}, "out_of_bounds", [Funding, OpenInterest]),
-        ({"mark_price": None, "index_price": "x"}, "bad_number", [Funding, OpenInterest]),
+        ({"mark_price": None, "index_price": "x"}, "bad_number", [Funding, OpenInterest]),  # nothing is left of it
         ({"funding_rate": "1.5"}, "out_of_bounds", [Mark, OpenInterest]),
         ({"funding_interval": 1000}, "out_of_bounds", [Mark, OpenInterest]),
         ({"funding_next_apply": 1763726400000}, "out_of_bounds", [Mark, OpenInterest]),  # ms where seconds belong
@@ -178,7 +184,7 @@ def test_unreadable_stamp_costs_the_message(stamp: dict[str, object]) -> None:
     "name", ["BTC_USDT_20260327", "ETH_BTC", "BTCUSDT", "_USDT", "BTC_USD1", "NVDA_USDT", "ETH_USD"]
 )
 def test_foreign_products_are_silent(name: str) -> None:
-    assert decode(informed(), ticker(name)) == []
+    assert left_out(decode(informed(), ticker(name)))
 
 
 def test_quanto_contract_without_metadata_has_no_coins() -> None:
@@ -238,7 +244,7 @@ def test_unknown_shapes(frame: object) -> None:
 def test_instruments() -> None:
     catalog = Catalog()
     decoder = VENUE.decoder(catalog)
-    assert decode(decoder, load(NAME, "http_get_contracts_usdt"), context="contracts:usdt") == [
+    assert told(decode(decoder, load(NAME, "http_get_contracts_usdt"), context="contracts:usdt")) == [
         Listing(NAME, "ETH_USDT", "ETH", False, 0.01, 1.0, 8.0, True, T0),
         Listing(NAME, "SOL_USDT", "SOL", False, 1.0, 1.0, 4.0, True, T0),
         Listing(NAME, "PEPE_USDT", "1000PEPE", False, 10000.0, 0.001, 1.0, True, T0),
@@ -246,10 +252,10 @@ def test_instruments() -> None:
         Listing(NAME, "NEW_USDT", "NEW", False, 0.1, 1.0, None, False, T0),
         Listing(NAME, "币安人生_USDT", "币安人生", False, 100.0, 1.0, 4.0, True, T0),
     ]
-    assert decode(decoder, load(NAME, "http_get_contracts_btc"), context="contracts:btc") == [
+    assert told(decode(decoder, load(NAME, "http_get_contracts_btc"), context="contracts:btc")) == [
         Listing(NAME, "BTC_USD", "BTC", True, 1.0, 1.0, 8.0, True, T0),
     ]
-    assert catalog.foreign == {"NVDA_USDT", "BTC_USDT_20260327", "ETH_USD"}
+    assert catalog.foreign.keys() == {"NVDA_USDT", "BTC_USDT_20260327", "ETH_USD"}
     assert catalog.listings["ETH_USDT"].trading  # the other list says nothing of it
 
 

@@ -103,9 +103,9 @@ class GateDecoder:
         if listing is None:
             return
         stated, stated_index = get("mark_price", ""), get("index_price", "")
+        index = None if stated_index == "" else emit.index_in(fields, "index_price")
         try:
             mark = None if stated == "" else price(stated)
-            index = None if stated_index == "" else price(stated_index)
             if mark is not None or index is not None:
                 emit.mark(listing, mark, index, venue_ts)
         except BadPayload as error:
@@ -156,7 +156,7 @@ class GateDecoder:
                 measure_sides(rows, emit)
             emit.each(rows, "rows", self._row)
             if context.startswith("contracts:"):
-                emit.delist_absent(lambda listing: listing.inverse is (context == "contracts:btc"))
+                emit.delist_absent(context, among=lambda listing: listing.inverse is (context == "contracts:btc"))
 
     def _row(self, row: Any) -> None:
         """One row of an HTTP answer, told by its fields."""
