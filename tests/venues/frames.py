@@ -32,7 +32,6 @@ from service.venues.contract import Catalog, Decoder
 from service.venues.emit import Emit
 from service.venues.reading import BAD_REASONS
 from service.venues.sides import LEAST_INSTRUMENTS
-from service.venues.sides import LEAST_INSTRUMENTS
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 T0 = 1_763_719_206_000  # receive time of the tests, 2025-11-21 10:00:06 UTC

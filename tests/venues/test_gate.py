@@ -287,6 +287,61 @@ def test_delisting_by_absence_and_changed_multiplier() -> None:
     assert catalog.listings["BTC_USD"].trading
 
 
+def contract(name: str, **changes: object) -> dict[str, Any]:
+    return {**json.loads(load(NAME, "http_get_contracts_usdt"))[0], "name": name, **changes}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        contract("NEWC_USDT", status="prelaunch", quanto_multiplier="0", funding_interval=0),
+        contract("NEWC_USDT", status="prelaunch", quanto_multiplier="", funding_interval=""),
+        contract("GONE_USDT", in_delisting=True, quanto_multiplier="0"),
+    ],
+)
+def test_a_contract_that_does_not_trade_hinders_nothing(row: dict[str, Any]) -> None:
+    """Cause: before its launch a contract has no size; that row kept delisted ones counting."""
+    catalog = Catalog()
+    decoder = VENUE.decoder(catalog)
+    decode(decoder, [contract("AAA_USDT"), contract("BBB_USDT")], context="contracts:usdt")
+    found = decode(decoder, [contract("AAA_USDT"), row], context="contracts:usdt")
+    assert reasons(found) == []
+    assert [name for name, item in catalog.listings.items() if item.trading] == ["AAA_USDT"]
+    assert not catalog.listings["BBB_USDT"].trading
+
+
+def test_a_malformed_contract_costs_itself_and_keeps_what_is_known_of_it() -> None:
+    catalog = Catalog()
+    decoder = VENUE.decoder(catalog)
+    decode(decoder, [contract("AAA_USDT"), contract("BBB_USDT"), contract("CCC_USDT")], context="contracts:usdt")
+    broken = contract("AAA_USDT", quanto_multiplier="many")
+    assert reasons(decode(decoder, [broken, contract("CCC_USDT")], context="contracts:usdt")) == ["bad_number"]
+    trading = {name: item.trading for name, item in catalog.listings.items()}
+    assert trading == {"AAA_USDT": True, "BBB_USDT": False, "CCC_USDT": True}
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("stocks", "not_crypto"), ("metals", "not_crypto"), ("x", "unknown_kind")]
+)
+def test_what_is_no_coin_is_left_out_and_said(kind: str, reason: str) -> None:
+    decoder = VENUE.decoder(Catalog())
+    assert decode(decoder, [contract("DASH_USDT", contract_type=kind)]) == [Skipped(NAME, "DASH_USDT", reason)]
+    assert decode(decoder, ticker("DASH_USDT")) == [Skipped(NAME, "DASH_USDT", reason)]
+
+
+def test_a_list_of_a_round_number_of_contracts_may_have_another_page() -> None:
+    """The page size is not certain. Nobody is delisted before the last page, and then all that none of them named."""
+    catalog = Catalog()
+    decoder = VENUE.decoder(catalog)
+    decode(decoder, [contract(f"C{n}_USDT") for n in range(103)], context="contracts:usdt")
+    first = [contract(f"C{n}_USDT") for n in range(100)]
+    found = decode(decoder, first, context="contracts:usdt")
+    assert [(item.kind, item.text) for item in found if isinstance(item, Control)] == [("more", "100")]
+    assert all(item.trading for item in catalog.listings.values())
+    decode(decoder, [contract("C101_USDT")], context="contracts:usdt|page:100")
+    assert [name for name, item in catalog.listings.items() if not item.trading] == ["C100_USDT", "C102_USDT"]
+
+
 def test_rest_tickers_have_no_time_and_no_interval_of_their_own() -> None:
     assert decode(informed(), load(NAME, "http_get_tickers"), context="tickers") == [
         Mark(NAME, "BTC_USD", "BTC", 80000.0, 80021.0, None, T0),
