@@ -6,6 +6,7 @@ A broken frame becomes one :class:`Bad`; a broken row costs that row; a broken f
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, date, datetime, time
 from typing import Any, Literal
 
 from msgspec.structs import replace
@@ -35,7 +36,7 @@ from service.model import (
 from service.venues.contract import Catalog
 from service.venues.numbers import COINS_MAX, number, text
 from service.venues.reading import document, items
-from service.venues.symbols import canonical_price
+from service.venues.symbols import assets_at, canonical_price
 
 PONG = Control("pong", None, "pong")
 
@@ -44,6 +45,11 @@ def contract_coins(listing: Listing, at: float) -> float | None:
     """Canonical coins per contract at ``at``, a price per venue unit; None where the contract's size is not known."""
     size = listing.contract_size
     return size / canonical_price(at, listing.multiplier) if size is not None and listing.inverse else size
+
+
+def _epoch_ms(day: date) -> int:
+    """The first moment of a UTC day."""
+    return int(datetime.combine(day, time(), UTC).timestamp()) * 1000
 
 
 class Emit:
@@ -55,7 +61,7 @@ class Emit:
     Prices come per venue unit, amounts in canonical coins; ``venue_ts`` None: the venue does not say when.
     """
 
-    __slots__ = ("_by_name", "_listings", "_marks", "_read", "catalog", "out", "recv_ts", "venue")
+    __slots__ = ("_assets", "_by_name", "_listings", "_marks", "_read", "catalog", "out", "recv_ts", "venue")
 
     def __init__(
         self,
@@ -72,6 +78,7 @@ class Emit:
         self._read = read
         self._listings = catalog.listings
         self._marks = catalog.marks
+        self._assets = assets_at(venue, catalog.assets)
 
     # -- frames and their parts -------------------------------------------------------------------------------
 
@@ -142,10 +149,33 @@ class Emit:
             if listing is not None:
                 return listing
         name = text(name)
-        return None if name in self.catalog.foreign else self._by_name(name)
+        return None if name in self.catalog.foreign else self.named(name)
+
+    def named(self, name: str) -> Listing | None:
+        """What the name alone says of an instrument."""
+        listing = self._by_name(name)
+        return None if listing is None else self._identified(listing)
 
     def listed(self, listing: Listing) -> None:
-        """What metadata says of an instrument."""
+        """What metadata says of an instrument, under the ticker of the venue."""
+        self.relisted(self._identified(listing))
+
+    def _identified(self, listing: Listing) -> Listing:
+        """Under the canonical name of its asset, in its units (:data:`service.venues.symbols.ASSETS`). A ticker keeps
+        its name until it means the asset; frames without a receive time are taken for new."""
+        asset = self._assets.get(listing.symbol)
+        if asset is None:
+            return listing
+        if asset.since is not None and 0 < self.recv_ts < _epoch_ms(asset.since):
+            return listing
+        size, factor = listing.contract_size, asset.factor
+        if size is not None and not listing.inverse:  # coins; of inverse contracts it is dollars
+            size *= factor
+        multiplier = listing.multiplier * factor
+        return replace(listing, symbol=asset.canonical, multiplier=multiplier, contract_size=size)
+
+    def relisted(self, listing: Listing) -> None:
+        """The same of a listing that has its canonical name already."""
         self._listings[listing.instrument] = listing
         self.catalog.foreign.discard(listing.instrument)
         self.out.append(listing)

@@ -3,9 +3,16 @@
 The canonical symbol is the base asset. Cheap tokens are quoted per 1, 1,000, 10,000 or 1,000,000 depending on
 the venue; to sum them, one unit must be chosen per token. Those in :data:`SCALED_SYMBOLS` keep the unit of 1,000
 tokens in which most venues list them (``1000PEPE``); every other token is counted singly, whatever the prefix.
+
+One asset may have several tickers, at one time or one after the other: :data:`ASSETS` says which are the same.
 """
 
 from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import NamedTuple
 
 USD_QUOTES = ("USDT", "USDC", "USD", "BUSD", "FDUSD")  # quote assets taken as US dollars; other quotes are foreign
 
@@ -24,6 +31,66 @@ SCALED_SYMBOLS = (
     "1000WHY",
 )
 ALIASES = {"XBT": "BTC"}
+MAX_SYMBOL = 20  # characters
+
+
+class Asset(NamedTuple):
+    """``ticker`` names the asset ``canonical``: one unit of it is ``factor`` units of that.
+
+    ``ticker``: as :func:`canonical` gives it, so that 1000X and X are one. ``venue``: only there; None: everywhere.
+    ``since``: UTC date from which the ticker means this. None: it never meant anything else, so that what was recorded
+    before the renaming counts for the new name, too.
+    """
+
+    ticker: str
+    canonical: str
+    factor: float = 1.0
+    venue: str | None = None
+    since: date | None = None
+
+
+# docs/venues.md lists them with the day and the terms of each renaming. No ticker here is also a canonical name.
+ASSETS = (
+    Asset("TON", "GRAM"),
+    Asset("LUNA2", "LUNA"),
+    Asset("MATIC", "POL"),
+    Asset("FTM", "S"),
+    Asset("RNDR", "RENDER"),
+    Asset("EOS", "A"),
+    Asset("KLAY", "KAIA"),
+    Asset("TOMO", "VIC"),
+    Asset("DAR", "D"),
+    Asset("BNX", "FORM"),
+    Asset("AGIX", "FET", 0.433350, None, date(2024, 7, 1)),  # before, it was a coin with a price of its own
+)
+
+
+def assets_at(venue: str, assets: Sequence[Asset] = ASSETS) -> dict[str, Asset]:
+    """By ticker, what holds at a venue: its own rows before those of all venues, later rows before earlier ones."""
+    found = {item.ticker: item for item in assets if item.venue is None}
+    return found | {item.ticker: item for item in assets if item.venue == venue}
+
+
+def aliases(assets: Sequence[Asset] = ASSETS) -> dict[str, str]:
+    """Other names of canonical symbols, for people and files: tickers that mean the same in the same unit, always and
+    everywhere."""
+    found: dict[str, str] = {}
+    for item in assets:
+        if item.venue is None:
+            found.pop(item.ticker, None)
+            if item.factor == 1.0 and item.since is None and item.canonical != item.ticker:
+                found[item.ticker] = item.canonical
+    return found
+
+
+def canonical_symbol(name: str, known: Mapping[str, str]) -> str:
+    """The symbol that a name in a request, file or option means. ``known``: of :func:`aliases`.
+
+    >>> canonical_symbol("TON", aliases()), canonical_symbol("BTC", aliases())
+    ('GRAM', 'BTC')
+    """
+    name = unicodedata.normalize("NFC", name)
+    return known.get(name, name)
 
 
 def canonical(base: str) -> tuple[str, float]:
@@ -45,7 +112,11 @@ def canonical_price(value: float, multiplier: float) -> float:
     """A price per venue unit as a price per canonical unit; exact powers of ten are kept exact."""
     if multiplier == 1.0:
         return value
-    return value * round(1 / multiplier) if multiplier < 1.0 else value / multiplier
+    if multiplier < 1.0:
+        times = round(1 / multiplier)
+        if abs(times * multiplier - 1.0) < 1e-12:  # else a factor of ASSETS, not a power of ten
+            return value * times
+    return value / multiplier
 
 
 def base_of(name: str, quotes: tuple[str, ...]) -> str | None:

@@ -26,7 +26,7 @@ def by_name(name: str) -> Listing | None:
 
 def find(emit: Emit, name: str) -> Listing | None:
     """As :meth:`service.venues.emit.Emit.listing`, for names longer than other venues'; none is refused by metadata."""
-    return emit.catalog.listings.get(name) or by_name(name)
+    return emit.catalog.listings.get(name) or emit.named(name)
 
 
 def market_name(value: Any) -> str:
@@ -42,4 +42,4 @@ def list_market(emit: Emit, known: Listing, fields: dict[str, Any]) -> None:
     """What a market's row says of it beyond its name: whether it trades."""
     trading = label(fields["status"], "status") == "ACTIVE"
     name, size = known.instrument, known.multiplier
-    emit.listed(Listing(emit.venue, name, known.symbol, False, size, size, INTERVAL_H, trading, emit.recv_ts))
+    emit.relisted(Listing(emit.venue, name, known.symbol, False, size, size, INTERVAL_H, trading, emit.recv_ts))

@@ -170,7 +170,7 @@ class HyperliquidDecoder:
 
     def _changed(self, name: str, value: Any) -> None:
         emit = self._emit
-        listing = emit.catalog.listings.get(name) or by_name(text(name))
+        listing = emit.catalog.listings.get(name) or emit.named(text(name))
         if listing is None or not listing.trading:
             return
         fields = mapping(value, "ctx")

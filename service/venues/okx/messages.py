@@ -102,7 +102,7 @@ class OkxDecoder:
         emit = self._emit
         index = text(mapping(row, "data[]")["instId"])
         swaps = emit.catalog.swaps_of_index.get(index, (index + SWAP,))  # the latter may be longer than a text
-        found = [emit.listing(name) if len(name) <= MAX_TEXT else by_name(name) for name in swaps]
+        found = [emit.listing(name) if len(name) <= MAX_TEXT else emit.named(name) for name in swaps]
         listings = [listing for listing in found if listing is not None]
         if listings:
             value, venue_ts = price(row["idxPx"]), timestamp_ms(row["ts"])
