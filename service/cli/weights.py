@@ -18,6 +18,7 @@ from rich.table import Table
 
 from service.errors import ConfigError, ServiceError
 from service.learning import Learner
+from service.venues.symbols import aliases, canonical_symbol
 
 PATH = "/v1/weights"
 WAIT_S = 10.0
@@ -86,6 +87,8 @@ def _group(report: dict[str, Any], symbol: str | None) -> dict[str, Any]:
         if symbol is not None:
             raise ConfigError([f"--symbol {symbol}: the weights are the same for all symbols here"])
         return groups["all"]
+    if symbol is not None and symbol not in groups:
+        symbol = canonical_symbol(symbol, aliases())
     if symbol is None or symbol not in groups:
         raise ConfigError([f"--symbol: each symbol has its own weights; one of {' '.join(groups)}"])
     return groups[symbol]

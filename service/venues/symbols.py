@@ -83,6 +83,61 @@ def aliases(assets: Sequence[Asset] = ASSETS) -> dict[str, str]:
     return found
 
 
+# Base assets that end as a pair does.
+STABLECOINS = ("PYUSD", "RLUSD", "FDUSD", "BFUSD", "CRVUSD", "FRXUSD", "LISUSD", "DEUSD")
+_PAIR_ENDS = ("-SWAP", "-PERPETUAL", "-PERP", "_PERP", "PERP", *USD_QUOTES)
+_PAIR_MARKS = "-_/:"
+
+
+def symbol_problem(name: str) -> str | None:
+    """Why ``name`` cannot be written as a symbol: it breaks channels, addresses, labels or files; None if it can."""
+    if not 1 <= len(name) <= MAX_SYMBOL:
+        return f"a symbol has 1 to {MAX_SYMBOL} characters"
+    kinds = [unicodedata.category(letter) for letter in name]
+    marks = [kind[0] == "M" for kind in kinds]  # vowel signs and the like
+    if marks[0] or not all(mark or kind[0] == "L" or kind == "Nd" for mark, kind in zip(marks, kinds, strict=True)):
+        base = base_asset(name)
+        return "letters and digits only" if base == name else f"is no base asset; did you mean {base}?"
+    if name != name.upper():
+        base = base_asset(name)
+        return f"is not in upper case; did you mean {base}?"
+    if name != unicodedata.normalize("NFC", name):
+        return "is not normalised (NFC)"
+    return None
+
+
+def never_listed(name: str) -> str | None:
+    """Why no instrument of any venue can be of this symbol: its assets are counted under another; None if some can."""
+    symbol, _ = canonical(name)
+    if symbol != name:
+        return f"is counted as {symbol}; did you mean {symbol}?"
+    base = base_asset(name)
+    return None if base == name else f"is no base asset; did you mean {base}?"
+
+
+def base_asset(name: str) -> str:
+    """The symbol probably meant by a name that people write: a pair, a venue's instrument, a ticker in lower case.
+
+    >>> [base_asset(name) for name in ("btc", "BTCUSDT", "XBT/USD", "PF_XBTUSD", "kPEPE", "KPEPE", "PYUSD")]
+    ['BTC', 'BTC', 'BTC', 'BTC', '1000PEPE', '1000PEPE', 'PYUSD']
+    """
+    if name[:1] == "k" and name[1:2].isupper():
+        return base_asset(f"1000{name[1:]}")
+    base = name.strip().upper()
+    for prefix in ("PF_", "PI_"):
+        base = base.removeprefix(prefix)
+    shorter = True
+    while shorter and base not in STABLECOINS:
+        end = next((end for end in _PAIR_ENDS if base.endswith(end) and len(base) - len(end) >= 2), "")
+        shorter = end != ""
+        base = base.removesuffix(end).rstrip(_PAIR_MARKS)
+    for mark in _PAIR_MARKS:
+        base = base.partition(mark)[0] or base
+    if base[:1] == "K" and f"1000{base[1:]}" in SCALED_SYMBOLS:
+        base = f"1000{base[1:]}"
+    return canonical(base)[0]
+
+
 def canonical_symbol(name: str, known: Mapping[str, str]) -> str:
     """The symbol that a name in a request, file or option means. ``known``: of :func:`aliases`.
 
