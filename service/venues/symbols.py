@@ -86,24 +86,27 @@ def aliases(assets: Sequence[Asset] = ASSETS) -> dict[str, str]:
 # Base assets that end as a pair does.
 STABLECOINS = ("PYUSD", "RLUSD", "FDUSD", "BFUSD", "CRVUSD", "FRXUSD", "LISUSD", "DEUSD")
 _PAIR_ENDS = ("-SWAP", "-PERPETUAL", "-PERP", "_PERP", "PERP", *USD_QUOTES)
-_PAIR_MARKS = "-_/:"
+_PAIR_MARKS = "-_/: "
 
 
 def symbol_problem(name: str) -> str | None:
     """Why ``name`` cannot be written as a symbol: it breaks channels, addresses, labels or files; None if it can."""
     if not 1 <= len(name) <= MAX_SYMBOL:
         return f"a symbol has 1 to {MAX_SYMBOL} characters"
+    upper = name == name.upper()
+    if _lettered(name) and upper:
+        return None if name == unicodedata.normalize("NFC", name) else "is not normalised (NFC)"
+    base = base_asset(name)
+    meant = f"; did you mean {base}?" if base != name and _lettered(base) and base == base.upper() else ""
+    if _lettered(name):
+        return f"is not in upper case{meant}"
+    return f"is no base asset{meant}" if meant else "letters and digits only"
+
+
+def _lettered(name: str) -> bool:
+    """Letters and digits of any script, with their vowel signs and the like."""
     kinds = [unicodedata.category(letter) for letter in name]
-    marks = [kind[0] == "M" for kind in kinds]  # vowel signs and the like
-    if marks[0] or not all(mark or kind[0] == "L" or kind == "Nd" for mark, kind in zip(marks, kinds, strict=True)):
-        base = base_asset(name)
-        return "letters and digits only" if base == name else f"is no base asset; did you mean {base}?"
-    if name != name.upper():
-        base = base_asset(name)
-        return f"is not in upper case; did you mean {base}?"
-    if name != unicodedata.normalize("NFC", name):
-        return "is not normalised (NFC)"
-    return None
+    return bool(kinds) and kinds[0][0] != "M" and all(kind[0] in "LM" or kind == "Nd" for kind in kinds)
 
 
 def never_listed(name: str) -> str | None:
@@ -123,7 +126,7 @@ def base_asset(name: str) -> str:
     """
     if name[:1] == "k" and name[1:2].isupper():
         return base_asset(f"1000{name[1:]}")
-    base = name.strip().upper()
+    base = name.strip(" ").upper()
     for prefix in ("PF_", "PI_"):
         base = base.removeprefix(prefix)
     shorter = True

@@ -60,7 +60,7 @@ def test_a_scaled_symbol_has_each_venues_own_name_and_unit() -> None:
 
 
 def test_not_every_symbol_is_on_every_venue() -> None:
-    assert [bool(of(venue, "TON")) for venue in VENUES[:4]] == [True, True, True, False]
+    assert [bool(of(venue, "GRAM")) for venue in VENUES[:4]] == [True, True, True, False]
     assert [bool(of(venue, "HYPE")) for venue in VENUES[:4]] == [True, True, False, True]
 
 
