@@ -8,6 +8,7 @@ period is not said: taken as such, the later of the two. Rates: `t` in seconds, 
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from service.model import Listing
 from service.venues.contract import Request
@@ -27,20 +28,21 @@ RATES_A_PAGE = 100
 
 def requests(base: str, name: str, since_ms: int, now_ms: int) -> list[Request]:
     """Bars of mark, open interest, bars of index, settled rates."""
+    contract = quote(name, safe="")
 
     def get(what: str, query: str) -> Request:
         return Request("GET", f"{base}/{query}", context=context_of(what, name))
 
     def bars(stream: str) -> list[Request]:
-        query = f"candlesticks?contract={stream}_{name}&interval=1m"
+        query = f"candlesticks?contract={stream}_{contract}&interval=1m"
         spans = pages(since_ms, now_ms, MINUTE_MS, BARS_A_PAGE)
         return [get(stream, f"{query}&from={first // 1000}&to={last // 1000}") for first, last in spans]
 
     interest = [
-        get("oi", f"contract_stats?contract={name}&interval=5m&from={first // 1000}&limit={STATS_A_PAGE}")
+        get("oi", f"contract_stats?contract={contract}&interval=5m&from={first // 1000}&limit={STATS_A_PAGE}")
         for first, _ in pages(since_ms, now_ms, STATS_MS, STATS_A_PAGE)
     ]
-    rates = get("funding", f"funding_rate?contract={name}&limit={RATES_A_PAGE}")
+    rates = get("funding", f"funding_rate?contract={contract}&limit={RATES_A_PAGE}")
     return newest_first(bars("mark"), interest, bars("index"), [rates])
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from urllib.parse import quote
 
 import orjson
 
@@ -88,11 +89,12 @@ class Gate(Streamed):
         ten seconds are allowed."""
         if "long_short" not in extras and "positions" not in extras:
             return []
+        query = "interval=5m&limit=1"
         return [
             Poll(
                 Request(
                     "GET",
-                    f"{_futures(endpoints, item)}/contract_stats?contract={item.instrument}&interval=5m&limit=1",
+                    f"{_futures(endpoints, item)}/contract_stats?contract={quote(item.instrument, safe='')}&{query}",
                     context=f"{STATS}{item.instrument}",
                 ),
                 STATS_EVERY_S,
