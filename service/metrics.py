@@ -61,6 +61,13 @@ _ALL = (
         "Connections to the venue that ended, and attempts that failed.",
     ),
     Family(
+        "elr_oi_sides",
+        "gauge",
+        ("venue", "figure", "evidence"),
+        "Sides that the venue's figure of open interest counts, 1 or 2; what we show of it is one side.",
+    ),
+    Family("elr_oi_sides_doubt", "gauge", ("venue",), "1 while it is in doubt: its open interest does not count."),
+    Family(
         "elr_base_as_of_seconds",
         "gauge",
         ("source",),
@@ -302,9 +309,9 @@ class ScrapeState:
     """Everything a scrape shows, as of ``now_ms`` by the service clock. Immutable: read by a thread.
 
     ``symbols`` and ``venues`` (name, up) as configured: other label values are not rendered. ``reconnects``:
-    (venue, reason, count). ``bases``: (source, as_of ms of its oldest figure in use). ``weights``: empty where each
-    symbol has its own. ``ledger``: None where none is kept. ``signals``: filled by the feed with what it published
-    last.
+    (venue, reason, count). ``sides``: (venue, figure of open interest, evidence, sides, in doubt). ``bases``: (source,
+    as_of ms of its oldest figure in use). ``weights``: empty where each symbol has its own. ``ledger``: None where none
+    is kept. ``signals``: filled by the feed with what it published last.
     """
 
     now_ms: int
@@ -313,6 +320,7 @@ class ScrapeState:
     samples: tuple[Consensus, ...]
     reconnects: tuple[tuple[str, str, int], ...] = ()
     max_venue_symbols: int = 50
+    sides: tuple[tuple[str, str, str, int, bool], ...] = ()
     bases: tuple[tuple[str, int | None], ...] = ()
     signals: tuple[SignalNumbers, ...] = ()
     evaluations: tuple[EvalNumbers, ...] = ()

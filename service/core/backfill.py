@@ -11,9 +11,11 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 
 from service.formulas import rate_8h
+from service.market.sides import by_two
 from service.model import Confirm, Event, Funding, HistoryPoint, Listing, Mark, OpenInterest, Stream
 
 MINUTE_MS = 60_000
+DOUBLING_WITHIN = 0.05  # between points of history, minutes apart
 
 
 class Series:
@@ -55,6 +57,19 @@ class Archive:
 
     def of(self, venue: str, instrument: str) -> Mapping[str, Series]:
         return self._series.get((venue, instrument), {})
+
+
+def since_last_doubling(interest: Series) -> Series:
+    """Open interest after its last step by a factor of two: what a venue that begins to count both sides, or ends it,
+    leaves in its history. Nothing before compares with what comes after."""
+    values = interest.values
+    for at in range(len(values) - 1, 0, -1):
+        if by_two(values[at], values[at - 1], DOUBLING_WITHIN) != 0:
+            kept = Series()
+            kept.times, kept.values = interest.times[at:], interest.values[at:]
+            kept.intervals_h, kept.hold_ms = interest.intervals_h[at:], interest.hold_ms
+            return kept
+    return interest
 
 
 class _Cursor:
@@ -99,7 +114,7 @@ class _Source:
         empty = Series()
         self._mark = _Cursor(streams.get("mark", empty), known_ms)
         self._index = _Cursor(streams.get("index", empty), known_ms)
-        self._oi = _Cursor(streams.get("oi", empty), known_ms)
+        self._oi = _Cursor(since_last_doubling(streams.get("oi", empty)), known_ms)
         self._funding = _Cursor(streams.get("funding", empty) if with_funding else empty)
         self._owed = False  # open interest that waits for a mark to be converted
         self._keys = {name: (listing.venue, listing.instrument, name) for name in ("mark", "index", "oi", "funding")}

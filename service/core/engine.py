@@ -31,8 +31,10 @@ TICK_MS = 10_000
 MINUTE_MS = 60_000
 HELD_UP_MS = 600_000
 STALE_BY_MS = 310_000  # funding is fresh for five minutes, everything else for less
-# 2: extra streams, denominators, the back-filled past of a window's start; 3: the scoreboard; 4: its p_hit.
-STATE_VERSION = 4
+# 2: extra streams, denominators, the back-filled past of a window's start; 3: the scoreboard; 4: its p_hit; 5: sides of
+# open interest.
+STATE_VERSION = 5
+LOADED_VERSIONS = (4, STATE_VERSION)  # what 4 does not have stays as constructed (Stateful.LATER)
 
 
 class Engine(Stateful):
@@ -342,8 +344,8 @@ class Engine(Stateful):
 
         ``filling``: it was saved between two :meth:`backfill`, which go on.
         """
-        if plain.get("version") != STATE_VERSION:
-            raise ValueError(f"state version {plain.get('version')!r}, expected {STATE_VERSION}")
+        if plain.get("version") not in LOADED_VERSIONS:
+            raise ValueError(f"state version {plain.get('version')!r}, expected one of {LOADED_VERSIONS}")
         if plain.get("symbols") != list(self.symbols):
             raise ValueError("state of other symbols")
         self.load(plain["engine"])

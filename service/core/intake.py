@@ -25,6 +25,7 @@ from service.model import (
     Listing,
     LongShort,
     Mark,
+    OiSides,
     OpenInterest,
     Positions,
 )
@@ -42,6 +43,7 @@ EVENTS: dict[type[Event], ExtraStream | None] = {  # what is applied, and the ex
     OpenInterest: None,
     Confirm: None,
     Listing: None,
+    OiSides: None,
     Liquidation: "liquidation",
     Flow: "flow",
     Positions: "positions",
@@ -80,6 +82,11 @@ class Intake:
         self.catalogs = {name: Catalog(assets) for name in venues}
         self._decoders: dict[tuple[str, str], Decode] = {}  # by venue and connection
         self.last_bad: dict[str, str] = {}
+
+    def adopt_sides(self, sides: Mapping[str, int]) -> None:
+        """Sides in force by venue, of a restored engine: decoders go on from there. Before any frame."""
+        for venue, catalog in self.catalogs.items():
+            catalog.oi_sides = sides.get(venue)
 
     def stamp(self) -> int:
         """The receive time of something that arrives now."""

@@ -64,6 +64,7 @@ class Run:
             extras=self.config.streams.wanted(),
             assets=self.config.all_assets(),
         )
+        self.intake.adopt_sides(self.engine.market.sides_in_force())
         self.engine.scoreboard.keep_lines()
         self.engine.advance(header.created_ms)
         self._pending: list[Tick] = []

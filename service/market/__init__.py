@@ -6,29 +6,42 @@ before a sample, and none received after it, before taking that sample.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from service.config import MarketSection
-from service.market.symbol_state import SymbolState
-from service.model import Consensus, Event, VenueRules
+from service.market.freshness import LIVE, QUARANTINED
+from service.market.sides import SideRule, by_two
+from service.market.symbol_state import QUARANTINED_OI, SymbolState
+from service.market.venue_state import Instrument
+from service.model import Consensus, Event, OiSides, VenueRules
 from service.state import Plain, Stateful
 
-__all__ = ["Market"]
+__all__ = ["Market", "SideRule"]
+
+STEPPING_LEAST = 3  # instruments that double or halve at once
+ONE_SIDED_BEFORE = ("gate",)  # whose figure of two sides was taken for one in states that do not hold the rule
 
 
 class Market(Stateful):
-    """The market state of all symbols. Memory is bounded by symbols x venues x 16 instruments."""
+    """The market state of all symbols. Memory is bounded by symbols x venues x 16 instruments.
 
-    STATE = ("symbols", "heard")
+    ``sides``: by venue, which sides its open interest counts, by what evidence.
+    """
+
+    STATE = ("symbols", "heard", "sides")
     STORED: ClassVar = {"symbols": "books"}
+    LATER: ClassVar = frozenset({"sides"})
 
     def __init__(self, symbols: Sequence[str], rules: Sequence[VenueRules], settings: MarketSection) -> None:
         self._rules = tuple(rules)
         self._settings = settings
+        self._figures = {rule.venue: rule.oi_figure for rule in rules}
         self.symbols = {symbol: SymbolState(symbol, rules, settings) for symbol in symbols}
         self.filling = False  # what comes is the back-filled past: the engine says so
         self.heard = {rule.venue: False for rule in rules}  # anything at all, of any symbol, since the start
+        self.sides = {rule.venue: SideRule(rule.oi_figure) for rule in rules}
+        self._share_sides()
 
     def apply(self, event: Event) -> str | None:
         """Take one event. None: accepted, or of a symbol or venue that is not configured.
@@ -39,8 +52,57 @@ class Market(Stateful):
         """
         if event.venue in self.heard:
             self.heard[event.venue] = True
+        if isinstance(event, OiSides):
+            self._measure_sides(event)
+            return None
         state = self.symbols.get(event.symbol)
-        return None if state is None else state.apply(event, self.filling)
+        code = None if state is None else state.apply(event, self.filling)
+        if code == QUARANTINED_OI and not self.filling:
+            self._look_for_steps(event.venue, event.recv_ts)
+        return code
+
+    # -- sides of open interest --------------------------------------------------------------------------------
+
+    def sides_in_force(self) -> dict[str, int]:
+        """How many sides each venue's figure of open interest counts: what its decoder must know after a restore."""
+        return {venue: rule.sides for venue, rule in self.sides.items()}
+
+    def _measure_sides(self, event: OiSides) -> None:
+        rule = self.sides.get(event.venue)
+        if rule is not None and rule.measure(event):
+            self._break_oi(event.venue)
+
+    def _break_oi(self, venue: str) -> None:
+        """A venue counts other sides than before: nothing held of its open interest compares any more."""
+        for instrument in self._instruments(venue):
+            instrument.break_oi()
+
+    def _look_for_steps(self, venue: str, at: int) -> None:
+        """Raise a doubt where at least half of a venue's instruments, three or more, have doubled or halved at once: in
+        quarantine, each may be right; all together say that the venue counts in another way."""
+        rule = self.sides[venue]
+        steps = [0, 0]
+        counted = 0
+        for instrument in self._instruments(venue):
+            oi = instrument.oi
+            if oi.contracts is None or oi.state not in (LIVE, QUARANTINED):
+                continue
+            counted += 1
+            if oi.state == QUARANTINED and oi.first_outlying is not None:
+                direction = by_two(oi.first_outlying, oi.contracts)
+                steps[direction > 0] += direction != 0
+        direction, most = (1, steps[1]) if steps[1] >= steps[0] else (-1, steps[0])
+        if most >= STEPPING_LEAST and 2 * most >= counted:
+            rule.all_stepped(direction, at)
+
+    def _instruments(self, venue: str) -> Iterator[Instrument]:
+        for state in self.symbols.values():
+            yield from state.venues[venue].instruments.values()
+
+    def _share_sides(self) -> None:
+        for state in self.symbols.values():
+            for venue, venue_state in state.venues.items():
+                venue_state.sides = self.sides[venue]
 
     def sample(self, ts: int, step_s: int) -> list[Consensus]:
         """The consensus of every symbol at ``ts`` (UTC ms on a whole second), in configuration order.
@@ -58,6 +120,8 @@ class Market(Stateful):
         """
         for state in self.symbols.values():
             state.reanchor(delta_ms)
+        for rule in self.sides.values():
+            rule.reanchor(delta_ms)
 
     def listed(self, symbol: str) -> tuple[tuple[str, str], ...]:
         """(venue, instrument) of the perpetuals now listed and trading; () for a symbol that is not configured."""
@@ -74,6 +138,8 @@ class Market(Stateful):
     def make(self, name: str, key: str) -> Stateful | None:
         if name == "heard":
             return None
+        if name == "sides":
+            return SideRule(self._figures[key])
         return SymbolState(key, self._rules, self._settings)
 
     def load(self, plain: Plain) -> None:
@@ -82,3 +148,15 @@ class Market(Stateful):
         super().load(plain)
         if list(self.symbols) != symbols:
             raise ValueError(f"state of other symbols than {', '.join(symbols)}")
+        self._share_sides()
+        if "sides" not in plain:
+            for venue in ONE_SIDED_BEFORE:
+                if venue in self.sides:
+                    self._read_anew(venue)
+
+    def _read_anew(self, venue: str) -> None:
+        """What was stored of a venue's open interest is in other sides than what it will be read in."""
+        receipts = [at for item in self._instruments(venue) if (at := item.oi.confirmed_at) is not None]
+        self._break_oi(venue)
+        if receipts:
+            self.sides[venue].change(self.sides[venue].sides, max(receipts))

@@ -14,9 +14,9 @@ from service.market.venue_state import Instrument, VenueSample, VenueState
 from service.model import (
     Confirm,
     Consensus,
-    Event,
     Flow,
     Funding,
+    InstrumentEvent,
     Liquidation,
     Listing,
     Mark,
@@ -63,7 +63,7 @@ class SymbolState(Stateful):
 
     # -- events ------------------------------------------------------------------------------------------------
 
-    def apply(self, event: Event, filling: bool = False) -> str | None:
+    def apply(self, event: InstrumentEvent, filling: bool = False) -> str | None:
         """Take one event. The code of the refusal or quarantine, or None. ``filling``: of the back-filled past."""
         venue_state = self.venues.get(event.venue)
         if venue_state is None:
@@ -76,11 +76,11 @@ class SymbolState(Stateful):
         if isinstance(event, Mark):
             return self._take_mark(venue_state, instrument, event)
         if isinstance(event, Flow):
-            return instrument.reported.take_flow(event, instrument.oi.coins)
+            return self._take_flow(instrument, event)
         if isinstance(event, Confirm):
             return self._confirm(instrument, event)
         if isinstance(event, OpenInterest):
-            return self._take_oi(instrument, event, filling)
+            return self._take_oi(venue_state, instrument, event, filling)
         if isinstance(event, Funding):
             return self._take_funding(venue_state, instrument, event)
         if isinstance(event, Listing):
@@ -103,17 +103,33 @@ class SymbolState(Stateful):
         self._span(mark)
         return None if track.take(event, mark, agrees) else QUARANTINED_MARK
 
-    def _take_oi(self, instrument: Instrument, event: OpenInterest, filling: bool) -> str | None:
+    @staticmethod
+    def _take_flow(instrument: Instrument, event: Flow) -> str | None:
+        oi = instrument.oi
+        refused = instrument.reported.take_flow(event, oi.coins)
+        if refused is None and oi.contract_coins:
+            instrument.watch.trade((event.taker_buy_coins + event.taker_sell_coins) / oi.contract_coins)
+        return refused
+
+    def _take_oi(
+        self, venue_state: VenueState, instrument: Instrument, event: OpenInterest, filling: bool
+    ) -> str | None:
         instrument.sent_oi = True
-        refused = instrument.oi.refusal(event.venue_ts, event.recv_ts)
+        oi = instrument.oi
+        refused = oi.refusal(event.venue_ts, event.recv_ts)
         if refused is not None:
             return refused
-        if not instrument.oi.take(event):
+        before = oi.contracts
+        if not oi.take(event):
             return QUARANTINED_OI
-        if instrument.oi.historic and not filling:
+        if filling:
+            pass
+        elif oi.historic:
             # History is dated late and held: the step to the first live value is the change of many minutes.
             instrument.linked_contracts = None
-        instrument.oi.historic = filling
+        elif before is not None:
+            instrument.watch.interest(before, event.contracts, venue_state.sides, event.recv_ts)
+        oi.historic = filling
         if instrument.trading:
             self.oi_receipts += 1
         return None
@@ -289,7 +305,12 @@ class SymbolState(Stateful):
             freshness=consensus.freshness(coins, _worn(inside, ts)) if quorum else None,
             as_of=_as_of(inside, [venue_sample for venue_sample, _, _ in funded]) if quorum else None,
             trouble=(
-                *(venue_sample.trouble() for venue_sample in absent if consensus.troubling(venue_sample.last, last)),
+                *(
+                    venue_sample.trouble()
+                    for venue_sample in absent
+                    if venue_sample.doubted or consensus.troubling(venue_sample.last, last)
+                ),
+                *(f"oi_sides_changed:{venue_sample.venue}" for venue_sample in venue_samples if venue_sample.changed),
                 *(f"unheard:{venue}" for venue in unheard),
             ),
             excluded=tuple([venue_sample.venue for venue_sample in absent]),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from service.market.freshness import LIVE, worse
 from service.market.reported import KINDS, Reported
+from service.market.sides import SideRule, TradeWatch
 from service.market.streams import FundingTrack, MarkTrack, OiTrack, Track, Trust
 from service.model import Listing, LongShortKind, Stream, VenueRules, VenueView
 from service.state import Stateful
@@ -31,11 +33,13 @@ class Instrument(Stateful):
         "reported",
         "sent_oi",
         "trading",
+        "watch",
     )
     STATE = (
         "mark", "funding", "oi", "reported", "listed", "trading", "sent_oi", "inverse", "contract_size", "multiplier",
-        "linked_contracts", "linked_coins",
+        "linked_contracts", "linked_coins", "watch",
     )  # fmt: skip
+    LATER: ClassVar = frozenset({"watch"})
 
     def __init__(self, name: str, rules: VenueRules, trust: Trust) -> None:
         self.name = name
@@ -51,6 +55,7 @@ class Instrument(Stateful):
         self.multiplier: float | None = None
         self.linked_contracts: float | None = None  # contracts at the last sample, None if it did not count then
         self.linked_coins = 0.0  # coins per contract at the last sample
+        self.watch = TradeWatch()
 
     def track(self, stream: Stream) -> Track:
         if stream == "mark":
@@ -65,15 +70,21 @@ class Instrument(Stateful):
             or (self.multiplier is not None and listing.multiplier != self.multiplier)
             or (self.inverse is not None and listing.inverse != self.inverse)
         )
-        if resized:
-            self.oi.reset()
-            self.linked_contracts = None  # old contracts times new size would read as build-up
+        if resized:  # old contracts times new size would read as build-up
+            self.break_oi()
         self.listed = True
         self.trading = listing.trading
         self.inverse = listing.inverse
         self.multiplier = listing.multiplier
         if size is not None:
             self.contract_size = size
+
+    def break_oi(self) -> None:
+        """What was known of its open interest no longer compares: the next observation is a first value, and the chain
+        link does not reach across."""
+        self.oi.reset()
+        self.linked_contracts = None
+        self.watch = TradeWatch()
 
     @property
     def counts_as_listed(self) -> bool:
@@ -103,11 +114,13 @@ class VenueSample:
     with most last accepted oi. ``lists``: one of them counts as listed. ``last``: coins seen in 24 h. ``link_*``: coins
     of the instruments that count at this sample and the one before, valued at the coins per contract of the one before.
     ``taker_*``, ``liquidated_*``: coins since the sample before. ``ratios``: kind -> last oi of its instrument, share,
-    receipt.
+    receipt. ``doubted``: which sides its open interest counts is in doubt; ``changed``: they changed lately.
     """
 
     venue: str
     primary: Instrument
+    doubted: bool = False
+    changed: bool = False
     lists: bool = False
     oi: float | None = None
     last: float = 0.0
@@ -159,18 +172,24 @@ class VenueSample:
 
     def trouble(self) -> str:
         """Why the venue is not in V, as ``what:venue``."""
+        if self.doubted:
+            return f"oi_sides:{self.venue}"
         return f"{worse(self.primary.mark.state, self.primary.oi.state)}:{self.venue}"
 
 
 class VenueState(Stateful):
-    """All instruments of one venue for one symbol, in the order of their names whatever order they came in."""
+    """All instruments of one venue for one symbol, in the order of their names whatever order they came in.
 
-    __slots__ = ("_rules", "_trust", "instruments")
+    ``sides``: the venue's rule, which the market of all symbols shares and stores.
+    """
+
+    __slots__ = ("_rules", "_trust", "instruments", "sides")
     STATE = ("instruments",)
 
     def __init__(self, rules: VenueRules, trust: Trust) -> None:
         self._rules = rules
         self._trust = trust
+        self.sides = SideRule(rules.oi_figure)
         self.instruments: dict[str, Instrument] = {}
 
     def make(self, name: str, key: str) -> Stateful | None:
@@ -224,9 +243,11 @@ class VenueState(Stateful):
     def sample(self, venue: str, at: int) -> VenueSample | None:
         """The venue's part of the sample at ``at``, remembering it for the next chain link. None: no instrument.
 
-        An instrument counts (is part of the sums) while its mark and oi are LIVE: exact after ``grow_old``.
+        An instrument counts (is part of the sums) while its mark and oi are LIVE, exact after ``grow_old``, and the
+        venue's sides are not in doubt.
         """
         result: VenueSample | None = None
+        doubted = self.sides.doubted
         unreported = False  # of an instrument that counts no positions are known
         most = (-1, -2.0)  # whether it counts, then how much: a counting instrument ranks before all others
         for item in self.instruments.values():
@@ -237,7 +258,7 @@ class VenueState(Stateful):
                     reported.settle()
                 continue
             if result is None:
-                result = VenueSample(venue, item)
+                result = VenueSample(venue, item, doubted, self.sides.changed_lately(at))
             if reported.stirred:
                 result.taker_buy += reported.taker_buy
                 result.taker_sell += reported.taker_sell
@@ -249,7 +270,7 @@ class VenueState(Stateful):
             if item.listed or item.sent_oi:
                 result.lists = True
             oi = item.oi
-            counts = item.mark.state == LIVE and oi.state == LIVE
+            counts = item.mark.state == LIVE and oi.state == LIVE and not doubted
             if counts and oi.derived and item.inverse and item.contract_size is not None:
                 assert item.mark.mark is not None
                 oi.price(item.contract_size / item.mark.mark)

@@ -1,7 +1,8 @@
 """The messages that pass between the stages. All immutable; times are UTC epoch milliseconds.
 
 Venue stage out: :class:`Mark`, :class:`Funding`, :class:`OpenInterest`, :class:`Confirm`, :class:`Listing`,
-:class:`Liquidation`, :class:`Flow`, :class:`Positions`, :class:`LongShort` (together :data:`Event`);
+:class:`Liquidation`, :class:`Flow`, :class:`Positions`, :class:`LongShort`, :class:`OiSides` (together
+:data:`Event`);
 :class:`HistoryPoint`, a point of a venue's published history; and what concerns only the link: :class:`Control`,
 :class:`Skipped`, :class:`Bad` (with the former, :data:`Decoded`). Market stage out: :class:`Consensus`. Indicators
 out: :class:`Readings`. Scoring out: :class:`Tick`. One term per thing:
@@ -15,7 +16,7 @@ out: :class:`Readings`. Scoring out: :class:`Tick`. One term per thing:
 
 from __future__ import annotations
 
-from service.model.consensus import Consensus, Endpoints, StreamRule, VenueRules, VenueView
+from service.model.consensus import Consensus, Endpoints, OiFigure, StreamRule, VenueRules, VenueView
 from service.model.observation import (
     EXTRA_STREAMS,
     STREAMS,
@@ -29,11 +30,13 @@ from service.model.observation import (
     Flow,
     Funding,
     HistoryPoint,
+    InstrumentEvent,
     Liquidation,
     Listing,
     LongShort,
     LongShortKind,
     Mark,
+    OiSides,
     OpenInterest,
     Positions,
     PositionSide,
@@ -58,12 +61,15 @@ __all__ = [
     "Flow",
     "Funding",
     "HistoryPoint",
+    "InstrumentEvent",
     "LevelReading",
     "Liquidation",
     "Listing",
     "LongShort",
     "LongShortKind",
     "Mark",
+    "OiFigure",
+    "OiSides",
     "OpenInterest",
     "PositionSide",
     "Positions",

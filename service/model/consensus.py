@@ -33,6 +33,18 @@ class StreamRule:
 
 
 @dataclass(frozen=True, slots=True)
+class OiFigure:
+    """The venue's figure of open interest and how many ``sides`` it counts as documented (1 or 2; ``source``: where).
+
+    What we publish is one side: the decoder halves a figure of two. docs/venues.md has the evidence.
+    """
+
+    name: str = "open interest"
+    sides: Literal[1, 2] = 1
+    source: str = "not documented"
+
+
+@dataclass(frozen=True, slots=True)
 class VenueRules:
     """What the market stage must know of a venue. ``exchange`` names whose coin reserve backs it.
 
@@ -47,6 +59,7 @@ class VenueRules:
     oi: StreamRule
     index_max_age_ms: int
     funding_cap_8h: float
+    oi_figure: OiFigure = OiFigure()
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,6 +183,22 @@ class Listing(Struct, frozen=True, gc=False):
     recv_ts: int
 
 
+class OiSides(Struct, frozen=True, gc=False):
+    """What a venue's own figures say of the sides that its open interest counts: the figure we read over another that
+    is known to be one-sided.
+
+    ``ratio``: the median over ``compared`` instruments, of which the share ``agreeing`` is close to it. ``sides``: 1 or
+    2; None: the figures fit neither.
+    """
+
+    venue: str
+    sides: int | None
+    ratio: float
+    compared: int
+    agreeing: float
+    recv_ts: int
+
+
 class Control(Struct, frozen=True, gc=False):
     """A frame about the connection, not about a market.
 
@@ -211,5 +227,6 @@ class Bad(Struct, frozen=True, gc=False):
 
 
 Extra: TypeAlias = Liquidation | Flow | Positions | LongShort
-Event: TypeAlias = Mark | Funding | OpenInterest | Confirm | Listing | Extra
+InstrumentEvent: TypeAlias = Mark | Funding | OpenInterest | Confirm | Listing | Extra
+Event: TypeAlias = InstrumentEvent | OiSides
 Decoded: TypeAlias = Event | HistoryPoint | Control | Skipped | Bad

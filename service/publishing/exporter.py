@@ -108,6 +108,9 @@ class _Page:
             self._add("elr_venue_up", (venue,), 1 if up else 0)
         for venue, reason, count in self._state.reconnects:
             self._add("elr_venue_reconnects_total", (venue, reason), count)
+        for venue, figure, evidence, sides, doubted in self._state.sides:
+            self._add("elr_oi_sides", (venue, figure, evidence), sides)
+            self._add("elr_oi_sides_doubt", (venue,), doubted)
         for source, as_of_ms in self._state.bases:
             self._add("elr_base_as_of_seconds", (source,), None if as_of_ms is None else as_of_ms / 1000)
 

@@ -9,6 +9,7 @@ from service.clock import Clock
 from service.config import Config
 from service.core.engine import Engine
 from service.core.intake import Intake
+from service.market import SideRule
 from service.metrics import LedgerNumbers, ScrapeState
 from service.model import Consensus, VenueView
 from service.publishing import status_body
@@ -102,6 +103,9 @@ class ReadModels:
                 for reason, count in (_NO_RECONNECTS | health.reconnects).items()
             ),
             max_venue_symbols=self._config.metrics.max_venue_symbols,
+            sides=tuple(
+                (name, rule.figure.name, rule.evidence, rule.sides, rule.doubted) for name, rule in self._sides()
+            ),
             bases=tuple((name, health.as_of_ms) for name, health in self._sources.items()),
             evaluations=self._engine.scoreboard.numbers(),
             weights=self._engine.learner.numbers(),
@@ -114,6 +118,7 @@ class ReadModels:
             **self._summary(name),
             "last_bad_payload": self._intake.last_bad.get(name),
             "links": None if health is None else health.plain(),
+            "oi_sides": self._engine.market.sides[name].described(),
             "refused": {code: count for (venue, code), count in self._engine.refused.items() if venue == name},
             "symbols": {sample.symbol: _streams(view) for sample, view in self._seen(name)},
         }
@@ -131,6 +136,9 @@ class ReadModels:
             "reconnects": 0 if health is None else sum(health.reconnects.values()),  # integers
             "last_error": None if health is None else health.last_error,
         }
+
+    def _sides(self) -> list[tuple[str, SideRule]]:
+        return [(name, self._engine.market.sides[name]) for name in self._venues]
 
     def _up(self, name: str) -> bool:
         """A venue is up when something of it is fresh, whatever its sockets say."""

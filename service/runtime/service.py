@@ -91,6 +91,7 @@ class Service:
             config.streams.wanted(),
             config.all_assets(),
         )
+        self.intake.adopt_sides(engine.market.sides_in_force())
         self._inputs = inputs
         sync = None if outputs.ledger is None else outputs.ledger.sync
         self._saver = None if state is None else Saver(state, self._document, self.metrics, clock.now_ms, sync)
@@ -121,6 +122,7 @@ class Service:
         )
         self._runners = runners(config, venues, inputs.endpoints, self.intake, clock, rng, self.health)
         self._published_ms = 0
+        self._sides_told: dict[str, str] = {}
         self._created_ms = clock.now_ms()
         if inputs.warm and self._created_ms - engine.sampled_ms > SHORT_GAP_MS:
             if self._writer is not None:
@@ -256,6 +258,21 @@ class Service:
         self.feed.publish_market(self._engine.samples)
         if now // 1000 * 1000 % STATUS_EVERY_MS == 0:
             self.feed.publish_status(self.views.status())
+            self._tell_sides()
+
+    def _tell_sides(self) -> None:
+        """A line for every decision on what a venue's open interest counts."""
+        for venue, rule in self._engine.market.sides.items():
+            said = f"sides={rule.sides} evidence={rule.evidence} doubts={','.join(rule.doubts) or 'none'}"
+            if self._sides_told.get(venue) not in (None, said):
+                log.log(
+                    logging.WARNING if rule.doubted or rule.changed_lately(self._engine.sampled_ms) else logging.INFO,
+                    "open interest venue=%s figure=%s %s",
+                    venue,
+                    rule.figure.name,
+                    said,
+                )
+            self._sides_told[venue] = said
 
     def _publish(self, ticks: list[Tick]) -> None:
         newest = ticks[-1].ts

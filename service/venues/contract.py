@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from service.model import STREAMS, Decoded, Endpoints, ExtraStream, Listing, Stream, VenueRules
 from service.venues.symbols import ASSETS, Asset
@@ -45,13 +45,15 @@ class KeepAlive:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request. ``weight`` counts against the REST budget; ``context`` goes to ``decode`` with the body."""
+    """One HTTP request. ``weight`` counts against the REST budget; ``context`` goes to ``decode`` with the body.
+    ``headers``: beyond what every request has."""
 
     method: Literal["GET", "POST"]
     url: str
     weight: float = 1.0
     body: str | None = None
     context: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,16 @@ class Catalog:
         self.traded: dict[str, tuple[int, dict[tuple[int, str], None]]] = {}
         # Recent liquidation orders, the one told last at the end: the venue's time and how much was told of each.
         self.liquidated: dict[str, tuple[int | None, float]] = {}
+        self.oi_sides: int | None = None  # sides that the venue's figure of open interest counts; None: as documented
+        self.one_sided: dict[str, tuple[float, int]] = {}  # open interest of one side by another figure, its receipt
+        self._shared: dict[type[Any], Any] = {}
+
+    def shared(self, kind: type[T]) -> T:
+        """The venue's one object of a class of its own, made when it is first asked for."""
+        if kind not in self._shared:
+            self._shared[kind] = kind()
+        found: T = self._shared[kind]
+        return found
 
 
 class Decoder(Protocol):

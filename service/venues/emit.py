@@ -5,7 +5,7 @@ A broken frame becomes one :class:`Bad`; a broken row costs that row; a broken f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, time
 from typing import Any, Literal
 
@@ -27,6 +27,7 @@ from service.model import (
     LongShort,
     LongShortKind,
     Mark,
+    OiSides,
     OpenInterest,
     Positions,
     PositionSide,
@@ -36,6 +37,7 @@ from service.model import (
 from service.venues.contract import Catalog
 from service.venues.numbers import COINS_MAX, number, text
 from service.venues.reading import document, items
+from service.venues.sides import measure
 from service.venues.symbols import assets_at, canonical_price
 
 PONG = Control("pong", None, "pong")
@@ -251,13 +253,27 @@ class Emit:
             OpenInterest(self.venue, name, symbol, contracts, contract_coins, coins, derived, venue_ts, self.recv_ts)
         )
 
-    def contracts(self, listing: Listing, contracts: float, mark: float | None, venue_ts: int | None) -> None:
-        """Open interest in contracts of coins, or of dollars (inverse) at ``mark``, a price per venue unit."""
+    def contracts(
+        self, listing: Listing, contracts: float, mark: float | None, venue_ts: int | None, halved: bool = False
+    ) -> None:
+        """Open interest in contracts of coins, or of dollars (inverse) at ``mark``, a price per venue unit. ``halved``:
+        the venue's figure counts both sides."""
         size = listing.contract_size if mark is None else contract_coins(listing, mark)
         if size is None or (listing.inverse and mark is None):
             self.skipped(listing.instrument, "unknown_contract_size" if size is None else "no_mark")
         else:
-            self.open_interest(listing, contracts, size, contracts * size, listing.inverse, venue_ts)
+            self.open_interest(listing, contracts, size, contracts * size, listing.inverse or halved, venue_ts)
+
+    def sides(self, figures: Iterable[tuple[float, float]]) -> None:
+        """Two figures of open interest per instrument: ours, and one that counts one side. What ours counts is told,
+        and in force from here on; where it is neither one side nor two, what was in force stays."""
+        found = measure(figures)
+        if found is None:
+            return
+        sides, ratio, compared, agreeing = found
+        if sides is not None:
+            self.catalog.oi_sides = sides
+        self.out.append(OiSides(self.venue, sides, ratio, compared, agreeing, self.recv_ts))
 
     def confirm(self, listing: Listing, streams: tuple[Stream, ...], venue_ts: int | None) -> None:
         """The venue vouches again for what it said last on these streams."""

@@ -66,13 +66,13 @@ def test_a_ticker_tells_everything_in_contracts_seconds_and_text() -> None:
     assert [(frame["channel"], frame["event"]) for frame in frames] == [("futures.tickers", "update")] * 2
     [pepe], [inverse] = (frame["result"] for frame in frames)
     quote = quotes["PEPE_USDT"]
-    assert int(pepe["total_size"]) * 10_000.0 == pytest.approx(quote.coins)
+    assert int(pepe["total_size"]) * 10_000.0 == pytest.approx(2 * quote.coins)  # both sides
     assert (float(pepe["mark_price"]), float(pepe["index_price"])) == (quote.mark, quote.index)
     assert pepe["funding_rate"] == pepe["funding_rate_indicative"]
     assert float(pepe["funding_rate"]) == quote.rate
     assert (pepe["funding_interval"], pepe["funding_next_apply"] * 1000) == (28_800, quote.next_ts)
     assert START_MS - 1000 < pepe["t"] < START_MS
-    assert int(inverse["total_size"]) == quotes["BTC_USD"].contracts  # dollars
+    assert int(inverse["total_size"]) == 2 * quotes["BTC_USD"].contracts  # dollars
 
 
 def test_trades_are_signed_and_takeovers_are_internal() -> None:
@@ -128,7 +128,7 @@ def test_statistics_are_pushed_at_the_end_of_their_period() -> None:
     [frame] = protocol.pushes(session.topics, START_MS + 60_000)
     row = json.loads(frame.text)["result"]
     [quote] = [item for item in protocol.quotes if item.instrument.name == "ETH_USDT"]
-    assert (row["contract"], int(row["open_interest"])) == ("ETH_USDT", quote.contracts)
+    assert (row["contract"], int(row["open_interest"])) == ("ETH_USDT", 2 * quote.contracts)
     ratio = row["lsr_account"]
     assert ratio / (1 + ratio) == pytest.approx(quote.long_share("account"))
 
@@ -193,8 +193,8 @@ def test_statistics_of_the_past_are_stamped_with_the_start_of_their_period() -> 
     _, rows = get(protocol, FUTURES + "/contract_stats", now_ms, **query)
     for row in rows:
         [point] = quote.past.points(row["time"] * 1000 + 300_000, row["time"] * 1000 + 300_000)
-        assert (row["open_interest"], row["mark_price"]) == (point.contracts, point.mark)
-        assert row["open_interest_usd"] == pytest.approx(point.contracts * 0.0001 * point.mark)
+        assert (row["open_interest"], row["mark_price"]) == (2 * point.contracts, point.mark)
+        assert row["open_interest_usd"] == pytest.approx(2 * point.contracts * 0.0001 * point.mark)
     assert len(rows) == 3
     _, last = get(protocol, FUTURES + "/contract_stats", now_ms, **query, limit="1")
     assert last == rows[-1:]

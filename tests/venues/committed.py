@@ -25,6 +25,7 @@ from service.model import (
     Listing,
     LongShort,
     Mark,
+    OiSides,
     OpenInterest,
     Positions,
     Skipped,
@@ -45,7 +46,7 @@ STREAMS: dict[type, str] = {
     Positions: "positions",
     LongShort: "long_short",
 }
-OTHERS: dict[type, str] = {Listing: "listing", Control: "control", Confirm: "confirm", HistoryPoint: "past"}
+OTHERS: dict[type, str] = {Listing: "listing", Control: "control", Confirm: "confirm", HistoryPoint: "past", OiSides: "sides"}
 ROW_NAMES = {  # of `elr decode`, where they differ from those of the items
     "taker_buy_coins": "taker_buy",
     "taker_sell_coins": "taker_sell",

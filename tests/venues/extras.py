@@ -62,15 +62,19 @@ def check_only_what_is_wanted(venue: Venue, listings: Sequence[Listing], kinds: 
     assert venue.connections(venue.endpoints, [], EXTRA_STREAMS) == []
 
 
-def check_polls(venue: Venue, listings: Sequence[Listing], budget_share: float) -> None:
-    """All polls together need at most this share of the request budget."""
+def check_polls(
+    venue: Venue, listings: Sequence[Listing], budget_share: float, forced: Sequence[float] = ()
+) -> None:
+    """All polls together need at most this share of the request budget. ``forced``: how often liquidations are polled."""
     polls = venue.polls(venue.endpoints, listings, 10.0, EXTRA_STREAMS)
     assert polls
     used = sum(poll.request.weight / poll.every_s for poll in polls)
     assert used <= budget_share * venue.limits.rest_weight / venue.limits.rest_period_s
-    assert all(poll.every_s >= 300.0 and poll.expects == () for poll in polls)
+    assert all(poll.expects == () for poll in polls)
+    assert sorted(poll.every_s for poll in polls if poll.every_s < 300.0) == sorted(forced)
     assert venue.polls(venue.endpoints, listings, 10.0) == []
-    assert venue.polls(venue.endpoints, listings, 10.0, ("flow", "liquidation")) == []
+    assert venue.polls(venue.endpoints, listings, 10.0, ("flow",)) == []
+    assert len(venue.polls(venue.endpoints, listings, 10.0, ("liquidation",))) == len(forced)
 
 
 def requests_of(venue: Venue, listing: Listing, since_ms: int = NOW - DAY_AND_TWO, now_ms: int = NOW) -> list[Request]:

@@ -57,7 +57,7 @@ def test_ticker() -> None:
     assert decode(informed(), load(NAME, "ws_tickers")) == [
         Mark(NAME, "ETH_USDT", "ETH", 3010.25, 3011.75, SENT, T0),
         Funding(NAME, "ETH_USDT", "ETH", -0.000031, 4.0, -0.000062, NEXT, False, SENT, T0),
-        OpenInterest(NAME, "ETH_USDT", "ETH", 41200300.5, 0.01, 412003.005, False, SENT, T0),
+        OpenInterest(NAME, "ETH_USDT", "ETH", 20600150.25, 0.01, 206001.5025, True, SENT, T0),
     ]
 
 
@@ -66,10 +66,10 @@ def test_ticker_of_the_nested_shape_takes_the_interval_from_metadata() -> None:
     assert decode(informed(), load(NAME, "ws_tickers_nested")) == [
         Mark(NAME, "SOL_USDT", "SOL", 140.25, 140.5, at, T0),
         Funding(NAME, "SOL_USDT", "SOL", 0.00012, 4.0, 0.00024, None, False, at, T0),
-        OpenInterest(NAME, "SOL_USDT", "SOL", 5500111.0, 1.0, 5500111.0, False, at, T0),
+        OpenInterest(NAME, "SOL_USDT", "SOL", 2750055.5, 1.0, 2750055.5, True, at, T0),
         Mark(NAME, "PEPE_USDT", "1000PEPE", 0.004875, 0.00475, at, T0),
         Funding(NAME, "PEPE_USDT", "1000PEPE", 0.00005, 1.0, 0.0004, None, False, at, T0),
-        OpenInterest(NAME, "PEPE_USDT", "1000PEPE", 40002.0, 10000.0, 400020000.0, False, at, T0),
+        OpenInterest(NAME, "PEPE_USDT", "1000PEPE", 20001.0, 10000.0, 200010000.0, True, at, T0),
     ]
 
 
@@ -87,7 +87,7 @@ def test_inverse_contract_is_one_dollar_even_without_metadata() -> None:
     expected = [
         Mark(NAME, "BTC_USD", "BTC", 80000.0, 80020.5, at, T0),
         Funding(NAME, "BTC_USD", "BTC", 0.0001, 8.0, 0.0001, None, False, at, T0),
-        OpenInterest(NAME, "BTC_USD", "BTC", 16e6, 1 / 80000, 200.0, True, at, T0),
+        OpenInterest(NAME, "BTC_USD", "BTC", 8e6, 1 / 80000, 100.0, True, at, T0),
     ]
     assert decode(informed(), load(NAME, "ws_tickers_object")) == expected
     blind = decode(VENUE.decoder(Catalog()), load(NAME, "ws_tickers_object"))
@@ -132,7 +132,7 @@ def test_absent_or_empty_is_unknown_never_zero(absent: object) -> None:
 def test_sizes_as_text_or_number(size: str | int) -> None:
     interest = decode(informed(), ticker(total_size=size))[-1]
     assert isinstance(interest, OpenInterest)
-    assert interest.coins == float(size) * 0.01
+    assert interest.coins == float(size) / 2 * 0.01  # both sides are counted
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_rest_tickers_have_no_time_and_no_interval_of_their_own() -> None:
     assert decode(informed(), load(NAME, "http_get_tickers"), context="tickers") == [
         Mark(NAME, "BTC_USD", "BTC", 80000.0, 80021.0, None, T0),
         Funding(NAME, "BTC_USD", "BTC", 0.00012, 8.0, 0.00012, None, False, None, T0),
-        OpenInterest(NAME, "BTC_USD", "BTC", 8e6, 1 / 80000, 100.0, True, None, T0),
+        OpenInterest(NAME, "BTC_USD", "BTC", 4e6, 1 / 80000, 50.0, True, None, T0),
     ]
 
 
@@ -300,8 +300,7 @@ def test_rest_funding_history() -> None:
 
 def test_rest_rows_that_are_not_used() -> None:
     stats = {"time": 1763719200, "lsr_taker": 0.9, "mark_price": 3010.5, "open_interest": 7}
-    liquidation = {"time": 1763719200, "contract": "BTC_USDT", "size": 6, "order_price": "3", "fill_price": "4"}
-    assert decode(informed(), [stats, liquidation]) == []
+    assert decode(informed(), [stats]) == []
 
 
 def test_connections_by_settlement_one_contract_a_request() -> None:
@@ -320,7 +319,10 @@ def test_connections_by_settlement_one_contract_a_request() -> None:
         assert len(plan.frames) <= VENUE.limits.max_topics
     assert VENUE.polls(VENUE.endpoints, listings, 10.0) == []
     assert VENUE.rules_for(99.0) == VENUE.rules
-    assert [request.context for request in VENUE.metadata(VENUE.endpoints)] == ["contracts:usdt", "contracts:btc"]
+    assert [request.context for request in VENUE.metadata(VENUE.endpoints)] == [
+        "contracts:usdt", "sides:usdt", "contracts:btc",
+    ]  # fmt: skip
+    assert {request.headers for request in VENUE.metadata(VENUE.endpoints)} == {(("X-Gate-Size-Decimal", "1"),)}
 
 
 def test_documents_of_several_messages() -> None:

@@ -9,8 +9,20 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from service.model import EXTRA_STREAMS, Flow, HistoryPoint, Liquidation, Listing, LongShort, Positions, Skipped
+from service.model import (
+    EXTRA_STREAMS,
+    Decoded,
+    Flow,
+    HistoryPoint,
+    Liquidation,
+    Listing,
+    LongShort,
+    Positions,
+    Skipped,
+)
 from service.venues.contract import Catalog, Decoder
+from service.venues.gate.metadata import SIZES
+from service.venues.gate.trades import FORCED_A_PAGE, SIGNS_NEEDED, Signs
 from service.venues.gate.venue import Gate
 from tests.venues.extras import NOW, check_only_what_is_wanted, check_plans, check_polls, points, requests_of
 from tests.venues.frames import T0, decode, load, reasons
@@ -106,24 +118,52 @@ def test_trades_of_foreign_products_are_silent(name: str) -> None:
 # -- liquidations --------------------------------------------------------------------------------------------------
 
 
-def test_liquidations_negative_closed_a_long() -> None:
-    """The sign is that of the order here (undocumented); one is stamped in seconds, one is no crypto."""
-    assert decode(informed(), load(NAME, "ws_public_liquidates")) == [
-        Liquidation(NAME, "ETH_USDT", "ETH", "long", 0.17, 3001.5, True, 1763719218505, T0),
-        Liquidation(NAME, "SOL_USDT", "SOL", "short", 2.5, 141.5, True, 1763719218000, T0),
+def signed(sign: int) -> Catalog:
+    """A venue whose socket's sign is known."""
+    catalog = Catalog()
+    catalog.shared(Signs).sign = sign
+    return catalog
+
+
+def forced(at_s: int, **changes: Any) -> dict[str, Any]:
+    """A row of the list: 100 of a long of 300 were to be sold, 10 are left."""
+    row = {
+        "contract": "ETH_USDT", "left": "10", "size": "300", "order_size": "-100", "fill_price": "3003.5",
+        "order_price": "2999.5", "time": at_s,
+    }  # fmt: skip
+    return {**row, **changes}
+
+
+def told(at_ms: int, size: float, price: float = 3001.5, name: str = "ETH_USDT") -> dict[str, Any]:
+    """A message of the socket."""
+    row = {"contract": name, "price": str(price), "time": at_ms, "size": size}
+    return {"channel": "futures.public_liquidates", "event": "update", "time_ms": at_ms, "result": [row]}
+
+
+def listed(decoder: Decoder, rows: list[dict[str, Any]], recv_ts: int = T0) -> list[Decoded]:
+    return decode(decoder, rows, recv_ts, "liq_orders:usdt")
+
+
+@pytest.mark.parametrize(("sign", "first", "second"), [(-1, "long", "short"), (1, "short", "long")])
+def test_liquidations_of_a_socket_whose_sign_is_known(sign: int, first: Any, second: Any) -> None:
+    """-1: the order's, as of trades. One is stamped in seconds, one is no crypto."""
+    assert decode(informed(signed(sign)), load(NAME, "ws_public_liquidates"))[:2] == [
+        Liquidation(NAME, "ETH_USDT", "ETH", first, 0.17, 3001.5, True, 1763719218505, T0),
+        Liquidation(NAME, "SOL_USDT", "SOL", second, 2.5, 141.5, True, 1763719218000, T0),
     ]
 
 
 def test_an_inverse_liquidation_as_an_object_without_a_time() -> None:
-    assert decode(informed(), load(NAME, "ws_public_liquidates_object")) == [
+    assert decode(informed(signed(-1)), load(NAME, "ws_public_liquidates_object")) == [
         Liquidation(NAME, "BTC_USD", "BTC", "long", 0.02, 80000.0, True, 1763719219612, T0)
     ]
 
 
 def test_a_liquidation_is_told_once() -> None:
-    catalog = Catalog()
-    assert len(decode(informed(catalog), load(NAME, "ws_public_liquidates"))) == 2
-    assert decode(informed(catalog), load(NAME, "ws_public_liquidates")) == []
+    catalog = signed(-1)
+    frame = told(T0 - 500, -17)
+    assert len(decode(informed(catalog), frame)) == 1
+    assert decode(informed(catalog), frame) == []
 
 
 @pytest.mark.parametrize(
@@ -133,14 +173,98 @@ def test_a_liquidation_is_told_once() -> None:
 def test_a_bad_liquidation_costs_itself(changes: dict[str, Any], reason: str) -> None:
     frame = json.loads(load(NAME, "ws_public_liquidates"))
     frame["result"][0].update(changes)
-    found = decode(informed(), frame)
+    found = decode(informed(signed(-1)), frame)
+    assert reasons(found) == [reason]
+    assert Liquidation in [type(item) for item in found[1:]]
+
+
+def test_liquidation_of_unknown_contract_size() -> None:
+    found = decode(VENUE.decoder(signed(1)), load(NAME, "ws_public_liquidates"))
+    assert found[0] == Skipped(NAME, "ETH_USDT", "unknown_contract_size")
+
+
+def test_a_sign_that_no_page_explains_is_not_guessed() -> None:
+    """Cause: the socket's sign is undocumented; half of the implementers read it one way, half the other."""
+    assert decode(informed(), told(T0 - 500, -17)) == [Skipped(NAME, "ETH_USDT", "unknown_side")]
+
+
+def test_forced_orders_of_the_list() -> None:
+    """90 contracts of 0.01 ETH were sold: the order less what is left of it, not the position; stamped in seconds."""
+    at_s = T0 // 1000 - 5
+    short = forced(at_s, size="-80", order_size="20", left="0", contract="SOL_USDT", fill_price="141.5")
+    assert listed(informed(), [forced(at_s), short]) == [
+        Liquidation(NAME, "ETH_USDT", "ETH", "long", 0.9, 3003.5, False, at_s * 1000, T0),
+        Liquidation(NAME, "SOL_USDT", "SOL", "short", 20.0, 141.5, False, at_s * 1000, T0),
+    ]
+
+
+def test_forced_orders_count_once_and_only_when_they_are_news() -> None:
+    catalog, at_s = Catalog(), T0 // 1000 - 5
+    rows = [forced(at_s), forced(at_s), forced(at_s - 60), forced(at_s, left="100")]
+    assert len(listed(informed(catalog), rows)) == 2  # two alike are two; one is old, of one nothing was filled
+    assert listed(informed(catalog), [forced(at_s, left="10"), *rows]) == listed(informed(), [forced(at_s)])
+
+
+def test_a_full_page_of_forced_orders_may_not_be_all() -> None:
+    at_s = T0 // 1000 - 5
+    rows = [forced(at_s), *(forced(at_s - 3600) for _ in range(FORCED_A_PAGE - 1))]
+    (found,) = listed(informed(), rows)
+    assert isinstance(found, Liquidation)
+    assert found.lower_bound
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"order_size": None}, "wrong_type"),
+        ({"size": "0"}, "out_of_bounds"),
+        ({"left": "101"}, "out_of_bounds"),
+        ({"fill_price": "0"}, "out_of_bounds"),
+        ({"time": "now"}, "bad_number"),
+        ({"contract": 7}, "wrong_type"),
+    ],
+)
+def test_a_bad_forced_order_costs_itself(changes: dict[str, Any], reason: str) -> None:
+    at_s = T0 // 1000 - 5
+    found = listed(informed(), [forced(at_s, **changes), forced(at_s)])
     assert reasons(found) == [reason]
     assert [type(item) for item in found[1:]] == [Liquidation]
 
 
-def test_liquidation_of_unknown_contract_size() -> None:
-    found = decode(VENUE.decoder(Catalog()), load(NAME, "ws_public_liquidates"))
-    assert found[0] == Skipped(NAME, "ETH_USDT", "unknown_contract_size")
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_sign_of_the_socket_is_measured_against_the_list(sign: int) -> None:
+    """Twenty matches by contract, second and size; the list is told until then, the socket from then on."""
+    catalog, at_s = Catalog(), T0 // 1000 - 40
+    decoder = informed(catalog)
+    for count in range(SIGNS_NEEDED):
+        side = 1 if count % 3 else -1  # of the position
+        decode(decoder, told((at_s + count) * 1000 + 7, sign * side * 100))
+        row = forced(at_s + count, size=str(300 * side), order_size=str(-100 * side))
+        assert len(listed(decoder, [row])) == 1
+    assert catalog.shared(Signs).sign == sign
+    (found,) = decode(decoder, told(T0 - 1000, sign * 100))
+    assert isinstance(found, Liquidation)
+    assert found.liquidated_side == "long"
+    assert listed(decoder, [forced(T0 // 1000 - 1)]) == []  # the socket has told of it
+
+
+def test_a_socket_that_contradicts_itself_is_not_believed() -> None:
+    catalog, at_s = Catalog(), T0 // 1000 - 50
+    decoder = informed(catalog)
+    for count in range(2 * SIGNS_NEEDED):
+        decode(decoder, told((at_s + count) * 1000, 100 if count % 2 else -100))
+        listed(decoder, [forced(at_s + count)])
+    assert catalog.shared(Signs).sign is None
+
+
+def test_a_socket_that_tells_of_positions_is_not_used() -> None:
+    """Cause: a position closed in steps is told anew at each; its size is no amount that was liquidated."""
+    catalog, at_s = Catalog(), T0 // 1000 - 50
+    decoder = informed(catalog)
+    for count in range(SIGNS_NEEDED + 1):
+        decode(decoder, told((at_s + count) * 1000, 300 if count == 0 else 100))
+        listed(decoder, [forced(at_s + count)])
+    assert catalog.shared(Signs).sign is None
 
 
 # -- statistics ----------------------------------------------------------------------------------------------------
@@ -212,11 +336,28 @@ def test_open_interest_counts_from_the_end_of_its_five_minutes() -> None:
     """Whether a statistic is of the start or the end of its period is not said: never too early."""
     answer = load(NAME, "http_get_contract_stats")
     assert points(decode(informed(), answer, context="history:oi:ETH_USDT")) == [
-        ("oi", 1763718900000, 41200100.0, 600_000),
-        ("oi", 1763719200000, 41200200.0, 600_000),
+        ("oi", 1763718900000, 20600050.0, 600_000),
+        ("oi", 1763719200000, 20600100.0, 600_000),
     ]
-    found = decode(informed(), answer, 1763719500000, "history:oi:BTC_USD")  # dollars: contracts of one
-    assert points(found)[2:] == [("oi", 1763719500000, 41200300.0, 600_000)]
+    catalog = Catalog()
+    decoder = informed(catalog)
+    del catalog.one_sided["BTC_USD"]  # nothing to compare with: as the tickers
+    found = decode(decoder, answer, 1763719500000, "history:oi:BTC_USD")  # dollars: contracts of one
+    assert points(found)[2:] == [("oi", 1763719500000, 20600150.0, 600_000)]
+
+
+@pytest.mark.parametrize(("times", "expected"), [(1, 41200100.0), (0.5, 20600050.0), (0.7, None)])
+def test_the_sides_of_the_past_are_measured(times: float, expected: float | None) -> None:
+    """Cause: the statistics' convention has changed before. Their newest row is compared with the contract list; where
+    it is neither one side nor two the past is not read."""
+    catalog = Catalog()
+    decoder = informed(catalog)
+    catalog.one_sided["ETH_USDT"] = (41200300 * times, T0)
+    found = decode(decoder, load(NAME, "http_get_contract_stats"), context="history:oi:ETH_USDT")
+    if expected is None:
+        assert found == [Skipped(NAME, "ETH_USDT", "unknown_sides")]
+    else:
+        assert points(found)[0] == ("oi", 1763718900000, expected, 600_000)
 
 
 def test_settled_rates_of_the_past() -> None:
@@ -283,7 +424,7 @@ def test_liquidations_of_all_contracts_and_trades_one_by_one() -> None:
 
 
 def test_statistics_are_polled_within_the_budget() -> None:
-    check_polls(VENUE, listings(500), 0.1)
+    check_polls(VENUE, listings(500), 0.1, (20.0, 20.0))
     for wanted in ("long_short", "positions"):
         polls = VENUE.polls(VENUE.endpoints, listings(2), 10.0, (wanted,))
         base = "https://api.gateio.ws/api/v4/futures"
@@ -291,4 +432,11 @@ def test_statistics_are_polled_within_the_budget() -> None:
             (f"{base}/usdt/contract_stats?contract=C0_USDT&interval=5m&limit=1", "contract_stats:C0_USDT"),
             (f"{base}/btc/contract_stats?contract=BTC_USD&interval=5m&limit=1", "contract_stats:BTC_USD"),
         ]
-    assert len(VENUE.polls(VENUE.endpoints, listings(2), 10.0, EXTRA_STREAMS)) == 2
+    forced_orders = VENUE.polls(VENUE.endpoints, listings(2), 10.0, ("liquidation",))
+    assert [(poll.request.url, poll.every_s) for poll in forced_orders] == [
+        (f"{base}/usdt/liq_orders?limit=1000", 20.0),
+        (f"{base}/btc/liq_orders?limit=1000", 20.0),
+    ]
+    everything = VENUE.polls(VENUE.endpoints, listings(2), 10.0, EXTRA_STREAMS)
+    assert len(everything) == 4
+    assert all(poll.request.headers == SIZES for poll in everything)  # else fractions are cut off

@@ -1,12 +1,14 @@
 """Gate's futures as its page describes it: USDT and BTC sockets, a contract a request, internal prints, JSON pings.
 
 Sizes are sent as a client gets them that has set the size header: decimal text. Over HTTP times are in seconds, prices
-are text, the figures of the statistics are numbers (venue page).
+are text, the figures of the statistics are numbers (venue page). `total_size` and the statistics count both sides,
+`position_size` one; :attr:`Gate.sides` may be set to 1, as the venue counted until 2023.
 """
 
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -41,6 +43,7 @@ _PERIODS = {"1m": 60_000, "5m": 300_000}
 REQUESTS_PER_10_S = 200  # of one endpoint
 CANDLES_A_PAGE = 2000
 STATISTICS_A_PAGE = 100
+FORCED_A_PAGE = 1000
 INTERVALS = {"1m": 1, "5m": 5, "15m": 15, "30m": 30, "1h": 60}
 TOP_SHARE = 0.3  # of the open interest is held by the top traders
 
@@ -48,7 +51,7 @@ TOP_SHARE = 0.3  # of the open interest is held by the top traders
 # -- rows --------------------------------------------------------------------------------------------------------------
 
 
-def ticker(model: MarketModel, quote: Quote, now_ms: int) -> dict[str, Any]:
+def ticker(model: MarketModel, quote: Quote, now_ms: int, sides: int = 2) -> dict[str, Any]:
     """A row of ``futures.tickers``."""
     item, digits = quote.instrument, quote.instrument.price_digits
     before, high, low = (value * item.multiplier for value in model.state(item.symbol).day())
@@ -58,7 +61,7 @@ def ticker(model: MarketModel, quote: Quote, now_ms: int) -> dict[str, Any]:
         "contract": item.name,
         "last": trimmed(quote.mark, digits),
         "change_percentage": fixed((quote.mark / before - 1) * 100, 4),
-        "total_size": trimmed(quote.contracts, item.oi_digits),
+        "total_size": trimmed(sides * quote.contracts, item.oi_digits),
         "volume_24h": fixed(base / (quote.contract_coins / item.multiplier), 0),
         "volume_24h_base": trimmed(base, 4),
         "volume_24h_quote": fixed(base * quote.mark, 0),
@@ -80,7 +83,7 @@ def ticker(model: MarketModel, quote: Quote, now_ms: int) -> dict[str, Any]:
     }
 
 
-def statistics(quote: Quote, stamp_ms: int, live: bool, at_ms: int | None = None) -> dict[str, Any]:
+def statistics(quote: Quote, stamp_ms: int, live: bool, at_ms: int | None = None, sides: int = 2) -> dict[str, Any]:
     """A row of contract statistics stamped with its period's start; of ``at_ms``, its end, where that is past.
 
     Live rows name their contract and have text for sizes; the shares are always those of now.
@@ -107,8 +110,8 @@ def statistics(quote: Quote, stamp_ms: int, live: bool, at_ms: int | None = None
         **row,
         "lsr_taker": bought / sold if sold > 0 else 0,
         "lsr_account": account / (1 - account),
-        "open_interest": trimmed(contracts, quote.instrument.oi_digits) if live else contracts,
-        "open_interest_usd": coins * mark,
+        "open_interest": trimmed(sides * contracts, quote.instrument.oi_digits) if live else sides * contracts,
+        "open_interest_usd": sides * coins * mark,
         "top_lsr_account": top_account / (1 - top_account),
         "top_lsr_size": top / (1 - top),
         "top_long_size": str(long) if live else long,
@@ -151,7 +154,7 @@ def _contract(quote: Quote) -> dict[str, Any]:
         "config_change_time": 1682318747,
         "create_time": 0,
         "trade_size": 39089177375,
-        "position_size": round(quote.contracts),
+        "position_size": trimmed(quote.contracts, item.oi_digits),
         "long_users": 4456,
         "quanto_multiplier": "0" if item.inverse else trimmed(item.native_size, 8),
         "funding_impact_value": "20000",
@@ -181,6 +184,22 @@ def _trade(quote: Quote, trade: Trade) -> dict[str, Any]:
     }
 
 
+def _forced(quote: Quote, trade: Trade) -> dict[str, Any]:
+    """The same order in the list: signed as itself, beside the position that it closed half of; in seconds."""
+    order, position = (trimmed(times * trade.contracts, quote.instrument.oi_digits) for times in (1, 2))
+    sold = trade.taker == "sell"
+    price = trimmed(trade.price, quote.instrument.price_digits)
+    return {
+        "contract": quote.instrument.name,
+        "left": "0",
+        "size": position if sold else f"-{position}",
+        "order_size": f"-{order}" if sold else order,
+        "fill_price": price,
+        "order_price": price,
+        "time": trade.ts // 1000,
+    }
+
+
 def _liquidation(quote: Quote, trade: Trade) -> dict[str, Any]:
     """Signed as the order (negative: sold, a long was closed), as implementers read the undocumented sign."""
     size = trimmed(trade.contracts, quote.instrument.oi_digits)
@@ -197,6 +216,7 @@ def _liquidation(quote: Quote, trade: Trade) -> dict[str, Any]:
 
 class Gate(Protocol):
     venue = "gate"
+    sides = 2
 
     def __init__(self, model: MarketModel, rng: random.Random) -> None:
         super().__init__(model, rng)
@@ -204,6 +224,7 @@ class Gate(Protocol):
             settle: by_name(quote for quote in self.quotes if quote.instrument.inverse is (settle == "btc"))
             for settle in SETTLES
         }
+        self._forced: deque[tuple[str, dict[str, Any]]] = deque(maxlen=FORCED_A_PAGE)  # settlement, row; oldest first
         self._window = 0  # of ten seconds
         self._asked: dict[str, int] = {}  # requests in it, by endpoint
 
@@ -271,15 +292,19 @@ class Gate(Protocol):
     def pushes(self, wanted: Mapping[str, None], now_ms: int) -> Iterator[Frame]:
         if now_ms % 1000 != 0:
             return
+        for settle, listed in self._listed.items():
+            for quote in listed.values():
+                self._forced.extend((settle, _forced(quote, trade)) for trade in quote.liquidations())
         for topic in wanted:
             settle, channel, name, *period = topic.split("|")
             listed = self._listed[settle]
             if period:
                 if now_ms % _PERIODS[period[0]] == 0:
-                    row = statistics(listed[name], now_ms // _PERIODS[period[0]] * _PERIODS[period[0]], True)
+                    stamp_ms = now_ms // _PERIODS[period[0]] * _PERIODS[period[0]]
+                    row = statistics(listed[name], stamp_ms, True, sides=self.sides)
                     yield Frame(_message(channel, row, now_ms), topic)
             elif channel == "futures.tickers":
-                yield Frame(_message(channel, [ticker(self.model, listed[name], now_ms)], now_ms), topic)
+                yield Frame(_message(channel, [ticker(self.model, listed[name], now_ms, self.sides)], now_ms), topic)
             elif channel == "futures.trades":
                 rows = self._trades(listed[name])
                 if rows:
@@ -320,6 +345,8 @@ class Gate(Protocol):
         name = parts[2] if len(parts) == 3 else query.get("contract")
         if what == "contracts":
             return self._contracts(listed, name, parts[0])
+        if what == "liq_orders":
+            return _ok([row for settle, row in reversed(self._forced) if settle == parts[0]])
         if what == "tickers" and name is None:
             return _ok([self._ticker(quote, now_ms) for quote in listed.values()])
         if what not in ("tickers", "candlesticks", "contract_stats", "funding_rate"):
@@ -348,8 +375,7 @@ class Gate(Protocol):
         rows = [{"r": trimmed(rate, 8), "t": ts // 1000} for ts, rate in reversed(quote.settlements)]
         return _ok(rows[:limit])
 
-    @staticmethod
-    def _series(quote: Quote, query: Mapping[str, str], price: Price | None, now_ms: int) -> Answer:
+    def _series(self, quote: Quote, query: Mapping[str, str], price: Price | None, now_ms: int) -> Answer:
         """Candles of ``price``, or statistics for None; oldest first. ``limit`` excludes a span of candles."""
         minutes = INTERVALS.get(query.get("interval", "5m"))
         first, last = whole(query, "from", 0), whole(query, "to", now_ms // 1000)
@@ -362,7 +388,7 @@ class Gate(Protocol):
             span = quote.past.points(first * 1000 + length_ms, now_ms, length_ms)
             limit = min(limit, STATISTICS_A_PAGE)
             points = span[:limit] if bounded else span[-limit:]
-            return _ok([statistics(quote, point.ts - length_ms, False, point.ts) for point in points])
+            return _ok([statistics(quote, point.ts - length_ms, False, point.ts, self.sides) for point in points])
         if bounded and "limit" in query:
             return _refused("INVALID_PARAM_VALUE", "limit cannot be used with from or to")
         bars = quote.bars(price, first * 1000, last * 1000, minutes)
@@ -388,9 +414,11 @@ class Gate(Protocol):
         return _ok(rows)
 
     def _ticker(self, quote: Quote, now_ms: int) -> dict[str, Any]:
-        """As streamed, but without what was added to the stream in 2026."""
+        """As streamed, but without what was added to the stream in 2026, and with the contract's size."""
         added = ("funding_interval", "funding_offset", "funding_next_apply", "price_type", "t")
-        return {key: value for key, value in ticker(self.model, quote, now_ms).items() if key not in added}
+        row = ticker(self.model, quote, now_ms, self.sides)
+        size = "0" if quote.instrument.inverse else trimmed(quote.instrument.native_size, 8)
+        return {**{key: value for key, value in row.items() if key not in added}, "quanto_multiplier": size}
 
     def _contracts(self, listed: Mapping[str, Quote], name: str | None, settle: str) -> Answer:
         if name is not None:

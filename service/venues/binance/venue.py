@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import orjson
 
-from service.model import Endpoints, ExtraStream, Listing, LongShortKind, Stream, StreamRule, VenueRules
+from service.model import Endpoints, ExtraStream, Listing, LongShortKind, OiFigure, Stream, StreamRule, VenueRules
 from service.venues.binance import history
 from service.venues.binance.messages import BinanceDecoder
 from service.venues.binance.metadata import PERPETUAL
@@ -103,6 +103,7 @@ class Binance:
             oi=StreamRule(int(OI_POLLS_MAX_AGE * DEFAULT_OI_POLL_S * 1000), "change"),
             index_max_age_ms=15_000,
             funding_cap_8h=0.16,
+            oi_figure=OiFigure("openInterest", 1, "venue page: single side"),
         )
         self._product = product
         self._coinm = product is COINM

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import orjson
 
-from service.model import Endpoints, ExtraStream, Listing, StreamRule, VenueRules
+from service.model import Endpoints, ExtraStream, Listing, OiFigure, StreamRule, VenueRules
 from service.venues.bitget import history
 from service.venues.bitget.messages import BitgetDecoder
 from service.venues.bitget.metadata import PRODUCTS, product_of
@@ -49,6 +49,7 @@ class Bitget(Streamed):
         oi=StreamRule(60_000, "send"),
         index_max_age_ms=15_000,
         funding_cap_8h=0.16,
+        oi_figure=OiFigure("holdingAmount", 1, "not documented; odd lots in frames of 2026 speak for one side"),
     )
 
     def decoder(self, catalog: Catalog) -> BitgetDecoder:

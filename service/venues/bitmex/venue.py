@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 import orjson
 
-from service.model import STREAMS, Endpoints, ExtraStream, Listing, Stream, StreamRule, VenueRules
+from service.model import STREAMS, Endpoints, ExtraStream, Listing, OiFigure, Stream, StreamRule, VenueRules
 from service.venues.bitmex import history
 from service.venues.bitmex.messages import BitmexDecoder
 from service.venues.bitmex.metadata import BITCOIN
@@ -44,6 +44,7 @@ class Bitmex(Streamed):
         oi=StreamRule(60_000, "send"),
         index_max_age_ms=15_000,
         funding_cap_8h=0.16,
+        oi_figure=OiFigure("openInterest", 1, "not said; odd counts in recorded frames"),
     )
 
     def decoder(self, catalog: Catalog) -> BitmexDecoder:

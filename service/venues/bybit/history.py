@@ -13,7 +13,7 @@ from typing import Any
 
 from service.errors import BadPayload
 from service.model import Listing
-from service.venues.bybit.metadata import INTERVALS_H
+from service.venues.bybit.metadata import INTERVALS_H, SIDES_DOCUMENTED
 from service.venues.contract import Request
 from service.venues.history import FUNDING_BEFORE_MS, MINUTE_MS, Past, context_of, newest_first, pages, same_name
 from service.venues.numbers import coins, number, price, rate, text, timestamp_ms
@@ -54,11 +54,11 @@ def stamp_ms(value: Any) -> int:
     return timestamp_ms(at * 1000 if at < SECONDS_BELOW else at)
 
 
-def one_sided(fields: dict[str, Any]) -> tuple[float, bool]:
-    """One-sided open interest of a row, and whether it is halved from the both-sided figure."""
+def one_sided(fields: dict[str, Any], sides: int = SIDES_DOCUMENTED) -> tuple[float, bool]:
+    """One-sided open interest of a row, and whether it is halved. ``sides``: those that `openInterest` counts."""
     if fields.get("singleOpenInterest", "") != "":
         return coins(fields["singleOpenInterest"]), False
-    return coins(fields["openInterest"]) / 2, True
+    return coins(fields["openInterest"]) / sides, sides == 2
 
 
 def _bar(listing: Listing, row: Any) -> tuple[int, float]:
@@ -74,7 +74,7 @@ def _bar(listing: Listing, row: Any) -> tuple[int, float]:
 def _interest(listing: Listing, row: Any) -> tuple[int, float]:
     """One-sided, as streamed; dollars on an inverse contract."""
     fields = mapping(row, "row")
-    contracts, _ = one_sided(fields)
+    contracts, _ = one_sided(fields)  # both figures are in the history; halved where there is only the old one
     return stamp_ms(fields["timestamp"]), contracts
 
 

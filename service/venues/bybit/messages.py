@@ -8,14 +8,14 @@ from typing import Any
 from service.errors import BadPayload
 from service.model import Listing, Stream
 from service.venues.bybit.history import PAST, one_sided, stamp_ms
-from service.venues.bybit.metadata import INTERVALS_H, by_name, read_instrument
+from service.venues.bybit.metadata import INTERVALS_H, SIDES, SIDES_DOCUMENTED, by_name, read_instrument
 from service.venues.bybit.trades import ExtraRows
 from service.venues.contract import Catalog
 from service.venues.emit import PONG, Emit
 from service.venues.funding_schedule import tell_settlements
 from service.venues.history import same_name, subject_of, tell_history
 from service.venues.numbers import coins, interval_hours, price, rate, text, timestamp_ms, within
-from service.venues.reading import echo, items, label, mapping, unknown
+from service.venues.reading import echo, items, label, mapping, readable, unknown
 
 
 def _timestamp_or_none(value: Any) -> int | None:
@@ -169,8 +169,10 @@ class BybitDecoder:
             if "oi" in failed:
                 pass
             elif "oi" in touched:
-                single = values.get("singleOpenInterest")
-                contracts, derived = (values["openInterest"] / 2, True) if single is None else (single, False)
+                contracts, derived = values.get("singleOpenInterest"), False
+                if contracts is None:
+                    sides = emit.catalog.oi_sides or SIDES_DOCUMENTED
+                    contracts, derived = values["openInterest"] / sides, sides == 2
                 mark = emit.catalog.marks.get(listing.instrument) if "markPrice" in values else None
                 emit.guard(self._interest, listing, contracts, derived, mark, ts)
             else:
@@ -207,6 +209,10 @@ class BybitDecoder:
             keys = ("symbol", "fundingRate", "fundingRateTimestamp")
             tell_settlements(emit, rows, keys, INTERVALS_H, lambda item, _: item.interval_h)
             return
+        if not context or context.startswith(SIDES):
+            _measure_sides(rows, emit)
+        if context.startswith(SIDES):
+            return
         emit.each(rows, "list", self._row, frame, result)
         if context.startswith("instruments:") and result.get("nextPageCursor") == "":
             emit.delist_absent(lambda listing: listing.inverse is (context == "instruments:inverse"))
@@ -230,7 +236,7 @@ class BybitDecoder:
         elif "timestamp" in fields and ("openInterest" in fields or "singleOpenInterest" in fields):
             listing = emit.listing(result["symbol"])
             if listing is not None:
-                contracts, derived = one_sided(fields)
+                contracts, derived = one_sided(fields, emit.catalog.oi_sides or SIDES_DOCUMENTED)
                 mark = emit.catalog.marks.get(listing.instrument)
                 self._interest(listing, contracts, derived, mark, stamp_ms(fields["timestamp"]))
         elif "lastPrice" in fields or "markPrice" in fields:
@@ -241,3 +247,14 @@ class BybitDecoder:
             self._extra.ratio(fields)
         elif "execId" not in fields:  # trades over HTTP: not used
             raise unknown(fields)
+
+
+def _measure_sides(rows: list[Any], emit: Emit) -> None:
+    """What `openInterest` of these tickers counts, by `singleOpenInterest` of the same row."""
+    figures = []
+    for row in rows:
+        if type(row) is dict and "symbol" in row:
+            both, single = readable(row, "openInterest", coins), readable(row, "singleOpenInterest", coins)
+            if both is not None and single is not None and single > 0.0:
+                figures.append((both, single))
+    emit.sides(figures)

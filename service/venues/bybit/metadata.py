@@ -12,6 +12,8 @@ from service.venues.symbols import USD_QUOTES, base_of, canonical
 
 KINDS = {"LinearPerpetual": False, "InversePerpetual": True}
 INTERVALS_H = (1, 2, 4, 8)
+SIDES = "sides:"  # context of the tickers in which two figures of open interest are compared
+SIDES_DOCUMENTED = 2  # of `openInterest`
 
 
 def by_name(name: str) -> Listing | None:

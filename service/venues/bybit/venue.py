@@ -13,9 +13,10 @@ from urllib.parse import quote
 
 import orjson
 
-from service.model import Endpoints, ExtraStream, Listing, StreamRule, VenueRules
+from service.model import Endpoints, ExtraStream, Listing, OiFigure, StreamRule, VenueRules
 from service.venues.bybit import history
 from service.venues.bybit.messages import BybitDecoder
+from service.venues.bybit.metadata import SIDES
 from service.venues.contract import Catalog, ConnectionPlan, KeepAlive, Limits, Poll, Request, Streamed, paged, sockets
 
 CATEGORIES = ("linear", "inverse")
@@ -54,17 +55,22 @@ class Bybit(Streamed):
         oi=StreamRule(60_000, "send"),
         index_max_age_ms=15_000,
         funding_cap_8h=0.16,
+        oi_figure=OiFigure(
+            "openInterest", 2, "documented: change log of June 2026; singleOpenInterest is read instead"
+        ),
     )
 
     def decoder(self, catalog: Catalog) -> BybitDecoder:
         return BybitDecoder(catalog)
 
     def metadata(self, endpoints: Endpoints) -> list[Request]:
-        base = f"{endpoints.rest}/v5/market/instruments-info"
-        return [
-            Request("GET", f"{base}?category={category}&limit=1000", context=f"instruments:{category}")
+        """The lists, and the tickers, in which both figures of open interest stand."""
+        base = f"{endpoints.rest}/v5/market"
+        lists = [
+            Request("GET", f"{base}/instruments-info?category={category}&limit=1000", context=f"instruments:{category}")
             for category in CATEGORIES
         ]
+        return [*lists, Request("GET", f"{base}/tickers?category=linear", context=f"{SIDES}linear")]
 
     def connections(
         self, endpoints: Endpoints, listings: Sequence[Listing], extras: Sequence[ExtraStream] = ()

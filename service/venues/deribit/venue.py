@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from service.model import Endpoints, ExtraStream, Listing, StreamRule, VenueRules
+from service.model import Endpoints, ExtraStream, Listing, OiFigure, StreamRule, VenueRules
 from service.venues.contract import Catalog, ConnectionPlan, KeepAlive, Limits, Request, Streamed, sockets
 from service.venues.deribit import history
 from service.venues.deribit.messages import DeribitDecoder
@@ -59,6 +59,7 @@ class Deribit(Streamed):
         oi=StreamRule(60_000, "send"),
         index_max_age_ms=15_000,
         funding_cap_8h=0.16,
+        oi_figure=OiFigure("open_interest", 1, "not said; an exchange's outstanding contracts"),
     )
 
     def decoder(self, catalog: Catalog) -> DeribitDecoder:

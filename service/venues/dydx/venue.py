@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from service.model import Endpoints, ExtraStream, Listing, StreamRule, VenueRules
+from service.model import Endpoints, ExtraStream, Listing, OiFigure, StreamRule, VenueRules
 from service.venues.contract import Catalog, ConnectionPlan, Limits, Request, Streamed, sockets
 from service.venues.dydx import history
 from service.venues.dydx.messages import MARKETS, TRADES, DydxDecoder
@@ -45,6 +45,7 @@ class Dydx(Streamed):
         oi=StreamRule(120_000, "none"),
         index_max_age_ms=15_000,
         funding_cap_8h=0.6,  # 600 % x (initial - maintenance margin): 12 % for BTC, 60 % at margins of 20 % and 10 %
+        oi_figure=OiFigure("openInterest", 1, "indexer: sum of long open positions"),
     )
 
     def decoder(self, catalog: Catalog) -> DydxDecoder:

@@ -9,9 +9,18 @@ from service.errors import BadPayload
 from service.model import Listing
 from service.venues.contract import Catalog
 from service.venues.emit import PONG, Emit
-from service.venues.gate.history import PAST, SETTLEMENTS, tell_rates
-from service.venues.gate.metadata import VENUE, by_name, from_seconds, interval_of, read_instrument
-from service.venues.gate.trades import STATS, ExtraRows
+from service.venues.gate.history import SETTLEMENTS, past_of, tell_rates
+from service.venues.gate.metadata import (
+    SIDES,
+    SIDES_DOCUMENTED,
+    VENUE,
+    by_name,
+    from_seconds,
+    interval_of,
+    measure_sides,
+    read_instrument,
+)
+from service.venues.gate.trades import FORCED, STATS, ExtraRows
 from service.venues.history import subject_of, tell_history
 from service.venues.numbers import coins, price, rate, timestamp_ms
 from service.venues.reading import echo, items, label, mapping, readable, unknown
@@ -19,7 +28,7 @@ from service.venues.reading import echo, items, label, mapping, readable, unknow
 TICKERS, TRADES = "futures.tickers", "futures.trades"
 LIQUIDATIONS, STATISTICS = "futures.public_liquidates", "futures.contract_stats"
 LATE_FUNDING_MS = 600_000  # this long after the announced settlement the schedule is broken
-UNUSED_FIELDS = ("lsr_taker", "order_price", "create_time", "o")  # statistics, liquidations, trades, candles
+UNUSED_FIELDS = ("lsr_taker", "order_price", "create_time", "o")  # statistics, forced orders of old, trades, candles
 
 
 class GateDecoder:
@@ -108,9 +117,10 @@ class GateDecoder:
             except BadPayload as error:
                 emit.bad(error)
         size = get("total_size", "")
-        if size != "":  # one-sided contracts; messages without them are known: what was said last then ages
+        if size != "":  # messages without it are known: what was said last then ages
             mark = readable(fields, "mark_price", price) if listing.inverse else None
-            emit.contracts(listing, coins(size), mark, venue_ts)
+            sides = emit.catalog.oi_sides or SIDES_DOCUMENTED
+            emit.contracts(listing, coins(size) / sides, mark, venue_ts, halved=sides == 2)
 
     def _rate(self, listing: Listing, running: float, fields: dict[str, Any], venue_ts: int | None) -> None:
         """Interval and next time stand in the message since 2026, the interval also in metadata."""
@@ -129,13 +139,21 @@ class GateDecoder:
         emit, asked = self._emit, subject_of(context)
         if context.startswith(STATS):
             self._extra.newest_statistic(rows, context.removeprefix(STATS))
+        elif context.startswith(FORCED):
+            self._extra.forced(rows)
+        elif context == SIDES:
+            measure_sides(rows, emit)
         elif asked is not None:
             listing = emit.listing(asked[1])
             if listing is not None:
-                tell_history(emit, PAST, listing, asked[0], rows, listing.interval_h)
+                tell_history(emit, past_of(emit, listing, asked[0], rows), listing, asked[0], rows, listing.interval_h)
         elif context.startswith(SETTLEMENTS) or any(type(row) is dict and "r" in row and "t" in row for row in rows):
             tell_rates(emit, rows, context)
+        elif any(type(row) is dict and "order_size" in row for row in rows):
+            self._extra.forced(rows)
         else:
+            if not context:  # a recording's tickers
+                measure_sides(rows, emit)
             emit.each(rows, "rows", self._row)
             if context.startswith("contracts:"):
                 emit.delist_absent(lambda listing: listing.inverse is (context == "contracts:btc"))
@@ -143,7 +161,7 @@ class GateDecoder:
     def _row(self, row: Any) -> None:
         """One row of an HTTP answer, told by its fields."""
         fields = mapping(row, "row")
-        if "quanto_multiplier" in fields:
+        if "name" in fields and "quanto_multiplier" in fields:  # the tickers have the latter, too
             read_instrument(fields, self._emit)
         elif any(key in fields for key in UNUSED_FIELDS):
             return

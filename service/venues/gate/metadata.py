@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.errors import BadPayload
 from service.model import Listing
 from service.venues.emit import Emit
-from service.venues.numbers import TS_MAX, TS_MIN, interval_hours, number, text, timestamp_ms, within
-from service.venues.reading import flag, label
+from service.venues.numbers import TS_MAX, TS_MIN, coins, interval_hours, number, text, timestamp_ms, within
+from service.venues.reading import flag, label, readable, said
 from service.venues.symbols import USD_QUOTES, canonical
 
 VENUE = "gate"
 INVERSE = "BTC_USD"  # 1 USD each, known without metadata; other _USD names are or were quanto: no number of coins
+SIZES = (("X-Gate-Size-Decimal", "1"),)  # header without which fractional sizes are cut off
+SIDES = "sides:usdt"  # context of the tickers that the contract list is compared with
+SIDES_WITHIN_MS = 60_000  # of each other
+LEAST_CONTRACTS = 100  # fewer are too coarse for a ratio
+SIDES_DOCUMENTED = 2  # of `total_size` and of the statistics' `open_interest`
 CRYPTO = (None, "", "crypto")  # contract_type of what is no stock, metal, index or currency
 INTERVALS_H = (1, 2, 4, 8)
 SECONDS_H = {hours * 3600: float(hours) for hours in INTERVALS_H}
@@ -55,18 +59,35 @@ def read_instrument(row: dict[str, Any], emit: Emit) -> None:
     if named is None or row.get("contract_type") not in CRYPTO:
         emit.refuse(name)
         return
-    size, multiplier = number(row["quanto_multiplier"], 0.0, 1e15), named.multiplier
-    inverse = size == 0.0
-    if inverse and not in_usd:
-        raise BadPayload("out_of_bounds", f"quanto_multiplier 0 of {name}"[:80])
-    if not inverse:
-        number(size, 1e-12, 1e15)
-        if in_usd:
-            emit.refuse(name)  # quanto: settled in BTC at a fixed rate
-            return
-    seconds = row.get("funding_interval", 0)
-    interval_h = None if seconds == 0 else interval_of(seconds)
+    multiplier = named.multiplier
     delisting = flag(row.get("in_delisting", False), "in_delisting")
     trading = not delisting and label(row.get("status", "trading"), "status") == "trading"
-    native = 1.0 if inverse else size * multiplier
+    size = number(row["quanto_multiplier"], 0.0, 1e15)
+    inverse = size == 0.0 and in_usd
+    if in_usd and not inverse:
+        emit.refuse(name)  # quanto: settled in BTC at a fixed rate
+        return
+    if not inverse and (size != 0.0 or trading):  # before its launch a contract has no size yet
+        number(size, 1e-12, 1e15)
+    seconds = row.get("funding_interval", 0)
+    interval_h = None if seconds == 0 else interval_of(seconds)
+    native = 1.0 if inverse else size * multiplier if size != 0.0 else None
     emit.listed(Listing(VENUE, name, named.symbol, inverse, native, multiplier, interval_h, trading, emit.recv_ts))
+    positions = said(row, "position_size", coins)
+    if positions is not None:
+        emit.catalog.one_sided[name] = (positions, emit.recv_ts)
+
+
+def measure_sides(rows: list[Any], emit: Emit) -> None:
+    """What `total_size` of these tickers counts, by `position_size` ("current total long position size") of the
+    contract list of the same minute."""
+    figures = []
+    for row in rows:
+        if type(row) is not dict or row.get("total_size", "") == "" or type(row.get("contract")) is not str:
+            continue
+        single, at = emit.catalog.one_sided.get(row["contract"], (0.0, 0))
+        if single >= LEAST_CONTRACTS and abs(emit.recv_ts - at) <= SIDES_WITHIN_MS:
+            total = readable(row, "total_size", coins)
+            if total is not None:
+                figures.append((total, single))
+    emit.sides(figures)

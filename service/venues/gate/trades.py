@@ -1,10 +1,10 @@
 """Gate: trades, liquidations and statistics.
 
 Facts from the venue page: sizes are contracts; a trade's sign is the taker's side, `is_internal` marks what the
-insurance fund or deleveraging took over. The sign of a liquidation is undocumented: it is read here as that of an
-order, as of trades and as implementers do (negative: sold, so a long position was liquidated); the REST description
-reads as the position's, so the direction is not certain. Until August 2026 one a second and contract was told:
-liquidations are a lower bound. The WebSocket page swaps `lsr_taker` and `lsr_account`, the REST page is right.
+insurance fund or deleveraging took over. Liquidations: the HTTP list has the position (`size`, + long), the forced
+order (`order_size`) and what of it is unfilled (`left`), in seconds. The socket has one size of undocumented sign: it
+is matched with the list by contract, second and size, and counts once twenty matches say the same; the list is told
+until then. The WebSocket page swaps `lsr_taker` and `lsr_account`, the REST page is right.
 Top traders' sizes (`top_long_size`, `top_short_size`, contracts) are in the statistics since April 2026 (API v4
 changelog, 4.106.73).
 """
@@ -13,14 +13,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.model import Listing, LongShortKind
+from service.errors import BadPayload
+from service.model import Listing, LongShortKind, PositionSide
 from service.venues.emit import Emit, contract_coins
 from service.venues.gate.metadata import either_ms, from_seconds
 from service.venues.numbers import COINS_MAX, coins, number, price, within
 from service.venues.reading import echo, flag, mapping, said
 from service.venues.trades import Orders, Print, Trades, coins_in, traded
 
+FORCED = "liq_orders:"  # context of the list of forced orders
+FORCED_A_PAGE = 1000
+FORCED_PAST_MS = 60_000  # older ones are history
 STATS = "contract_stats:"  # context of statistics: their rows do not name the contract
+SIGNS_KEPT = 4096  # liquidations that wait for their match
+SIGNS_NEEDED = 20  # matches before the sign is known
+SIGNS_SHARE = 0.95  # of them that must agree
 RATIO_MAX = 1e6
 RATIOS: tuple[tuple[LongShortKind, str], ...] = (
     ("account", "lsr_account"),
@@ -31,6 +38,46 @@ RATIOS: tuple[tuple[LongShortKind, str], ...] = (
 _signed = within(-COINS_MAX, COINS_MAX)
 
 
+class Signs:
+    """What the sign of the socket's liquidations means, by the list that says it: matched by contract, second and size.
+
+    One object for all connections. ``sign``: 1, that of the position; -1, that of the order; None: not known (yet).
+    """
+
+    def __init__(self) -> None:
+        self.sign: int | None = None
+        self.votes = {1: 0, -1: 0}
+        self._heard: dict[tuple[str, int, float], int] = {}  # instrument, second, size -> sign
+        self._unlike = False  # the socket tells of positions, not of orders: its sizes are no amounts
+
+    @property
+    def known(self) -> bool:
+        return self.sign is not None
+
+    def heard(self, instrument: str, contracts: float, at: int | None) -> int | None:
+        """A socket's order, ``contracts`` != 0 signed. Returns ``sign``."""
+        if at is not None:
+            self._heard[instrument, at // 1000, abs(contracts)] = 1 if contracts > 0 else -1
+            if len(self._heard) > SIGNS_KEPT:
+                del self._heard[next(iter(self._heard))]
+        return self.sign
+
+    def compare(self, instrument: str, position: float, order: float, at: int) -> None:
+        """The same order in the list: signed size of the position and of the order."""
+        second, size, held = at // 1000, abs(order), abs(position)
+        found = self._heard.pop((instrument, second, size), None)
+        if found is None:
+            if held != size and self._heard.pop((instrument, second, held), None) is not None:
+                self._unlike, self.sign = True, None
+            return
+        self.votes[found if position > 0 else -found] += 1
+        same, opposite = self.votes[1], self.votes[-1]
+        if self._unlike or same + opposite < SIGNS_NEEDED:
+            return
+        agreeing = max(same, opposite) >= SIGNS_SHARE * (same + opposite)
+        self.sign = (1 if same > opposite else -1) if agreeing else None
+
+
 class ExtraRows:
     """Rows of the extra streams, as their messages or answers bring them."""
 
@@ -38,6 +85,7 @@ class ExtraRows:
         self._emit = emit
         self._trades = Trades(emit)
         self._orders = Orders(emit)
+        self._signs = emit.catalog.shared(Signs)
 
     def trades(self, rows: list[Any], sent_ms: int | None) -> None:
         prints: list[Print] = []
@@ -61,21 +109,62 @@ class ExtraRows:
         elif contracts != 0.0:  # 0: a fraction, for clients that do not ask for decimals
             prints.append(Print(listing, contracts > 0, traded(abs(contracts) * size), each, at, key))
 
+    # -- liquidations ------------------------------------------------------------------------------------------
+
     def liquidations(self, rows: list[Any], sent_ms: int | None) -> None:
         self._emit.each(rows, "result", self._liquidation, sent_ms)
 
     def _liquidation(self, row: Any, sent_ms: int | None) -> None:
-        """One forced order, at its bankruptcy price. `time` was in seconds once, and may be missing."""
+        """One forced order of a socket. It counts once its sign is known; until then the HTTP answers are told.
+        `time` was in seconds once, and may be missing."""
         fields = mapping(row, "result[]")
         listing = self._emit.listing(fields["contract"])
         if listing is None:
             return
         contracts, each = _signed(fields["size"]), price(fields["price"])
+        if contracts == 0.0:
+            raise BadPayload("out_of_bounds", "liquidation of nothing")
         at = either_ms(fields["time"]) if "time" in fields else sent_ms
+        sign = self._signs.heard(listing.instrument, contracts, at)
+        if sign is None:
+            self._emit.skipped(listing.instrument, "unknown_side")
+            return
         amount = coins_in(self._emit, listing, abs(contracts), each)
         if amount is not None:
             key = f"{listing.instrument} {at} {contracts} {each}"
-            self._orders.tell(key, listing, "long" if contracts < 0 else "short", amount, each, True, at)
+            self._orders.tell(key, listing, "long" if contracts * sign > 0 else "short", amount, each, True, at)
+
+    def forced(self, rows: list[Any]) -> None:
+        """An answer with forced orders of all contracts: told where the socket's sign is not known, and the measure of
+        that sign. What was filled is `order_size` less `left`; `size` is the position before it, + of a long."""
+        told = not self._signs.known
+        alike: dict[str, int] = {}
+        whole = len(rows) < FORCED_A_PAGE
+        self._emit.each(rows, "rows", self._forced, alike, told, not whole)
+
+    def _forced(self, row: Any, alike: dict[str, int], told: bool, lower_bound: bool) -> None:
+        fields = mapping(row, "row")
+        listing = self._emit.listing(fields["contract"])
+        if listing is None:
+            return
+        position, order, left = _signed(fields["size"]), _signed(fields["order_size"]), said(fields, "left", _signed)
+        at, filled = either_ms(fields["time"]), abs(order) - abs(left or 0.0)
+        each = price(fields["fill_price"])
+        if position == 0.0 or filled < 0.0:
+            raise BadPayload("out_of_bounds", f"position {position:g}, order {order:g}, left {left or 0.0:g}")
+        row_key = f"{listing.instrument} {at} {position} {order} {left} {each}"
+        alike[row_key] = alike.get(row_key, 0) + 1  # rows have no id: the same twice in one answer are two
+        key = f"{row_key} {alike[row_key]}"
+        if key in self._orders.known or (0 < at < self._emit.recv_ts - FORCED_PAST_MS):
+            return
+        if filled > 0.0 and told:
+            amount = coins_in(self._emit, listing, filled, each)
+            if amount is not None:
+                side: PositionSide = "long" if position > 0 else "short"
+                self._orders.tell(key, listing, side, amount, each, lower_bound, at)
+        else:
+            self._orders.told(key, at, filled)
+        self._signs.compare(listing.instrument, position, order, at)
 
     # -- statistics --------------------------------------------------------------------------------------------
 

@@ -1,8 +1,9 @@
 """Gate perpetuals, settled in USDT and in BTC: everything from `futures.tickers`, whole values every second or two.
 
-Facts from the venue page: sizes are contracts, of `quanto_multiplier` coins each, "0" meaning 1 USD (BTC_USD); seconds
-and milliseconds mix within a message; `result` has been an object, an array and a nested array; one unknown contract
-fails its whole request; without the size header fractional contracts are truncated.
+Facts from the venue page: sizes are contracts, of `quanto_multiplier` coins each, "0" meaning 1 USD (BTC_USD);
+`total_size` counts both sides, `position_size` of the contract list one: their ratio is measured at the start and with
+every contract list; seconds and milliseconds mix within a message; `result` has been an object, an array and a nested
+array; one unknown contract fails its whole request; without the size header fractional contracts are truncated.
 """
 
 from __future__ import annotations
@@ -13,17 +14,17 @@ from urllib.parse import quote
 
 import orjson
 
-from service.model import Endpoints, ExtraStream, Listing, StreamRule, VenueRules
+from service.model import Endpoints, ExtraStream, Listing, OiFigure, StreamRule, VenueRules
 from service.venues.contract import Catalog, ConnectionPlan, KeepAlive, Limits, Poll, Request, Streamed, sockets
 from service.venues.gate import history
 from service.venues.gate.messages import LIQUIDATIONS, TICKERS, TRADES, GateDecoder
-from service.venues.gate.metadata import VENUE
-from service.venues.gate.trades import STATS
+from service.venues.gate.metadata import SIDES, SIZES, VENUE
+from service.venues.gate.trades import FORCED, FORCED_A_PAGE, STATS
 
 SETTLES = ("usdt", "btc")
-HEADERS = {"X-Gate-Size-Decimal": "1"}  # else fractional sizes are cut off
 KEEPALIVE = KeepAlive('{"channel":"futures.ping"}', 15.0)
 STATS_EVERY_S = 300.0
+FORCED_EVERY_S = 20.0  # liquidations over 60 s old are refused
 
 
 class Gate(Streamed):
@@ -51,16 +52,22 @@ class Gate(Streamed):
         oi=StreamRule(60_000, "send"),
         index_max_age_ms=15_000,
         funding_cap_8h=0.16,
+        oi_figure=OiFigure(
+            "total_size", 2, "measured in frames of September 2026; odd, so one-sided, in 2022 and 2023"
+        ),
     )
 
     def decoder(self, catalog: Catalog) -> GateDecoder:
         return GateDecoder(catalog)
 
     def metadata(self, endpoints: Endpoints) -> list[Request]:
-        return [
-            Request("GET", f"{endpoints.rest}/futures/{settle}/contracts", context=f"contracts:{settle}")
-            for settle in SETTLES
-        ]
+        """The contract lists, and right after the first the tickers that it is compared with."""
+
+        def get(settle: str, what: str, context: str) -> Request:
+            return Request("GET", f"{endpoints.rest}/futures/{settle}/{what}", context=context, headers=SIZES)
+
+        usdt, btc = (get(settle, "contracts", f"contracts:{settle}") for settle in SETTLES)
+        return [usdt, get("usdt", "tickers", SIDES), btc]
 
     def connections(
         self, endpoints: Endpoints, listings: Sequence[Listing], extras: Sequence[ExtraStream] = ()
@@ -76,7 +83,7 @@ class Gate(Streamed):
                 plans += sockets(name, url, wanted, len(wanted), _all, (), KEEPALIVE)
             if "flow" in extras:
                 plans += sockets(f"{settle}-trade-extra", url, wanted, most, _each(TRADES), (), KEEPALIVE)
-        return [replace(plan, headers=HEADERS) for plan in plans]
+        return [replace(plan, headers=dict(SIZES)) for plan in plans]
 
     def polls(
         self,
@@ -85,22 +92,21 @@ class Gate(Streamed):
         oi_poll_s: float,
         extras: Sequence[ExtraStream] = (),
     ) -> list[Poll]:
-        """The newest statistics of each contract: ratios and top traders' positions stand in the same. 200 requests in
-        ten seconds are allowed."""
-        if "long_short" not in extras and "positions" not in extras:
-            return []
-        query = "interval=5m&limit=1"
-        return [
-            Poll(
-                Request(
-                    "GET",
-                    f"{_futures(endpoints, item)}/contract_stats?contract={quote(item.instrument, safe='')}&{query}",
-                    context=f"{STATS}{item.instrument}",
-                ),
-                STATS_EVERY_S,
-            )
-            for item in listings
-        ]
+        """Liquidations of all contracts of a settlement currency, and the newest statistics of each contract, in which
+        ratios and top traders' positions stand. 200 requests in ten seconds are allowed."""
+        polls = []
+        if "liquidation" in extras:
+            for settle in SETTLES:
+                if any(item.inverse is (settle == "btc") for item in listings):
+                    url = f"{endpoints.rest}/futures/{settle}/liq_orders?limit={FORCED_A_PAGE}"
+                    polls.append(Poll(Request("GET", url, context=f"{FORCED}{settle}", headers=SIZES), FORCED_EVERY_S))
+        if "long_short" in extras or "positions" in extras:
+            for item in listings:
+                contract = quote(item.instrument, safe="")
+                url = f"{_futures(endpoints, item)}/contract_stats?contract={contract}&interval=5m&limit=1"
+                context = f"{STATS}{item.instrument}"
+                polls.append(Poll(Request("GET", url, context=context, headers=SIZES), STATS_EVERY_S))
+        return polls
 
     def history(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
         return history.requests(_futures(endpoints, listing), listing.instrument, since_ms, now_ms)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import orjson
 
-from service.model import Endpoints, ExtraStream, Listing, StreamRule, VenueRules
+from service.model import Endpoints, ExtraStream, Listing, OiFigure, StreamRule, VenueRules
 from service.venues.contract import Catalog, ConnectionPlan, KeepAlive, Limits, Request, Streamed, sockets
 from service.venues.hyperliquid import history
 from service.venues.hyperliquid.messages import HyperliquidDecoder
@@ -43,6 +43,7 @@ class Hyperliquid(Streamed):
         oi=StreamRule(60_000, "none"),
         index_max_age_ms=15_000,
         funding_cap_8h=0.32,
+        oi_figure=OiFigure("openInterest", 1, "venue page: one-sided"),
     )
 
     def decoder(self, catalog: Catalog) -> HyperliquidDecoder:

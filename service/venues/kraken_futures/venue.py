@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import orjson
 
-from service.model import Endpoints, ExtraStream, Listing, StreamRule, VenueRules
+from service.model import Endpoints, ExtraStream, Listing, OiFigure, StreamRule, VenueRules
 from service.venues.contract import Catalog, ConnectionPlan, Limits, Request, Streamed, sockets
 from service.venues.kraken_futures import history
 from service.venues.kraken_futures.messages import KrakenFuturesDecoder
@@ -45,6 +45,7 @@ class KrakenFutures(Streamed):
         oi=StreamRule(60_000, "send"),
         index_max_age_ms=10_000,
         funding_cap_8h=0.04,  # 0.005 an hour
+        oi_figure=OiFigure("openInterest", 1, "not said; an exchange's outstanding contracts"),
     )
 
     def decoder(self, catalog: Catalog) -> KrakenFuturesDecoder:

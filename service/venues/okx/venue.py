@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import orjson
 
-from service.model import Endpoints, ExtraStream, Listing, LongShortKind, StreamRule, VenueRules
+from service.model import Endpoints, ExtraStream, Listing, LongShortKind, OiFigure, StreamRule, VenueRules
 from service.venues.contract import Catalog, ConnectionPlan, KeepAlive, Limits, Poll, Request, Streamed, paged, sockets
 from service.venues.okx import history
 from service.venues.okx.messages import OkxDecoder
@@ -54,6 +54,7 @@ class Okx(Streamed):
         oi=StreamRule(60_000, "change"),
         index_max_age_ms=90_000,
         funding_cap_8h=0.16,
+        oi_figure=OiFigure("oi", 1, "venue page: single side"),
     )
 
     def decoder(self, catalog: Catalog) -> OkxDecoder:

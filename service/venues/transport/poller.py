@@ -174,12 +174,15 @@ class Poller:
     async def _fetch(self, session: aiohttp.ClientSession, request: Request, limit: int, patience: float) -> bytes:
         """The body of a 2xx answer, at most ``limit`` bytes. Raises :exc:`VenueError` for anything else."""
         total_s = self._io.network.open_timeout_s * patience
+        headers = dict(request.headers)
+        if request.body is not None:
+            headers["Content-Type"] = "application/json"
         try:
             async with session.request(
                 request.method,
                 request.url,
                 data=None if request.body is None else request.body.encode(),
-                headers=None if request.body is None else {"Content-Type": "application/json"},
+                headers=headers,
                 allow_redirects=False,
                 proxy=self._io.network.proxy,
                 timeout=aiohttp.ClientTimeout(total=total_s),
