@@ -31,7 +31,8 @@ def asked(venue: str, rest: str, coin: str) -> list[Request]:
     endpoints = type(place.endpoints)(ws=place.endpoints.ws, rest=rest)
     item = listing(venue, coin)
     requests = [poll.request for poll in place.polls(endpoints, [item], 10.0, EXTRA_STREAMS)]
-    return requests + place.history(endpoints, item, NOW - 7_200_000, NOW)
+    requests += place.history(endpoints, item, NOW - 7_200_000, NOW)
+    return [request for request in requests if "liq_orders" not in request.url]  # Gate's are of all contracts
 
 
 def texts(value: Any) -> list[str]:
