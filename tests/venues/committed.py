@@ -46,7 +46,13 @@ STREAMS: dict[type, str] = {
     Positions: "positions",
     LongShort: "long_short",
 }
-OTHERS: dict[type, str] = {Listing: "listing", Control: "control", Confirm: "confirm", HistoryPoint: "past", OiSides: "sides"}
+OTHERS: dict[type, str] = {
+    Listing: "listing",
+    Control: "control",
+    Confirm: "confirm",
+    HistoryPoint: "past",
+    OiSides: "sides",
+}
 ROW_NAMES = {  # of `elr decode`, where they differ from those of the items
     "taker_buy_coins": "taker_buy",
     "taker_sell_coins": "taker_sell",

@@ -62,9 +62,7 @@ def check_only_what_is_wanted(venue: Venue, listings: Sequence[Listing], kinds: 
     assert venue.connections(venue.endpoints, [], EXTRA_STREAMS) == []
 
 
-def check_polls(
-    venue: Venue, listings: Sequence[Listing], budget_share: float, forced: Sequence[float] = ()
-) -> None:
+def check_polls(venue: Venue, listings: Sequence[Listing], budget_share: float, forced: Sequence[float] = ()) -> None:
     """All polls together need at most this share of the request budget. ``forced``: how often liquidations are polled."""
     polls = venue.polls(venue.endpoints, listings, 10.0, EXTRA_STREAMS)
     assert polls
