@@ -17,8 +17,8 @@ MAJORITY = 3  # venues that agree, from which on a lone other one is an outlier
 def groups(marks: Iterable[tuple[float, int]], fraction: float) -> list[list[int]]:
     """The venues of each group of (mark, venue number), each once: the most first, then by their first venue.
 
-    Sorted by price, a mark whose predecessor is within ``fraction`` of it is of the same group: a market that moves fast, which
-    venues follow at their own pace, is one group.
+    Sorted by price, a mark whose predecessor is within ``fraction`` of it is of the same group: a market that moves
+    fast, which venues follow at their own pace, is one group.
 
     >>> groups([(100.0, 0), (7.0, 1), (100.5, 2), (101.5, 3)], 0.02)
     [[0, 2, 3], [1]]
