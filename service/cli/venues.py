@@ -11,12 +11,14 @@ from rich.table import Table
 from service.config import load
 from service.venues import VENUES
 
-PIPED_WIDTH = 140
+PIPED_WIDTH = 160
 
 
 def run(options: argparse.Namespace) -> int:
     config = load(None)
-    grid = Table("venue", "exchange", "on by default", "addresses", "max age: mark / funding / oi", "limits")
+    grid = Table(
+        "venue", "exchange", "on by default", "addresses", "max age: mark / funding / oi", "oi, sides", "limits"
+    )
     for name, venue in VENUES.items():
         section = config.venues.of(name)
         rule, limits = venue.rules_for(section.oi_poll_s), venue.limits
@@ -27,6 +29,7 @@ def run(options: argparse.Namespace) -> int:
             "yes" if section.enabled else "no",
             "\n".join([*venue.endpoints.ws.values(), venue.endpoints.rest]),
             ages,
+            f"{rule.oi_figure.name},\n{rule.oi_figure.sides}",
             f"{limits.connects} connects / {limits.connect_period_s:g} s, {limits.max_topics} topics a socket,\n"
             f"HTTP weight {limits.rest_weight:g} / {limits.rest_period_s:g} s",
         )

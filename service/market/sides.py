@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 from service.model import OiFigure, OiSides
 from service.state import Stateful
 
-DOCUMENTED = "documented"
 MEASURED = "measured"
 
 # Reasons of a doubt.
@@ -22,6 +21,7 @@ STEPS = "moves_per_trade"  # open interest moves by twice or half the size of si
 STEPPED = "all_stepped"  # open interest of most instruments doubled or halved at once
 
 TELL_CHANGE_MS = 3_600_000  # a change of sides stands in the message for so long: the longest window
+SETTLING_MS = 300_000  # longer than any quarantine of a step
 WINDOWS = 20  # windows of a single trade before they say anything
 WINDOWS_WITH_LOTS = 10  # where the lots say the same
 WINDOWS_SHARE = 0.8  # of them that must agree
@@ -51,20 +51,20 @@ def by_two(now: float, before: float, within: float = 0.02) -> int:
 class SideRule(Stateful):
     """The rule of one venue. ``sides``: 1 or 2, of the venue's ``figure``; what is published is always one side.
 
-    ``evidence``: documented or measured. ``doubts``: reason -> since when (UTC ms); while there is any, the venue's
-    open interest does not count. ``ratio``, ``compared``: of the last measurement, made at ``checked_ms``.
+    ``evidence``: documented, assumed or measured. ``doubts``: reason -> since when (UTC ms); while there is any, the
+    venue's open interest does not count. ``ratio``, ``compared``: of the last measurement, made at ``checked_ms``.
     """
 
     STATE = (
         "sides", "evidence", "since_ms", "checked_ms", "changed_ms", "ratio", "compared", "doubts", "windows", "even",
-        "odd", "stepped",
+        "odd", "stepped", "settled_ms",
     )  # fmt: skip
     __slots__ = (*STATE, "figure")
 
     def __init__(self, figure: OiFigure) -> None:
         self.figure = figure
         self.sides: int = figure.sides
-        self.evidence = DOCUMENTED
+        self.evidence: str = figure.evidence
         self.since_ms: int | None = None  # None: since the start
         self.checked_ms: int | None = None
         self.changed_ms: int | None = None  # when the figure last changed its sides
@@ -75,6 +75,7 @@ class SideRule(Stateful):
         self.even = 0
         self.odd = 0
         self.stepped = 0  # direction of the step that is in doubt
+        self.settled_ms: int | None = None  # when such a doubt ended: instruments may be in quarantine for a while
 
     def described(self) -> dict[str, Any]:
         """The rule as ``/v1/venues`` shows it."""
@@ -105,7 +106,7 @@ class SideRule(Stateful):
             self.doubts.setdefault(FIGURES, at)
             return False
         self.doubts.pop(FIGURES, None)
-        self.doubts.pop(STEPPED, None)
+        self._settle(at)
         if event.sides == self.sides:
             if self.evidence != MEASURED:
                 self.evidence, self.since_ms = MEASURED, at
@@ -148,26 +149,30 @@ class SideRule(Stateful):
             self._forget_windows()
         elif one >= WINDOWS_SHARE * seen:
             self.doubts.pop(STEPS, None)
-            if FIGURES not in self.doubts:
-                self.doubts.pop(STEPPED, None)
+            self._settle(at)
             self._forget_windows()
         elif seen >= 2 * WINDOWS:  # nothing clear: look anew
             self._forget_windows()
 
     def all_stepped(self, direction: int, at: int) -> None:
         """The open interest of most of the venue's instruments doubled (1) or halved (-1) at once."""
-        if self.doubts.get(STEPPED) is None:
+        if STEPPED in self.doubts:
+            if direction == -self.stepped:  # and back
+                self._settle(at)
+        elif self.settled_ms is None or at - self.settled_ms > SETTLING_MS:
             self.doubts[STEPPED] = at
             self.stepped = direction
-        elif direction == -self.stepped:  # and back
-            del self.doubts[STEPPED]
+
+    def _settle(self, at: int) -> None:
+        if self.doubts.pop(STEPPED, None) is not None:
+            self.settled_ms = at
 
     def _forget_windows(self) -> None:
         self.windows = dict.fromkeys((HALF, ONE, TWO), 0)
         self.even = self.odd = 0
 
     def reanchor(self, delta_ms: int) -> None:
-        for name in ("since_ms", "checked_ms", "changed_ms"):
+        for name in ("since_ms", "checked_ms", "changed_ms", "settled_ms"):
             value = getattr(self, name)
             if value is not None:
                 setattr(self, name, value + delta_ms)

@@ -34,14 +34,16 @@ class StreamRule:
 
 @dataclass(frozen=True, slots=True)
 class OiFigure:
-    """The venue's figure of open interest and how many ``sides`` it counts as documented (1 or 2; ``source``: where).
+    """The venue's figure of open interest and how many ``sides`` it counts, 1 or 2. ``source``: how that is known.
 
-    What we publish is one side: the decoder halves a figure of two. docs/venues.md has the evidence.
+    What we publish is one side: the decoder halves a figure of two. ``evidence``: ``assumed`` where no page of the
+    venue says it. docs/venues.md has more.
     """
 
     name: str = "open interest"
     sides: Literal[1, 2] = 1
-    source: str = "not documented"
+    source: str = "nothing is said"
+    evidence: Literal["documented", "assumed"] = "assumed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import orjson
 
 from service import __version__
 from service.config import Config
-from service.core.engine import STATE_VERSION, Engine
+from service.core.engine import LOADED_VERSIONS, STATE_VERSION, Engine
 from service.core.renames import renamed_state
 from service.core.snapshot import Slices
 from service.errors import ConfigError
@@ -79,7 +79,7 @@ def misfit(plain: dict[str, Any], config: Config, now_ms: int) -> str | None:
     for what, mine in (("symbols", list(config.service.symbols)), ("venues", list(config.venues.enabled()))):
         if plain.get(what) != mine:
             return f"it is of other {what}"
-    if engine.get("version") != STATE_VERSION:
+    if engine.get("version") not in LOADED_VERSIONS:
         return f"its engine is of version {engine.get('version')!r}, this one of {STATE_VERSION}"
     return None
 

@@ -24,6 +24,7 @@ FUNDING_EVERY_S = 10
 _UNSTAMPED = ("hyperliquid",)
 _INTERVAL_IN_FUNDING = ("okx",)  # its instruments do not say the interval, its funding does
 _OI_IN_COINS = ("okx", "bitget")  # of inverse contracts too; that of the others is derived through the mark
+_HALVED = ("gate",)  # counts both sides
 _NO_NEXT = ("deribit",)  # funding accrues continuously
 
 
@@ -94,7 +95,8 @@ class _Source:
         self._scale = round(1 / item.multiplier)  # exact: native prices times 1, or 1000
         self._interval_h = float(item.interval_h)
         self._oi_every_s = OI_EVERY_S[item.venue]
-        self._derived = item.unit == "quanto" or (item.inverse and item.venue not in _OI_IN_COINS)
+        through_mark = item.unit == "quanto" or (item.inverse and item.venue not in _OI_IN_COINS)
+        self._derived = through_mark or item.venue in _HALVED
 
     def observe(self, events: list[Event], ts: int, second: int, whole: bool) -> None:
         """Add what it says at ``ts``: a mark each second, the rest at the venue's pace, or the ``whole`` of it."""

@@ -31,6 +31,7 @@ from service.simulation.servers import PROTOCOLS
 from service.simulation.venues.bybit import is_block
 from service.venues import VENUES
 from service.venues.contract import Catalog, Decoder, Endpoints, Request
+from service.venues.gate.trades import Signs
 from tests.simulation.build import START_MS
 
 NAMES = ("binance_usdm", "bybit", "binance_coinm", "bitget", "gate")
@@ -105,6 +106,8 @@ class Desk:
 def cascade(venue: str) -> tuple[list[Decoded], dict[str, list[list[Trade]]], dict[str, Quote]]:
     """What was heard in a cascade, and the truth: trades by instrument and second."""
     desk = Desk(venue)
+    if venue == "gate":
+        desk.catalog.shared(Signs).sign = -1  # as the simulated socket sends it, see below
     heard: list[Decoded] = []
     truth: dict[str, list[list[Trade]]] = {name: [] for name in desk.quotes}
     for items in desk.listen(SECONDS):
@@ -164,10 +167,34 @@ def test_liquidations_are_the_models(venue: str) -> None:
     assert longs >= 10
 
 
+def test_gates_list_tells_until_the_sign_of_its_socket_is_known() -> None:
+    """Each liquidation of the cascade counts once, whichever of the two tells of it, on the right side."""
+    desk = Desk("gate")
+    signs = desk.catalog.shared(Signs)
+    polls = desk.venue.polls(desk.endpoints, desk.listings, 10.0, ("liquidation",))
+    found: list[Decoded] = []
+    expected: Counter[str | None] = Counter()
+    skipped = 0
+    for second, heard in enumerate(desk.listen(SECONDS), 1):
+        for name, quote in desk.quotes.items():
+            assert name
+            expected.update(trade.liquidated for trade in quote.trades() if trade.liquidated is not None)
+        skipped += sum(isinstance(item, Skipped) for item in heard)
+        found += heard
+        if second % 20 == 0:
+            desk.now_ms = START_MS + second * 1000
+            for poll in polls:
+                found += desk.ask(poll.request)
+    told_of = [item for item in found if isinstance(item, Liquidation)]
+    assert signs.sign == -1
+    assert 0 < skipped < len(told_of)
+    assert Counter(item.liquidated_side for item in told_of) == expected
+
+
 @pytest.mark.parametrize("venue", NAMES)
 def test_ratios_are_the_models(venue: str) -> None:
     desk = Desk(venue)
-    before = len(desk.venue.polls(desk.endpoints, desk.listings, 10.0))
+    before = len(desk.venue.polls(desk.endpoints, desk.listings, 10.0, ("liquidation",)))
     polls = desk.venue.polls(desk.endpoints, desk.listings, 10.0, EXTRA_STREAMS)[before:]
     found = [item for poll in polls for item in desk.ask(poll.request, gap_ms=1000)]
     shares = [item for item in found if isinstance(item, LongShort)]

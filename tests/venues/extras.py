@@ -63,7 +63,8 @@ def check_only_what_is_wanted(venue: Venue, listings: Sequence[Listing], kinds: 
 
 
 def check_polls(venue: Venue, listings: Sequence[Listing], budget_share: float, forced: Sequence[float] = ()) -> None:
-    """All polls together need at most this share of the request budget. ``forced``: how often liquidations are polled."""
+    """All polls together need at most this share of the request budget. ``forced``: seconds between polls of
+    liquidations."""
     polls = venue.polls(venue.endpoints, listings, 10.0, EXTRA_STREAMS)
     assert polls
     used = sum(poll.request.weight / poll.every_s for poll in polls)

@@ -242,10 +242,24 @@ def test_the_sign_of_the_socket_is_measured_against_the_list(sign: int) -> None:
         row = forced(at_s + count, size=str(300 * side), order_size=str(-100 * side))
         assert len(listed(decoder, [row])) == 1
     assert catalog.shared(Signs).sign == sign
-    (found,) = decode(decoder, told(T0 - 1000, sign * 100))
+    late, later = T0 - 1000, T0 + 1000
+    assert decode(decoder, told(late, sign * 100), later) == [Skipped(NAME, "ETH_USDT", "unknown_side")]
+    (of_list,) = listed(decoder, [forced(late // 1000)], later)  # of before: the socket left it to the list
+    (found,) = decode(decoder, told(later, sign * 100), later)
+    assert isinstance(of_list, Liquidation)
     assert isinstance(found, Liquidation)
-    assert found.liquidated_side == "long"
-    assert listed(decoder, [forced(T0 // 1000 - 1)]) == []  # the socket has told of it
+    assert found.liquidated_side == of_list.liquidated_side == "long"
+    assert listed(decoder, [forced(later // 1000)], later + 5000) == []  # the socket has told of it
+
+
+def test_a_sign_that_is_lost_counts_nothing_twice() -> None:
+    """The list takes over again from the moment on, and does not repeat what the socket told."""
+    signs = Signs()
+    signs.sign, signs.since_s = 1, 100
+    assert (signs.by_list(100_999), signs.by_list(101_000)) == (True, False)
+    signs._decide(None, 200_500)
+    assert (signs.by_list(200_999), signs.by_list(201_000)) == (False, True)
+    assert (signs.heard("ETH_USDT", 5.0, 200_000), signs.heard("ETH_USDT", 5.0, 201_000)) == (None, None)
 
 
 def test_a_socket_that_contradicts_itself_is_not_believed() -> None:

@@ -200,6 +200,23 @@ def test_fields_are_those_the_decoder_reads(venue: str) -> None:
             assert within(name, code), f"{stream}: {name}"
 
 
+def test_sides_of_open_interest() -> None:
+    """The table of `One side or two` is the venues' own rule, and says of those that are measured that they are."""
+    head, _ = page()
+    part = head.partition("## One side or two")[2]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in part.splitlines() if line[:1] == "|"][2:]
+    figures = {name: venue.rules.oi_figure for name, venue in VENUES.items()}
+    assert {row[0].strip("`"): (row[1].strip("`"), int(row[2])) for row in cells} == {
+        name: (figure.name, figure.sides) for name, figure in figures.items()
+    }
+    compared = [
+        name for name, venue in VENUES.items() if any("sides" in r.context for r in venue.metadata(venue.endpoints))
+    ]
+    assert [row[0].strip("`") for row in cells if row[4].startswith("measured")] == compared
+    assumed = [name for name, figure in figures.items() if figure.evidence == "assumed"]
+    assert [row[0].strip("`") for row in cells if row[3].startswith("assumed")] == assumed
+
+
 def test_where_to_look_exists() -> None:
     """Metrics, reasons and fields that the page sends its reader to."""
     head, sections = page()

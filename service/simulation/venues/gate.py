@@ -225,6 +225,7 @@ class Gate(Protocol):
             for settle in SETTLES
         }
         self._forced: deque[tuple[str, dict[str, Any]]] = deque(maxlen=FORCED_A_PAGE)  # settlement, row; oldest first
+        self._forced_ms = 0  # second up to which they are there
         self._window = 0  # of ten seconds
         self._asked: dict[str, int] = {}  # requests in it, by endpoint
 
@@ -292,9 +293,11 @@ class Gate(Protocol):
     def pushes(self, wanted: Mapping[str, None], now_ms: int) -> Iterator[Frame]:
         if now_ms % 1000 != 0:
             return
-        for settle, listed in self._listed.items():
-            for quote in listed.values():
-                self._forced.extend((settle, _forced(quote, trade)) for trade in quote.liquidations())
+        if now_ms > self._forced_ms:
+            self._forced_ms = now_ms
+            for settle, listed in self._listed.items():
+                for quote in listed.values():
+                    self._forced.extend((settle, _forced(quote, trade)) for trade in quote.liquidations())
         for topic in wanted:
             settle, channel, name, *period = topic.split("|")
             listed = self._listed[settle]

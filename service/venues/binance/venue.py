@@ -103,7 +103,7 @@ class Binance:
             oi=StreamRule(int(OI_POLLS_MAX_AGE * DEFAULT_OI_POLL_S * 1000), "change"),
             index_max_age_ms=15_000,
             funding_cap_8h=0.16,
-            oi_figure=OiFigure("openInterest", 1, "venue page: single side"),
+            oi_figure=OiFigure("openInterest", 1, "venue page: single side", "documented"),
         )
         self._product = product
         self._coinm = product is COINM

@@ -44,7 +44,7 @@ class Bitmex(Streamed):
         oi=StreamRule(60_000, "send"),
         index_max_age_ms=15_000,
         funding_cap_8h=0.16,
-        oi_figure=OiFigure("openInterest", 1, "not said; odd counts in recorded frames"),
+        oi_figure=OiFigure("openInterest", 1, "the page does not say; odd counts in recorded frames"),
     )
 
     def decoder(self, catalog: Catalog) -> BitmexDecoder:

@@ -56,7 +56,7 @@ class Bybit(Streamed):
         index_max_age_ms=15_000,
         funding_cap_8h=0.16,
         oi_figure=OiFigure(
-            "openInterest", 2, "documented: change log of June 2026; singleOpenInterest is read instead"
+            "openInterest", 2, "change log of June 2026; singleOpenInterest is read instead", "documented"
         ),
     )
 

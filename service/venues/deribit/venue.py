@@ -59,7 +59,7 @@ class Deribit(Streamed):
         oi=StreamRule(60_000, "send"),
         index_max_age_ms=15_000,
         funding_cap_8h=0.16,
-        oi_figure=OiFigure("open_interest", 1, "not said; an exchange's outstanding contracts"),
+        oi_figure=OiFigure("open_interest", 1, "the page does not say"),
     )
 
     def decoder(self, catalog: Catalog) -> DeribitDecoder:

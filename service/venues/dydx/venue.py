@@ -45,7 +45,7 @@ class Dydx(Streamed):
         oi=StreamRule(120_000, "none"),
         index_max_age_ms=15_000,
         funding_cap_8h=0.6,  # 600 % x (initial - maintenance margin): 12 % for BTC, 60 % at margins of 20 % and 10 %
-        oi_figure=OiFigure("openInterest", 1, "indexer: sum of long open positions"),
+        oi_figure=OiFigure("openInterest", 1, "indexer: sum of long open positions", "documented"),
     )
 
     def decoder(self, catalog: Catalog) -> DydxDecoder:

@@ -42,40 +42,48 @@ class Signs:
     """What the sign of the socket's liquidations means, by the list that says it: matched by contract, second and size.
 
     One object for all connections. ``sign``: 1, that of the position; -1, that of the order; None: not known (yet).
+    Liquidations count from the socket while it is known, else from the list; ``since_s``: Unix second after which that
+    holds, so that none counts twice or not at all when it changes.
     """
 
     def __init__(self) -> None:
         self.sign: int | None = None
+        self.since_s = -1
         self.votes = {1: 0, -1: 0}
         self._heard: dict[tuple[str, int, float], int] = {}  # instrument, second, size -> sign
         self._unlike = False  # the socket tells of positions, not of orders: its sizes are no amounts
 
-    @property
-    def known(self) -> bool:
-        return self.sign is not None
+    def by_list(self, at: int) -> bool:
+        """Whether it is the list that tells of what was liquidated at ``at``, UTC ms."""
+        return (self.sign is None) is (at // 1000 > self.since_s)
 
-    def heard(self, instrument: str, contracts: float, at: int | None) -> int | None:
-        """A socket's order, ``contracts`` != 0 signed. Returns ``sign``."""
-        if at is not None:
-            self._heard[instrument, at // 1000, abs(contracts)] = 1 if contracts > 0 else -1
-            if len(self._heard) > SIGNS_KEPT:
-                del self._heard[next(iter(self._heard))]
-        return self.sign
+    def heard(self, instrument: str, contracts: float, at: int) -> int | None:
+        """A socket's order, ``contracts`` != 0 signed. Returns ``sign``, None where the list tells of it."""
+        self._heard[instrument, at // 1000, abs(contracts)] = 1 if contracts > 0 else -1
+        if len(self._heard) > SIGNS_KEPT:
+            del self._heard[next(iter(self._heard))]
+        return None if self.by_list(at) else self.sign
 
-    def compare(self, instrument: str, position: float, order: float, at: int) -> None:
+    def compare(self, instrument: str, position: float, order: float, at: int, recv_ts: int) -> None:
         """The same order in the list: signed size of the position and of the order."""
         second, size, held = at // 1000, abs(order), abs(position)
         found = self._heard.pop((instrument, second, size), None)
         if found is None:
             if held != size and self._heard.pop((instrument, second, held), None) is not None:
-                self._unlike, self.sign = True, None
+                self._unlike = True
+                self._decide(None, recv_ts)
             return
         self.votes[found if position > 0 else -found] += 1
         same, opposite = self.votes[1], self.votes[-1]
         if self._unlike or same + opposite < SIGNS_NEEDED:
             return
         agreeing = max(same, opposite) >= SIGNS_SHARE * (same + opposite)
-        self.sign = (1 if same > opposite else -1) if agreeing else None
+        self._decide((1 if same > opposite else -1) if agreeing else None, recv_ts)
+
+    def _decide(self, sign: int | None, recv_ts: int) -> None:
+        if (sign is None) is not (self.sign is None):
+            self.since_s = recv_ts // 1000
+        self.sign = sign
 
 
 class ExtraRows:
@@ -125,7 +133,7 @@ class ExtraRows:
         if contracts == 0.0:
             raise BadPayload("out_of_bounds", "liquidation of nothing")
         at = either_ms(fields["time"]) if "time" in fields else sent_ms
-        sign = self._signs.heard(listing.instrument, contracts, at)
+        sign = None if at is None else self._signs.heard(listing.instrument, contracts, at)
         if sign is None:
             self._emit.skipped(listing.instrument, "unknown_side")
             return
@@ -137,12 +145,10 @@ class ExtraRows:
     def forced(self, rows: list[Any]) -> None:
         """An answer with forced orders of all contracts: told where the socket's sign is not known, and the measure of
         that sign. What was filled is `order_size` less `left`; `size` is the position before it, + of a long."""
-        told = not self._signs.known
         alike: dict[str, int] = {}
-        whole = len(rows) < FORCED_A_PAGE
-        self._emit.each(rows, "rows", self._forced, alike, told, not whole)
+        self._emit.each(rows, "rows", self._forced, alike, len(rows) >= FORCED_A_PAGE)
 
-    def _forced(self, row: Any, alike: dict[str, int], told: bool, lower_bound: bool) -> None:
+    def _forced(self, row: Any, alike: dict[str, int], lower_bound: bool) -> None:
         fields = mapping(row, "row")
         listing = self._emit.listing(fields["contract"])
         if listing is None:
@@ -157,14 +163,14 @@ class ExtraRows:
         key = f"{row_key} {alike[row_key]}"
         if key in self._orders.known or (0 < at < self._emit.recv_ts - FORCED_PAST_MS):
             return
-        if filled > 0.0 and told:
+        if filled > 0.0 and self._signs.by_list(at):
             amount = coins_in(self._emit, listing, filled, each)
             if amount is not None:
                 side: PositionSide = "long" if position > 0 else "short"
                 self._orders.tell(key, listing, side, amount, each, lower_bound, at)
         else:
             self._orders.told(key, at, filled)
-        self._signs.compare(listing.instrument, position, order, at)
+        self._signs.compare(listing.instrument, position, order, at, self._emit.recv_ts)
 
     # -- statistics --------------------------------------------------------------------------------------------
 

@@ -53,7 +53,7 @@ class Gate(Streamed):
         index_max_age_ms=15_000,
         funding_cap_8h=0.16,
         oi_figure=OiFigure(
-            "total_size", 2, "measured in frames of September 2026; odd, so one-sided, in 2022 and 2023"
+            "total_size", 2, "measured in frames of September 2026; odd, so one-sided, in 2022 and 2023", "documented"
         ),
     )
 

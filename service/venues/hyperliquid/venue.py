@@ -43,7 +43,7 @@ class Hyperliquid(Streamed):
         oi=StreamRule(60_000, "none"),
         index_max_age_ms=15_000,
         funding_cap_8h=0.32,
-        oi_figure=OiFigure("openInterest", 1, "venue page: one-sided"),
+        oi_figure=OiFigure("openInterest", 1, "venue page: one-sided", "documented"),
     )
 
     def decoder(self, catalog: Catalog) -> HyperliquidDecoder:

@@ -45,7 +45,7 @@ class KrakenFutures(Streamed):
         oi=StreamRule(60_000, "send"),
         index_max_age_ms=10_000,
         funding_cap_8h=0.04,  # 0.005 an hour
-        oi_figure=OiFigure("openInterest", 1, "not said; an exchange's outstanding contracts"),
+        oi_figure=OiFigure("openInterest", 1, "the page does not say"),
     )
 
     def decoder(self, catalog: Catalog) -> KrakenFuturesDecoder:

@@ -54,7 +54,7 @@ class Okx(Streamed):
         oi=StreamRule(60_000, "change"),
         index_max_age_ms=90_000,
         funding_cap_8h=0.16,
-        oi_figure=OiFigure("oi", 1, "venue page: single side"),
+        oi_figure=OiFigure("oi", 1, "venue page: single side", "documented"),
     )
 
     def decoder(self, catalog: Catalog) -> OkxDecoder:
