@@ -16,6 +16,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from service.core.renames import renamed_state
 from service.errors import ConfigError, ServiceError
 from service.learning import Learner
 from service.venues.symbols import aliases, canonical_symbol
@@ -72,7 +73,8 @@ def _saved(path: Path) -> dict[str, Any]:
     """The report of what a saved state has learned."""
     try:
         plain = orjson.loads(gzip.decompress(path.read_bytes()))
-        return Learner.saved(plain["engine"]["engine"]["learner"]).report()
+        saved = renamed_state(plain["engine"], aliases())
+        return Learner.saved(saved["engine"]["learner"]).report()
     except FileNotFoundError:
         raise ConfigError([f"{path}: no such file"]) from None
     except KeyError:

@@ -29,7 +29,15 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from service.model import EXTRA_STREAMS, ExtraStream
 from service.statistics import fold
 from service.venues import VENUES
-from service.venues.symbols import ASSETS, Asset, aliases, canonical_symbol, never_listed, symbol_problem
+from service.venues.symbols import (
+    ASSETS,
+    Asset,
+    aliases,
+    assets_at,
+    canonical_symbol,
+    never_listed,
+    symbol_problem,
+)
 
 DEFAULT_SYMBOLS = (
     "BTC", "ETH", "SOL", "XRP", "BNB", "DOGE", "ADA", "AVAX", "LINK", "DOT", "LTC",
@@ -74,8 +82,7 @@ def _from_home(value: str, info: ValidationInfo) -> str:
 def _symbol(value: str, info: ValidationInfo) -> str:
     """Normalised. Of a file also: one that some instrument can be of. A tape has what it was recorded with."""
     value = unicodedata.normalize("NFC", value)
-    from_file = info.context is not None and info.context["home"] is not None
-    problem = symbol_problem(value) or (never_listed(value) if from_file else None)
+    problem = symbol_problem(value) or (never_listed(value) if _from_file(info) else None)
     if problem is not None:
         raise PydanticCustomError("judgement", "{text}", {"text": problem})
     return value
@@ -457,15 +464,27 @@ def _with_ours(rows: Iterable[AssetSection]) -> tuple[Asset, ...]:
 
 
 def _renamed(path: str, names: Iterable[str], info: ValidationInfo) -> tuple[str, ...]:
-    """The canonical symbols of ``names``, each once."""
-    known = aliases(_with_ours(info.data.get("assets", ())))  # absent when it has problems of its own
-    symbols = tuple(canonical_symbol(name, known) for name in names)
-    repeated = [
-        f"{symbol} ({', '.join(n for n in names if canonical_symbol(n, known) == symbol)})"
-        for symbol in dict.fromkeys(symbols)
-        if symbols.count(symbol) > 1
+    """The canonical symbols of ``names``, each once. A tape that has a symbol under two names keeps both."""
+    assets = _with_ours(info.data.get("assets", ()))  # absent when it has problems of its own
+    known, found = aliases(assets), tuple(names)
+    symbols = tuple(canonical_symbol(name, known) for name in found)
+    if not _from_file(info):
+        return symbols if len(set(symbols)) == len(symbols) else found
+    in_force = assets_at("", assets)
+    problems = [
+        f"{item.ticker} is counted as {item.canonical}; did you mean {item.canonical}?"
+        for item in ASSETS  # long past; a row of the file may be of a day to come
+        if item.ticker in found and item.ticker not in known and in_force[item.ticker] is item
     ]
-    if repeated:
-        text = f"listed more than once: {'; '.join(repeated)}"
-        raise PydanticCustomError("judgement", "{text}", {"text": text, "path": path, "shown": {}})
+    for symbol in dict.fromkeys(symbols):
+        if symbols.count(symbol) > 1:
+            meant = [name for name in found if canonical_symbol(name, known) == symbol]
+            problems.append(f"listed more than once: {symbol} ({', '.join(meant)})")
+    if problems:
+        raise PydanticCustomError("judgement", "{text}", {"text": "; ".join(problems), "path": path, "shown": {}})
     return symbols
+
+
+def _from_file(info: ValidationInfo) -> bool:
+    """Whether it is a person's file that is judged, and not what a tape's header keeps."""
+    return info.context is not None and info.context["home"] is not None

@@ -89,6 +89,7 @@ def test_another_name_means_the_symbol_and_check_says_so(tmp_path: Path, capsys:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
+        ('[service]\nsymbols = ["AGIX"]\n', "service.symbols: AGIX is counted as FET; did you mean FET?"),
         ('[service]\nsymbols = ["TON", "BTC", "GRAM"]\n', "service.symbols: listed more than once: GRAM (TON, GRAM)"),
         (
             '[denominators.coingecko_ids]\nTON = "a"\nGRAM = "b"\n',
@@ -98,6 +99,16 @@ def test_another_name_means_the_symbol_and_check_says_so(tmp_path: Path, capsys:
 )
 def test_a_symbol_under_two_of_its_names_is_listed_more_than_once(text: str, problem: str, tmp_path: Path) -> None:
     assert problems(tmp_path, text) == [problem]
+
+
+def test_a_ticker_that_will_mean_another_asset_is_taken_until_then(tmp_path: Path) -> None:
+    rows = '[[assets]]\nticker = "OLD"\ncanonical = "NEW"\nsince = 2999-01-31\n[service]\nsymbols = ["OLD"]\n'
+    assert load(written(tmp_path, rows)).service.symbols == ("OLD",)
+
+
+def test_a_tape_that_has_a_symbol_under_two_of_its_names_replays_with_both() -> None:
+    header = Header(1_763_683_200_000, "live", "0.1.0", True, {"service": {"symbols": ["TON", "GRAM"]}}, [], None)
+    assert Run(header, "old.tape").config.service.symbols == ("TON", "GRAM")
 
 
 def test_rows_of_the_file_come_before_ours_and_reach_the_symbols(tmp_path: Path) -> None:

@@ -116,3 +116,10 @@ def test_split_prefix(symbol: str, parts: tuple[int, str]) -> None:
 
 def test_the_same_seed_gives_the_same_instruments() -> None:
     assert instruments(5, DEFAULT_SYMBOLS) == LISTED != instruments(6, DEFAULT_SYMBOLS)
+
+
+def test_a_renamed_coin_is_listed_under_both_tickers() -> None:
+    """What makes one asset of it must have something to do in every demo."""
+    names = {item.venue: item.name for item in instruments(7, ("BTC", "GRAM")) if item.symbol == "GRAM"}
+    assert (names["okx"], names["kraken_futures"], names["dydx"]) == ("TON-USDT-SWAP", "PF_TONUSD", "TON-USD")
+    assert (names["binance_usdm"], names["gate"]) == ("GRAMUSDT", "GRAM_USDT")
