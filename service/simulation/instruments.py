@@ -22,7 +22,7 @@ HOURLY = ("hyperliquid", "kraken_futures", "dydx")
 BITCOIN = "XBTUSD"  # the BitMEX contract whose index converts the quanto ones
 ABSENT = (("hyperliquid", "GRAM"), ("okx", "HYPE"), ("dydx", "BNB"), ("kraken_futures", "1000SHIB"))
 OLD_TICKERS = {(venue, "GRAM"): "TON" for venue in ("okx", "kraken_futures", "dydx")}  # they have not renamed it yet
-_PREFIX = re.compile(r"(1000000|10000|1000)([A-Z][A-Z0-9]*)").fullmatch
+_PREFIX = re.compile(r"(1000000|10000|1000)([^\W\d_][^\W_]*)").fullmatch
 _SUFFIXED_ON_BYBIT = ("SHIB",)  # SHIB1000USDT: the number stands after the name (Bybit page, Symbols)
 _BARE = ("okx", "bitget", "gate", "deribit", "kraken_futures", "dydx")  # list single tokens, with prices small
 
