@@ -16,10 +16,10 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from service.config import ServiceSection
 from service.errors import ConfigError, HistoryError
 from service.research.backtest.csv_history import MINUTE_MS, History, read_history
 from service.research.backtest.run import Run, drive
+from service.venues.symbols import aliases, canonical_symbol, symbol_problem
 
 REPORTS = ("report.json", "report.html")
 NEEDED = ("numpy", "scipy", "statsmodels", "matplotlib")
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         raise ConfigError([f"{', '.join(missing)} missing: run `make dev` in the clone, then .venv/bin/elr backtest"])
-    _check_symbol(options.symbol)
+    options.symbol = _symbol(options.symbol)
     if not 0 <= options.delay_m <= 1_440:
         raise ConfigError([f"--delay-m {options.delay_m}: between 0 and 1440"])
     if not 0 <= options.cost_bp <= 1_000:
@@ -57,11 +57,13 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _check_symbol(symbol: str) -> None:
-    try:
-        ServiceSection(symbols=(symbol,))
-    except ValueError:
-        raise ConfigError([f"--symbol {symbol}: capital letters and digits, as BTC"]) from None
+def _symbol(name: str) -> str:
+    """Under its canonical name."""
+    symbol = canonical_symbol(name, aliases())
+    problem = symbol_problem(symbol)
+    if problem is not None:
+        raise ConfigError([f"--symbol {name}: {problem}"])
+    return symbol
 
 
 def _days(texts: Sequence[str]) -> list[date]:

@@ -9,7 +9,7 @@ import aiohttp
 
 from service.cli.reach import reach, without_quorum
 from service.clock import ServiceClock
-from service.config import Config, load, notes
+from service.config import Config, load, notes, renamed
 from service.core.build import denominators_of, endpoints_of, venues_of
 from service.denominators import SOURCES
 from service.errors import BadPayload, VenueError
@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
     denominators = denominators_of(config, ServiceClock().now_ms())
     Learner(config.service.symbols, COMPONENT_IDS, config.weights)  # frozen weights must be of experts that there are
     print(f"configuration: ok ({options.file if options.file is not None else 'defaults'})")
-    for note in notes(config):
+    for note in (*notes(config), *([] if options.file is None else renamed(options.file, config))):
         print(note)
     print(f"symbols: {len(config.service.symbols)}, venues: {', '.join(config.venues.enabled())}")
     asked = [name for name, section in sections(config).items() if section.enabled]
@@ -65,7 +65,7 @@ async def _net(config: Config) -> int:
     now_ms = ServiceClock().now_ms()
     found = await asyncio.gather(
         *(
-            reach(venue, endpoints[name], symbols, config.network, extras, now_ms)
+            reach(venue, endpoints[name], symbols, config.network, extras, now_ms, config.all_assets())
             for name, venue in venues_of(config).items()
         )
     )

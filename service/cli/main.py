@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 
 from service import __version__
@@ -182,6 +183,8 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line; returns its exit status. Errors of ours are one line with what to do, never a traceback."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of any script, in whatever a terminal can show
     signal.signal(signal.SIGTERM, _leave)  # until a command's event loop takes over
     handler: Callable[[argparse.Namespace], int] = import_module(f"service.cli.{options.command}").run
     try:

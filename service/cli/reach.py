@@ -13,6 +13,7 @@ import aiohttp
 from service.config import NetworkSection
 from service.model import Endpoints, ExtraStream, Listing
 from service.venues.contract import Catalog, ConnectionPlan, Request, Venue
+from service.venues.symbols import ASSETS, Asset
 from service.venues.transport.poller import refuses
 
 METADATA_S = 30.0  # instrument lists are megabytes
@@ -51,10 +52,11 @@ async def reach(
     network: NetworkSection,
     extras: Sequence[ExtraStream],
     now_ms: int,
+    assets: Sequence[Asset] = ASSETS,
 ) -> Reach:
     """Ask for the instrument lists and open each kind of socket once. Never raises for what the network does."""
     result = Reach(venue.name)
-    catalog = Catalog()
+    catalog = Catalog(assets)
     decoder = venue.decoder(catalog)
     connector = aiohttp.TCPConnector(limit=4)
     async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:

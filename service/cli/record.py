@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
         """Only the raw frames are kept; decoding serves the links' deadlines and the instrument lists."""
 
     async def main(stop: asyncio.Event) -> None:
-        intake = Intake(venues, clock, unused, lambda: 0, metrics, record)
+        intake = Intake(venues, clock, unused, lambda: 0, metrics, record, assets=config.all_assets())
         writer.header(
             Header(
                 clock.now_ms(),

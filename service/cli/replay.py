@@ -164,7 +164,17 @@ class _Served:
         config = run.config.model_copy(update={"feed": run.config.feed.model_copy(update={"port": port})})
         views = ReadModels(config, "replay", run.engine, run.intake, {}, run.clock)
         epoch = new_epoch(run.header.created_ms, random.Random())
-        feed = Feed(config.feed, "replay", config.service.symbols, epoch, "elr/replay", run.clock, run.metrics, views)
+        feed = Feed(
+            config.feed,
+            "replay",
+            config.service.symbols,
+            epoch,
+            "elr/replay",
+            run.clock,
+            run.metrics,
+            views,
+            config.aliases(),
+        )
         bound = await feed.start()
         log.info("replay on ws://%s:%d/v1/stream", config.feed.host, bound)
         return cls(run, feed, views)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from service.errors import ConfigError
 from service.runtime.ledger_file import Reader, files
 from service.scoreboard import GENESIS, HORIZONS, Checked, Outcome, Tally, verify
 from service.scoreboard.tally import entry, reliability
+from service.venues.symbols import canonical_symbol
 
 BAD_DATA = 3
 REMEMBERED = 1000  # of a symbol and horizon: nearly three hours of ticks
@@ -23,9 +24,10 @@ HEAD = " " * 10 + "".join(f"{name:>{width}}" for name, width in (*COLUMNS, ("cli
 
 
 class Totals:
-    """The tallies of every symbol met, each outcome once."""
+    """The tallies of every symbol met, each outcome once. ``aliases``: other names of symbols."""
 
-    def __init__(self) -> None:
+    def __init__(self, aliases: Mapping[str, str] | None = None) -> None:
+        self.aliases = {} if aliases is None else aliases
         self.tallies: dict[str, dict[str, Tally]] = {}
         self.repeated = 0
         self._told: dict[tuple[str, str], dict[int, Outcome]] = {}
@@ -35,7 +37,8 @@ class Totals:
 
         After the clock was set back other outcomes have these times: they count.
         """
-        told = self._told.setdefault((outcome.symbol, outcome.horizon), {})
+        symbol = canonical_symbol(outcome.symbol, self.aliases)
+        told = self._told.setdefault((symbol, outcome.horizon), {})
         before = told.get(outcome.ts)
         if before is not None and _said(before) == _said(outcome):
             self.repeated += 1
@@ -44,7 +47,7 @@ class Totals:
         told[outcome.ts] = outcome
         if len(told) > REMEMBERED:
             del told[next(iter(told))]
-        known = self.tallies.setdefault(outcome.symbol, {name: Tally() for name, _ in HORIZONS})
+        known = self.tallies.setdefault(symbol, {name: Tally() for name, _ in HORIZONS})
         known[outcome.horizon].enter(outcome)
 
     def renew(self) -> None:
@@ -97,7 +100,7 @@ class Kept:
 
 def run(options: argparse.Namespace) -> int:
     paths = _paths(options)
-    totals, kept = Totals(), Kept(options.kept)
+    totals, kept = Totals(load(options.config).aliases()), Kept(options.kept)
     end: Checked | None = None
     for path in paths:
         reader = Reader(path)
@@ -150,14 +153,15 @@ def _paths(options: argparse.Namespace) -> list[Path]:
 
 
 def _table(totals: Totals, symbols: Sequence[str] | None) -> None:
-    for symbol in symbols or ():
+    symbols = [canonical_symbol(symbol, totals.aliases) for symbol in symbols or ()]
+    for symbol in symbols:
         if symbol not in totals.tallies:
             raise ConfigError([f"--symbols {symbol}: not in the ledger"])
     everyone = list(totals.tallies.values())
     print(f"\n{HEAD}")
     for number, (name, _) in enumerate(HORIZONS):
         print(_row("all" if number == 0 else "", name, entry([known[name] for known in everyone])))
-    for symbol in symbols or ():
+    for symbol in symbols:
         for number, (name, _) in enumerate(HORIZONS):
             print(_row(symbol if number == 0 else "", name, entry([totals.tallies[symbol][name]])))
     bins = reliability([known["composite"] for known in everyone])

@@ -19,6 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidMessage, InvalidStatus, InvalidURI, WebSocketException
 
 from service.errors import ConfigError
+from service.venues.symbols import aliases, canonical_symbol
 
 VERSION = 1
 RETRY_S = 3.0
@@ -75,7 +76,8 @@ class Board:
         if hello.get("v") != VERSION or type(symbols) is not list or type(source) is not str:
             raise NotAFeed(f"its hello is not one of version {VERSION}")
         known = [str(symbol) for symbol in symbols]
-        asked = list(dict.fromkeys(self.symbols or ()))
+        others = {} if self.symbols is None else aliases()
+        asked = list(dict.fromkeys(s if s in known else canonical_symbol(s, others) for s in self.symbols or ()))
         self.unknown = [symbol for symbol in asked if symbol not in known]
         if asked and len(self.unknown) == len(asked):
             raise ConfigError([f"--symbols: the feed has none of these; it has {' '.join(known)}"])

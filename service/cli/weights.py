@@ -16,8 +16,10 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from service.core.renames import renamed_state
 from service.errors import ConfigError, ServiceError
 from service.learning import Learner
+from service.venues.symbols import aliases, canonical_symbol
 
 PATH = "/v1/weights"
 WAIT_S = 10.0
@@ -71,7 +73,8 @@ def _saved(path: Path) -> dict[str, Any]:
     """The report of what a saved state has learned."""
     try:
         plain = orjson.loads(gzip.decompress(path.read_bytes()))
-        return Learner.saved(plain["engine"]["engine"]["learner"]).report()
+        saved = renamed_state(plain["engine"], aliases())
+        return Learner.saved(saved["engine"]["learner"]).report()
     except FileNotFoundError:
         raise ConfigError([f"{path}: no such file"]) from None
     except KeyError:
@@ -86,6 +89,8 @@ def _group(report: dict[str, Any], symbol: str | None) -> dict[str, Any]:
         if symbol is not None:
             raise ConfigError([f"--symbol {symbol}: the weights are the same for all symbols here"])
         return groups["all"]
+    if symbol is not None and symbol not in groups:
+        symbol = canonical_symbol(symbol, aliases())
     if symbol is None or symbol not in groups:
         raise ConfigError([f"--symbol: each symbol has its own weights; one of {' '.join(groups)}"])
     return groups[symbol]

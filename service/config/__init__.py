@@ -3,7 +3,7 @@ as text (``render``)."""
 
 from __future__ import annotations
 
-from service.config.reading import load, notes, parse, problems_of, read_toml, shareable
+from service.config.reading import load, notes, parse, problems_of, read_toml, renamed, shareable
 from service.config.sections import (
     DEFAULT_SYMBOLS,
     Config,
@@ -33,5 +33,6 @@ __all__ = [
     "parse",
     "problems_of",
     "read_toml",
+    "renamed",
     "shareable",
 ]

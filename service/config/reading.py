@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 from pydantic import BaseModel, ValidationError
@@ -37,7 +37,7 @@ def parse(document: Mapping[str, Any], home: Path | None = None) -> Config:
     try:
         return Config.model_validate(document, context={"home": home})
     except ValidationError as error:
-        raise ConfigError(problems_of(error, Config())) from None
+        raise ConfigError(problems_of(error, Config)) from None
 
 
 def notes(config: Config) -> list[str]:
@@ -49,6 +49,13 @@ def notes(config: Config) -> list[str]:
         if table is not None and name in table.model_fields_set:
             lines.append(f"{path}: has no effect: {why}")
     return lines
+
+
+def renamed(path: str | Path, config: Config) -> list[str]:
+    """The names in the file that mean a symbol of another name, one line each."""
+    known = config.aliases()
+    symbols = read_toml(path).get("service", {}).get("symbols", ())
+    return [f"service.symbols: {name} is counted as {known[name]}" for name in symbols if name in known]
 
 
 def shareable(config: Config) -> dict[str, Any]:
@@ -70,7 +77,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         raise ConfigError([f"{path}: not TOML: {error}"]) from None
 
 
-def problems_of(error: ValidationError, whole: BaseModel | None = None) -> list[str]:
+def problems_of(error: ValidationError, whole: type[BaseModel] | None = None) -> list[str]:
     """One ``path: what is wrong (got value)`` line per problem. ``whole``: what was judged, for its settings' names."""
     lines = []
     for item in error.errors(include_url=False):
@@ -79,9 +86,8 @@ def problems_of(error: ValidationError, whole: BaseModel | None = None) -> list[
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
             *tables, name = item["loc"]
-            table = _at(whole, tables)
-            close = difflib.get_close_matches(str(name), () if table is None else type(table).model_fields, n=1)
-            message = "no such setting" + "".join(f"; did you mean {other}?" for other in close)
+            meant = None if whole is None else _meant(whole, tables, str(name))
+            message = "no such setting" + ("" if meant is None else f"; did you mean {meant}?")
         shown = context.get("shown", item.get("input"))
         suffix = "" if isinstance(shown, dict | BaseModel | list | tuple) else f" (got {shown!r})"[:80]
         lines.append(f"{path}: {message}{suffix}")
@@ -93,6 +99,37 @@ def _at(whole: BaseModel | None, tables: Sequence[int | str]) -> BaseModel | Non
     for name in tables:
         whole = getattr(whole, str(name), None)
     return whole
+
+
+def _meant(whole: type[BaseModel], tables: Sequence[int | str], name: str) -> str | None:
+    """The setting probably meant: of the same table the closest, else the one of this name in another table."""
+    table: type[BaseModel] | None = whole
+    for part in tables:
+        if table is not None and not isinstance(part, int):
+            field = table.model_fields.get(part)
+            table = None if field is None else _table_of(field.annotation)
+    wanted = name.lower().replace("-", "_").replace(" ", "_")
+    close = difflib.get_close_matches(wanted, () if table is None else table.model_fields, n=1)
+    if close:
+        return close[0]
+    elsewhere = [path for path in _paths(whole) if path.rpartition(".")[2] == wanted]
+    return elsewhere[0] if len(elsewhere) == 1 else None
+
+
+def _table_of(annotation: Any) -> type[BaseModel] | None:
+    """The table that a setting of this type is, or is a list of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((table for part in get_args(annotation) if (table := _table_of(part)) is not None), None)
+
+
+def _paths(table: type[BaseModel], head: str = "") -> Iterator[str]:
+    """All settings, by their paths."""
+    for name, field in table.model_fields.items():
+        yield f"{head}{name}"
+        inner = _table_of(field.annotation)
+        if inner is not None:
+            yield from _paths(inner, f"{head}{name}.")
 
 
 def _frozen(path: str) -> FrozenWeights:

@@ -21,7 +21,7 @@ def render(section: BaseModel | None = None, path: str = "") -> str:
         if isinstance(value, Section):
             meaning = field.description or (type(value).__doc__ or "").strip()
             tables.append(f"# {meaning}\n[{where}]\n{render(value, where)}")
-        elif value is None or value == {}:
+        elif value is None or value in ({}, ()):
             lines.append(f"# {field.description}\n# {name} =\n")
         else:
             lines.append(f"# {field.description}\n{name} = {_toml(value)}\n")

@@ -5,6 +5,10 @@ What is known of a venue (its name, place in the order, title, sockets, settings
 
 from __future__ import annotations
 
+import difflib
+import unicodedata
+from collections.abc import Iterable
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
@@ -25,10 +29,19 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from service.model import EXTRA_STREAMS, ExtraStream
 from service.statistics import fold
 from service.venues import VENUES
+from service.venues.symbols import (
+    ASSETS,
+    Asset,
+    aliases,
+    assets_at,
+    canonical_symbol,
+    never_listed,
+    symbol_problem,
+)
 
 DEFAULT_SYMBOLS = (
     "BTC", "ETH", "SOL", "XRP", "BNB", "DOGE", "ADA", "AVAX", "LINK", "DOT", "LTC",
-    "BCH", "TRX", "SUI", "APT", "ARB", "OP", "NEAR", "TON", "HYPE", "1000PEPE",
+    "BCH", "TRX", "SUI", "APT", "ARB", "OP", "NEAR", "GRAM", "HYPE", "1000PEPE",
 )  # fmt: skip
 SHARES_WITHIN = 1e-6
 # Settings that are taken, as older files and tapes have them, but do nothing: path, and why.
@@ -66,7 +79,24 @@ def _from_home(value: str, info: ValidationInfo) -> str:
     return value if home is None else str(home / value)
 
 
-Symbol = Annotated[str, Field(pattern=r"^[A-Z0-9]{1,20}$")]
+def _symbol(value: str, info: ValidationInfo) -> str:
+    """Normalised. Of a file also: one that some instrument can be of. A tape has what it was recorded with."""
+    value = unicodedata.normalize("NFC", value)
+    problem = symbol_problem(value) or (never_listed(value) if _from_file(info) else None)
+    if problem is not None:
+        raise PydanticCustomError("judgement", "{text}", {"text": problem})
+    return value
+
+
+def _venue(value: str) -> str:
+    if value not in VENUES:
+        close = difflib.get_close_matches(value.lower(), VENUES, n=1)
+        raise ValueError("is no venue" + "".join(f"; did you mean {name}?" for name in close))
+    return value
+
+
+Symbol = Annotated[str, AfterValidator(_symbol)]
+VenueName = Annotated[str, AfterValidator(_venue)]
 CoinId = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,100}$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Number = Annotated[float, Field(strict=False)]
@@ -80,6 +110,21 @@ class Section(BaseModel):
     """A table of the file: unknown keys are refused, values are not coerced, nothing changes after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False)
+
+
+class AssetSection(Section):
+    """A ticker that names another asset (docs/venues.md)."""
+
+    ticker: Symbol = Field(description="The ticker, as the venues have it; 1000X as X.")
+    canonical: Symbol = Field(description="The symbol its asset is counted under.")
+    factor: Number = Field(1.0, gt=0, le=1e9, description="Units of canonical in one unit of ticker.")
+    venue: VenueName | None = Field(None, description="Only at this venue.")
+    since: date | None = Field(
+        None, strict=False, description="UTC date from which the ticker means this; before, it keeps its name."
+    )
+
+    def asset(self) -> Asset:
+        return Asset(self.ticker, self.canonical, self.factor, self.venue, self.since)
 
 
 class ServiceSection(Section):
@@ -347,6 +392,12 @@ class WeightsSection(Section):
 class Config(Section):
     """The whole file."""
 
+    assets: tuple[AssetSection, ...] = Field(
+        (),
+        strict=False,
+        description="Tickers that are one asset, beside those of docs/venues.md: [[assets]] tables with ticker and "
+        "canonical, and factor (1), venue (all), since (always).",
+    )
     service: ServiceSection = Field(default_factory=ServiceSection)
     feed: FeedSection = Field(default_factory=FeedSection)
     market: MarketSection = Field(default_factory=MarketSection)
@@ -359,6 +410,39 @@ class Config(Section):
     scoreboard: ScoreboardSection = Field(default_factory=ScoreboardSection)
     metrics: MetricsSection = Field(default_factory=MetricsSection)
     weights: WeightsSection = Field(default_factory=WeightsSection)
+
+    def all_assets(self) -> tuple[Asset, ...]:
+        """Which tickers are one asset: ours, then those of the file, which come before them."""
+        return _with_ours(self.assets)
+
+    def aliases(self) -> dict[str, str]:
+        """Other names of the symbols, for :func:`service.venues.symbols.canonical_symbol`."""
+        return aliases(self.all_assets())
+
+    @field_validator("assets")
+    @classmethod
+    def _no_chain(cls, value: tuple[AssetSection, ...]) -> tuple[AssetSection, ...]:
+        known = aliases(_with_ours(value))
+        for ticker, name in known.items():
+            if name in known:
+                raise ValueError(
+                    f"{ticker} is counted as {name}, and {name} as {known[name]}: give {ticker} a row, too"
+                )
+        return value
+
+    @field_validator("service")
+    @classmethod
+    def _known_symbols(cls, service: ServiceSection, info: ValidationInfo) -> ServiceSection:
+        """Under their canonical names; a field's validator, as below."""
+        symbols = _renamed("service.symbols", service.symbols, info)
+        return service if symbols == service.symbols else service.model_copy(update={"symbols": symbols})
+
+    @field_validator("denominators")
+    @classmethod
+    def _known_ids(cls, value: DenominatorsSection, info: ValidationInfo) -> DenominatorsSection:
+        names = _renamed("denominators.coingecko_ids", value.coingecko_ids, info)
+        ids = dict(zip(names, value.coingecko_ids.values(), strict=True))
+        return value if ids == value.coingecko_ids else value.model_copy(update={"coingecko_ids": ids})
 
     @field_validator("venues")
     @classmethod
@@ -373,3 +457,34 @@ class Config(Section):
             context = {"text": text, "path": "market.min_venues", "shown": market.min_venues}
             raise PydanticCustomError("judgement", "{text}", context)
         return venues
+
+
+def _with_ours(rows: Iterable[AssetSection]) -> tuple[Asset, ...]:
+    return (*ASSETS, *(row.asset() for row in rows))
+
+
+def _renamed(path: str, names: Iterable[str], info: ValidationInfo) -> tuple[str, ...]:
+    """The canonical symbols of ``names``, each once. A tape that has a symbol under two names keeps both."""
+    assets = _with_ours(info.data.get("assets", ()))  # absent when it has problems of its own
+    known, found = aliases(assets), tuple(names)
+    symbols = tuple(canonical_symbol(name, known) for name in found)
+    if not _from_file(info):
+        return symbols if len(set(symbols)) == len(symbols) else found
+    in_force = assets_at("", assets)
+    problems = [
+        f"{item.ticker} is counted as {item.canonical}; did you mean {item.canonical}?"
+        for item in ASSETS  # long past; a row of the file may be of a day to come
+        if item.ticker in found and item.ticker not in known and in_force[item.ticker] is item
+    ]
+    for symbol in dict.fromkeys(symbols):
+        if symbols.count(symbol) > 1:
+            meant = [name for name in found if canonical_symbol(name, known) == symbol]
+            problems.append(f"listed more than once: {symbol} ({', '.join(meant)})")
+    if problems:
+        raise PydanticCustomError("judgement", "{text}", {"text": "; ".join(problems), "path": path, "shown": {}})
+    return symbols
+
+
+def _from_file(info: ValidationInfo) -> bool:
+    """Whether it is a person's file that is judged, and not what a tape's header keeps."""
+    return info.context is not None and info.context["home"] is not None

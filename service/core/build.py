@@ -36,4 +36,4 @@ def denominators_of(config: Config, now_ms: int) -> list[Denominator]:
     """The operator's file, or none. ``now_ms``: UTC epoch ms; figures from the future are refused."""
     if config.denominators.file is None:
         return []
-    return load(config.denominators.file, config.service.symbols, now_ms)
+    return load(config.denominators.file, config.service.symbols, now_ms, config.aliases())

@@ -32,6 +32,7 @@ from service.model import (
 )
 from service.tapes import Record
 from service.venues.contract import Catalog, Venue
+from service.venues.symbols import ASSETS, Asset
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class Intake:
     """Frames of all venues to events. ``apply`` is the engine's; ``sampled_ms`` its last sample time.
 
     ``extras``: the extra streams that are on. Some venues' channels carry one that is off beside one that is on (trades
-    and liquidations, say): what is off goes no further than the tape.
+    and liquidations, say): what is off goes no further than the tape. ``assets``: which tickers are one asset.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Intake:
         metrics: Metrics,
         record: Callable[[Record], None] | None = None,
         extras: Sequence[ExtraStream] = EXTRA_STREAMS,
+        assets: Sequence[Asset] = ASSETS,
     ) -> None:
         self._venues = venues
         self._now_ms = clock.now_ms
@@ -78,7 +80,7 @@ class Intake:
         assert venues.keys() <= self._messages.keys()
         self._record = record
         self._applied = frozenset(kind for kind, stream in EVENTS.items() if stream is None or stream in extras)
-        self.catalogs = {name: Catalog() for name in venues}
+        self.catalogs = {name: Catalog(assets) for name in venues}
         self._decoders: dict[tuple[str, str], Decode] = {}  # by venue and connection
         self.last_bad: dict[str, str] = {}
 

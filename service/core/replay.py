@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from service.config import Config, parse
 from service.core.build import rules_of
 from service.core.engine import Engine
 from service.core.intake import Intake
+from service.core.renames import renamed_state
 from service.denominators.operator_file import from_plain
 from service.errors import ConfigError, TapeError
 from service.metrics import Metrics
-from service.model import Event, Tick
+from service.model import Denominator, Event, Tick
 from service.tapes import Header, Record
 from service.venues import VENUES
 from service.venues.contract import Venue
+from service.venues.symbols import canonical_symbol
 
 
 class TapeClock:
@@ -34,7 +37,8 @@ class Run:
     def __init__(self, header: Header, name: str | Path) -> None:
         try:
             self.config: Config = parse(header.config)
-            denominators = from_plain(header.denominators)
+            self._aliases = self.config.aliases()
+            denominators = self._denominators(header.denominators)
             venues: Mapping[str, Venue] = {name: VENUES[name] for name in self.config.venues.enabled()}
             self.engine = Engine(
                 self.config.service.symbols,
@@ -44,7 +48,7 @@ class Run:
                 self.config.weights,
             )
             if header.state is not None:
-                self.engine.restore(header.state)
+                self.engine.restore(renamed_state(header.state, self._aliases))
         except (ConfigError, ValueError, KeyError, TypeError) as error:
             raise TapeError(f"{name}: header cannot be used by this version: {error}") from None
         self.header = header
@@ -58,12 +62,17 @@ class Run:
             lambda: self.engine.sampled_ms,
             self.metrics,
             extras=self.config.streams.wanted(),
+            assets=self.config.all_assets(),
         )
         self.intake.adopt_sides(self.engine.market.sides_in_force())
         self.engine.scoreboard.keep_lines()
         self.engine.advance(header.created_ms)
         self._pending: list[Tick] = []
         self.ledger: list[bytes] = []
+
+    def _denominators(self, items: Sequence[dict[str, Any]]) -> list[Denominator]:
+        """Under the canonical names of their symbols."""
+        return from_plain([{**item, "symbol": canonical_symbol(item["symbol"], self._aliases)} for item in items])
 
     def _apply(self, event: Event) -> None:
         if self._within_ms is None:
@@ -85,7 +94,7 @@ class Run:
             if self._within_ms is None:
                 assert record.item is not None  # the reader checks
                 try:
-                    self.engine.denominate(from_plain([record.item])[0], record.ts)
+                    self.engine.denominate(self._denominators([record.item])[0], record.ts)
                 except (KeyError, TypeError, ValueError) as error:
                     raise TapeError(f"denominator at {record.ts} cannot be used by this version: {error}") from None
             return []

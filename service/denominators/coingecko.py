@@ -32,7 +32,7 @@ IDS = {
     "ARB": "arbitrum",
     "OP": "optimism",
     "NEAR": "near",
-    "TON": "the-open-network",
+    "GRAM": "the-open-network",
     "HYPE": "hyperliquid",
     "1000PEPE": "pepe",
 }

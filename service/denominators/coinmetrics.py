@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from service.denominators.contract import Answer, Fetch, Figure, Kind, WholeBody, coins_of, epoch_ms, unit_of
 from service.errors import BadPayload
 
 DAY_MS = 86_400_000
 METRICS: dict[str, tuple[Kind, str]] = {"SplyExNtv": ("reserve", "all"), "SplyCur": ("supply", "")}
+IDS = {"GRAM": "ton"}  # where the id is not the ticker
 CATALOGUE = "catalogue"
 
 
@@ -30,7 +32,7 @@ class CoinMetrics:
     supply_stale_h = 48.0
 
     def begin(self, base: str, symbols: Sequence[str], ids: Mapping[str, str]) -> list[Fetch]:
-        assets = ",".join(unit_of(symbol)[0].lower() for symbol in symbols)
+        assets = ",".join(quote(_id(symbol), safe="") for symbol in symbols)
         metrics = ",".join(METRICS)
         url = f"{base}/v4/catalog-v2/asset-metrics?assets={assets}&metrics={metrics}&ignore_unsupported_errors=true"
         return [Fetch(url, f"{CATALOGUE} {base} {','.join(symbols)}")]
@@ -51,7 +53,12 @@ def _rows(document: Any) -> list[Any]:
 
 
 def _by_asset(symbols: Sequence[str]) -> dict[str, str]:
-    return {unit_of(symbol)[0].lower(): symbol for symbol in symbols}
+    return {_id(symbol): symbol for symbol in symbols}
+
+
+def _id(symbol: str) -> str:
+    token, _ = unit_of(symbol)
+    return IDS.get(token, token.lower())
 
 
 class Catalogue(WholeBody):
@@ -79,7 +86,7 @@ class Catalogue(WholeBody):
                     assets[metric["metric"]].append(row["asset"])
         more = [
             Fetch(
-                f"{self._base}/v4/timeseries/asset-metrics?assets={','.join(named)}&metrics={metric}"
+                f"{self._base}/v4/timeseries/asset-metrics?assets={quote(','.join(named), safe=',')}&metrics={metric}"
                 f"&frequency=1d&limit_per_asset=1",
                 f"series {','.join(self._symbols[asset] for asset in named)}",
             )

@@ -29,7 +29,7 @@ SLUGS = {  # exchange (as service.model.VenueRules.exchange) -> slug; dYdX and H
 }
 HISTORY_BYTES = 256 << 20
 # Redeemable one for one by somebody else. Staked copies (BETH) are other coins; an exchange's own paper (BTCB) stands
-# for coins that are counted already.
+# for coins that are counted already. And names from before a renaming.
 WRAPPED = {
     "BTC": ("WBTC", "CBBTC", "TBTC"),
     "ETH": ("WETH",),
@@ -38,7 +38,7 @@ WRAPPED = {
     "AVAX": ("WAVAX",),
     "TRX": ("WTRX",),
     "HYPE": ("WHYPE",),
-    "TON": ("TONCOIN",),
+    "GRAM": ("TON", "TONCOIN"),
 }
 
 

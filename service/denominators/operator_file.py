@@ -5,7 +5,8 @@ Nothing is invented: no file, no ratio.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -37,27 +38,35 @@ class _Entry(BaseModel):
         return self
 
 
-def load(path: str | Path, symbols: Sequence[str], now_ms: int) -> list[Denominator]:
+def load(
+    path: str | Path, symbols: Sequence[str], now_ms: int, aliases: Mapping[str, str] | None = None
+) -> list[Denominator]:
     """The denominators of the configured symbols, in their order. Raises :exc:`ConfigError` with every problem.
 
     ``as_of`` is a TOML date-time; one without an offset is read as UTC. Symbols that are not configured are a problem:
     a misspelt name would otherwise leave its ELR silently undefined. So is an ``as_of`` more than a day after
-    ``now_ms`` (UTC epoch ms): figures from the future would never count as stale.
+    ``now_ms`` (UTC epoch ms): figures from the future would never count as stale. ``aliases``: other names of symbols.
     """
     document = read_toml(path)
     problems: list[str] = []
     entries: dict[str, _Entry] = {}
-    for symbol, table in document.items():
+    for name, table in document.items():
+        symbol = name if aliases is None else aliases.get(name, name)
         if symbol not in symbols:
-            problems.append(f"{path}: {symbol}: not a configured symbol")
+            close = difflib.get_close_matches(name.upper(), symbols, n=1)
+            meant = "".join(f"; did you mean {other}?" for other in close)
+            problems.append(f"{path}: {name}: not a configured symbol{meant}")
+            continue
+        if symbol in entries:
+            problems.append(f"{path}: {name}: {symbol} is there twice")
             continue
         try:
             entry = entries[symbol] = _Entry.model_validate(table)
         except ValidationError as error:
-            problems.extend(f"{path}: {symbol}.{line}" for line in problems_of(error))
+            problems.extend(f"{path}: {name}.{line}" for line in problems_of(error, _Entry))
             continue
         if _epoch_ms(entry.as_of) > now_ms + AHEAD_MS:
-            problems.append(f"{path}: {symbol}.as_of: {entry.as_of.isoformat()} lies in the future")
+            problems.append(f"{path}: {name}.as_of: {entry.as_of.isoformat()} lies in the future")
     if problems:
         raise ConfigError(problems)
     return [_denominator(symbol, entries[symbol]) for symbol in symbols if symbol in entries]

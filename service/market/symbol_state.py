@@ -9,6 +9,7 @@ from typing import ClassVar
 from service.config import MarketSection
 from service.market import consensus
 from service.market.freshness import LIVE
+from service.market.naming import Naming, groups, others
 from service.market.streams import FundingTrack, MarkTrack, Trust, near
 from service.market.venue_state import Instrument, VenueSample, VenueState
 from service.model import (
@@ -30,15 +31,19 @@ from service.statistics import fold
 QUARANTINED_MARK = "quarantined_mark"
 QUARANTINED_FUNDING = "quarantined_funding"
 QUARANTINED_OI = "quarantined_oi"
+NAMING_CONFLICT = "naming_conflict"
 TOO_MANY_INSTRUMENTS = "too_many_instruments"
 
 
 class SymbolState(Stateful):
     """The market state of one symbol. Venues are walked in configuration order, instruments by name."""
 
-    __slots__ = ("_high", "_low", "_min_venues", "_rules", "_trust", "ln_oi_index", "oi_receipts", "symbol", "venues")
-    STATE = ("venues", "ln_oi_index", "oi_receipts")
+    __slots__ = (
+        "_high", "_low", "_min_venues", "_rules", "_trust", "ln_oi_index", "naming", "oi_receipts", "symbol", "venues",
+    )  # fmt: skip
+    STATE = ("venues", "ln_oi_index", "oi_receipts", "naming")
     STORED: ClassVar = {"venues": "shelves"}
+    LATER: ClassVar = frozenset({"naming"})
 
     def __init__(self, symbol: str, rules: Sequence[VenueRules], settings: MarketSection) -> None:
         self.symbol = symbol
@@ -48,6 +53,7 @@ class SymbolState(Stateful):
         self.venues = {rule.venue: VenueState(rule, self._trust) for rule in rules}
         self.ln_oi_index = 0.0
         self.oi_receipts = 0  # accepted since the last sample
+        self.naming = Naming()
         self._low, self._high = inf, -inf  # around every mark heard, perhaps wider: see _near_others
 
     def make(self, name: str, key: str) -> Stateful | None:
@@ -216,6 +222,7 @@ class SymbolState(Stateful):
         """
         self._grow_old(ts)
         self._watch_marks(ts)
+        self.naming.observe(ts, self._other_coins(ts), self._trust.span_ms)
         venue_samples = []
         listing = len(unheard)
         for venue, venue_state in self.venues.items():
@@ -225,7 +232,8 @@ class SymbolState(Stateful):
                     listing += venue_sample.lists
                     venue_samples.append(venue_sample)
         needed = consensus.needed_venues(listing, self._min_venues)
-        linked = [venue_sample for venue_sample in venue_samples if venue_sample.linked]
+        one_coin = not self.naming.venues  # of two, changes of open interest are not one market's
+        linked = [venue_sample for venue_sample in venue_samples if venue_sample.linked and one_coin]
         self.ln_oi_index += consensus.link(
             fold([venue_sample.link_now for venue_sample in linked]),
             fold([venue_sample.link_before for venue_sample in linked]),
@@ -234,6 +242,23 @@ class SymbolState(Stateful):
         )
         receipts, self.oi_receipts = self.oi_receipts, 0
         return self._consensus(ts, step_s, venue_samples, needed, listing, receipts, unheard)
+
+    def _other_coins(self, ts: int) -> list[str]:
+        """The venues whose marks are of another coin than most, where that is not to be decided by a vote.
+
+        Compared are the latest fresh marks of trading instruments, believed or not, except frozen ones. That all of
+        them are near each other, as usual, one comparison says.
+        """
+        limit = self._trust.mark_fraction
+        if self._low >= self._high or near(self._low, self._high, limit):
+            return []
+        marks = [
+            (mark, number)
+            for number, venue_state in enumerate(self.venues.values())
+            for mark in venue_state.heard_marks(ts, moving=True)
+        ]
+        names = list(self.venues)
+        return [names[number] for number in others(groups(marks, limit))]
 
     def _grow_old(self, ts: int) -> None:
         for venue_state in self.venues.values():
@@ -272,7 +297,8 @@ class SymbolState(Stateful):
     ) -> Consensus:
         inside = [venue_sample for venue_sample in venue_samples if venue_sample.oi is not None]
         absent = [venue_sample for venue_sample in venue_samples if venue_sample.oi is None and venue_sample.seen]
-        quorum = len(inside) >= needed
+        quorum = len(inside) >= needed and not self.naming.venues
+        self.naming.believed = self.naming.believed or quorum
         coins = [venue_sample.oi for venue_sample in inside if venue_sample.oi is not None]
         oi_coins = fold(coins)
         last = fold([venue_sample.last for venue_sample in venue_samples])
@@ -305,6 +331,7 @@ class SymbolState(Stateful):
             freshness=consensus.freshness(coins, _worn(inside, ts)) if quorum else None,
             as_of=_as_of(inside, [venue_sample for venue_sample, _, _ in funded]) if quorum else None,
             trouble=(
+                *([f"{NAMING_CONFLICT}:{','.join(self.naming.venues)}"] if self.naming.venues else ()),
                 *(
                     venue_sample.trouble()
                     for venue_sample in absent
@@ -319,6 +346,7 @@ class SymbolState(Stateful):
         )
 
     def reanchor(self, delta_ms: int) -> None:
+        self.naming.reanchor(delta_ms)
         for venue_state in self.venues.values():
             for instrument in venue_state.instruments.values():
                 instrument.reanchor(delta_ms)

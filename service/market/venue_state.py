@@ -224,12 +224,12 @@ class VenueState(Stateful):
             if item.trading and item.mark.is_live(at) and item.mark.mark is not None
         ]
 
-    def heard_marks(self, at: int) -> list[float]:
-        """The latest marks of its trading instruments, believed or quarantined."""
+    def heard_marks(self, at: int, moving: bool = False) -> list[float]:
+        """The latest marks of its trading instruments, believed or quarantined. ``moving``: without frozen ones."""
         return [
             mark
             for item in self.instruments.values()
-            if item.trading and (mark := item.mark.heard_mark(at)) is not None
+            if item.trading and not (moving and item.mark.stuck) and (mark := item.mark.heard_mark(at)) is not None
         ]
 
     def rates(self, at: int) -> list[float]:

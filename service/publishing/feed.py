@@ -11,7 +11,7 @@ import asyncio
 import errno
 import gzip
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from email.utils import formatdate
@@ -138,14 +138,25 @@ class Feed:
         clock: Clock,
         metrics: Metrics,
         views: Views,
+        aliases: Mapping[str, str] | None = None,
     ) -> None:
+        """``aliases``: other names of symbols, which requests may use."""
         self.metrics = metrics
         self._settings = settings
         self._server_name = server_name
         self._clock = clock
         self._views = views
         self.hub = Hub(
-            settings, source, symbols, epoch, server_name, clock.now_ms, frame, metrics.feed_sent, self._flush_soon
+            settings,
+            source,
+            symbols,
+            epoch,
+            server_name,
+            clock.now_ms,
+            frame,
+            metrics.feed_sent,
+            self._flush_soon,
+            aliases,
         )
         self._routes = Routes(self.hub, views, self._readiness, lambda: self._tick_ts, clock.now_ms, page.load())
         self._ready = False

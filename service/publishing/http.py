@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Protocol
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import orjson
 
@@ -192,7 +193,7 @@ class Routes:
         return _json({"status": state}, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
 
     def _signal(self, ask: Ask, whole: bool) -> Reply:
-        symbol = ask.path.removeprefix("/v1/signals/")
+        symbol = self._symbol(unquote(ask.path.removeprefix("/v1/signals/")))
         if symbol not in self._hub.symbols:
             return failure(HTTPStatus.NOT_FOUND, "unknown_symbol", f"the symbols are {' '.join(self._hub.symbols)}")
         text = self._text(symbol)
@@ -216,6 +217,7 @@ class Routes:
         symbols = self._hub.symbols
         after = ask.query.get("after")
         if after is not None:
+            after = self._symbol(after)
             if after not in symbols:
                 return failure(HTTPStatus.BAD_REQUEST, "bad_request", "after: the last symbol of the previous page")
             symbols = symbols[symbols.index(after) + 1 :]
@@ -227,13 +229,18 @@ class Routes:
             if text is None:
                 continue
             if texts and not whole and size + len(text) > PAGE_BYTES:
-                follows = f"{ask.path}?after={last}"
+                follows = f"{ask.path}?after={quote(last or '', safe='')}"
                 break
             texts.append(text)
             size += len(text)
             last = symbol
         begin = orjson.dumps({**head, "next": follows})
         return Reply(HTTPStatus.OK, b'%b,"%b":[%b]}' % (begin[:-1], name, b",".join(texts)))
+
+    def _symbol(self, name: str) -> str:
+        """The symbol that a name in an address means."""
+        name = unicodedata.normalize("NFC", name)
+        return self._hub.aliases.get(name, name)
 
     def _text(self, symbol: str) -> bytes | None:
         latest = self._hub.sequencer.latest(f"signal.{symbol}")

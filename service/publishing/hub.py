@@ -46,7 +46,8 @@ class Hub:
     """All clients and channels of the feed.
 
     ``now_ms``: the service clock. ``frame``: text to the bytes of a WebSocket frame. ``sent``: told how many messages
-    were handed to a socket. ``on_waiting``: some client has something waiting; call :meth:`flush` soon.
+    were handed to a socket. ``on_waiting``: some client has something waiting; call :meth:`flush` soon. ``aliases``:
+    other names of symbols.
     """
 
     def __init__(
@@ -60,9 +61,11 @@ class Hub:
         frame: Callable[[bytes], bytes],
         sent: Callable[[int], None] = lambda count: None,
         on_waiting: Callable[[], None] = lambda: None,
+        aliases: Mapping[str, str] | None = None,
     ) -> None:
         self.symbols = tuple(symbols)
-        self.channels = Channels(self.symbols)
+        self.aliases = {} if aliases is None else dict(aliases)
+        self.channels = Channels(self.symbols, self.aliases)
         self.sequencer = Sequencer(self.channels.names, epoch, source, settings.history_per_channel)
         self.clients: dict[Client, None] = {}
         self._settings = settings

@@ -19,7 +19,7 @@ MAX_CHANNELS = 100  # names per request, or as many as there are channels if tha
 class Request:
     """An understood request. ``channels`` are concrete (wildcards expanded), each once, in the order asked.
 
-    ``resume_seq`` is as sent, unchecked: :meth:`Sequencer.missed` judges it.
+    ``resume_seq`` is as sent, by concrete channels, unchecked: :meth:`Sequencer.missed` judges it.
     """
 
     op: str
@@ -44,7 +44,8 @@ class Channels:
     KINDS = ("signal", "market", "alert")
     SINGLE = ("status", "scoreboard")
 
-    def __init__(self, symbols: Sequence[str]) -> None:
+    def __init__(self, symbols: Sequence[str], aliases: Mapping[str, str] | None = None) -> None:
+        """``aliases``: other names of symbols. Their channels are the same ones, under the symbol's name."""
         self.names: tuple[str, ...] = (
             *(f"{kind}.{symbol}" for kind in self.KINDS for symbol in symbols),
             *self.SINGLE,
@@ -52,7 +53,16 @@ class Channels:
         self._groups: dict[str, tuple[str, ...]] = {name: (name,) for name in self.names}
         for kind in self.KINDS:
             self._groups[f"{kind}.*"] = tuple(f"{kind}.{symbol}" for symbol in symbols)
+        for alias, symbol in ({} if aliases is None else aliases).items():
+            for kind in self.KINDS:
+                if symbol in symbols:
+                    self._groups.setdefault(f"{kind}.{alias}", (f"{kind}.{symbol}",))
         self.most = max(MAX_CHANNELS, len(self._groups))
+
+    def concrete(self, name: str) -> str:
+        """The channel that a name means; the name itself where it means none, or several."""
+        group = self._groups.get(name, ())
+        return group[0] if len(group) == 1 else name
 
     def expand(self, wanted: Sequence[str]) -> tuple[str, ...] | str:
         """Concrete channels, each once; or the first name that is none, as text."""
@@ -104,7 +114,8 @@ def _with_channels(op: str, request_id: Id, asked: dict[str, Any], channels: Cha
         return Refusal(request_id, "bad_request", 'resume: {"epoch": "...", "seq": {"<channel>": <number>}}')
     if not all(type(seq) in (int, float) for seq in resume["seq"].values()):
         return Refusal(request_id, "bad_request", "resume.seq: numbers are expected")
-    return Request(op, request_id, concrete, resume["epoch"], resume["seq"])
+    known = {channels.concrete(name): seq for name, seq in resume["seq"].items()}
+    return Request(op, request_id, concrete, resume["epoch"], known)
 
 
 def _is_id(value: Any) -> bool:

@@ -10,6 +10,7 @@ from service.config import Config
 from service.core.engine import Engine
 from service.core.intake import Intake
 from service.market import SideRule
+from service.market.symbol_state import NAMING_CONFLICT
 from service.metrics import LedgerNumbers, ScrapeState
 from service.model import Consensus, VenueView
 from service.publishing import status_body
@@ -74,6 +75,12 @@ class ReadModels:
             "source": self._source,
             "venues": {name: self._venue(name) for name in self._venues},
             "sources": {name: health.plain() for name, health in self._sources.items()},
+            "naming_conflicts": {
+                sample.symbol: code.partition(":")[2].split(",")
+                for sample in self._engine.samples
+                for code in sample.trouble
+                if code.startswith(f"{NAMING_CONFLICT}:")
+            },
         }
 
     def weights(self) -> dict[str, Any]:

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from service.core.engine import MINUTE_MS, Engine
 from service.model import Tick
 from service.publishing import Feed
 from service.runtime.ledger_file import LedgerFile
 from service.scoreboard import Scoreboard
+from service.venues.symbols import canonical_symbol
 
 log = logging.getLogger(__name__)
 
 
 class ScoreboardOutput:
     """``ledger``: None where none is kept. The chain goes on from the ledger's end, whatever the state remembers, and
-    what the ledger tells and the state, saved before a crash, does not know is counted: the two then agree."""
+    what the ledger tells and the state, saved before a crash, does not know is counted: the two then agree.
+    ``aliases``: other names of symbols; lines with one count for the symbol."""
 
-    def __init__(self, engine: Engine, ledger: LedgerFile | None = None) -> None:
+    def __init__(
+        self, engine: Engine, ledger: LedgerFile | None = None, aliases: Mapping[str, str] | None = None
+    ) -> None:
         self._engine = engine
         self._ledger = ledger
         self._minute: int | None = None
         if ledger is not None:
-            _agree(engine.scoreboard, ledger)
+            _agree(engine.scoreboard, ledger, {} if aliases is None else aliases)
             engine.scoreboard.keep_lines()
 
     def published(self, tick: Tick, feed: Feed) -> None:
@@ -47,7 +51,7 @@ class ScoreboardOutput:
             self._ledger.write(self._engine.scoreboard.drain())
 
 
-def _agree(board: Scoreboard, ledger: LedgerFile) -> None:
+def _agree(board: Scoreboard, ledger: LedgerFile, aliases: Mapping[str, str]) -> None:
     chain = board.chain
     if ledger.end is None:
         if chain.seq > 0:
@@ -62,6 +66,6 @@ def _agree(board: Scoreboard, ledger: LedgerFile) -> None:
         )
     elif later:
         for outcome in later:
-            board.told(outcome)
+            board.told(outcome._replace(symbol=canonical_symbol(outcome.symbol, aliases)))
         log.info("ledger: %d outcomes that the saved state did not know yet are counted", len(later))
     chain.seq, chain.hash = ledger.end

@@ -78,7 +78,7 @@ class Service:
         self._outputs = outputs
         self._writer = outputs.tape
         self._watch = ClockWatch(clock)
-        self._scores = ScoreboardOutput(engine, outputs.ledger)
+        self._scores = ScoreboardOutput(engine, outputs.ledger, config.aliases())
         self.health = {name: VenueHealth(name) for name in venues}
         self.metrics = Metrics(tuple(venues), source, __version__)
         self.intake = Intake(
@@ -89,6 +89,7 @@ class Service:
             self.metrics,
             None if self._writer is None else self._writer.record,
             config.streams.wanted(),
+            config.all_assets(),
         )
         self.intake.adopt_sides(engine.market.sides_in_force())
         self._inputs = inputs
@@ -117,6 +118,7 @@ class Service:
             clock,
             self.metrics,
             self.views,
+            config.aliases(),
         )
         self._runners = runners(config, venues, inputs.endpoints, self.intake, clock, rng, self.health)
         self._published_ms = 0

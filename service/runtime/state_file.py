@@ -17,6 +17,7 @@ import orjson
 from service import __version__
 from service.config import Config
 from service.core.engine import LOADED_VERSIONS, STATE_VERSION, Engine
+from service.core.renames import renamed_state
 from service.core.snapshot import Slices
 from service.errors import ConfigError
 
@@ -158,6 +159,7 @@ def restored(file: StateFile, config: Config, make: Callable[[], Engine], now_ms
     plain = file.read()
     if plain is None:
         return make(), None
+    plain = _under_todays_names(plain, config)
     why = misfit(plain, config, now_ms)
     if why is not None:
         return _with_record(make, plain), f"saved state is not used: {why}"
@@ -174,6 +176,17 @@ def restored(file: StateFile, config: Config, make: Callable[[], Engine], now_ms
             f"saved state is not used: it knows only {covered_h:.1f} h, history is worth more"
         )
     return engine, f"restored the state saved {_ago(now_ms - plain['created_ms'])} ago"
+
+
+def _under_todays_names(plain: dict[str, Any], config: Config) -> dict[str, Any]:
+    try:
+        engine = renamed_state(plain["engine"], config.aliases())
+    except (KeyError, TypeError, AttributeError):  # of another shape, which is judged by who loads it
+        return plain
+    if engine is plain["engine"]:
+        return plain
+    log.info("of the saved state %s go on as %s", *(" ".join(item["symbols"]) for item in (plain["engine"], engine)))
+    return {**plain, "symbols": engine["symbols"], "engine": engine}
 
 
 def _with_record(make: Callable[[], Engine], plain: dict[str, Any]) -> Engine:

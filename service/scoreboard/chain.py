@@ -41,7 +41,7 @@ def _text(seq: int, outcome: Outcome) -> str:
         f',"in_hit":{_WORDS[outcome.in_hit]},"in_ic":{_WORDS[outcome.in_ic]},"p_hit":{outcome.p_hit!r}'
         f',"price_at":{"null" if price_at is None else repr(price_at)},"price_then":{outcome.price_then!r}'
         f',"ret":{"null" if ret is None else repr(ret)},"score":{outcome.score!r},"seq":{seq}'
-        f',"symbol":"{outcome.symbol}"}}'
+        f',"symbol":{json.dumps(outcome.symbol)}}}'
     )
 
 

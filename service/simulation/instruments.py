@@ -20,8 +20,9 @@ MAJORS = ("BTC", "ETH")  # symbols that also trade against USDC and as inverse c
 FOUR_HOURS = ("SUI", "HYPE")  # alts whose funding is settled every 4 h on the centralised venues
 HOURLY = ("hyperliquid", "kraken_futures", "dydx")
 BITCOIN = "XBTUSD"  # the BitMEX contract whose index converts the quanto ones
-ABSENT = (("hyperliquid", "TON"), ("okx", "HYPE"), ("dydx", "BNB"), ("kraken_futures", "1000SHIB"))
-_PREFIX = re.compile(r"(1000000|10000|1000)([A-Z][A-Z0-9]*)").fullmatch
+ABSENT = (("hyperliquid", "GRAM"), ("okx", "HYPE"), ("dydx", "BNB"), ("kraken_futures", "1000SHIB"))
+OLD_TICKERS = {(venue, "GRAM"): "TON" for venue in ("okx", "kraken_futures", "dydx")}  # they have not renamed it yet
+_PREFIX = re.compile(r"(1000000|10000|1000)([^\W\d_][^\W_]*)").fullmatch
 _SUFFIXED_ON_BYBIT = ("SHIB",)  # SHIB1000USDT: the number stands after the name (Bybit page, Symbols)
 _BARE = ("okx", "bitget", "gate", "deribit", "kraken_futures", "dydx")  # list single tokens, with prices small
 
@@ -137,7 +138,8 @@ def instruments(seed: int, symbols: Sequence[str], venues: Sequence[str] = VENUE
 
 def _listed(seed: int, venue: str, symbol: str) -> list[Instrument]:
     levels = profile(seed, symbol)
-    thousand, coin = split_prefix(symbol)
+    ticker = OLD_TICKERS.get((venue, symbol), symbol)
+    thousand, coin = split_prefix(ticker)
     if venue == "hyperliquid" and thousand > 1000:
         return []  # Hyperliquid knows the k prefix only
     rng = random.Random(f"{seed}:instruments:{venue}:{symbol}")
@@ -148,7 +150,7 @@ def _listed(seed: int, venue: str, symbol: str) -> list[Instrument]:
     for variant, share in _SHARES[venue].items():
         if not _offers(venue, variant, symbol):
             continue
-        name, base, quote = _named(venue, variant, symbol, thousand, coin)
+        name, base, quote = _named(venue, variant, ticker, thousand, coin)
         unit, size = _contract(venue, variant, coin)
         inverse = variant in ("USD", "PI") and unit != "quanto"
         native_coins = levels.oi_coins / multiplier * share * rng.uniform(0.85, 1.15)

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from urllib.parse import quote
 
 from service.model import STREAMS, Decoded, Endpoints, ExtraStream, Listing, Stream, VenueRules
+from service.venues.symbols import ASSETS, Asset
 
 T = TypeVar("T")
 
@@ -113,9 +114,11 @@ class Catalog:
     """What one venue's decoders share: its listings by instrument, and last marks to convert USD contracts.
 
     Plain memory: filled by decoders, read by all connections of the venue; rebuilt identically in replay.
+    ``assets``: which tickers are one asset.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, assets: Sequence[Asset] = ASSETS) -> None:
+        self.assets = assets
         self.listings: dict[str, Listing] = {}
         self.marks: dict[str, float] = {}  # canonical units
         self.foreign: dict[str, str] = {}  # names the metadata says are no perpetual of a coin in dollars, and why

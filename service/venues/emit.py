@@ -6,6 +6,7 @@ A broken frame becomes one :class:`Bad`; a broken row costs that row; a broken f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime, time
 from typing import Any, Literal
 
 from msgspec.structs import replace
@@ -37,7 +38,7 @@ from service.venues.contract import Catalog, page_of
 from service.venues.numbers import COINS_MAX, number, price, text
 from service.venues.reading import document, items
 from service.venues.sides import measure
-from service.venues.symbols import canonical_price, why_foreign
+from service.venues.symbols import assets_at, canonical_price, why_foreign
 
 PONG = Control("pong", None, "pong")
 
@@ -46,6 +47,11 @@ def contract_coins(listing: Listing, at: float) -> float | None:
     """Canonical coins per contract at ``at``, a price per venue unit; None where the contract's size is not known."""
     size = listing.contract_size
     return size / canonical_price(at, listing.multiplier) if size is not None and listing.inverse else size
+
+
+def _epoch_ms(day: date) -> int:
+    """The first moment of a UTC day."""
+    return int(datetime.combine(day, time(), UTC).timestamp()) * 1000
 
 
 class Emit:
@@ -57,7 +63,7 @@ class Emit:
     Prices come per venue unit, amounts in canonical coins; ``venue_ts`` None: the venue does not say when.
     """
 
-    __slots__ = ("_by_name", "_listings", "_marks", "_named", "_read", "catalog", "out", "recv_ts", "venue")
+    __slots__ = ("_assets", "_by_name", "_listings", "_marks", "_named", "_read", "catalog", "out", "recv_ts", "venue")
 
     def __init__(
         self,
@@ -75,6 +81,7 @@ class Emit:
         self._listings = catalog.listings
         self._marks = catalog.marks
         self._named: list[str] = []  # instruments of which the frame under way holds a row of metadata
+        self._assets = assets_at(venue, catalog.assets)
 
     # -- frames and their parts -------------------------------------------------------------------------------
 
@@ -158,6 +165,7 @@ class Emit:
         listing = self._listings.get(name)
         if listing is None and name not in self.catalog.foreign:
             listing = self._by_name(name)
+            return None if listing is None else self._identified(listing)
         return listing
 
     def named(self, name: str) -> str:
@@ -182,7 +190,7 @@ class Emit:
                 raise
             known = self.find(name)
             if known is not None and known.trading:
-                self.listed(replace(known, trading=False, recv_ts=self.recv_ts))
+                self.relisted(replace(known, trading=False, recv_ts=self.recv_ts))
             return
         if isinstance(found, str):
             self.refuse(name, found)
@@ -190,11 +198,29 @@ class Emit:
             self.listed(found)
 
     def listed(self, listing: Listing) -> None:
-        """What metadata says of an instrument."""
+        """What metadata says of an instrument, under the ticker of the venue."""
+        self.relisted(self._identified(listing))
+
+    def relisted(self, listing: Listing) -> None:
+        """The same of a listing that has its canonical name already."""
         self.named(listing.instrument)
         self._listings[listing.instrument] = listing
         self.catalog.foreign.pop(listing.instrument, None)
         self.out.append(listing)
+
+    def _identified(self, listing: Listing) -> Listing:
+        """Under the canonical name of its asset, in its units (:data:`service.venues.symbols.ASSETS`). A ticker keeps
+        its name until it means the asset; frames without a receive time are taken for new."""
+        asset = self._assets.get(listing.symbol)
+        if asset is None:
+            return listing
+        if asset.since is not None and 0 < self.recv_ts < _epoch_ms(asset.since):
+            return listing
+        size, factor = listing.contract_size, asset.factor
+        if size is not None and not listing.inverse:  # coins; of inverse contracts it is dollars
+            size *= factor
+        multiplier = listing.multiplier * factor
+        return replace(listing, symbol=asset.canonical, multiplier=multiplier, contract_size=size)
 
     def refuse(self, name: str, reason: str = "") -> None:
         """Metadata says the name is foreign, and why ("": see the name); if we had it listed, it no longer trades and

@@ -3,11 +3,17 @@
 The canonical symbol is the base asset. Cheap tokens are quoted per 1, 1,000, 10,000 or 1,000,000 depending on
 the venue; to sum them, one unit must be chosen per token. Those in :data:`SCALED_SYMBOLS` keep the unit of 1,000
 tokens in which most venues list them (``1000PEPE``); every other token is counted singly, whatever the prefix.
+
+One asset may have several tickers, at one time or one after the other: :data:`ASSETS` says which are the same.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import NamedTuple
 
 USD_QUOTES = ("USDT", "USDC", "USD", "BUSD", "FDUSD")  # quote assets taken as US dollars; other quotes are foreign
 
@@ -26,6 +32,120 @@ SCALED_SYMBOLS = (
     "1000WHY",
 )
 ALIASES = {"XBT": "BTC"}
+MAX_SYMBOL = 20  # characters
+
+
+class Asset(NamedTuple):
+    """``ticker`` names the asset ``canonical``: one unit of it is ``factor`` units of that.
+
+    ``ticker``: as :func:`canonical` gives it, so that 1000X and X are one. ``venue``: only there; None: everywhere.
+    ``since``: UTC date from which the ticker means this. None: it never meant anything else, so that what was recorded
+    before the renaming counts for the new name, too.
+    """
+
+    ticker: str
+    canonical: str
+    factor: float = 1.0
+    venue: str | None = None
+    since: date | None = None
+
+
+# docs/venues.md lists them with the day and the terms of each renaming. No ticker here is also a canonical name.
+ASSETS = (
+    Asset("TON", "GRAM"),
+    Asset("LUNA2", "LUNA"),
+    Asset("MATIC", "POL"),
+    Asset("FTM", "S"),
+    Asset("RNDR", "RENDER"),
+    Asset("KLAY", "KAIA"),
+    Asset("AGIX", "FET", 0.433350, None, date(2024, 7, 1)),  # before, it was a coin with a price of its own
+)
+
+
+def assets_at(venue: str, assets: Sequence[Asset] = ASSETS) -> dict[str, Asset]:
+    """By ticker, what holds at a venue: its own rows before those of all venues, later rows before earlier ones."""
+    found = {item.ticker: item for item in assets if item.venue is None}
+    return found | {item.ticker: item for item in assets if item.venue == venue}
+
+
+def aliases(assets: Sequence[Asset] = ASSETS) -> dict[str, str]:
+    """Other names of canonical symbols, for people and files: tickers that mean the same in the same unit, always and
+    everywhere."""
+    found: dict[str, str] = {}
+    for item in assets:
+        if item.venue is None:
+            found.pop(item.ticker, None)
+            if item.factor == 1.0 and item.since is None and item.canonical != item.ticker:
+                found[item.ticker] = item.canonical
+    return found
+
+
+# Base assets that end as a pair does.
+STABLECOINS = ("PYUSD", "RLUSD", "FDUSD", "BFUSD", "CRVUSD", "FRXUSD", "LISUSD", "DEUSD")
+_PAIR_ENDS = ("-SWAP", "-PERPETUAL", "-PERP", "_PERP", "PERP", *USD_QUOTES)
+_PAIR_MARKS = "-_/: "
+
+
+def symbol_problem(name: str) -> str | None:
+    """Why ``name`` cannot be written as a symbol: it breaks channels, addresses, labels or files; None if it can."""
+    if not 1 <= len(name) <= MAX_SYMBOL:
+        return f"a symbol has 1 to {MAX_SYMBOL} characters"
+    upper = name == name.upper()
+    if _lettered(name) and upper:
+        return None if name == unicodedata.normalize("NFC", name) else "is not normalised (NFC)"
+    base = base_asset(name)
+    meant = f"; did you mean {base}?" if base != name and _lettered(base) and base == base.upper() else ""
+    if _lettered(name):
+        return f"is not in upper case{meant}"
+    return f"is no base asset{meant}" if meant else "letters and digits only"
+
+
+def _lettered(name: str) -> bool:
+    """Letters and digits of any script, with their vowel signs and the like."""
+    kinds = [unicodedata.category(letter) for letter in name]
+    return bool(kinds) and kinds[0][0] != "M" and all(kind[0] in "LM" or kind == "Nd" for kind in kinds)
+
+
+def never_listed(name: str) -> str | None:
+    """Why no instrument of any venue can be of this symbol: its assets are counted under another; None if some can."""
+    symbol, _ = canonical(name)
+    if symbol != name:
+        return f"is counted as {symbol}; did you mean {symbol}?"
+    base = base_asset(name)
+    return None if base == name else f"is no base asset; did you mean {base}?"
+
+
+def base_asset(name: str) -> str:
+    """The symbol probably meant by a name that people write: a pair, a venue's instrument, a ticker in lower case.
+
+    >>> [base_asset(name) for name in ("btc", "BTCUSDT", "XBT/USD", "PF_XBTUSD", "kPEPE", "KPEPE", "PYUSD")]
+    ['BTC', 'BTC', 'BTC', 'BTC', '1000PEPE', '1000PEPE', 'PYUSD']
+    """
+    if name[:1] == "k" and name[1:2].isupper():
+        return base_asset(f"1000{name[1:]}")
+    base = name.strip(" ").upper()
+    for prefix in ("PF_", "PI_"):
+        base = base.removeprefix(prefix)
+    shorter = True
+    while shorter and base not in STABLECOINS:
+        end = next((end for end in _PAIR_ENDS if base.endswith(end) and len(base) - len(end) >= 2), "")
+        shorter = end != ""
+        base = base.removesuffix(end).rstrip(_PAIR_MARKS)
+    for mark in _PAIR_MARKS:
+        base = base.partition(mark)[0] or base
+    if base[:1] == "K" and f"1000{base[1:]}" in SCALED_SYMBOLS:
+        base = f"1000{base[1:]}"
+    return canonical(base)[0]
+
+
+def canonical_symbol(name: str, known: Mapping[str, str]) -> str:
+    """The symbol that a name in a request, file or option means. ``known``: of :func:`aliases`.
+
+    >>> canonical_symbol("TON", aliases()), canonical_symbol("BTC", aliases())
+    ('GRAM', 'BTC')
+    """
+    name = unicodedata.normalize("NFC", name)
+    return known.get(name, name)
 
 
 def canonical(base: str) -> tuple[str, float]:
@@ -47,7 +167,11 @@ def canonical_price(value: float, multiplier: float) -> float:
     """A price per venue unit as a price per canonical unit; exact powers of ten are kept exact."""
     if multiplier == 1.0:
         return value
-    return value * round(1 / multiplier) if multiplier < 1.0 else value / multiplier
+    if multiplier < 1.0:
+        times = round(1 / multiplier)
+        if abs(times * multiplier - 1.0) < 1e-12:  # else a factor of ASSETS, not a power of ten
+            return value * times
+    return value / multiplier
 
 
 # What names of other products look like, whatever the venue: the first that fits says why a name is left out.

@@ -81,7 +81,9 @@ def take_sample(market: Market, symbol: str, ts: int, step_s: int, before: Sampl
     fresh_oi = {venue: sum(book.coins() for book in books) for venue, books in counting.items()}
     listing = market.venues_listing(symbol)
     min_venues = 1 if listing == 1 else market.settings.min_venues
-    quorum = len(fresh_oi) >= min_venues
+    conflict = naming_conflict(market, symbol, ts)
+    quorum = len(fresh_oi) >= min_venues and not conflict
+    market.names[symbol].had_quorum |= quorum
 
     for book in market.of(symbol):
         note_history(book, ts, step_s)
@@ -94,7 +96,9 @@ def take_sample(market: Market, symbol: str, ts: int, step_s: int, before: Sampl
         for book in books
     }
     ln_oi_index = 0.0
-    if before is not None:
+    if before is not None and conflict:
+        ln_oi_index = before.ln_oi_index
+    elif before is not None:
         ln_oi_index = before.ln_oi_index + chain_link(before.counted, counted, min_venues)
 
     rates: dict[str, float] = {}
@@ -130,7 +134,11 @@ def take_sample(market: Market, symbol: str, ts: int, step_s: int, before: Sampl
         coverage=sum(fresh_oi.values()) / all_last if all_last > 0 else 0.0,
         freshness=freshness(top, fresh_oi, ts) if quorum else None,
         as_of=oldest_input(counting, top, ts) if quorum else None,
-        trouble=[*troubles(market, symbol, fresh_oi, last_oi, ts), *(f"unheard:{name}" for name in market.unheard)],
+        trouble=[
+            *([f"naming_conflict:{','.join(conflict)}"] if conflict else []),
+            *troubles(market, symbol, fresh_oi, last_oi, ts),
+            *(f"unheard:{name}" for name in market.unheard),
+        ],
         venues_total=listing,
         fresh_oi=fresh_oi,
         rates=rates,
@@ -144,6 +152,50 @@ def take_sample(market: Market, symbol: str, ts: int, step_s: int, before: Sampl
         long_short=shares_of(market, symbol, ts),
         rates_used=used,
     )
+
+
+def naming_conflict(market: Market, symbol: str, ts: int) -> list[str]:
+    """The venues outside the first group while marks of different coins are about; none otherwise."""
+    names = market.names[symbol]
+    lasting_ms = market.settings.quarantine_s * 1000
+    outside = disagreeing(market, symbol, ts)
+    if outside:
+        names.began_at = ts if names.began_at is None else names.began_at
+        names.peace_at = None
+        if names.outside or not names.had_quorum or ts - names.began_at >= lasting_ms:
+            names.outside = outside
+        return names.outside
+    names.began_at = None
+    if names.outside:
+        names.peace_at = ts if names.peace_at is None else names.peace_at
+        if ts - names.peace_at >= lasting_ms:
+            names.outside, names.peace_at = [], None
+    return names.outside
+
+
+def disagreeing(market: Market, symbol: str, ts: int) -> list[str]:
+    order = list(market.books[symbol])
+    said: list[tuple[float, str]] = []
+    for book in market.of(symbol):
+        line = book.lines["mark"]
+        if not book.trading or book.frozen or line.heard is None or line.heard_at is None:
+            continue
+        if ts - line.heard_at <= book.rules.mark.max_age_ms:
+            said.append((line.heard, book.venue))
+    said.sort()
+    parts: list[list[str]] = []
+    for position, (mark, venue) in enumerate(said):
+        if position == 0 or abs(said[position - 1][0] / mark - 1) > market.settings.quarantine_mark:
+            parts.append([])
+        parts[-1].append(venue)
+    sides = [sorted(set(part), key=order.index) for part in parts]
+    sides.sort(key=lambda side: (-len(side), [order.index(venue) for venue in side]))
+    if len(sides) < 2:
+        return []
+    everyone = {venue for side in sides for venue in side}
+    if len(sides[1]) >= 2 or (len(sides[0]) <= 2 and len(everyone) >= 3):
+        return [venue for venue in order if any(venue in side for side in sides[1:])]
+    return []
 
 
 def price_oi(market: Market, book: Book, before: Sample | None) -> None:

@@ -27,6 +27,16 @@ BASELINE_MS = HOUR_MS  # an accepted OI older than this is no baseline for the 2
 REFUSALS = ("future", "too_old", "out_of_order", "implausible")
 
 
+class Names:
+    """Whether the venues' marks of a symbol are of one coin."""
+
+    def __init__(self) -> None:
+        self.outside: list[str] = []  # venues of other groups than the first, while there is a conflict
+        self.began_at: int | None = None
+        self.peace_at: int | None = None
+        self.had_quorum = False
+
+
 class Market:
     """All books. ``books[symbol]`` is in venue order, then by the time an instrument was first heard of."""
 
@@ -37,6 +47,7 @@ class Market:
         self.books: dict[str, dict[str, dict[str, Book]]] = {
             symbol: {rule.venue: {} for rule in rules} for symbol in symbols
         }
+        self.names = {symbol: Names() for symbol in symbols}
         self.oi_receipts: dict[str, int] = dict.fromkeys(symbols, 0)  # accepted since the last sample
         self.unheard = [rule.venue for rule in rules]  # venues that have not said anything yet, of any symbol
         self.liquidation_at: dict[str, int] = {}  # symbol -> receipt of its last accepted liquidation

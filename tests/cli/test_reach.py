@@ -20,7 +20,7 @@ from tests.fakes.history_venue import PastServer, PastVenue
 
 pytestmark = pytest.mark.looptime(idle_step=0.05, idle_timeout=20)
 
-SYMBOLS = ("BTC", "ETH", "TON")
+SYMBOLS = ("BTC", "ETH", "GRAM")
 NOW = 1_763_683_200_000
 
 
@@ -44,7 +44,7 @@ async def test_a_venue_that_answers_is_reachable_and_says_what_it_lists() -> Non
         found = await ask(site.endpoints)
     assert found.reachable
     assert found.listed == ["BTC", "ETH"]
-    assert found.line(SYMBOLS) == "reachable (HTTP, main socket), lists 2 of 3; not TON"
+    assert found.line(SYMBOLS) == "reachable (HTTP, main socket), lists 2 of 3; not GRAM"
     assert site.opened == ["BTC,ETH"]
 
 
@@ -104,10 +104,10 @@ def test_symbols_that_lose_their_quorum_are_found() -> None:
     def venue(name: str, listed: list[str] | None, *problems: str) -> Reach:
         return Reach(name, list(problems), listed)
 
-    both = [venue("a", ["BTC", "ETH"]), venue("b", ["BTC", "TON"])]
-    assert without_quorum(SYMBOLS, both, 2) == []  # ETH and TON have a single venue each: one is enough
+    both = [venue("a", ["BTC", "ETH"]), venue("b", ["BTC", "GRAM"])]
+    assert without_quorum(SYMBOLS, both, 2) == []  # ETH and GRAM have a single venue each: one is enough
     dead = [*both, venue("c", None, "HTTP: refused")]
-    assert without_quorum(SYMBOLS, dead, 2) == [("ETH", 1, 2), ("TON", 1, 2)]  # c may list them: nobody knows
+    assert without_quorum(SYMBOLS, dead, 2) == [("ETH", 1, 2), ("GRAM", 1, 2)]  # c may list them: nobody knows
     half = [venue("a", ["BTC"]), venue("b", ["BTC"], "main socket: HTTP 451")]
     assert without_quorum(("BTC",), half, 2) == [("BTC", 1, 2)]
     assert without_quorum(("BTC",), [venue("a", [])], 1) == [("BTC", 0, 1)]
@@ -117,7 +117,7 @@ def test_the_command_lists_the_symbols_without_data_and_exits_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "elr.toml"
-    lines = ["[service]", 'symbols = ["BTC", "TON"]']
+    lines = ["[service]", 'symbols = ["BTC", "GRAM"]']
     for name in ("bybit", "okx"):
         kinds = {"bybit": ("linear", "inverse"), "okx": ("public",)}[name]
         lines += [f"[venues.{name}]", 'rest = "http://127.0.0.1:9"', f"[venues.{name}.ws]"]
@@ -130,7 +130,7 @@ def test_the_command_lists_the_symbols_without_data_and_exits_1(
     assert "bybit: HTTP: connection refused; linear socket: connection refused; inverse socket: conn" in said
     assert "0 of 2 venues reachable" in said
     assert said.count(": not reachable (unreachable") == 2  # the sources of denominators
-    assert "TON: NO quorum: 0 reachable venues list it, 2 are needed" in said
+    assert "GRAM: NO quorum: 0 reachable venues list it, 2 are needed" in said
 
 
 OTHERS = (

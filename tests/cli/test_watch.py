@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
@@ -72,6 +73,23 @@ def test_the_board_subscribes_to_all_by_wildcard_or_to_what_the_feed_has() -> No
     assert board.unknown == ["DOT"]
     with pytest.raises(ConfigError, match="it has BTC"):
         watch.Board("u", ["DOT"]).take(hello(symbols=("BTC",)))
+
+
+def test_another_name_of_a_symbol_is_taken_for_it_unless_the_feed_has_that_very_name() -> None:
+    assert watch.Board("u", ["TON", "GRAM"]).take(hello(symbols=("BTC", "GRAM"))) == ["signal.GRAM"]
+    assert watch.Board("u", ["TON"]).take(hello(symbols=("BTC", "TON"))) == ["signal.TON"]  # an older feed
+    board = watch.Board("u", ["TON", "BTC"])
+    assert (board.take(hello()), board.unknown) == (["signal.BTC"], ["GRAM"])
+
+
+def test_columns_stay_columns_beside_names_that_are_twice_as_wide() -> None:
+    messages = [signal_message(symbol, 1_000_000) for symbol in ("BTC", "币安人生")]
+    board = watch.Board("ws://x/v1/stream", None)
+    for message in (hello(symbols=("BTC", "币安人生")), *messages):
+        board.take(message)
+    lines = [line for line in shown(board, 160, 1_000_000).splitlines() if "crowded_longs" in line]
+    assert len(lines) == 2
+    assert len({cell_len(line.partition("crowded_longs")[0]) for line in lines}) == 1
 
 
 def test_unknown_names_are_said_in_the_title() -> None:

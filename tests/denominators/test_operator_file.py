@@ -10,6 +10,7 @@ from service.config import load as load_config
 from service.core.build import denominators_of
 from service.denominators.operator_file import from_plain, load, to_plain
 from service.errors import ConfigError
+from service.venues.symbols import aliases
 
 NOW_MS = 1_795_132_800_000  # 2026-11-20T00:00:00Z
 DAY_MS = 86_400_000
@@ -89,3 +90,32 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:
         path.write_text(GOOD.replace("19_900_000", number))
         with pytest.raises(ConfigError, match=r"BTC\.circulating_supply"):
             load(path, ["BTC", "ETH"], NOW_MS)
+
+
+def test_another_name_is_the_symbol_and_a_misspelt_one_is_told_with_what_is_meant(tmp_path: Path) -> None:
+    path = tmp_path / "d.toml"
+    entry = 'circulating_supply = 5e9\nas_of = 2026-11-20\nsource = "a"\nlicence = "b"\n'.replace(
+        "11-20", "11-20T00:00:00Z"
+    )
+    path.write_text(f"[TON]\n{entry}")
+    [item] = load(path, ["BTC", "GRAM"], NOW_MS, aliases())
+    assert (item.symbol, item.supply) == ("GRAM", 5e9)
+    path.write_text(f"[TON]\n{entry}[GRAM]\n{entry}[BTCC]\n{entry}")
+    with pytest.raises(ConfigError) as caught:
+        load(path, ["BTC", "GRAM"], NOW_MS, aliases())
+    assert caught.value.problems == [
+        f"{path}: GRAM: GRAM is there twice",
+        f"{path}: BTCC: not a configured symbol; did you mean BTC?",
+    ]
+    path.write_text(f"[GRAM]\n{entry}reservs = {{all = 1}}\n")
+    with pytest.raises(ConfigError, match=r"GRAM\.reservs: no such setting; did you mean reserves\?"):
+        load(path, ["GRAM"], NOW_MS)
+
+
+def test_a_configured_file_under_another_name_is_read(tmp_path: Path) -> None:
+    (tmp_path / "d.toml").write_text(
+        '[TON]\ncirculating_supply = 5e9\nas_of = 2026-11-20T00:00:00Z\nsource = "a"\nlicence = "b"\n'
+    )
+    (tmp_path / "elr.toml").write_text('[denominators]\nfile = "d.toml"\n[service]\nsymbols = ["TON"]\n')
+    [item] = denominators_of(load_config(tmp_path / "elr.toml"), NOW_MS)
+    assert item.symbol == "GRAM"

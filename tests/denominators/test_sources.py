@@ -47,6 +47,15 @@ def test_defillama_newest_total_with_wrapped_forms_and_units() -> None:
     assert answer.refused == ()
 
 
+def test_a_renamed_coin_is_found_under_its_names_at_every_source() -> None:
+    answer = llama(protocol([(DAY, {"TON": 5.0, "TONCOIN": 2.5, "GRAM": 0.25})]), ["GRAM"])
+    assert answer.figures == (Figure("reserve", "GRAM", "binance", 7.75, DAY * 1000),)
+    [fetch] = SOURCES["coingecko"].begin("http://x", ["GRAM"], {})
+    assert "ids=the-open-network&" in fetch.url
+    [fetch] = SOURCES["coinmetrics"].begin("http://x", ["GRAM", "币安人生"], {})
+    assert "assets=ton,%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9F&" in fetch.url
+
+
 def test_defillama_entries_out_of_order_are_read_by_their_date() -> None:
     answer = llama(protocol([(DAY, {"BTC": 7.0}), (DAY - 86_400, {"BTC": 1.0})]), ["BTC"])
     assert answer.figures[0].coins == 7.0

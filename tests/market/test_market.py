@@ -370,7 +370,9 @@ def test_a_minority_of_venues_cannot_move_the_price_outside_the_honest_range(ext
     found = driver.sample(1000)
     honest = [view.mark for view in found.venues if view.fresh and view.venue not in liars and view.mark is not None]
     lies = [view for view in found.venues if view.fresh and view.venue in liars]
-    if len(lies) <= (len(honest) + len(lies) - 1) // 2:
+    if found.price is None and any(code.startswith("naming_conflict:") for code in found.trouble):
+        assert len({*honest}) < 3 or len(liars) > 1  # one liar beside three or more is an outlier, and no conflict
+    elif len(lies) <= (len(honest) + len(lies) - 1) // 2:
         assert found.price is not None
         assert min(honest) <= found.price <= max(honest)
 

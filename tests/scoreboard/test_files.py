@@ -12,9 +12,16 @@ from typing import Any
 import pytest
 
 from service.cli.main import run
+from service.config import MarketSection
+from service.core.engine import Engine
 from service.runtime import ledger_file as module
 from service.runtime.ledger_file import LedgerFile, Reader, files, lines_of
-from service.scoreboard import GENESIS, read_line, verify
+from service.runtime.scoreboard_output import ScoreboardOutput
+from service.scoreboard import GENESIS, Outcome, read_line, verify
+from service.scoreboard.chain import Chain
+from service.scoreboard.chain import written as written_line
+from service.scoreboard.outcome import log_return
+from tests.core.build import rules
 from tests.scoreboard.build import T0, TICK, Market, signal
 
 
@@ -355,3 +362,39 @@ def test_what_a_start_cannot_know_it_does_not_guess(tmp_path: Path, monkeypatch:
     empty = LedgerFile(tmp_path / "new", 2000)
     assert empty.told_after(0, GENESIS) is None
     empty.close()
+
+
+# -- names ---------------------------------------------------------------------------------------------------------
+
+
+def lines_of_names(*symbols: str) -> list[bytes]:
+    """A ledger of a coin whose name changed on the way, its chain unbroken."""
+    chain, found = Chain(), []
+    for number, symbol in enumerate(symbols):
+        ts = T0 + number * 120_000
+        ret = log_return(100.0, 101.0)
+        outcome = Outcome(symbol, "1m", ts, ts + 60_000, 0.5, "long", 0.5, 100.0, 101.0, ret, True, True, True)
+        found.append(written_line(chain.add(outcome)))
+    return found
+
+
+def test_lines_of_another_name_count_for_the_symbol(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Cause: after a renaming the record of a coin begins anew."""
+    written(tmp_path, lines_of_names("TON", "TON", "GRAM", "币安人生"))
+    for name in ("GRAM", "TON"):
+        assert run(["scoreboard", str(tmp_path), "--symbols", name, "币安人生"]) == 0
+        said = [line.split() for line in capsys.readouterr().out.splitlines()]
+        assert [row[:3] for row in said if row[:1] in (["GRAM"], ["TON"], ["币安人生"])] == [
+            ["GRAM", "1m", "3"],
+            ["币安人生", "1m", "1"],
+        ]
+
+
+def test_what_the_ledger_tells_of_another_name_is_counted_after_a_crash(tmp_path: Path) -> None:
+    written(tmp_path, lines_of_names("TON", "GRAM", "TON"))
+    engine = Engine(["GRAM"], rules(), MarketSection(), [])
+    ledger = LedgerFile(tmp_path, 2000)
+    ScoreboardOutput(engine, ledger, {"TON": "GRAM"})
+    ledger.close()
+    assert engine.scoreboard.tally("GRAM", "1m").n == 3
+    assert engine.scoreboard.chain.seq == 3

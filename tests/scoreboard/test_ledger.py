@@ -29,8 +29,8 @@ def some_lines(count: int = 12) -> list[bytes]:
 LINES = some_lines()
 
 outcomes = st.builds(
-    lambda ts, score, direction, p_hit, then, price, in_hit, in_ic, name: Outcome(
-        "1000PEPE",
+    lambda symbol, ts, score, direction, p_hit, then, price, in_hit, in_ic, name: Outcome(
+        symbol,
         name,
         ts,
         None if price is None else ts + HOUR,
@@ -44,6 +44,7 @@ outcomes = st.builds(
         in_hit and direction in ("long", "short"),
         in_ic,
     ),
+    st.sampled_from(["1000PEPE", "币安人生", "ΣΩ"]),
     st.integers(0, 2**48),
     st.floats(-1, 1),
     st.sampled_from([None, "long", "short", "neutral"]),

@@ -15,7 +15,7 @@ from service.simulation.servers import PROTOCOLS, VenueServer
 from service.venues.contract import Endpoints
 
 START_MS = 1_763_720_040_000  # 2025-11-21 10:14:00 UTC
-SYMBOLS = ("BTC", "ETH", "SUI", "TON", "HYPE", "1000PEPE")
+SYMBOLS = ("BTC", "ETH", "SUI", "GRAM", "HYPE", "1000PEPE")
 DEADLINE_S = 5.0
 
 

@@ -291,3 +291,10 @@ def test_the_past_of_open_interest_and_funding() -> None:
     late = [row["fundingTime"] - ts for row, (ts, _) in zip(settled, quote.settlements, strict=True)]
     assert all(0 <= ms < 17 for ms in late)
     assert any(late)
+
+
+def test_topics_of_names_of_any_script_speak() -> None:
+    """The real venue lists such coins, and its topics are their names in lower case."""
+    protocol = protocol_of("binance_usdm", market(symbols=("BTC", "币安人生")))
+    wanted = dict.fromkeys(["币安人生usdt@markPrice@1s", "BTCUSDT@markPrice@1s"])  # upper case is no topic
+    assert [json.loads(frame.text)["s"] for frame in protocol.pushes(wanted, START_MS)] == ["币安人生USDT"]

@@ -173,7 +173,7 @@ def test_instruments_are_listed_by_pages() -> None:
         if cursor == "":
             break
     assert names == [
-        "BTCUSDT", "BTCPERP", "ETHUSDT", "ETHPERP", "SUIUSDT", "TONUSDT", "HYPEUSDT", "1000PEPEUSDT",
+        "BTCUSDT", "BTCPERP", "ETHUSDT", "ETHPERP", "SUIUSDT", "GRAMUSDT", "HYPEUSDT", "1000PEPEUSDT",
         "BTC-26MAR27", "SIMNEWUSDT",
     ]  # fmt: skip
     _, whole = get(protocol, "/v5/market/instruments-info", category="inverse")

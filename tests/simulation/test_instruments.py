@@ -60,7 +60,7 @@ def test_a_scaled_symbol_has_each_venues_own_name_and_unit() -> None:
 
 
 def test_not_every_symbol_is_on_every_venue() -> None:
-    assert [bool(of(venue, "TON")) for venue in VENUES[:4]] == [True, True, True, False]
+    assert [bool(of(venue, "GRAM")) for venue in VENUES[:4]] == [True, True, True, False]
     assert [bool(of(venue, "HYPE")) for venue in VENUES[:4]] == [True, True, False, True]
 
 
@@ -116,3 +116,10 @@ def test_split_prefix(symbol: str, parts: tuple[int, str]) -> None:
 
 def test_the_same_seed_gives_the_same_instruments() -> None:
     assert instruments(5, DEFAULT_SYMBOLS) == LISTED != instruments(6, DEFAULT_SYMBOLS)
+
+
+def test_a_renamed_coin_is_listed_under_both_tickers() -> None:
+    """What makes one asset of it must have something to do in every demo."""
+    names = {item.venue: item.name for item in instruments(7, ("BTC", "GRAM")) if item.symbol == "GRAM"}
+    assert (names["okx"], names["kraken_futures"], names["dydx"]) == ("TON-USDT-SWAP", "PF_TONUSD", "TON-USD")
+    assert (names["binance_usdm"], names["gate"]) == ("GRAMUSDT", "GRAM_USDT")

@@ -66,7 +66,8 @@ def active_2021() -> list[Row]:
         interest(*XBT, 574264600 / 32184.89, 574264600.0, 1 / 32184.89, T05, derived=True),
     ]
     for name, price, index, rate, contracts, satoshi, at, _ in QUANTO_2021:
-        symbol = name.removesuffix("T").removesuffix("USD")
+        ticker = name.removesuffix("T").removesuffix("USD")
+        symbol = "POL" if ticker == "MATIC" else ticker  # renamed one to one, and one asset ever since
         size = satoshi / 1e8 * BITCOIN_2021
         rows.append(mark(name, symbol, price, index, at))
         rows.append(funding(name, symbol, rate, 8.0, NEXT_2021, at))

@@ -18,6 +18,7 @@ from statistics import median
 
 from service.errors import ConfigError, HistoryError
 from service.research.backtest.layouts import NUMBERS, Layout, layout_of, unclear
+from service.venues.symbols import aliases, canonical_symbol
 
 SECOND_MS = 1_000
 MINUTE_MS = 60_000
@@ -192,7 +193,7 @@ def _row(layout: Layout, cells: dict[str, str], symbol: str | None) -> Row:
             raise ValueError(f"{column.name}: {cell} is out of range")
         numbers[ours] = value
     coin = cells.get("coin", "").strip()
-    if symbol is not None and coin not in ("", symbol):
+    if symbol is not None and coin not in ("", symbol) and canonical_symbol(coin, aliases()) != symbol:
         raise ValueError(f"coin: {coin}, and not {symbol}")
     return Row(_time(layout, cells), cells.get("venue", "").strip() or VENUE, numbers)
 

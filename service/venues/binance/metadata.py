@@ -119,7 +119,7 @@ def read_funding_info(rows: list[Any], emit: Emit) -> None:
         if changed or catalog.measured_h.get(name, interval_h) is None:
             catalog.measured_h.pop(name, None)  # the venue has said something newer
         if changed:
-            emit.listed(replace(listing, interval_h=interval_h, recv_ts=emit.recv_ts))
+            emit.relisted(replace(listing, interval_h=interval_h, recv_ts=emit.recv_ts))
 
 
 def stated_interval(catalog: Catalog, name: str) -> float | None:

@@ -7,6 +7,7 @@ last one may still change, 1,000 at most). Settled rates: "Get Historical Fundin
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from service.errors import BadPayload
 from service.model import Listing
@@ -25,7 +26,7 @@ def requests(base: str, name: str, since_ms: int, now_ms: int) -> list[Request]:
     product = product_of(name)
     if product is None:
         return []
-    subject = f"symbol={name}&productType={product.lower()}"
+    subject = f"symbol={quote(name, safe='')}&productType={product.lower()}"
 
     def bars(stream: str) -> list[Request]:
         found = []

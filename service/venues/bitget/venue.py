@@ -9,6 +9,7 @@ is not documented (the magnitude says one); the funding interval stands in the m
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from urllib.parse import quote
 
 import orjson
 
@@ -92,7 +93,7 @@ class Bitget(Streamed):
         polls = []
         for kind in kinds:
             for name in names:
-                url = f"{endpoints.rest}/api/v2/mix/market/{kind}-long-short?symbol={name}&period=5m"
+                url = f"{endpoints.rest}/api/v2/mix/market/{kind}-long-short?symbol={quote(name, safe='')}&period=5m"
                 polls.append(Poll(Request("GET", url, weight, context=f"{RATIO}{kind}:{name}"), every_s))
         return polls
 

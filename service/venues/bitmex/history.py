@@ -7,6 +7,7 @@ BitMEX/api-connectors issue 123) and past open interest is not published either.
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from service.venues.bitmex.metadata import interval_h
 from service.venues.contract import Request
@@ -20,7 +21,7 @@ RATES_A_PAGE = 100
 
 def requests(rest: str, name: str) -> list[Request]:
     """The settled rates."""
-    url = f"{rest}/funding?symbol={name}&count={RATES_A_PAGE}&reverse=true"
+    url = f"{rest}/funding?symbol={quote(name, safe='')}&count={RATES_A_PAGE}&reverse=true"
     return [Request("GET", url, context=context_of("funding", name))]
 
 

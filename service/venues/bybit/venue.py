@@ -9,6 +9,7 @@ sockets of their own; text pings, whose answer carries `success` like an acknowl
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from urllib.parse import quote
 
 import orjson
 
@@ -121,7 +122,7 @@ def _category(listing: Listing) -> str:
 
 def _subject(listing: Listing) -> str:
     """The query that names an instrument."""
-    return f"category={_category(listing)}&symbol={listing.instrument}"
+    return f"category={_category(listing)}&symbol={quote(listing.instrument, safe='')}"
 
 
 def _requests_for(*topics: str) -> Callable[[Sequence[Listing]], tuple[str, ...]]:

@@ -8,6 +8,7 @@ The reference does not say whether an hour's stamp is its start or its end: take
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from service.model import Endpoints, Listing
 from service.venues.contract import Request
@@ -23,7 +24,7 @@ INTERVAL_H = 1.0
 def requests(endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
     """With the rate in force at the beginning."""
     start_ms = since_ms - 2 * HOUR_MS
-    query = f"instrument_name={listing.instrument}&start_timestamp={start_ms}&end_timestamp={now_ms}"
+    query = f"instrument_name={quote(listing.instrument, safe='')}&start_timestamp={start_ms}&end_timestamp={now_ms}"
     url = f"{endpoints.rest}/public/get_funding_rate_history?{query}"
     return [Request("GET", url, context=context_of("funding", listing.instrument))]
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from service.errors import BadPayload
 from service.model import Listing
 from service.venues.contract import Request
-from service.venues.dydx.metadata import INTERVAL_H, find, market_name
+from service.venues.dydx.metadata import INTERVAL_H, market_name
 from service.venues.emit import Emit
 from service.venues.funding_schedule import HOUR_MS
 from service.venues.history import Past, context_of, same_name, tell_history
@@ -32,7 +32,7 @@ def requests(rest: str, name: str, since_ms: int, now_ms: int) -> list[Request]:
 
 def tell_past(emit: Emit, answer: dict[str, Any], what: str, name: str) -> None:
     """The points of one answer."""
-    listing = find(emit, name)
+    listing = emit.find(name)
     if what != "funding" or listing is None:
         raise BadPayload("unknown_shape", f"history of {what}"[:80])
     tell_history(emit, PAST, listing, what, items(answer[ROWS], ROWS), INTERVAL_H)
@@ -40,7 +40,7 @@ def tell_past(emit: Emit, answer: dict[str, Any], what: str, name: str) -> None:
 
 def tell_settlement(row: Any, emit: Emit) -> None:
     """The same row where no request says of what: a rate that was charged."""
-    listing = find(emit, market_name(mapping(row, "row")["ticker"]))
+    listing = emit.find(market_name(mapping(row, "row")["ticker"]))
     if listing is not None:
         emit.funding(listing, rate(row["rate"]), INTERVAL_H, None, iso_ms(row["effectiveAt"]), settled=True)
 

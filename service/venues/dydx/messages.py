@@ -9,7 +9,7 @@ from service.errors import BadPayload
 from service.model import STREAMS, Listing, Stream
 from service.venues.contract import Catalog
 from service.venues.dydx.history import ROWS, tell_past, tell_settlement
-from service.venues.dydx.metadata import INTERVAL_H, MAX_NAME, by_name, find, list_market
+from service.venues.dydx.metadata import INTERVAL_H, MAX_NAME, by_name, list_market
 from service.venues.dydx.trades import tell_trades
 from service.venues.emit import PONG, Emit
 from service.venues.funding_schedule import next_hour
@@ -93,7 +93,7 @@ class DydxDecoder:
             self._each(markets, "markets", self._market)
 
     def _metadata(self, name: str, row: Any) -> None:
-        known = find(self._emit, name)
+        known = self._emit.find(name)
         if known is None:
             self._emit.skipped(name[:MAX_NAME], "foreign")
         else:
@@ -157,13 +157,13 @@ class DydxDecoder:
             raise
         at = self._block[1]
         self._prices_at = max(self._prices_at, at)
-        listing = find(self._emit, name)
+        listing = self._emit.find(name)
         if listing is not None:
             self._take(listing, {"oraclePrice": value}, at)
 
     def _market(self, name: str, row: Any) -> None:
         """Fields of one market, all or some."""
-        listing = find(self._emit, name)
+        listing = self._emit.find(name)
         if listing is None:
             return
         try:
@@ -224,7 +224,7 @@ class DydxDecoder:
         """
         emit, touched, prices_at, task = self._emit, self._touched, self._prices_at, self._task
         for name, values in self._markets.items():
-            listing = find(emit, name)
+            listing = emit.find(name)
             if listing is None or not listing.trading or name in self._untold:
                 continue
             if prices_at and "mark" in values and (name, "mark") not in touched:

@@ -24,11 +24,6 @@ def by_name(name: str) -> Listing | None:
     return Listing("dydx", name, symbol, False, multiplier, multiplier, None, True, 0)
 
 
-def find(emit: Emit, name: str) -> Listing | None:
-    """As :meth:`service.venues.emit.Emit.listing`, for names longer than other venues'; none is refused by metadata."""
-    return emit.catalog.listings.get(name) or by_name(name)
-
-
 def market_name(value: Any) -> str:
     """A market's ticker. Raises :exc:`BadPayload`."""
     if type(value) is not str:
@@ -42,4 +37,4 @@ def list_market(emit: Emit, known: Listing, fields: dict[str, Any]) -> None:
     """What a market's row says of it beyond its name: whether it trades."""
     trading = label(fields["status"], "status") == "ACTIVE"
     name, size = known.instrument, known.multiplier
-    emit.listed(Listing(emit.venue, name, known.symbol, False, size, size, INTERVAL_H, trading, emit.recv_ts))
+    emit.relisted(Listing(emit.venue, name, known.symbol, False, size, size, INTERVAL_H, trading, emit.recv_ts))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from service.model import Listing, PositionSide
-from service.venues.dydx.metadata import find, market_name
+from service.venues.dydx.metadata import market_name
 from service.venues.emit import Emit
 from service.venues.numbers import coins, iso_ms, price
 from service.venues.reading import is_buy, label, mapping
@@ -19,7 +19,7 @@ from service.venues.trades import Print, Trades, trade_id, traded
 
 def tell_trades(emit: Emit, trades: Trades, market: Any, parts: list[Any]) -> None:
     """The trades of one message: of one market, in one or several contents."""
-    listing = find(emit, market_name(market))
+    listing = emit.find(market_name(market))
     if listing is None:
         return
     prints: list[Print] = []

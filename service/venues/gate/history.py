@@ -9,6 +9,7 @@ statistic's time is the start of its period is not said: taken as such, the late
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from service.model import Listing
 from service.venues.contract import Request
@@ -31,20 +32,21 @@ ABOUT_ONE, ABOUT_TWO = (0.8, 1.25), (1.6, 2.5)
 
 def requests(base: str, name: str, since_ms: int, now_ms: int) -> list[Request]:
     """Bars of mark, open interest, bars of index, settled rates."""
+    contract = quote(name, safe="")
 
     def get(what: str, query: str) -> Request:
         return Request("GET", f"{base}/{query}", context=context_of(what, name), headers=SIZES)
 
     def bars(stream: str) -> list[Request]:
-        query = f"candlesticks?contract={stream}_{name}&interval=1m"
+        query = f"candlesticks?contract={stream}_{contract}&interval=1m"
         spans = pages(since_ms, now_ms, MINUTE_MS, BARS_A_PAGE)
         return [get(stream, f"{query}&from={first // 1000}&to={last // 1000}") for first, last in spans]
 
     interest = [
-        get("oi", f"contract_stats?contract={name}&interval=5m&from={first // 1000}&limit={STATS_A_PAGE}")
+        get("oi", f"contract_stats?contract={contract}&interval=5m&from={first // 1000}&limit={STATS_A_PAGE}")
         for first, _ in pages(since_ms, now_ms, STATS_MS, STATS_A_PAGE)
     ]
-    rates = get("funding", f"funding_rate?contract={name}&limit={RATES_A_PAGE}")
+    rates = get("funding", f"funding_rate?contract={contract}&limit={RATES_A_PAGE}")
     return newest_first(bars("mark"), interest, bars("index"), [rates])
 
 

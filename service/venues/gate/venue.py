@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from urllib.parse import quote
 
 import orjson
 
@@ -102,7 +103,8 @@ class Gate(Streamed):
                     polls.append(Poll(Request("GET", url, context=f"{FORCED}{settle}", headers=SIZES), FORCED_EVERY_S))
         if "long_short" in extras or "positions" in extras:
             for item in listings:
-                url = f"{_futures(endpoints, item)}/contract_stats?contract={item.instrument}&interval=5m&limit=1"
+                contract = quote(item.instrument, safe="")
+                url = f"{_futures(endpoints, item)}/contract_stats?contract={contract}&interval=5m&limit=1"
                 context = f"{STATS}{item.instrument}"
                 polls.append(Poll(Request("GET", url, context=context, headers=SIZES), STATS_EVERY_S))
         return polls

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 from service.errors import BadPayload
 from service.model import Listing
@@ -32,21 +33,22 @@ RATES_MS = 96 * HOUR_MS  # the answer goes back a year: older rates are of no us
 def requests(rest: str, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
     """Bars of mark, open interest, bars of index, settled rates."""
     name, root = listing.instrument, rest.removesuffix(API)
+    quoted = quote(name, safe="")
 
     def get(what: str, path: str) -> Request:
         return Request("GET", f"{root}/{path}", context=context_of(what, name))
 
     def bars(what: str, tick: str) -> list[Request]:
-        path, spans = f"api/charts/v1/{tick}/{name}/1m", pages(since_ms, now_ms, MINUTE_MS, BARS_A_PAGE)
+        path, spans = f"api/charts/v1/{tick}/{quoted}/1m", pages(since_ms, now_ms, MINUTE_MS, BARS_A_PAGE)
         return [get(what, f"{path}?from={first // 1000}&to={last // 1000}") for first, last in spans]
 
-    analytics = f"api/charts/v1/analytics/{name}/open-interest"
+    analytics = f"api/charts/v1/analytics/{quoted}/open-interest"
     interest = [
         get("oi", f"{analytics}?since={first // 1000}&to={last // 1000}&interval=300")
         for first, last in pages(since_ms, now_ms, INTEREST_MS, BARS_A_PAGE)
         if not listing.inverse
     ]
-    rates = get("funding", f"derivatives/api/v4/historicalfundingrates?symbol={name}")
+    rates = get("funding", f"derivatives/api/v4/historicalfundingrates?symbol={quoted}")
     return newest_first(bars("mark", "mark"), interest, bars("index", "spot"), [rates])
 
 

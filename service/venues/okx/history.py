@@ -13,6 +13,7 @@ The guide does not say of what moment of its five minutes an open interest is: t
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from service.errors import BadPayload
 from service.model import Listing
@@ -38,17 +39,18 @@ def requests(base: str, listing: Listing, since_ms: int, now_ms: int) -> list[Re
         for first, last in pages(since_ms, now_ms, MINUTE_MS, ROWS):
             recent = first >= now_ms - RECENT_MS
             url = f"{base}/market/{'' if recent else 'history-'}{candles}-candles"
-            query = f"instId={subject}&bar=1m&before={first - 1}&after={last + 1}&limit={ROWS}"
+            query = f"instId={quote(subject, safe='')}&bar=1m&before={first - 1}&after={last + 1}&limit={ROWS}"
             weight = 1.0 if recent else OLD_WEIGHT
             found.append(Request("GET", f"{url}?{query}", weight, context=context_of(what, name)))
         return found
 
+    subject = f"instId={quote(name, safe='')}"
     interests = []
     for first, last in pages(since_ms, now_ms, INTEREST_MS, ROWS):
-        query = f"instId={name}&period=5m&begin={first - 1}&end={last + 1}&limit={ROWS}"
+        query = f"{subject}&period=5m&begin={first - 1}&end={last + 1}&limit={ROWS}"
         url = f"{base}/rubik/stat/contracts/open-interest-history?{query}"
         interests.append(Request("GET", url, BY_INSTRUMENT_WEIGHT, context=context_of("oi", name)))
-    query = f"instId={name}&before={since_ms - FUNDING_BEFORE_MS - 1}&limit={ROWS}"
+    query = f"{subject}&before={since_ms - FUNDING_BEFORE_MS - 1}&limit={ROWS}"
     url = f"{base}/public/funding-rate-history?{query}"
     funding = Request("GET", url, BY_INSTRUMENT_WEIGHT, context=context_of("funding", name))
     indices = bars("index", "index", index_of(listing))

@@ -8,6 +8,7 @@ its own id (`BTC-USDT`); keep-alive is the text `ping`; timestamps are of the la
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import quote
 
 import orjson
 
@@ -103,7 +104,7 @@ class Okx(Streamed):
         polls = []
         for kind, endpoint in kinds:
             for name in [item.instrument for item in listings]:
-                url = f"{base}/{endpoint}?instId={name}&period=5m&limit=1"
+                url = f"{base}/{endpoint}?instId={quote(name, safe='')}&period=5m&limit=1"
                 polls.append(Poll(Request("GET", url, context=f"{RATIO}{kind}:{name}"), every_s))
         return polls
 

@@ -165,7 +165,8 @@ def test_every_number_is_in_the_json(made: Path) -> None:
 @pytest.mark.parametrize(
     ("extra", "said"),
     [
-        (["--symbol", "btc"], "--symbol btc"),
+        (["--symbol", "btc"], "--symbol btc: is not in upper case; did you mean BTC?"),
+        (["--symbol", "A/B"], "--symbol A/B: is no base asset; did you mean A?"),
         (["--event", "yesterday"], "--event: Invalid isoformat string"),
         (["--delay-m", "-1"], "--delay-m -1: between 0 and 1440"),
         (["--cost-bp", "-1"], "--cost-bp -1.0: between 0 and 1000"),

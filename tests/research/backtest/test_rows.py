@@ -228,3 +228,11 @@ def test_a_daily_supply_in_the_coin_metrics_layout_is_known_after_its_day(tmp_pa
     found = base(history.rows[1], "BTC")
     assert found is not None
     assert found.supply == 2.1e7
+
+
+def test_rows_of_another_name_of_the_coin_are_taken(tmp_path: Path) -> None:
+    header = ("time", "coin", "mark", "open_interest_coins")
+    rows = [(T0, "TON", 2.5, 100), (T0 + HOUR_MS, "GRAM", 2.25, 101), (T0 + 2 * HOUR_MS, "", 2.0, 102)]
+    assert len(read_history(written(tmp_path / "a.csv", header, rows), 0, "GRAM").rows) == 3
+    with pytest.raises(HistoryError, match="coin: TON, and not BTC"):
+        read_history(written(tmp_path / "b.csv", header, rows), 0, "BTC")

@@ -1,0 +1,44 @@
+"""What people are shown of two coins under one ticker."""
+
+from __future__ import annotations
+
+from service.clock import ServiceClock
+from service.config import Config, parse
+from service.core.build import rules_of, venues_of
+from service.core.engine import Engine
+from service.core.intake import Intake
+from service.metrics import Metrics
+from service.model import Funding, Mark, OpenInterest
+from service.runtime.read_models import ReadModels
+from tests.core.build import T0
+
+MARKS = {"bybit": 214.11, "okx": 30.0, "gate": 214.2}
+CONFIG = parse(
+    {
+        "service": {"symbols": ["DASH", "BTC"]},
+        "venues": {name: {"enabled": False} for name in Config().venues.enabled() if name not in MARKS},
+    }
+)
+
+
+def test_a_conflict_of_names_is_no_data_that_says_why_and_who() -> None:
+    engine = Engine(CONFIG.service.symbols, rules_of(CONFIG), CONFIG.market, [])
+    venues = venues_of(CONFIG)
+    intake = Intake(venues, ServiceClock(), engine.apply, lambda: 0, Metrics(tuple(venues), "live", "0"))
+    views = ReadModels(CONFIG, "live", engine, intake, {}, ServiceClock())
+    engine.advance(T0)
+    for second in range(1, 31):
+        ts = T0 + 1000 * second
+        for venue, price in MARKS.items():
+            for symbol, mark in (("DASH", price), ("BTC", 90_000.0)):
+                name = f"{symbol}USDT"
+                engine.apply(Mark(venue, name, symbol, mark, mark, None, ts - 500))
+                engine.apply(OpenInterest(venue, name, symbol, 70.0, 1.0, 70.0, False, None, ts - 500))
+                engine.apply(Funding(venue, name, symbol, 1e-4, 8.0, 1e-4, None, False, None, ts - 500))
+        ticks = engine.advance(ts)
+    dash, bitcoin = ticks[-1].signals
+    assert (dash["status"], dash["score"], dash["market"]["price"]) == ("no_data", None, None)
+    assert dash["reasons"][:2] == ["quorum", "naming_conflict:okx"]
+    assert not dash["tradeable"]
+    assert bitcoin["market"]["price"] == 90_000.0
+    assert views.venues()["naming_conflicts"] == {"DASH": ["okx"]}
