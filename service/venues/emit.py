@@ -38,12 +38,21 @@ from service.venues.reading import document, items
 from service.venues.symbols import canonical_price
 
 PONG = Control("pong", None, "pong")
+HOUR_MS = 3_600_000
+SCHEDULE_SLACK_MS = 600_000  # a settlement further away than its period is long, and this: the interval is in doubt
 
 
 def contract_coins(listing: Listing, at: float) -> float | None:
     """Canonical coins per contract at ``at``, a price per venue unit; None where the contract's size is not known."""
     size = listing.contract_size
     return size / canonical_price(at, listing.multiplier) if size is not None and listing.inverse else size
+
+
+def beyond(interval_h: float | None, next_ts: int | None, venue_ts: int | None) -> bool:
+    """Whether the next settlement is further away than a whole period is long: then that is not the period's length."""
+    if interval_h is None or next_ts is None or venue_ts is None:
+        return False
+    return next_ts - venue_ts > interval_h * HOUR_MS + SCHEDULE_SLACK_MS
 
 
 class Emit:
@@ -196,7 +205,9 @@ class Emit:
         venue_ts: int | None,
         settled: bool = False,
     ) -> None:
-        """``rate``: a fraction per ``interval_h``."""
+        """``rate``: a fraction per ``interval_h``, which must reach from ``venue_ts`` to ``next_ts`` to be believed."""
+        if beyond(interval_h, next_ts, venue_ts):
+            interval_h = None
         per_8h = rate if interval_h == 8.0 else rate_8h(rate, interval_h)  # most rates, without a call
         name, symbol, recv_ts = listing.instrument, listing.symbol, self.recv_ts
         self.out.append(

@@ -113,7 +113,8 @@ class BitgetDecoder:
                 return  # no funding on this contract now: not a rate of 0
             value, next_ts = rate(running), None if next_time is None else timestamp_ms(next_raw)
             if next_ts is None:
-                interval_h = emit.catalog.intervals_h.get(listing.instrument)
+                catalog, name = emit.catalog, listing.instrument
+                interval_h = catalog.measured_h.get(name, catalog.intervals_h.get(name))
             elif venue_ts - next_ts > SLACK_MS:
                 raise BadPayload("out_of_bounds", f"next funding {venue_ts - next_ts} ms ago")
             else:
