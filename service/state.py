@@ -31,6 +31,8 @@ class Stateful:
 
     STATE: ClassVar[tuple[str, ...]] = ()
     STORED: ClassVar[Mapping[str, str]] = {}  # a renamed attribute -> the name that stays in what is stored
+    # Names newer than the oldest dump that still loads: missing there, they keep what was constructed.
+    LATER: ClassVar[frozenset[str]] = frozenset()
     __slots__ = ()
 
     def parts(self) -> Iterable[tuple[str, Any]]:
@@ -63,10 +65,12 @@ class Stateful:
     def load(self, plain: Plain) -> None:
         """Restore; raises ValueError (or KeyError) when ``plain`` is not this class's dump. ``plain`` is not kept."""
         names = {name: self.STORED.get(name, name) for name in self.STATE}
-        if not isinstance(plain, dict) or set(plain) != set(names.values()):
+        if not isinstance(plain, dict) or set(plain) | self.LATER != set(names.values()) | self.LATER:
             found = sorted(plain) if isinstance(plain, dict) else type(plain).__name__
             raise ValueError(f"{type(self).__name__}: state has {found}, expected {sorted(names.values())}")
         for name, stored in names.items():
+            if stored not in plain:
+                continue
             current = getattr(self, name)
             value = plain[stored]
             if isinstance(current, Stateful):
