@@ -80,17 +80,28 @@ def stated_and_running(
 def spacings_h(times: Sequence[int], allowed: Sequence[int]) -> dict[int, float | None]:
     """Funding interval per settlement time: whole hours since the settlement before it, if that is an allowed interval.
 
-    The first takes the spacing to the second. None where the spacing is not an allowed interval.
+    The first takes the spacing to the second. A row that is missing makes a spacing longer, never shorter: one that is
+    longer than a neighbouring one, and like neither, is a gap. Between two equal ones of which it is a multiple it has
+    their interval. None where no allowed interval is left.
     """
     ordered = sorted(dict.fromkeys(times))
+    spacings = [_whole_hours(after - before) for before, after in pairwise(ordered)]
     result: dict[int, float | None] = {}
-    for before, after in pairwise(ordered):
-        hours = round((after - before) / HOUR_MS)
-        whole = hours in allowed and abs(after - before - hours * HOUR_MS) <= SPACING_SLACK_MS
-        result[after] = float(hours) if whole else None
+    for number, (at, hours) in enumerate(zip(ordered[1:], spacings, strict=True)):
+        beside = [item for item in (*spacings[max(0, number - 1) : number], *spacings[number + 1 : number + 2]) if item]
+        if hours and beside and hours not in beside and hours > min(beside):
+            like = beside[0] == beside[-1] and len(beside) == 2 and hours % beside[0] == 0
+            hours = beside[0] if like else 0
+        result[at] = float(hours) if hours in allowed else None
     if len(ordered) > 1:
         result[ordered[0]] = result[ordered[1]]
     return result
+
+
+def _whole_hours(distance_ms: int) -> int:
+    """Hours between two settlements; 0 if they are not whole."""
+    hours = round(distance_ms / HOUR_MS)
+    return hours if abs(distance_ms - hours * HOUR_MS) <= SPACING_SLACK_MS else 0
 
 
 def tell_settlements(
@@ -98,10 +109,10 @@ def tell_settlements(
     rows: Sequence[Any],
     keys: tuple[str, str, str],
     allowed: Sequence[int],
-    fallback: Callable[[Listing, bool], float | None],
+    fallback: Callable[[Listing], float | None],
 ) -> None:
     """Settled rates; ``keys`` name instrument, rate and time. The interval of each comes from the spacing of its
-    instrument's rows, else from ``fallback(listing, alone)``, alone: the body has no other row of the instrument.
+    instrument's rows; of one that comes alone from ``fallback(listing)``, what the venue states today.
     """
     name, value, time = keys
     settled: list[tuple[Listing, float, int]] = []
@@ -118,7 +129,6 @@ def tell_settlements(
         times.setdefault(listing.instrument, []).append(at)
     spacing = {instrument: spacings_h(values, allowed) for instrument, values in times.items()}
     for listing, settled_rate, at in settled:
-        interval_h = spacing[listing.instrument].get(at)
-        if interval_h is None:
-            interval_h = fallback(listing, at not in spacing[listing.instrument])
+        known = spacing[listing.instrument]
+        interval_h = known[at] if at in known else fallback(listing)
         emit.funding(listing, settled_rate, interval_h, None, at, settled=True)

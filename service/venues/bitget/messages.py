@@ -156,7 +156,7 @@ class BitgetDecoder:
         rows = items(data, "data")
         if any(type(row) is dict and "fundingTime" in row for row in rows):
             keys = ("symbol", "fundingRate", "fundingTime")
-            tell_settlements(emit, rows, keys, INTERVALS_H, lambda item, _: intervals.get(item.instrument))
+            tell_settlements(emit, rows, keys, INTERVALS_H, lambda item: intervals.get(item.instrument))
             return
         emit.each(rows, "data", self._row, sent)
         if context.startswith("contracts:"):

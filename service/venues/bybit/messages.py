@@ -208,7 +208,7 @@ class BybitDecoder:
         rows = items(result["list"], "list")
         if any(type(row) is dict and "fundingRateTimestamp" in row for row in rows):
             keys = ("symbol", "fundingRate", "fundingRateTimestamp")
-            tell_settlements(emit, rows, keys, INTERVALS_H, lambda item, _: item.interval_h)
+            tell_settlements(emit, rows, keys, INTERVALS_H, lambda item: item.interval_h)
             return
         emit.each(rows, "list", self._row, frame, result)
         if context.startswith("instruments:") and result.get("nextPageCursor") == "":

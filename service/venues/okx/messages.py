@@ -184,7 +184,7 @@ class OkxDecoder:
             self._extra.ratio(rows, context.removeprefix(RATIO))
         elif any(type(row) is dict and "realizedRate" in row for row in rows):
             keys = ("instId", "realizedRate", "fundingTime")
-            tell_settlements(emit, rows, keys, INTERVALS_H, lambda item, _: item.interval_h)
+            tell_settlements(emit, rows, keys, INTERVALS_H, lambda item: item.interval_h)
         else:
             emit.each(rows, "data", self._row)
             if context == "instruments":
