@@ -143,7 +143,23 @@ class SymbolState(Stateful):
             return track.take(rate, rate_8h, interval_h, at)
         others = [other for other in self.venues.values() if other is not venue_state]
         largest = max([live for other in others for live in other.rates(at)], default=None)
-        return track.take(rate, rate_8h, interval_h, at, largest, _backed(others, rate_8h, at))
+        believed = track.take(rate, rate_8h, interval_h, at, largest, _backed(others, rate_8h, at))
+        if believed:
+            self._release_like(others, rate_8h, at)
+        return believed
+
+    def _release_like(self, others: list[VenueState], rate_8h: float, at: int) -> None:
+        """A large rate is believed: so is the like of it that other venues said before, in quarantine."""
+        for other in others:
+            for item in other.instruments.values():
+                track = item.funding
+                if track.heard_at is None or not item.trading:
+                    continue
+                said = track.said(at)
+                if said is None or track.plausible(said) or not alike(rate_8h, said):
+                    continue
+                if _backed([venue_state for venue_state in self.venues.values() if venue_state is not other], said, at):
+                    track.take(track.heard_rate, said, track.heard_interval_h, track.heard_at, backed=True)
 
     def _confirm(self, venue_state: VenueState, instrument: Instrument, event: Confirm) -> str | None:
         first: str | None = None

@@ -183,7 +183,19 @@ class Market:
             if lasting:
                 self.note("funding:lasting")
         line.accept(event)
+        if rate_8h is not None and abs(rate_8h) > FUNDING_STEP * FUNDING_FLOOR:
+            self._release_like(event, rate_8h, at)
         return None
+
+    def _release_like(self, event: Funding, rate_8h: float, at: int) -> None:
+        """What others said before, in quarantine, and that is about the believed ``rate_8h``, is asked about again."""
+        for book in self.of(event.symbol):
+            doubted, said = book.lines["funding"].doubted, book.said_rate_8h(at)
+            if book.venue == event.venue or not book.trading or doubted is None or said is None:
+                continue
+            alike = said * rate_8h > 0 and max(said / rate_8h, rate_8h / said) <= FUNDING_LIKE
+            if alike and self._backed(event.symbol, book.venue, said, at):
+                book.lines["funding"].accept(doubted)
 
     def _live_rates(self, symbol: str, venue: str, at: int) -> list[float]:
         others = [book for book in self.of(symbol) if book.venue != venue and book.trading]

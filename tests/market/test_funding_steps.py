@@ -104,6 +104,8 @@ def test_venues_that_agree_after_a_gap_are_believed_at_once() -> None:
     at = 3 * HOUR
     assert driver.funding("a", STEP, at=at) == REFUSED
     assert driver.funding("b", STEP * 1.2, at=at + 1000) is None
+    view = driver.sample(at + 1000).venues[0]
+    assert (view.rate, view.age_funding_ms, view.states[1]) == (STEP, 1000, ("funding", "LIVE"))  # as of its receipt
     assert driver.funding("c", STEP * 0.5, at=at + 2000) is None
     assert driver.funding("a", STEP, at=at + 3000) is None
 
@@ -112,10 +114,12 @@ def test_a_quarantined_rate_is_released_by_confirming_what_another_venue_says_to
     driver = Driver(2)
     driver.funding("a", USUAL, at=0)
     driver.funding("b", USUAL, at=0)
-    assert driver.funding("a", STEP, at=3 * HOUR) == REFUSED
-    assert driver.funding("b", STEP, at=3 * HOUR + 1000) is None
-    driver.confirm("a", ("funding",), at=3 * HOUR + 2000)
-    assert driver.sample(3 * HOUR + 3000).venues[0].rate == STEP
+    assert driver.funding("a", STEP, at=HOUR) == REFUSED
+    at = HOUR + FUNDING_AGE + 1  # too late for what a said
+    assert driver.funding("b", STEP, at=at) == REFUSED
+    driver.confirm("a", ("funding",), at=at + 1000)
+    for view in driver.sample(at + 1000).venues:
+        assert (view.rate, view.states[1]) == (STEP, ("funding", "LIVE"))
 
 
 def test_other_venues_that_are_live_and_disagree_keep_a_rate_out_for_good() -> None:
@@ -239,6 +243,14 @@ class Rule:
         item = Said(at, venue, rate)
         self._judge(item, self.of(venue))
         self.log.append(item)
+        if item.believed and rate is not None and abs(rate) > 10 * USUAL:
+            for other in VENUES:
+                said, last = self.says(other, at), self.of(other)[-1]
+                if other == venue or last.believed or said is None or abs(said) <= 10 * USUAL:
+                    continue
+                rest = [name for name in VENUES if name != other]
+                if said * rate > 0 and max(said / rate, rate / said) <= 3 and self._backed(said, at, rest):
+                    self.log.append(Said(last.at, other, said, believed=True))
         return item.believed
 
     def _judge(self, item: Said, past: list[Said]) -> None:
