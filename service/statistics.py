@@ -76,6 +76,9 @@ class EwMeanSquare(Stateful):
         self.n, self.value = n, value
 
 
+TIE = 1e-9  # relative: a mean of equal values differs from them by rounding, which must not decide a rank
+
+
 class SortedWindow(Stateful):
     """At most one value a minute over ``span`` minutes, by minute and in order of size.
 
@@ -154,11 +157,12 @@ class SortedWindow(Stateful):
         return self._values[self._order[position]]
 
     def rank(self, x: float) -> tuple[int, int]:
-        """How many values are below ``x``, and how many equal it."""
-        below = self.below(x)
-        if below == len(self._order) or self.nth(below) != x:
+        """How many values are below ``x``, and how many equal it, within :data:`TIE` of it."""
+        apart = TIE * abs(x)
+        below = self.below(x - apart)
+        if below == len(self._order) or self.nth(below) > x + apart:
             return below, 0  # most values occur once: no second search
-        return below, self.upto(x) - below
+        return below, self.upto(x + apart) - below
 
     def rank_magnitude(self, x: float) -> tuple[int, int]:
         """The same for the magnitudes of all, ``x`` included."""

@@ -122,11 +122,10 @@ def test_sorted_window_equals_the_loop(steps: list[tuple[int, float]], shift: in
     assert online.median()[0] == median
     assert online.median()[1] == statistics.median([abs(value - median) for value in values])
     for x in (*values, 0.0, 0.5):
-        assert online.rank(x) == (sum(v < x for v in values), sum(v == x for v in values))
-        assert online.rank_magnitude(x) == (
-            sum(abs(v) < abs(x) for v in values),
-            sum(abs(v) == abs(x) for v in values),
-        )
+        equal = sum(abs(v - x) <= 1e-9 * abs(x) for v in values)
+        assert online.rank(x) == (sum(v < x - 1e-9 * abs(x) for v in values), equal)
+        equal = sum(abs(abs(v) - abs(x)) <= 1e-9 * abs(x) for v in values)
+        assert online.rank_magnitude(x) == (sum(abs(v) < abs(x) - 1e-9 * abs(x) for v in values), equal)
     for at in range(kept[0][0] - 2, kept[-1][0] + span):
         assert online.at(at) == dict(kept).get(at)
 
@@ -143,6 +142,20 @@ def test_sorted_window_caches_the_middle_only_until_it_changes() -> None:
     other.add(7, 1.0)
     assert other.median() == (1.0, 0.0)
     assert reload(online, other).median() == (4.0, 0.0)
+
+
+def test_values_that_rounding_tells_apart_share_their_rank() -> None:
+    """Cause: the mean of equal funding rates is 1e-4 or the next number: a flat past ranked it anywhere from 0 to 1."""
+    online = SortedWindow(60)
+    flat = 1e-4
+    beside = (flat, math.nextafter(flat, 1.0), math.nextafter(flat, 0.0))
+    for minute in range(60):
+        online.add(minute, beside[minute % 3])
+    for x in beside:
+        assert online.rank(x) == (0, 60)
+        assert online.rank_magnitude(-x) == (0, 60)
+    assert online.rank(flat * (1 + 2e-9)) == (60, 0)
+    assert online.rank(flat * (1 - 2e-9)) == (0, 0)
 
 
 def test_sorted_window_of_nothing() -> None:

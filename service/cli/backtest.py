@@ -38,6 +38,10 @@ def run(options: argparse.Namespace) -> int:
     delay_ms = options.delay_m * MINUTE_MS
     slow = [read_history(path, delay_ms, options.symbol) for path in options.slow or []]
     histories = [read_history(path, delay_ms, options.symbol) for path in options.files]
+    for item in (*slow, *histories):
+        unknown = item.intervals.get("unknown", 0)
+        if unknown:
+            print(f"{item.path}: {unknown} funding rates whose interval is not known are not used", file=sys.stderr)
     problems = [f"{item.path}: no price and open interest to score; --slow?" for item in histories if not item.scorable]
     digests = [item.digest for item in histories]
     problems += [

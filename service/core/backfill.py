@@ -27,12 +27,12 @@ class Series:
         self.times = array("q")
         self.values = array("d")
         self.intervals_h = array("d")  # 0: not said
-        self.hold_ms = 0
+        self.hold_ms: dict[float, int] = {}  # by interval: a rate stands as long as the period after it
 
     def add(self, point: HistoryPoint) -> None:
         """Pages come newest first, their points in either order: most go to one of the ends."""
         interval_h = 0.0 if point.interval_h is None else point.interval_h
-        self.hold_ms = max(self.hold_ms, point.hold_ms)
+        self.hold_ms[interval_h] = max(self.hold_ms.get(interval_h, 0), point.hold_ms)
         at = len(self.times) if not self.times or point.ts > self.times[-1] else bisect_left(self.times, point.ts)
         if at < len(self.times) and self.times[at] == point.ts:
             self.values[at] = point.value
@@ -101,7 +101,7 @@ class _Cursor:
             interval_h = self._intervals_h[at - 1]
             self.value = self._values[at - 1]
             self.interval_h = None if interval_h == 0.0 else interval_h
-        if at == 0 or minute - times[at - 1] > self._hold_ms:
+        if at == 0 or minute - times[at - 1] > self._hold_ms[self._intervals_h[at - 1]]:
             self.value, self.fresh = None, False
 
 

@@ -28,7 +28,7 @@ from service.market.freshness import (
     STUCK,
     after,
 )
-from service.model import Funding, Mark, OpenInterest, StreamRule
+from service.model import Mark, OpenInterest, StreamRule
 from service.state import Stateful
 
 AHEAD_MS = 2_000  # a venue timestamp further ahead of receipt than this is refused
@@ -36,6 +36,12 @@ FUNDING_FACTOR = (
     10.0  # a rate this many times all others and itself before: percent for a fraction, or another interval
 )
 FUNDING_USUAL = 1e-4  # the rate per 8 h that most venues rest at; smaller ones are no measure
+FUNDING_TRUST_MS = 28_800_000  # a held rate is a measure for the longest usual period: after it another one runs
+FUNDING_ALIKE = (
+    3.0  # rates of two venues within this factor say the same; an interval read wrong is 4, 8 or 24 times off
+)
+FUNDING_STEP = 0.20  # a rate in quarantine that moves by no more than this from one observation to the next lasts ...
+FUNDING_LASTS_MS = 1_800_000  # ... and is believed after this long, where no other venue can say better
 STEP_TRUST_MS = 3_600_000  # an oi step is judged against a value confirmed more recently than this ...
 UNIT_TRUST_MS = 86_400_000  # ... and a unit error against one this recent
 
@@ -78,6 +84,16 @@ def near(value: float, reference: float, fraction: float) -> bool:
     if reference == 0.0:
         return value == 0.0
     return abs(value / reference - 1.0) <= fraction
+
+
+def alike(rate_8h: float, other_8h: float) -> bool:
+    """Whether two venues' rates say the same: of one sign, and within :data:`FUNDING_ALIKE` of each other (inclusive).
+
+    >>> alike(-0.02, -0.007), alike(-0.02, -0.0025), alike(0.02, -0.02)
+    (True, False, False)
+    """
+    low, high = sorted((abs(rate_8h), abs(other_8h)))
+    return rate_8h * other_8h > 0.0 and high <= FUNDING_ALIKE * low
 
 
 class Track(Stateful):
@@ -128,10 +144,13 @@ class Track(Stateful):
         self.venue_ts = venue_ts
         return None
 
-    def judge(self, agrees: bool, changed: bool, recv_ts: int) -> bool:
-        """Take one unrefused observation into the state; True when its value is to be held from now on."""
+    def judge(self, agrees: bool, changed: bool, recv_ts: int, span_ms: int = 0) -> bool:
+        """Take one unrefused observation into the state; True when its value is to be held from now on.
+
+        ``span_ms``: what agreeing observations must span at least, where that is more than the setting.
+        """
         if self.state == QUARANTINED:
-            if not self._released(agrees, recv_ts):
+            if not self._released(agrees, recv_ts, max(span_ms, self.trust.span_ms)):
                 return False
         elif agrees:
             self.state = after(self.state, ACCEPTED if changed else REPEATED)
@@ -144,7 +163,7 @@ class Track(Stateful):
             self.changed_at = recv_ts
         return True
 
-    def _released(self, agrees: bool, recv_ts: int) -> bool:
+    def _released(self, agrees: bool, recv_ts: int, span_ms: int) -> bool:
         if not agrees:
             self.state = after(self.state, OUTLYING)
             self.agreeing = 0
@@ -152,7 +171,7 @@ class Track(Stateful):
         if self.agreeing == 0 or self.agreeing_since is None:
             self.agreeing_since = recv_ts
         self.agreeing += 1
-        enough = self.agreeing >= self.trust.observations and recv_ts - self.agreeing_since >= self.trust.span_ms
+        enough = self.agreeing >= self.trust.observations and recv_ts - self.agreeing_since >= span_ms
         self.state = after(self.state, RELEASED if enough else AGREEING)
         return enough
 
@@ -327,8 +346,23 @@ class MarkTrack(Track):
 class FundingTrack(Track):
     """Funding rate. A settled rate (history) counts only where no running rate was ever seen."""
 
-    __slots__ = ("cap_8h", "interval_h", "rate", "rate_8h", "running_seen")
-    STATE = (*Track.STATE, "rate", "rate_8h", "interval_h", "running_seen")
+    __slots__ = (
+        "agreeing_far",
+        "cap_8h",
+        "heard_8h",
+        "heard_at",
+        "heard_interval_h",
+        "heard_rate",
+        "interval_h",
+        "rate",
+        "rate_8h",
+        "running_seen",
+    )
+    STATE = (
+        *Track.STATE, "rate", "rate_8h", "interval_h", "running_seen",
+        "heard_rate", "heard_8h", "heard_interval_h", "heard_at", "agreeing_far",
+    )  # fmt: skip
+    LATER: ClassVar = frozenset({"heard_rate", "heard_8h", "heard_interval_h", "heard_at", "agreeing_far"})
 
     def __init__(self, rule: StreamRule, cap_8h: float, trust: Trust) -> None:
         super().__init__(rule, trust)
@@ -337,30 +371,75 @@ class FundingTrack(Track):
         self.rate_8h: float | None = None
         self.interval_h: float | None = None
         self.running_seen = False
+        # What was said last in quarantine: others may agree with it, and a Confirm repeats it.
+        self.heard_rate = 0.0
+        self.heard_8h: float | None = None
+        self.heard_interval_h: float | None = None
+        self.heard_at: int | None = None  # None: not in quarantine
+        self.agreeing_far = False  # the present count is of rates beyond the limit that last, not of rates within it
 
-    def take(self, event: Funding, others: float | None) -> bool:
-        """An unrefused observation. Without an interval nothing exceeds the cap (and nothing is scored).
+    def take(
+        self,
+        rate: float,
+        rate_8h: float | None,
+        interval_h: float | None,
+        at: int,
+        others: float | None = None,
+        backed: bool = False,
+    ) -> bool:
+        """What was said at ``at``. Without an interval nothing exceeds the cap (and nothing is scored).
 
-        ``others``: the largest abs(rate_8h) that another venue says, None if none does.
+        ``others``: the largest abs(rate_8h) that is LIVE at another venue, None if none is. ``backed``: other venues
+        say the like, see :meth:`SymbolState._backed`. Both matter only for a rate that is not :meth:`plausible`.
         """
-        agrees = event.rate_8h is None or abs(event.rate_8h) <= self._limit(others)
-        changed = self.state == NEVER or event.rate != self.rate or event.interval_h != self.interval_h
-        if not self.judge(agrees, changed, event.recv_ts):
+        size = 0.0 if rate_8h is None else abs(rate_8h)
+        far, possible = size > self._limit(others, at), size <= self.cap_8h
+        lasts = far and possible and others is None and self._lasts(rate_8h)
+        if possible and backed and self.state == QUARANTINED:
+            self.state = after(self.state, RELEASED)
+        agrees = not far or lasts or (possible and backed)
+        if agrees and far != self.agreeing_far:  # changing sides counts anew
+            self.agreeing, self.agreeing_far = 0, far
+        changed = self.state == NEVER or rate != self.rate or interval_h != self.interval_h
+        if not self.judge(agrees, changed, at, FUNDING_LASTS_MS if far else 0):
+            self.heard_rate, self.heard_8h, self.heard_interval_h, self.heard_at = rate, rate_8h, interval_h, at
             return False
-        self.rate = event.rate
-        self.rate_8h = event.rate_8h
-        self.interval_h = event.interval_h
+        self.rate = rate
+        self.rate_8h = rate_8h
+        self.interval_h = interval_h
+        self.heard_at = None
         return True
+
+    def _lasts(self, rate_8h: float | None) -> bool:
+        """Whether a rate in quarantine is near the one that was said before it."""
+        if rate_8h is None or self.heard_at is None or self.heard_8h is None:
+            return False
+        return near(rate_8h, self.heard_8h, FUNDING_STEP)
+
+    def said(self, at: int) -> float | None:
+        """The rate per 8 h that the venue says at ``at``, believed or quarantined; None if none within max_age, or one
+        beyond its own cap."""
+        if self.heard_at is None:
+            return self.rate_8h if self.is_live(at) else None
+        fresh = at - self.heard_at <= self.max_age_ms
+        return self.heard_8h if fresh and self.heard_8h is not None and abs(self.heard_8h) <= self.cap_8h else None
 
     def plausible(self, rate_8h: float) -> bool:
         """Whether a rate needs no comparison with other venues."""
         return abs(rate_8h) <= min(self.cap_8h, FUNDING_FACTOR * FUNDING_USUAL)
 
-    def _limit(self, others: float | None) -> float:
-        if self.rate_8h is None and others is None:
+    def _limit(self, others: float | None, at: int) -> float:
+        own = self.rate_8h
+        if own is None or self.confirmed_at is None or at - self.confirmed_at > FUNDING_TRUST_MS:
+            own = None if others is None else 0.0
+        if own is None:
             return self.cap_8h
-        own = 0.0 if self.rate_8h is None else abs(self.rate_8h)
-        return min(self.cap_8h, FUNDING_FACTOR * max(FUNDING_USUAL, own, 0.0 if others is None else others))
+        return min(self.cap_8h, FUNDING_FACTOR * max(FUNDING_USUAL, abs(own), 0.0 if others is None else others))
+
+    def reanchor(self, delta_ms: int) -> None:
+        super().reanchor(delta_ms)
+        if self.heard_at is not None:
+            self.heard_at += delta_ms
 
 
 class OiTrack(Track):

@@ -10,7 +10,7 @@ from service.config import MarketSection
 from service.market import consensus
 from service.market.freshness import LIVE
 from service.market.naming import Naming, groups, others
-from service.market.streams import FundingTrack, MarkTrack, Trust, near
+from service.market.streams import FUNDING_FACTOR, FUNDING_USUAL, FundingTrack, MarkTrack, Trust, alike, near
 from service.market.venue_state import Instrument, VenueSample, VenueState
 from service.model import (
     Confirm,
@@ -84,7 +84,7 @@ class SymbolState(Stateful):
         if isinstance(event, Flow):
             return self._take_flow(instrument, event)
         if isinstance(event, Confirm):
-            return self._confirm(instrument, event)
+            return self._confirm(venue_state, instrument, event)
         if isinstance(event, OpenInterest):
             return self._take_oi(venue_state, instrument, event, filling)
         if isinstance(event, Funding):
@@ -148,22 +148,51 @@ class SymbolState(Stateful):
         if refused is not None:
             return refused
         track.running_seen = not event.settled
-        return None if track.take(event, self._others_rate(venue_state, track, event)) else QUARANTINED_FUNDING
+        believed = self._judge_funding(venue_state, track, event.rate, event.rate_8h, event.interval_h, event.recv_ts)
+        return None if believed else QUARANTINED_FUNDING
 
-    def _others_rate(self, venue_state: VenueState, track: FundingTrack, event: Funding) -> float | None:
-        """The largest rate of the other venues, None if there is none or it cannot matter."""
-        if event.rate_8h is None or track.plausible(event.rate_8h):
-            return None
-        apart = [
-            rate for other in self.venues.values() if other is not venue_state for rate in other.rates(event.recv_ts)
-        ]
-        return max(apart, default=None)
+    def _judge_funding(
+        self,
+        venue_state: VenueState,
+        track: FundingTrack,
+        rate: float,
+        rate_8h: float | None,
+        interval_h: float | None,
+        at: int,
+    ) -> bool:
+        """Whether a rate said at ``at`` is believed; the other venues are only asked where it can matter."""
+        if rate_8h is None or track.plausible(rate_8h):
+            return track.take(rate, rate_8h, interval_h, at)
+        others = [other for other in self.venues.values() if other is not venue_state]
+        largest = max([live for other in others for live in other.rates(at)], default=None)
+        believed = track.take(rate, rate_8h, interval_h, at, largest, _backed(others, rate_8h, at))
+        if believed:
+            self._release_like(others, rate_8h, at)
+        return believed
 
-    def _confirm(self, instrument: Instrument, event: Confirm) -> str | None:
+    def _release_like(self, others: list[VenueState], rate_8h: float, at: int) -> None:
+        """A large rate is believed: so is the like of it that other venues said before, in quarantine."""
+        for other in others:
+            for item in other.instruments.values():
+                track = item.funding
+                if track.heard_at is None or not item.trading:
+                    continue
+                said = track.said(at)
+                if said is None or track.plausible(said) or not alike(rate_8h, said):
+                    continue
+                if _backed([venue_state for venue_state in self.venues.values() if venue_state is not other], said, at):
+                    track.take(track.heard_rate, said, track.heard_interval_h, track.heard_at, backed=True)
+
+    def _confirm(self, venue_state: VenueState, instrument: Instrument, event: Confirm) -> str | None:
         first: str | None = None
         for stream in event.streams:
             refused = instrument.track(stream).vouch(event.venue_ts, event.recv_ts)
             first = refused if first is None else first
+            if stream == "funding" and refused is None and instrument.funding.heard_at is not None:
+                # It repeats what is not believed yet: a venue that speaks on change says it only once.
+                track = instrument.funding
+                said = track.heard_rate, track.heard_8h, track.heard_interval_h
+                self._judge_funding(venue_state, track, *said, event.recv_ts)
         self._span_track(instrument.mark)
         return first
 
@@ -350,6 +379,18 @@ class SymbolState(Stateful):
         for venue_state in self.venues.values():
             for instrument in venue_state.instruments.values():
                 instrument.reanchor(delta_ms)
+
+
+def _backed(others: list[VenueState], rate_8h: float, at: int) -> bool:
+    """Whether other venues say the like of a rate, and with it are more than the venues whose LIVE rates are more than
+    ten times smaller."""
+    like = against = 0
+    for other in others:
+        if any(alike(rate_8h, said) for said in other.said_rates(at)):
+            like += 1
+        elif any(abs(rate_8h) > FUNDING_FACTOR * max(FUNDING_USUAL, live) for live in other.rates(at)):
+            against += 1
+    return like > 0 and like + 1 > against
 
 
 def _marks(inside: list[VenueSample]) -> list[float]:

@@ -240,6 +240,12 @@ class VenueState(Stateful):
             if item.trading and item.funding.rate_8h is not None and item.funding.is_live(at)
         ]
 
+    def said_rates(self, at: int) -> list[float]:
+        """The rates per 8 h that its trading instruments say, believed or quarantined."""
+        return [
+            rate for item in self.instruments.values() if item.trading and (rate := item.funding.said(at)) is not None
+        ]
+
     def sample(self, venue: str, at: int) -> VenueSample | None:
         """The venue's part of the sample at ``at``, remembering it for the next chain link. None: no instrument.
 

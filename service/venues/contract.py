@@ -124,8 +124,8 @@ class Catalog:
         self.foreign: dict[str, str] = {}  # names the metadata says are no perpetual of a coin in dollars, and why
         self.named: dict[str, set[str]] = {}  # of each list whose pages are still coming, the names read so far
         self.default_interval_h: float | None = None  # of an instrument that the metadata does not name
-        self.intervals_h: dict[str, float | None] = {}  # from metadata; None: named, but unreadable
-        self.measured_h: dict[str, float | None] = {}  # from an observed rollover; None: schedule in doubt
+        self.intervals_h: dict[str, float | None] = {}  # as stated last; None: named, but unreadable
+        self.measured_h: dict[str, float | None] = {}  # of the running period, by its rollover; None: in doubt
         self.next_funding: dict[str, tuple[int, int]] = {}  # last announced funding time, and when it was said
         self.swaps_of_index: dict[str, tuple[str, ...]] = {}  # index name -> instruments it prices
         self.quanto: dict[str, float] = {}  # BitMEX: native coins per contract and dollar that bitcoin costs

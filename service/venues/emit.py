@@ -41,6 +41,8 @@ from service.venues.sides import measure
 from service.venues.symbols import assets_at, canonical_price, why_foreign
 
 PONG = Control("pong", None, "pong")
+HOUR_MS = 3_600_000
+SCHEDULE_SLACK_MS = 600_000  # a settlement further away than its period is long, and this: the interval is in doubt
 
 
 def contract_coins(listing: Listing, at: float) -> float | None:
@@ -52,6 +54,13 @@ def contract_coins(listing: Listing, at: float) -> float | None:
 def _epoch_ms(day: date) -> int:
     """The first moment of a UTC day."""
     return int(datetime.combine(day, time(), UTC).timestamp()) * 1000
+
+
+def beyond(interval_h: float | None, next_ts: int | None, venue_ts: int | None) -> bool:
+    """Whether the next settlement is further away than a whole period is long: then that is not the period's length."""
+    if interval_h is None or next_ts is None or venue_ts is None:
+        return False
+    return next_ts - venue_ts > interval_h * HOUR_MS + SCHEDULE_SLACK_MS
 
 
 class Emit:
@@ -291,8 +300,12 @@ class Emit:
         next_ts: int | None,
         venue_ts: int | None,
         settled: bool = False,
+        per_time: bool = False,
     ) -> None:
-        """``rate``: a fraction per ``interval_h``."""
+        """``rate``: a fraction per ``interval_h``, which must reach from ``venue_ts`` to ``next_ts`` to be believed,
+        unless the venue states rates ``per_time`` however long its periods are."""
+        if not per_time and beyond(interval_h, next_ts, venue_ts):
+            interval_h = None
         per_8h = rate if interval_h == 8.0 else rate_8h(rate, interval_h)  # most rates, without a call
         name, symbol, recv_ts = listing.instrument, listing.symbol, self.recv_ts
         self.out.append(

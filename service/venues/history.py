@@ -138,12 +138,11 @@ def tell_settled(
     allowed_h: Sequence[int],
     fallback_h: float | None,
 ) -> None:
-    """Settled rates as (time, rate), in any order; the interval from their spacing, else ``fallback_h``."""
-    spacing = spacings_h([at for at, _ in settled], allowed_h)
+    """Settled rates as (time, rate), in any order; the interval from their spacing. ``fallback_h``: of one that comes
+    alone, and of all where no spacing is ``allowed_h``, because the venue states rates per a fixed time."""
+    spacing = spacings_h([at for at, _ in settled], allowed_h) if allowed_h else {}
     for at, value in sorted(settled):
-        interval_h = spacing.get(at)
-        if interval_h is None:
-            interval_h = fallback_h
+        interval_h = spacing.get(at, fallback_h)
         if interval_h is None:
             emit.skipped(listing.instrument, "unknown_interval")
         elif at <= emit.recv_ts:

@@ -28,6 +28,7 @@ class Line:
         self.agreeing: list[int] = []  # receipts of the consecutive agreeing observations
         self.heard: float | None = None  # mark: the latest unrefused one, believed or not
         self.heard_at: int | None = None
+        self.doubted: Funding | None = None  # funding: what was said last in quarantine
 
     def accept(self, value: Mark | Funding | OpenInterest) -> None:
         self.value = value
@@ -35,6 +36,7 @@ class Line:
         self.quarantined = False
         self.distrusted = False
         self.agreeing = []
+        self.doubted = None
 
 
 class Book:
@@ -110,6 +112,15 @@ class Book:
             return None
         assert isinstance(value, Funding)
         return value.rate_8h
+
+    def said_rate_8h(self, at: int) -> float | None:
+        """The rate it says, believed or in quarantine; None if none within max_age, or an impossible one."""
+        doubted = self.lines["funding"].doubted
+        if doubted is None:
+            return self.funding_rate_8h(at)
+        if at - doubted.recv_ts > self.rules.funding.max_age_ms or doubted.rate_8h is None:
+            return None
+        return doubted.rate_8h if abs(doubted.rate_8h) <= self.rules.funding_cap_8h else None
 
     def live_index(self, at: int) -> float | None:
         if self.index is None or self.index_at is None or at - self.index_at > self.rules.index_max_age_ms:

@@ -40,7 +40,7 @@ FUNDING = Scenario(
         Fault("rate_8h", 500, 600, "bybit", "SOL", 9.9e-4),  # large against the others alone
         Fault("funding_factor", -2_400, 100, "okx", "SOL", 50.0),  # ten times of what is stale
     ),
-    must=("quarantined_funding", "funding:own", "funding:others", "funding:alone", "ETH/clipped"),
+    must=("quarantined_funding", "funding:own", "funding:others", "funding:alone", "funding:backed", "ETH/clipped"),
 )
 INVERSE = Scenario(
     "inverse open interest at the mark of the moment: a mark off by a hundred, stale, never believed; a new size",

@@ -27,6 +27,7 @@ READY_SLOW = 8640
 FLOORS = {"return": 1e-5, "oi": 1e-6}
 LEVEL_FLOORS = {"elr": 1e-3, "funding": 1e-5, "funding_abs": 1e-5, "premium": 1e-5, "spread": 1e-5, "volatility": 1e-9}
 LINEAR_BINS = ("elr",)  # 0.5 % wide
+RANK_TIE = 1e-9  # values that rounding alone tells apart share a rank
 LOG_BINS = ("funding_abs", "volatility", "spread")  # 512 from 1e-8 to 10
 LINEAR_BIN = 0.005
 LOG_BIN = math.log(10.0) * 9 / 512
@@ -397,8 +398,8 @@ def rank(name: str, value: float, past: Past) -> float:
     """(below + half of equal) / n; loose by half the weight of the older values that may share the value's bin."""
 
     def below_and_half(values: list[float]) -> float:
-        below = bisect_left(values, value)
-        return below + 0.5 * (bisect_right(values, value) - below)
+        below = bisect_left(values, value - RANK_TIE * abs(value))
+        return below + 0.5 * (bisect_right(values, value + RANK_TIE * abs(value)) - below)
 
     exact = (below_and_half(past.recent) + OLDER_WEIGHT * below_and_half(past.older)) / past.n
     if not past.older:

@@ -6,6 +6,8 @@ import math
 import statistics
 from collections.abc import Sequence
 
+from msgspec import structs
+
 from service.config import MarketSection
 from service.model import (
     Confirm,
@@ -23,6 +25,9 @@ from service.model import (
 from .books import DAY_MS, HOUR_MS, Book, Line, refusal
 
 FUNDING_FLOOR, FUNDING_STEP = 1e-4, 10.0  # a rate beyond ten times the largest of what is known is not believed
+FUNDING_TRUST_MS = 8 * HOUR_MS  # what was believed longer ago says nothing of a rate now
+FUNDING_LIKE = 3.0  # two venues whose rates are within this factor say the same
+FUNDING_DRIFT, FUNDING_LASTS_MS = 0.2, HOUR_MS // 2  # a lone rate that moves by so little for so long is believed
 BASELINE_MS = HOUR_MS  # an accepted OI older than this is no baseline for the 20 % step
 REFUSALS = ("future", "too_old", "out_of_order", "implausible")
 
@@ -102,7 +107,7 @@ class Market:
             _list(book, event)
             return None
         if isinstance(event, Confirm):
-            return _confirm(book, event)
+            return self._confirm(book, event)
         if isinstance(event, Extra):
             return self._extra(book, event)
         if isinstance(event, Mark) and event.mark is None:
@@ -130,11 +135,13 @@ class Market:
             self.liquidation_at[event.symbol] = event.recv_ts
         return None
 
-    def _released(self, line: Line, recv_ts: int) -> bool:
-        """Count one agreeing observation; True when it ends the quarantine."""
+    def _released(self, line: Line, recv_ts: int, side: str = "", least_ms: int = 0) -> bool:
+        """Count one agreeing observation; True when it ends the quarantine. Of another side it begins a count."""
+        if side and side != line.side:
+            line.agreeing, line.side = [], side
         line.agreeing.append(recv_ts)
         enough = len(line.agreeing) >= self.settings.quarantine_observations
-        return enough and recv_ts - line.agreeing[0] >= self.settings.quarantine_s * 1000
+        return enough and recv_ts - line.agreeing[0] >= max(self.settings.quarantine_s * 1000, least_ms)
 
     def _mark(self, book: Book, line: Line, event: Mark) -> str | None:
         assert event.mark is not None
@@ -165,21 +172,71 @@ class Market:
         return None
 
     def _funding(self, book: Book, line: Line, event: Funding) -> str | None:
-        agrees = event.rate_8h is None or self._plausible(book, line, event, event.rate_8h)
-        if not agrees:
-            line.quarantined, line.agreeing = True, []
-            return "quarantined_funding"
-        if line.quarantined and not self._released(line, event.recv_ts):
-            return "quarantined_funding"
+        """``event``: said, or repeated by a Confirm, at its receipt."""
+        at, rate_8h = event.recv_ts, event.rate_8h
+        possible = rate_8h is None or abs(rate_8h) <= book.rules.funding_cap_8h
+        backed = rate_8h is not None and possible and self._backed(event.symbol, event.venue, rate_8h, at)
+        near_limits = rate_8h is None or self._plausible(book, line, event, rate_8h)
+        lasting = False
+        if not near_limits and possible and not self._live_rates(event.symbol, event.venue, at):
+            before = None if line.doubted is None else line.doubted.rate_8h
+            lasting = before is not None and rate_8h is not None and _within(rate_8h, before, FUNDING_DRIFT)
+        if backed and line.quarantined:
+            self.note("funding:backed")
+        if not backed:
+            if not near_limits and not lasting:
+                line.quarantined, line.agreeing, line.doubted = True, [], event
+                return "quarantined_funding"
+            side = "near" if near_limits else "far"
+            if line.quarantined and not self._released(line, at, side, 0 if near_limits else FUNDING_LASTS_MS):
+                line.doubted = event
+                return "quarantined_funding"
+            if lasting:
+                self.note("funding:lasting")
         line.accept(event)
+        if rate_8h is not None and abs(rate_8h) > FUNDING_STEP * FUNDING_FLOOR:
+            self._release_like(event, rate_8h, at)
         return None
+
+    def _release_like(self, event: Funding, rate_8h: float, at: int) -> None:
+        """What others said before, in quarantine, and that is about the believed ``rate_8h``, is asked about again."""
+        for book in self.of(event.symbol):
+            doubted, said = book.lines["funding"].doubted, book.said_rate_8h(at)
+            if book.venue == event.venue or not book.trading or doubted is None or said is None:
+                continue
+            alike = said * rate_8h > 0 and max(said / rate_8h, rate_8h / said) <= FUNDING_LIKE
+            if alike and self._backed(event.symbol, book.venue, said, at):
+                book.lines["funding"].accept(doubted)
+
+    def _live_rates(self, symbol: str, venue: str, at: int) -> list[float]:
+        others = [book for book in self.of(symbol) if book.venue != venue and book.trading]
+        return [abs(rate) for book in others if (rate := book.funding_rate_8h(at)) is not None]
+
+    def _backed(self, symbol: str, venue: str, rate_8h: float, at: int) -> bool:
+        """Of a large rate: more venues say about the same (it included) than believably say a tenth or less."""
+        if abs(rate_8h) <= FUNDING_STEP * FUNDING_FLOOR:
+            return False
+        like: set[str] = set()
+        against: set[str] = set()
+        for book in self.of(symbol):
+            if book.venue == venue or not book.trading:
+                continue
+            said, live = book.said_rate_8h(at), book.funding_rate_8h(at)
+            if said is not None and said * rate_8h > 0:
+                small, large = min(abs(said), abs(rate_8h)), max(abs(said), abs(rate_8h))
+                if large <= FUNDING_LIKE * small:
+                    like.add(book.venue)
+            if live is not None and abs(rate_8h) > FUNDING_STEP * max(FUNDING_FLOOR, abs(live)):
+                against.add(book.venue)
+        return bool(like) and len(like) + 1 > len(against - like)
 
     def _plausible(self, book: Book, line: Line, event: Funding, rate_8h: float) -> bool:
         """Within the cap, and within ten times of what it was itself, or of what another venue believably says."""
         size = abs(rate_8h)
         last = line.value.rate_8h if isinstance(line.value, Funding) else None
-        others = [other for other in self.of(event.symbol) if other.venue != event.venue and other.trading]
-        rates = [abs(rate) for other in others if (rate := other.funding_rate_8h(event.recv_ts)) is not None]
+        if line.confirmed_at is not None and event.recv_ts - line.confirmed_at > FUNDING_TRUST_MS:
+            last = None
+        rates = self._live_rates(event.symbol, event.venue, event.recv_ts)
         own = [] if last is None else [abs(last)]
         if size > book.rules.funding_cap_8h:
             return False
@@ -193,6 +250,31 @@ class Market:
         elif size > FUNDING_STEP * max([FUNDING_FLOOR, *rates]):
             self.note("funding:own")
         return True
+
+    def _confirm(self, book: Book, event: Confirm) -> str | None:
+        """Vouches for what the venue said last: for a quarantined stream that is not the accepted value."""
+        worst = None
+        for stream in event.streams:
+            line = book.lines[stream]
+            if (line.value is None or line.distrusted) and not line.quarantined:
+                continue
+            code = refusal(event.venue_ts, event.recv_ts, book.rule(stream), line.last_venue_ts)
+            if event.venue_ts is None or line.refused in ("future", "too_old"):
+                code = line.refused  # "unchanged" since something that was not taken
+            if code is not None:
+                worst = code
+                continue
+            if event.venue_ts is not None:
+                line.last_venue_ts = event.venue_ts
+            if line.heard is not None:
+                line.heard_at = event.recv_ts
+            if not line.quarantined and not line.distrusted:
+                line.confirmed_at = event.recv_ts
+            if stream == "mark" and book.index_with_mark:
+                book.index_at = event.recv_ts
+            if stream == "funding" and line.doubted is not None:  # it says again what is not believed yet
+                self._funding(book, line, structs.replace(line.doubted, recv_ts=event.recv_ts))
+        return worst
 
     def _oi(self, book: Book, line: Line, event: OpenInterest) -> str | None:
         book.sent_oi = True
@@ -266,30 +348,6 @@ def _list(book: Book, event: Listing) -> None:
         book.resized += 1
     if event.contract_size is not None:
         book.contract_size = event.contract_size
-
-
-def _confirm(book: Book, event: Confirm) -> str | None:
-    """Vouches for what the venue said last: for a quarantined stream that is not the accepted value."""
-    worst = None
-    for stream in event.streams:
-        line = book.lines[stream]
-        if (line.value is None or line.distrusted) and not line.quarantined:
-            continue
-        code = refusal(event.venue_ts, event.recv_ts, book.rule(stream), line.last_venue_ts)
-        if event.venue_ts is None or line.refused in ("future", "too_old"):
-            code = line.refused  # "unchanged" since something that was not taken
-        if code is not None:
-            worst = code
-            continue
-        if event.venue_ts is not None:
-            line.last_venue_ts = event.venue_ts
-        if line.heard is not None:
-            line.heard_at = event.recv_ts
-        if not line.quarantined and not line.distrusted:
-            line.confirmed_at = event.recv_ts
-        if stream == "mark" and book.index_with_mark:
-            book.index_at = event.recv_ts
-    return worst
 
 
 def _index_only(book: Book, event: Mark) -> str | None:

@@ -59,6 +59,16 @@ def test_of_several_points_between_two_minutes_the_newest_counts() -> None:
     assert first == [Mark("okx", "BTC-USDT-SWAP", "BTC", 2.5, None, None, T0 + MINUTE)]
 
 
+def test_a_settled_rate_stands_as_long_as_its_own_interval() -> None:
+    """Cause: after a change from 8 h to 1 h the last hourly rate stood for ten hours where the next was missing."""
+    points = [
+        point("funding", 1, 0.0001, hold=600, interval_h=8.0),
+        point("funding", 481, -0.0015, hold=75, interval_h=1.0),
+    ]
+    found = [bool(events) for events in told(points, 700)]
+    assert found == [True] * 556 + [False] * 144
+
+
 def test_a_point_stands_for_its_hold_and_not_a_millisecond_longer() -> None:
     shown = told([point("mark", 1, 101.5)], 5)
     assert [len(events) for events in shown] == [1, 1, 1, 0, 0]

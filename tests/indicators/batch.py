@@ -242,7 +242,7 @@ class Batch:
         n = len(recent) + 10 * len(older)
         if n < 60:
             return None
-        total = sum(1.0 if value < x else 0.5 if value == x else 0.0 for value in recent)
+        total = sum(0.5 if abs(value - x) <= 1e-9 * abs(x) else 1.0 if value < x else 0.0 for value in recent)
         if older:
             first = self.values[name][min(m for m in self.values[name] if m % 10 == 0)]
             bin_of = (lambda v: math.floor((v - first) / 0.005 + 0.5)) if name == "elr" else log_bin

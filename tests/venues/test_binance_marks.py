@@ -120,7 +120,7 @@ def test_a_rollover_measures_the_interval_on_either_way() -> None:
     ]  # fmt: skip
     hours = [
         [item.interval_h for item in both.decode(compact(frame)) if isinstance(item, Funding)]
-        for frame in (*frames, [*frames, event("SOLUSDC")])
+        for frame in (*frames, [*frames, event("SOLUSDC", T=T8 + 4 * HOUR)])
     ]
     assert hours == [[8.0], [4.0], [4.0], [4.0], [None], [None, None, None, None, None, 4.0]]
 

@@ -123,7 +123,8 @@ def test_a_jump_seen_late_measures_nothing() -> None:
     assert interval(decoder, T8 + HOUR, T8 + 2 * HOUR) is None
 
 
-def test_a_measured_interval_takes_over_from_metadata_until_that_changes() -> None:
+def test_a_measured_interval_takes_over_from_metadata_until_the_next_rollover() -> None:
+    """Cause: metadata that changed while a period ran were believed for it, though they are the next one's."""
     catalog = Catalog()
     decoder = fresh(NAME, catalog)
     decode(decoder, load(NAME, "http_get_exchange_info").replace("BTCUSDC", "LPTUSDT"))
@@ -133,17 +134,37 @@ def test_a_measured_interval_takes_over_from_metadata_until_that_changes() -> No
     decode(decoder, '[{"symbol":"LPTUSDT","fundingIntervalHours":8}]')
     assert interval(decoder, T8 + 2000, T8 + 4 * HOUR) == 4.0
     decode(decoder, '[{"symbol":"LPTUSDT","fundingIntervalHours":1}]')
-    assert interval(decoder, T8 + 3000, T8 + 4 * HOUR) == 1.0
+    assert interval(decoder, T8 + 3000, T8 + 4 * HOUR) == 4.0
+    assert interval(decoder, T8 + 4 * HOUR, T8 + 5 * HOUR) == 1.0
 
 
-def test_a_rearranged_schedule_leaves_the_interval_in_doubt_until_metadata_comes_anew() -> None:
+def test_metadata_that_change_while_a_period_runs_leave_it_in_doubt() -> None:
+    catalog = Catalog()
+    decoder = fresh(NAME, catalog)
+    decode(decoder, load(NAME, "http_get_exchange_info").replace("BTCUSDC", "LPTUSDT"))
+    decode(decoder, '[{"symbol":"LPTUSDT","fundingIntervalHours":4}]')
+    assert interval(decoder, T8 - 2 * HOUR, T8) == 4.0
+    decode(decoder, '[{"symbol":"LPTUSDT","fundingIntervalHours":8}]')
+    assert interval(decoder, T8 - HOUR, T8) is None
+    assert interval(decoder, T8 + 1000, T8 + 8 * HOUR) == 8.0
+
+
+def test_a_settlement_further_away_than_the_interval_leaves_it_in_doubt() -> None:
+    decoder = fresh(NAME)
+    decode(decoder, '[{"symbol":"LPTUSDT","fundingIntervalHours":1}]')
+    assert interval(decoder, T8 - HOUR - 600_001, T8) is None
+    assert interval(decoder, T8 - HOUR - 600_000, T8) == 1.0
+
+
+def test_a_rearranged_schedule_leaves_the_interval_in_doubt_until_the_next_rollover() -> None:
     decoder = fresh(NAME)
     decode(decoder, '[{"symbol":"LPTUSDT","fundingIntervalHours":8}]')
     assert interval(decoder, T8 - 2 * HOUR, T8) == 8.0
     assert interval(decoder, T8 - 2 * HOUR + 1000, T8 - HOUR) is None
     decode(decoder, load(NAME, "http_get_exchange_info").replace("BTCUSDC", "LPTUSDT"))
     decode(decoder, '[{"symbol":"LPTUSDT","fundingIntervalHours":1}]')
-    assert interval(decoder, T8 - 2 * HOUR + 2000, T8 - HOUR) == 1.0
+    assert interval(decoder, T8 - 2 * HOUR + 2000, T8 - HOUR) is None
+    assert interval(decoder, T8 - HOUR, T8) == 1.0
 
 
 def test_a_message_that_comes_late_changes_no_interval() -> None:

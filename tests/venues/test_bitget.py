@@ -190,7 +190,7 @@ def test_interval_of_the_metadata() -> None:
     assert (funding.interval_h, funding.rate_8h) == (4.0, 0.000124)
 
 
-def test_rollover_measures_the_interval_until_the_metadata_changes() -> None:
+def test_rollover_measures_the_interval_until_the_next_one() -> None:
     catalog = listed()
     decoder = fresh(catalog)
     assert scheduled(decoder, T8 - 1000, T8) == 4.0
@@ -199,7 +199,8 @@ def test_rollover_measures_the_interval_until_the_metadata_changes() -> None:
     decode(decoder, answer)
     assert scheduled(decoder, T8 + 2000, T8 + HOUR) == 1.0
     decode(decoder, answer.replace('"fundInterval":"4"', '"fundInterval":"2"'))
-    assert scheduled(decoder, T8 + 3000, T8 + HOUR) == 2.0
+    assert scheduled(decoder, T8 + 3000, T8 + HOUR) == 1.0
+    assert scheduled(decoder, T8 + HOUR, T8 + 3 * HOUR) == 2.0
 
 
 def test_a_jump_seen_late_measures_nothing() -> None:
@@ -213,8 +214,9 @@ def test_an_odd_jump_or_a_rearranged_schedule_is_in_doubt() -> None:
     scheduled(decoder, T8 - 1000, T8)
     assert scheduled(decoder, T8 + 1000, T8 + 3 * HOUR) is None
     decode(decoder, load(NAME, "http_get_contracts_usdt"))
-    assert scheduled(decoder, T8 + 2000, T8 + 3 * HOUR) == 4.0
-    assert scheduled(decoder, T8 + 3000, T8 + 2 * HOUR) is None
+    assert scheduled(decoder, T8 + 2000, T8 + 3 * HOUR) is None
+    assert scheduled(decoder, T8 + 3 * HOUR, T8 + 4 * HOUR) == 1.0
+    assert scheduled(decoder, T8 + 3 * HOUR + 1000, T8 + 8 * HOUR) is None
 
 
 def test_a_late_message_changes_no_interval() -> None:

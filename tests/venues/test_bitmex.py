@@ -191,10 +191,10 @@ def test_a_late_row_is_taken_where_no_later_row_has_the_field() -> None:
     """Left out whole it would lose the funding rate until the next one, hours later."""
     decoder = started()
     decode(decoder, at(7.5, markPrice=80200.0))
-    next_interval = {"fundingRate": 0.0003, "fundingTimestamp": "2025-11-21T20:00:00.000Z"}
+    next_interval = {"fundingRate": 0.0003, "fundingTimestamp": "2025-11-21T12:00:00.000Z"}
     assert decode(decoder, at(7.0, markPrice=80100.0, indicativeSettlePrice=80110.0, **next_interval)) == [
         Mark(NAME, "XBTUSD", "BTC", 80200.0, 80110.0, 1763719207500, T0),
-        Funding(NAME, "XBTUSD", "BTC", 0.0003, 8.0, 0.0003, 1763755200000, False, 1763719207000, T0),
+        Funding(NAME, "XBTUSD", "BTC", 0.0003, 8.0, 0.0003, 1763726400000, False, 1763719207000, T0),
     ]
 
 

@@ -67,9 +67,14 @@ def test_absent_funding_fields_are_unchanged() -> None:
 
 
 def test_interval_changes_in_a_delta() -> None:
-    (funding, _) = decode(started(), delta(fundingIntervalHour="1", nextFundingTime="1763722800000"))
+    """Cause: the new interval may be the next period's: between settlements it is in doubt, at one it is measured."""
+    decoder = started()
+    (funding, _) = decode(decoder, delta(fundingIntervalHour="1"))
     assert isinstance(funding, Funding)
-    assert (funding.interval_h, funding.rate_8h, funding.next_ts) == (1.0, 0.000496, 1763722800000)
+    assert (funding.interval_h, funding.rate_8h, funding.next_ts) == (None, None, 1763726400000)
+    (funding, _) = decode(decoder, delta(ts=1763726400100, cs=5001013, nextFundingTime="1763730000000"))
+    assert isinstance(funding, Funding)
+    assert (funding.interval_h, funding.rate_8h, funding.next_ts) == (1.0, 0.000496, 1763730000000)
 
 
 def test_single_sided_figure_wins_and_both_sided_is_halved() -> None:

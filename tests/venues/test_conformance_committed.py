@@ -161,7 +161,7 @@ NOT_THERE: dict[str, dict[str, str]] = {  # venue -> aspect -> why it has none
         "closing": "no notices",
     },
     "bitmex": {
-        **NO_RATIOS, **NO_POSITIONS, **NO_PAST, **KNOWN_INTERVAL,
+        **NO_RATIOS, **NO_POSITIONS, **NO_PAST,
         "closing": "no notices",
     },
     "hyperliquid": {

@@ -63,6 +63,20 @@ def test_ticker() -> None:
     ]
 
 
+def test_an_interval_stated_between_settlements_is_in_doubt_until_one_shows_it() -> None:
+    """Cause: the interval of the next period was taken for the running one's as soon as it was stated."""
+    decoder = informed()
+
+    def hours(at: int, **changes: object) -> float | None:
+        frame = {**ticker(**changes), "time_ms": at}
+        (funding,) = [item for item in decode(decoder, frame) if isinstance(item, Funding)]
+        return funding.interval_h
+
+    assert hours(SENT) == 4.0
+    assert hours(SENT + 1000, funding_interval=3600) is None
+    assert hours(NEXT + 1000, funding_interval=3600, funding_next_apply=NEXT // 1000 + 3600) == 1.0
+
+
 def test_ticker_of_the_nested_shape_takes_the_interval_from_metadata() -> None:
     at = 1763719202000
     assert decode(informed(), load(NAME, "ws_tickers_nested")) == [

@@ -75,14 +75,58 @@ def test_funding_settles_at_funding_time() -> None:
 def test_interval_that_is_no_interval_is_unknown(following: str) -> None:
     frame = json.loads(load(NAME, "ws_funding_rate"))
     frame["data"][0]["nextFundingTime"] = following
+    del frame["data"][0]["prevFundingTime"]
     (found,) = decode(fresh(NAME), frame)
     assert isinstance(found, Funding)
     assert (found.rate, found.interval_h, found.rate_8h) == (0.00017, None, None)
 
 
+HOUR = 3_600_000
+T12 = 1763726400000  # 12:00 UTC
+
+
+def running(decoder: Decoder, at: int, ends: int, following: int, began: str | None = None) -> float | None:
+    """The interval of a rate said ``at`` a time, with the ends of its period and of the one that follows."""
+    frame = json.loads(load(NAME, "ws_funding_rate"))
+    (row,) = frame["data"]
+    row.update(ts=str(at), fundingTime=str(ends), nextFundingTime=str(following), prevFundingTime=began)
+    if began is None:
+        del row["prevFundingTime"]
+    (found,) = decode(decoder, frame)
+    assert isinstance(found, Funding)
+    return found.interval_h
+
+
+def test_the_running_period_began_at_prev_funding_time() -> None:
+    """Cause: the period that follows is another length around a change, and its length was taken: eight times off."""
+    decoder = fresh(NAME)
+    assert running(decoder, T12 - 60_000, T12, T12 + 8 * HOUR, str(T12 - HOUR)) == 1.0
+    assert running(decoder, T12 - 60_000, T12, T12 + HOUR, str(T12 - 8 * HOUR)) == 8.0
+    assert running(decoder, T12 - 60_000, T12, T12 + HOUR, str(T12 - 3 * HOUR)) is None  # no such period
+    assert running(decoder, T12 - 2 * HOUR, T12, T12 + HOUR, str(T12 - HOUR)) is None  # it has not begun
+    assert running(decoder, T12 - 60_000, T12, T12 + HOUR, "") == 1.0  # just listed: nothing was settled
+
+
+def test_without_prev_funding_time_a_period_that_follows_and_changes_is_in_doubt_until_a_settlement() -> None:
+    decoder = fresh(NAME)
+    assert running(decoder, T12 - 2 * HOUR, T12, T12 + 4 * HOUR) == 4.0  # all that is known
+    assert running(decoder, T12 - HOUR, T12, T12 + HOUR) is None  # announced: the running one still has four hours
+    assert running(decoder, T12 + 30_000, T12 + HOUR, T12 + 2 * HOUR) == 1.0
+    assert running(decoder, T12 + 40 * 60_000, T12 + HOUR, T12 + 5 * HOUR) == 1.0  # measured: sure
+    assert running(decoder, T12 + HOUR + 30_000, T12 + 5 * HOUR, T12 + 9 * HOUR) == 4.0
+
+
+def test_a_settlement_missed_leaves_a_period_in_doubt_that_is_not_as_long_as_the_last_one_seen() -> None:
+    for following, expected in ((4, 4.0), (1, None)):
+        decoder = fresh(NAME)
+        running(decoder, T12 - HOUR, T12, T12 + 4 * HOUR)
+        assert running(decoder, T12 + 1000, T12 + 4 * HOUR, T12 + 8 * HOUR) == 4.0
+        assert running(decoder, T12 + 7 * HOUR, T12 + 8 * HOUR, T12 + (8 + following) * HOUR) == expected
+
+
 def test_old_funding_message_without_times() -> None:
     frame = json.loads(load(NAME, "ws_funding_rate"))
-    for key in ("nextFundingTime", "ts"):
+    for key in ("prevFundingTime", "nextFundingTime", "ts"):
         del frame["data"][0][key]
     (found,) = decode(fresh(NAME), frame)
     assert isinstance(found, Funding)

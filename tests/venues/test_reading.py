@@ -263,6 +263,53 @@ def test_spacings() -> None:
     assert spacings_h([], (1,)) == {}
 
 
+@pytest.mark.parametrize(
+    ("hours", "expected"),
+    [
+        ([0, 8, 16, 24, 25, 26, 27], [8, 8, 8, 8, 1, 1, 1]),  # the interval changes
+        ([0, 1, 2, 10, 18, 26], [1, 1, 1, 8, 8, 8]),
+        ([0, 8, 16, 24, 25], [8, 8, 8, 8, 1]),  # shorter than before: nothing is missing
+        ([0, 8, 24, 32, 40], [8, 8, 8, 8, 8]),  # a row is missing
+        ([0, 1, 2, 4, 5, 6], [1, 1, 1, 1, 1, 1]),  # two hours are an interval, but not this one
+        ([0, 1, 2, 7, 8, 9], [1, 1, 1, 1, 1, 1]),  # four are missing
+        ([0, 1, 2, 4], [1, 1, 1, None]),  # a missing row, or two hours from now on
+        ([0, 8, 16, 20, 21, 22], [8, 8, 8, None, 1, 1]),  # of four hours, or three rows are missing
+        ([0, 2, 3, 4], [None, None, 1, 1]),
+        ([0, 4], [4, 4]),
+        ([0, 3, 6], [None, None, None]),  # no interval of the venue
+    ],
+)
+def test_a_missing_row_is_no_other_interval(hours: list[int], expected: list[int | None]) -> None:
+    """Cause: one row that is missing doubled the interval of the next and halved its rate per 8 h."""
+    found = spacings_h([START + hour * HOUR_MS for hour in hours], (1, 2, 4, 8))
+    assert list(found.values())[-1:] + list(found.values())[:-1] == expected
+
+
+BLOCKS = st.integers(5, 9).flatmap(
+    lambda count: st.tuples(
+        st.sampled_from((1, 2, 4, 8)), st.just(count), st.one_of(st.none(), st.integers(1, count - 3))
+    )
+)
+
+
+@given(st.lists(BLOCKS, min_size=1, max_size=4))
+def test_what_is_read_from_spacings_is_right_or_unknown_where_single_rows_are_missing(
+    blocks: list[tuple[int, int, int | None]],
+) -> None:
+    """Of the rows beside a change none is missing: two hours as one of two there are one period of the other side."""
+    rows: list[tuple[int, int]] = []  # when it settled, the interval that ended
+    at = START
+    for hours, count, missing in blocks:
+        for place in range(count):
+            at += hours * HOUR_MS
+            if place != missing:
+                rows.append((at, hours))
+    found = spacings_h([at for at, _ in rows], (1, 2, 4, 8))
+    assert all(found[at] in (hours, None) for at, hours in rows)
+    if all(missing is None for _, _, missing in blocks):
+        assert all(found[at] == hours for at, hours in rows)
+
+
 @given(st.lists(st.integers(0, 40), min_size=2, max_size=20, unique=True), st.integers(0, 59_000))
 def test_spacings_ignore_order_and_small_delays(hours: list[int], jitter_ms: int) -> None:
     exact = [START + hour * HOUR_MS for hour in hours]

@@ -6,6 +6,7 @@ import csv
 import gzip
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,12 +19,15 @@ from statistics import median
 
 from service.errors import ConfigError, HistoryError
 from service.research.backtest.layouts import NUMBERS, Layout, layout_of, unclear
+from service.venues.funding_schedule import spacings_h
 from service.venues.symbols import aliases, canonical_symbol
 
 SECOND_MS = 1_000
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
 VENUE = "file"
+DEFAULT_INTERVAL_H = 8.0  # of a funding rate beside which none is said, unless it is a settled one
+INTERVALS_H = (1, 2, 4, 6, 8)  # that venues have: other distances of settled rates are no interval
 STEPS_S = (5, 10, 15, 30, 60, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 28_800, 43_200, 86_400)
 NOT_NEGATIVE = frozenset(NUMBERS) - {"funding_rate"}
 POSITIVE = frozenset({"mark", "index", "last", "funding_interval_h", "reserve_coins", "supply_coins", "market_cap"})
@@ -69,6 +73,12 @@ class History:
         )
 
     @property
+    def intervals(self) -> dict[str, int]:
+        """Rows with a funding rate by its interval in hours, or ``unknown``."""
+        said = [row.numbers.get("funding_interval_h") for row in self.rows if "funding_rate" in row.numbers]
+        return dict(Counter("unknown" if hours is None else f"{hours:g}" for hours in said))
+
+    @property
     def rows(self) -> list[Row]:
         return [row for segment in self.segments for row in segment]
 
@@ -102,8 +112,9 @@ def read_history(path: Path, delay_ms: int, symbol: str | None = None) -> Histor
         raise HistoryError(problems[:SHOWN_PROBLEMS] + ([f"{path}: {more} more problems"] if more > 0 else []))
     step_s = resolution(sorted({row.known_ms for row in rows}))
     after_ms = {"time": 0, "bar_open": step_s * SECOND_MS, "date": DAY_MS + delay_ms}[layout.time[1]]
-    settled = {"funding_interval_h": step_s / 3_600} if layout.settled else {}
-    known = [Row(row.known_ms + after_ms, row.venue, {**row.numbers, **settled}) for row in rows]
+    if layout.settled:
+        rows = _with_intervals(rows)
+    known = [Row(row.known_ms + after_ms, row.venue, row.numbers) for row in rows]
     present = {name for row in known for name in row.numbers}
     return History(
         path=path,
@@ -192,10 +203,26 @@ def _row(layout: Layout, cells: dict[str, str], symbol: str | None) -> Row:
         if not isfinite(value) or (ours in NOT_NEGATIVE and value < 0) or (ours in POSITIVE and value == 0):
             raise ValueError(f"{column.name}: {cell} is out of range")
         numbers[ours] = value
+    if "funding_rate" in numbers and not layout.settled:
+        numbers.setdefault("funding_interval_h", DEFAULT_INTERVAL_H)
     coin = cells.get("coin", "").strip()
     if symbol is not None and coin not in ("", symbol) and canonical_symbol(coin, aliases()) != symbol:
         raise ValueError(f"coin: {coin}, and not {symbol}")
     return Row(_time(layout, cells), cells.get("venue", "").strip() or VENUE, numbers)
+
+
+def _with_intervals(rows: Sequence[Row]) -> list[Row]:
+    """Settled rates with the interval of each: what its row says, else by the distance of the venue's rows."""
+    times: dict[str, list[int]] = {}
+    for row in rows:
+        times.setdefault(row.venue, []).append(row.known_ms)
+    spacings = {venue: spacings_h(at, INTERVALS_H) for venue, at in times.items()}
+    found = []
+    for row in rows:
+        interval_h = row.numbers.get("funding_interval_h", spacings[row.venue].get(row.known_ms))
+        told = {} if interval_h is None else {"funding_interval_h": interval_h}
+        found.append(Row(row.known_ms, row.venue, {**row.numbers, **told}))
+    return found
 
 
 def _time(layout: Layout, cells: dict[str, str]) -> int:

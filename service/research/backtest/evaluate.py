@@ -95,6 +95,7 @@ def described(history: History, refused: Mapping[str, int]) -> dict[str, Any]:
         "resolution_s": history.step_s,
         "rows": len(history.rows),
         "repeated_rows": history.repeated,
+        "funding_intervals_h": history.intervals,
         "columns": list(history.columns),
         "ignored_columns": list(history.ignored),
         "refused": dict(sorted(refused.items())),

@@ -14,6 +14,7 @@ LIVE_AGES = 3  # steps that a value stays fresh there
 RECEIPTS = 3  # a row's open interest is told as often as a window asks for: the rule is about silent streams
 FUNDING_CAP_8H = 0.04
 STANDS = 1.05  # a settled rate stands for its interval and a little
+LONGEST_H = 8.0  # one of unknown interval, which says nothing, ends the rate before it
 SOURCE, LICENCE = "history file", "see the file's own source"
 
 
@@ -35,7 +36,7 @@ def events(row: Row, symbol: str, at_ms: int) -> Iterator[Event]:
     if interest is not None:
         for _ in range(RECEIPTS):
             yield interest
-    rate, interval_h = numbers.get("funding_rate"), numbers.get("funding_interval_h", 8.0)
+    rate, interval_h = numbers.get("funding_rate"), numbers.get("funding_interval_h")
     if rate is not None:
         yield Funding(venue, symbol, symbol, rate, interval_h, rate_8h(rate, interval_h), None, False, None, at_ms)
     long, short = numbers.get("liquidated_long_coins", 0.0), numbers.get("liquidated_short_coins", 0.0)
@@ -83,11 +84,12 @@ class Slow:
         )
         self._rates = sorted(
             [
-                (row.known_ms, row.numbers["funding_rate"], row.numbers.get("funding_interval_h", 8.0))
+                (row.known_ms, row.numbers["funding_rate"], row.numbers.get("funding_interval_h"))
                 for history in histories
                 for row in history.rows
                 if "funding_rate" in row.numbers
-            ]
+            ],
+            key=lambda entry: entry[0],
         )
 
     def bases(self, after_ms: int | None, until_ms: int) -> list[tuple[int, Denominator]]:
@@ -96,11 +98,11 @@ class Slow:
         return self._bases[first : bisect_right(self._bases, until_ms, key=lambda entry: entry[0])]
 
     def funding(self, venue: str, symbol: str, at_ms: int) -> Funding | None:
-        """The settled rate that stands at ``at_ms``, told anew."""
+        """The settled rate that stands at ``at_ms``, told anew; without rate_8h if its interval is not known."""
         position = bisect_right(self._rates, at_ms, key=lambda entry: entry[0]) - 1
         if position < 0:
             return None
         known_ms, rate, interval_h = self._rates[position]
-        if at_ms - known_ms > STANDS * interval_h * 3_600_000:
+        if at_ms - known_ms > STANDS * (LONGEST_H if interval_h is None else interval_h) * 3_600_000:
             return None
         return Funding(venue, symbol, symbol, rate, interval_h, rate_8h(rate, interval_h), None, True, None, at_ms)

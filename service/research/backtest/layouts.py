@@ -39,7 +39,7 @@ class Layout:
     time: tuple[str, TimeKind]
     columns: Mapping[str, Column]
     constants: Mapping[str, float] = field(default_factory=dict)
-    settled: bool = False  # the rate of a row is of the interval up to it: the distance of the rows is the interval
+    settled: bool = False  # the rate of a row is of the interval up to it, which the distance of the rows shows
 
     @property
     def taken(self) -> frozenset[str]:
@@ -122,7 +122,7 @@ LAYOUTS = (
         "settled funding",
         ("time_ms", "funding_rate"),
         ("time_ms", "time"),
-        {"funding_rate": Column("funding_rate")},
+        {"funding_rate": Column("funding_rate"), "funding_interval_h": Column("funding_interval_h")},
         settled=True,
     ),
     _own("time"),

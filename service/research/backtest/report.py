@@ -104,6 +104,12 @@ def _headline(told: dict[str, Any]) -> str:
     )
 
 
+def _funding(intervals: dict[str, int]) -> str:
+    """How many rates of which interval; those of an unknown one are not used."""
+    told = [f"{count} of " + (name if name == "unknown" else f"{name} h") for name, count in intervals.items()]
+    return f" (funding rates by interval: {', '.join(told)})" if told else ""
+
+
 def _inputs(told: dict[str, Any]) -> str:
     rows = [
         (item["file"], item["layout"], f"{item['resolution_s']} s", item["rows"], item["repeated_rows"],
@@ -113,7 +119,7 @@ def _inputs(told: dict[str, Any]) -> str:
         for item in told["inputs"]
     ]  # fmt: skip
     unfed = dict.fromkeys(text for item in told["inputs"] for text in item["cannot_feed"])
-    slow = ", ".join(item["file"] for item in told["slow"]) or "none"
+    slow = ", ".join(item["file"] + _funding(item["funding_intervals_h"]) for item in told["slow"]) or "none"
     return (
         "<h3>What was read</h3>"
         + table(

@@ -119,7 +119,7 @@ class BinanceDecoder:
 
     def _settlements(self, rows: list[Any]) -> None:
         keys, catalog = ("symbol", "fundingRate", "fundingTime"), self._emit.catalog
-        tell_settlements(self._emit, rows, keys, INTERVALS_H, lambda item, _: stated_interval(catalog, item.instrument))
+        tell_settlements(self._emit, rows, keys, INTERVALS_H, lambda item: stated_interval(catalog, item.instrument))
 
     def _any_row(self, row: Any) -> None:
         if type(row) is list:

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from service.errors import BadPayload
 from service.model import Listing
 from service.venues.contract import Catalog
-from service.venues.emit import Emit
-from service.venues.funding_schedule import measure_interval
+from service.venues.emit import Emit, beyond
+from service.venues.funding_schedule import restated, running_interval
 from service.venues.numbers import interval_hours, number, text, timestamp_ms
 from service.venues.reading import label, mapping
 from service.venues.symbols import USD_QUOTES, base_of, canonical, why_foreign
@@ -115,10 +115,8 @@ def read_funding_info(rows: list[Any], emit: Emit) -> None:
             del catalog.intervals_h[name]
     for name, listing in list(catalog.listings.items()):
         interval_h = stated_interval(catalog, name)
-        changed = interval_h != before[name]
-        if changed or catalog.measured_h.get(name, interval_h) is None:
-            catalog.measured_h.pop(name, None)  # the venue has said something newer
-        if changed:
+        if interval_h != before[name]:
+            restated(catalog, name, before[name], interval_h)
             emit.relisted(replace(listing, interval_h=interval_h, recv_ts=emit.recv_ts))
 
 
@@ -136,12 +134,12 @@ def next_funding(stated: Any, venue_ts: int) -> int:
 
 
 def interval_at(catalog: Catalog, name: str, next_ts: int, venue_ts: int) -> float | None:
-    """The funding interval: as measured at the last rollover, else as the metadata says."""
+    """The funding interval: as measured at the last rollover, else as the metadata says; None: in doubt."""
     known = catalog.next_funding.get(name)
     if known is not None and known[0] == next_ts and known[1] <= venue_ts:  # the usual: only the time of saying is new
         catalog.next_funding[name] = (next_ts, venue_ts)
+        measured = catalog.measured_h
+        interval_h = measured[name] if name in measured else stated_interval(catalog, name)
     else:
-        measure_interval(catalog, name, next_ts, venue_ts, INTERVALS_H)
-    if name in catalog.measured_h:
-        return catalog.measured_h[name]
-    return catalog.intervals_h.get(name, catalog.default_interval_h)
+        interval_h = running_interval(catalog, name, stated_interval(catalog, name), next_ts, venue_ts, INTERVALS_H)
+    return None if beyond(interval_h, next_ts, venue_ts) else interval_h

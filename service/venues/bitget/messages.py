@@ -120,7 +120,8 @@ class BitgetDecoder:
                 return  # no funding on this contract now: not a rate of 0
             value, next_ts = rate(running), None if next_time is None else timestamp_ms(next_raw)
             if next_ts is None:
-                interval_h = emit.catalog.intervals_h.get(listing.instrument)
+                catalog, name = emit.catalog, listing.instrument
+                interval_h = catalog.measured_h.get(name, catalog.intervals_h.get(name))
             elif venue_ts - next_ts > SLACK_MS:
                 raise BadPayload("out_of_bounds", f"next funding {venue_ts - next_ts} ms ago")
             else:
@@ -162,7 +163,7 @@ class BitgetDecoder:
         rows = items(data, "data")
         if any(type(row) is dict and "fundingTime" in row for row in rows):
             keys = ("symbol", "fundingRate", "fundingTime")
-            tell_settlements(emit, rows, keys, INTERVALS_H, lambda item, _: intervals.get(item.instrument))
+            tell_settlements(emit, rows, keys, INTERVALS_H, lambda item: intervals.get(item.instrument))
             return
         emit.each(rows, "data", self._row, sent)
         if context.startswith("contracts:"):

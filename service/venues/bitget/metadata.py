@@ -7,7 +7,7 @@ from typing import Any
 from service.model import Listing
 from service.venues.contract import Catalog
 from service.venues.emit import Emit
-from service.venues.funding_schedule import HOUR_MS, measure_interval
+from service.venues.funding_schedule import restated, running_interval
 from service.venues.numbers import interval_hours, text
 from service.venues.reading import label
 from service.venues.symbols import USD_QUOTES, base_of, canonical, why_foreign
@@ -18,7 +18,7 @@ INTERVALS_H = (1, 2, 4, 8)
 # `symbolType` of v3 rows: a kind we do not know is left out.
 COINS = ("", "crypto", "perpetual")
 NOT_COINS = ("stock", "stocks", "metal", "metals", "commodity", "forex", "fx", "index", "etf", "rwa")
-SLACK_MS = 600_000  # a next funding this long past, or this much beyond its interval: the schedule is broken
+SLACK_MS = 600_000  # a next funding this long past: the schedule is broken
 
 
 def product_of(name: str) -> str | None:
@@ -73,23 +73,15 @@ def _terms(name: str, row: dict[str, Any], emit: Emit) -> Listing | str:
 
 
 def said_interval(catalog: Catalog, name: str, raw: Any) -> float | None:
-    """The venue says the interval, "" for none: newer than what a rollover measured, if it is a change."""
+    """The venue says the interval, "" for none."""
     before = catalog.intervals_h.get(name)
     catalog.intervals_h[name] = None  # unless it is readable
     interval_h = None if raw == "" else interval_hours(raw)
     catalog.intervals_h[name] = interval_h
-    if interval_h != before or catalog.measured_h.get(name, interval_h) is None:
-        catalog.measured_h.pop(name, None)
+    restated(catalog, name, before, interval_h)
     return interval_h
 
 
 def interval_at(catalog: Catalog, name: str, next_ts: int, venue_ts: int) -> float | None:
-    """The interval of the metadata, unless the schedule itself says something newer.
-
-    A next funding further away than the interval leaves it in doubt.
-    """
-    measure_interval(catalog, name, next_ts, venue_ts, INTERVALS_H)
-    interval_h = catalog.measured_h.get(name, catalog.intervals_h.get(name))
-    if interval_h is not None and next_ts - venue_ts > interval_h * HOUR_MS + SLACK_MS:
-        return None
-    return interval_h
+    """The interval as measured at the last rollover, else as the metadata says."""
+    return running_interval(catalog, name, catalog.intervals_h.get(name), next_ts, venue_ts, INTERVALS_H)

@@ -13,6 +13,7 @@ from service.venues.bitmex.rows import FIELDS, GRID_MS, MAIN_FIELD, Row, order_o
 from service.venues.bitmex.trades import ExtraRows
 from service.venues.contract import Catalog
 from service.venues.emit import Emit, contract_coins
+from service.venues.funding_schedule import stated_and_running
 from service.venues.history import subject_of
 from service.venues.numbers import iso_ms, rate, text
 from service.venues.reading import echo, items, label, mapping, unknown
@@ -177,8 +178,11 @@ class BitmexDecoder:
                 emit.mark(listing, mark, index, venue_ts)
         elif stream == "funding":
             if "fundingRate" in values:
-                hours = values.get("fundingInterval", listing.interval_h)
-                emit.funding(listing, values["fundingRate"], hours, values.get("fundingTimestamp"), venue_ts)
+                hours, next_ts = values.get("fundingInterval", listing.interval_h), values.get("fundingTimestamp")
+                if next_ts is not None and venue_ts is not None:
+                    catalog, name = emit.catalog, listing.instrument
+                    hours = stated_and_running(catalog, name, hours, next_ts, venue_ts, (1, 2, 4, 8))
+                emit.funding(listing, values["fundingRate"], hours, next_ts, venue_ts)
         elif "openInterest" in values:
             why_not = self._interest(listing, row, venue_ts)
             row.unpriced = why_not == "no_mark"

@@ -12,7 +12,7 @@ from service.venues.bybit.metadata import INTERVALS_H, SIDES, SIDES_DOCUMENTED, 
 from service.venues.bybit.trades import ExtraRows
 from service.venues.contract import Catalog
 from service.venues.emit import PONG, Emit
-from service.venues.funding_schedule import tell_settlements
+from service.venues.funding_schedule import stated_and_running, tell_settlements
 from service.venues.history import same_name, subject_of, tell_history
 from service.venues.numbers import coins, interval_hours, price, rate, text, timestamp_ms, within
 from service.venues.reading import cursor, echo, items, label, mapping, readable, unknown
@@ -166,8 +166,11 @@ class BybitDecoder:
             vouched.append("mark")
         if "funding" in touched:
             if "funding" not in failed and "fundingRate" in values:
-                interval_h = values.get("fundingIntervalHour", listing.interval_h)
-                emit.funding(listing, values["fundingRate"], interval_h, values.get("nextFundingTime"), ts)
+                hours, next_ts = values.get("fundingIntervalHour", listing.interval_h), values.get("nextFundingTime")
+                if next_ts is not None:
+                    catalog, name = emit.catalog, listing.instrument
+                    hours = stated_and_running(catalog, name, hours, next_ts, ts, INTERVALS_H)
+                emit.funding(listing, values["fundingRate"], hours, next_ts, ts)
         elif "fundingRate" in values and "funding" not in failed:
             vouched.append("funding")
         if "singleOpenInterest" in values or "openInterest" in values:
@@ -212,7 +215,7 @@ class BybitDecoder:
         rows = items(result["list"], "list")
         if any(type(row) is dict and "fundingRateTimestamp" in row for row in rows):
             keys = ("symbol", "fundingRate", "fundingRateTimestamp")
-            tell_settlements(emit, rows, keys, INTERVALS_H, lambda item, _: item.interval_h)
+            tell_settlements(emit, rows, keys, INTERVALS_H, lambda item: item.interval_h)
             return
         if not context or context.startswith(SIDES):
             _measure_sides(rows, emit)

@@ -60,7 +60,7 @@ def tell_rates(emit: Emit, rows: list[Any], context: str) -> None:
         {**row, "contract": name, "t": row["t"] * 1000} if type(row) is dict and type(row.get("t")) is int else row
         for row in rows
     ]
-    tell_settlements(emit, named, ("contract", "r", "t"), INTERVALS_H, lambda item, _: item.interval_h)
+    tell_settlements(emit, named, ("contract", "r", "t"), INTERVALS_H, lambda item: item.interval_h)
 
 
 def past_of(emit: Emit, listing: Listing, what: str, rows: list[Any]) -> Past:

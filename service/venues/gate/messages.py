@@ -9,8 +9,10 @@ from service.errors import BadPayload
 from service.model import Listing
 from service.venues.contract import Catalog, page_of
 from service.venues.emit import PONG, Emit
+from service.venues.funding_schedule import stated_and_running
 from service.venues.gate.history import SETTLEMENTS, past_of, tell_rates
 from service.venues.gate.metadata import (
+    INTERVALS_H,
     SIDES,
     SIDES_DOCUMENTED,
     VENUE,
@@ -131,6 +133,9 @@ class GateDecoder:
             next_ts = from_seconds(next_s)
             if venue_ts is not None and venue_ts - next_ts > LATE_FUNDING_MS:
                 raise BadPayload("out_of_bounds", f"next funding {venue_ts - next_ts} ms ago")
+            if venue_ts is not None:
+                catalog, name = self._emit.catalog, listing.instrument
+                interval_h = stated_and_running(catalog, name, interval_h, next_ts, venue_ts, INTERVALS_H)
         self._emit.funding(listing, running, interval_h, next_ts, venue_ts)
 
     # -- HTTP answers ------------------------------------------------------------------------------------------

@@ -45,4 +45,4 @@ def _settled(listing: Listing, row: Any) -> tuple[int, float]:
 
 
 # Of the days a start asks for, where funding is hourly: eight hours between two rows are missing rows.
-PAST = Past(settled=_settled, intervals_h=(1,))
+PAST = Past(settled=_settled)

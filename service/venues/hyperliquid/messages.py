@@ -91,7 +91,7 @@ class HyperliquidDecoder:
                 self._contexts(rows[1])
         elif any(type(row) is dict and "fundingRate" in row for row in rows):
             keys = ("coin", "fundingRate", "time")
-            tell_settlements(self._emit, rows, keys, INTERVALS_H, lambda _, alone: INTERVAL_H if alone else None)
+            tell_settlements(self._emit, rows, keys, INTERVALS_H, lambda _: INTERVAL_H)
         else:
             self._emit.each(rows, "rows", self._other_row)
 

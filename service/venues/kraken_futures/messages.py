@@ -105,7 +105,7 @@ class KrakenFuturesDecoder:
         next_ts = None if next_raw == "" else timestamp_ms(next_raw)
         if next_ts is not None and venue_ts - next_ts > LATE_FUNDING_MS:
             raise BadPayload("out_of_bounds", f"next funding {venue_ts - next_ts} ms ago")
-        self._emit.funding(listing, value, INTERVAL_H, next_ts, venue_ts)
+        self._emit.funding(listing, value, INTERVAL_H, next_ts, venue_ts, per_time=True)
 
     def _interest(self, listing: Listing, fields: dict[str, Any], venue_ts: int | None) -> None:
         """One-sided contracts: coins (PF) or dollars (PI), the latter at this message's mark, if it has a sound one."""

@@ -10,7 +10,7 @@ from service.errors import BadPayload
 from service.model import Listing
 from service.venues.contract import Catalog
 from service.venues.emit import Emit
-from service.venues.funding_schedule import HOUR_MS, tell_settlements
+from service.venues.funding_schedule import HOUR_MS, stated_and_running, tell_settlements
 from service.venues.history import subject_of, tell_history
 from service.venues.numbers import coins, price, rate, text, timestamp_ms
 from service.venues.okx.history import PAST
@@ -20,9 +20,20 @@ from service.venues.reading import echo, items, label, mapping, unknown
 
 SIZE_TOLERANCE = 0.005  # oiCcy against contracts x contract size: further apart is a unit error
 NOTICE_CLOSING = "64008"
+NO_TIME = ("", "0", None)
 
 # For hours all swaps announce the same few settlements: each is read once.
 _settlement = lru_cache(maxsize=64)(timestamp_ms)
+
+
+def _time(announced: Any) -> int:
+    return _settlement(announced) if type(announced) is str else timestamp_ms(announced)
+
+
+def _hours(start_ms: int, end_ms: int) -> float | None:
+    """A funding period's length; None for one that the venue does not have."""
+    hours, rest = divmod(end_ms - start_ms, HOUR_MS)
+    return float(hours) if rest == 0 and hours in INTERVALS_H else None
 
 
 class OkxDecoder:
@@ -109,17 +120,24 @@ class OkxDecoder:
                 emit.mark(listing, None, value, venue_ts)
 
     def _funding(self, listing: Listing, row: dict[str, Any]) -> None:
+        """The running rate belongs to the period from `prevFundingTime` to `fundingTime`.
+
+        `nextFundingTime` ends the period after it, which is another length around a change of interval: where there is
+        no `prevFundingTime` it is what the venue states, and a rollover measures.
+        """
         running = row.get("fundingRate", "")
         if running == "":
             return  # a new listing has none yet
-        value, known, announced = rate(running), _settlement, row["fundingTime"]
-        next_ts = known(announced) if type(announced) is str else timestamp_ms(announced)
+        value, next_ts = rate(running), _time(row["fundingTime"])
         venue_ts = timestamp_ms(row["ts"]) if "ts" in row else None  # messages before 2023 have none
-        interval_h, after = listing.interval_h, row.get("nextFundingTime", "")
-        if after != "":
-            after_ts = known(after) if type(after) is str else timestamp_ms(after)
-            hours, rest = divmod(after_ts - next_ts, HOUR_MS)
-            interval_h = float(hours) if rest == 0 and hours in INTERVALS_H else None
+        interval_h, began, after = listing.interval_h, row.get("prevFundingTime", ""), row.get("nextFundingTime", "")
+        if began not in NO_TIME:  # a swap just listed has none
+            interval_h = _hours(_time(began), next_ts)
+        elif after not in NO_TIME:
+            interval_h = _hours(next_ts, _time(after))
+            if venue_ts is not None:
+                catalog, name = self._emit.catalog, listing.instrument
+                interval_h = stated_and_running(catalog, name, interval_h, next_ts, venue_ts, INTERVALS_H)
         self._emit.funding(listing, value, interval_h, next_ts, venue_ts)
 
     # -- open interest -----------------------------------------------------------------------------------------
@@ -165,7 +183,7 @@ class OkxDecoder:
             self._extra.ratio(rows, context.removeprefix(RATIO))
         elif any(type(row) is dict and "realizedRate" in row for row in rows):
             keys = ("instId", "realizedRate", "fundingTime")
-            tell_settlements(emit, rows, keys, INTERVALS_H, lambda item, _: item.interval_h)
+            tell_settlements(emit, rows, keys, INTERVALS_H, lambda item: item.interval_h)
         else:
             emit.each(rows, "data", self._row)
             if context == "instruments":

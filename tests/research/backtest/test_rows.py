@@ -9,6 +9,7 @@ import pytest
 from service.errors import ConfigError, HistoryError
 from service.model import Denominator, Funding, Liquidation, Mark, OpenInterest
 from service.research.backtest.csv_history import frames, parse_time, read_history, resolution
+from service.research.backtest.evaluate import described
 from service.research.backtest.feeding import Slow, base, events
 from tests.research.backtest.files import DAY_MS, HOUR_MS, T0, written
 
@@ -218,6 +219,48 @@ def test_settled_rates_are_of_the_interval_between_them(tmp_path: Path) -> None:
         assert settled is not None
         assert settled.interval_h == hours
         assert settled.rate_8h == pytest.approx(4e-5 * 8 / hours)
+
+
+def settled_file(path: Path, hours: list[int], header: tuple[str, ...] = ("time_ms", "funding_rate")) -> Path:
+    rows = [(T0 + hour * HOUR_MS, -0.0015, *(4,) * (len(header) - 2)) for hour in hours]
+    return written(path, header, rows)
+
+
+def test_settled_rates_have_the_interval_of_their_own_row(tmp_path: Path) -> None:
+    """Cause: one interval was taken for the whole file: after a change from 8 h to 1 h rates were an eighth."""
+    hours = [*range(0, 81, 8), *range(81, 90)]
+    history = read_history(settled_file(tmp_path / "a.csv", hours), 0)
+    assert history.intervals == {"8": 11, "1": 9}
+    slow = Slow([history], "BTC")
+    for hour, expected in ((0, -0.0015), (80, -0.0015), (81, -0.012), (89, -0.012)):
+        found = slow.funding("file", "BTC", T0 + hour * HOUR_MS)
+        assert found is not None
+        assert found.rate_8h == pytest.approx(expected)
+    assert slow.funding("file", "BTC", T0 + 91 * HOUR_MS) is None
+
+
+def test_a_missing_settled_row_doubles_no_interval_and_what_is_unknown_is_counted(tmp_path: Path) -> None:
+    gap = read_history(settled_file(tmp_path / "gap.csv", [0, 1, 2, 4, 5, 6]), 0)
+    assert gap.intervals == {"1": 6}
+    odd = read_history(settled_file(tmp_path / "odd.csv", [0, 8, 16, 19, 20, 21]), 0)
+    assert odd.intervals == {"8": 3, "unknown": 1, "1": 2}
+    assert described(odd, {})["funding_intervals_h"] == {"8": 3, "unknown": 1, "1": 2}
+    found = Slow([odd], "BTC").funding("file", "BTC", T0 + 19 * HOUR_MS)
+    assert found is not None  # it ends the rate before it, and says nothing itself
+    assert (found.rate, found.interval_h, found.rate_8h) == (-0.0015, None, None)
+
+
+def test_an_interval_that_a_settled_row_says_wins(tmp_path: Path) -> None:
+    header = ("time_ms", "funding_rate", "funding_interval_h")
+    history = read_history(settled_file(tmp_path / "a.csv", [0, 8, 16, 19], header), 0)
+    assert history.intervals == {"4": 4}
+
+
+def test_settled_rates_of_two_venues_are_spaced_apart(tmp_path: Path) -> None:
+    rows = [(T0 + hour * HOUR_MS, venue, 0.0001) for hour in range(0, 17) for venue in ("one", "two")
+            if venue == "one" or hour % 8 == 0]  # fmt: skip
+    history = read_history(written(tmp_path / "a.csv", ("time_ms", "venue", "funding_rate"), rows), 0)
+    assert history.intervals == {"1": 17, "8": 3}
 
 
 def test_a_daily_supply_in_the_coin_metrics_layout_is_known_after_its_day(tmp_path: Path) -> None:
