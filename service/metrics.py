@@ -109,6 +109,13 @@ _ALL = (
     ),
     Family("elr_venue_messages_total", "counter", ("venue",), "Frames and HTTP bodies received.", False),
     Family("elr_bad_payload_total", "counter", ("venue", "reason"), "Frames or rows that cannot be trusted.", False),
+    Family(
+        "elr_skipped_total",
+        "counter",
+        ("venue", "reason"),
+        "Rows left out on purpose (other products, say).",
+        False,
+    ),
     Family("elr_tick_duration_seconds", "histogram", (), "Time to compute a tick, all symbols.", False),
     Family("elr_tick_lag_seconds", "histogram", (), "How late a tick was taken, after its time on the grid.", False),
     Family("elr_ticks_missed_total", "counter", (), "Ticks computed too late to be published.", False),
@@ -126,6 +133,10 @@ OTHER = "other"  # any label value outside its closed list
 BAD_PAYLOAD_REASONS = (
     "bad_json", "wrong_type", "missing_field", "bad_number", "out_of_bounds", "bad_name", "too_deep",
     "unknown_shape", "size_mismatch", "oversized", "bad_utf8", "binary", OTHER,
+)  # fmt: skip
+SKIPPED_REASONS = (
+    "dated", "option", "xperp", "builder_dex", "not_crypto", "unknown_kind", "foreign", "unknown_contract_size",
+    "no_mark", "suspended", "not_trading", "unknown_universe", "unknown_instrument", "unknown_interval", OTHER,
 )  # fmt: skip
 CLOSE_CODES = (
     1000, 1001, 1002, 1003, 1005, 1006, 1007, 1009, 1011, 4001, 4002, 4003, 4004, 4005, 4006, 4008,
@@ -166,6 +177,10 @@ class Metrics:
         for venue in self._venues:  # a counter that starts at 0 shows its first increase
             for reason in BAD_PAYLOAD_REASONS:
                 self._bad.labels(venue, reason)
+        self._skipped = self._counter("elr_skipped_total")
+        for venue in self._venues:
+            for reason in SKIPPED_REASONS:
+                self._skipped.labels(venue, reason)
         self._duration = self._histogram("elr_tick_duration_seconds", _FAST)
         self._lag = self._histogram("elr_tick_lag_seconds", _LAG)
         self._missed = self._counter("elr_ticks_missed_total")
@@ -194,6 +209,10 @@ class Metrics:
     def bad_payload(self, venue: str, reason: str) -> None:
         if venue in self._venues:
             self._bad.labels(venue, reason if reason in BAD_PAYLOAD_REASONS else OTHER).inc()
+
+    def skipped(self, venue: str, reason: str) -> None:
+        if venue in self._venues:
+            self._skipped.labels(venue, reason if reason in SKIPPED_REASONS else OTHER).inc()
 
     def state_saved(self, ok: bool) -> None:
         self._saves.labels("ok" if ok else "failed").inc()

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from service.metrics import BAD_PAYLOAD_REASONS, CLOSE_CODES, FAMILIES, Metrics
+from service.metrics import BAD_PAYLOAD_REASONS, CLOSE_CODES, FAMILIES, SKIPPED_REASONS, Metrics
 from service.publishing import codes
+from service.venues import VENUES as ALL_VENUES
+from service.venues import symbols
 from service.venues.reading import BAD_REASONS
+from tests.venues.committed import all_steps
 
 VENUES = ("bybit", "okx")
 
@@ -40,6 +43,7 @@ def test_counting(metrics: Metrics, registry: CollectorRegistry) -> None:
     metrics.ticks_missed(2)
     metrics.messages["okx"] += 1
     metrics.bad_payload("okx", "bad_json")
+    metrics.skipped("okx", "dated")
     metrics.feed_clients(3)
     metrics.feed_sent(21)
     metrics.feed_closed(4003)
@@ -54,6 +58,8 @@ def test_counting(metrics: Metrics, registry: CollectorRegistry) -> None:
     assert value("elr_venue_messages_total", {"venue": "okx"}) == 1
     assert value("elr_venue_messages_total", {"venue": "bybit"}) == 0
     assert value("elr_bad_payload_total", {"venue": "okx", "reason": "bad_json"}) == 1
+    assert value("elr_skipped_total", {"venue": "okx", "reason": "dated"}) == 1
+    assert value("elr_skipped_total", {"venue": "okx", "reason": "xperp"}) == 0
     assert value("elr_feed_clients") == 3
     assert value("elr_feed_messages_total") == 21
     assert value("elr_feed_closed_total", {"code": "4003"}) == 1
@@ -69,10 +75,13 @@ def test_label_values_are_bounded(metrics: Metrics, registry: CollectorRegistry)
     for number in range(100):
         metrics.bad_payload(f"venue{number}", "bad_json")
         metrics.bad_payload("okx", f"reason{number}")
+        metrics.skipped(f"venue{number}", "dated")
+        metrics.skipped("okx", f"reason{number}")
         metrics.feed_closed(3000 + number)
         metrics.feed_refused(str(600 + number))
     assert series() == before
     assert registry.get_sample_value("elr_bad_payload_total", {"venue": "okx", "reason": "other"}) == 100
+    assert registry.get_sample_value("elr_skipped_total", {"venue": "okx", "reason": "other"}) == 100
     assert registry.get_sample_value("elr_feed_closed_total", {"code": "other"}) == 100
     assert registry.get_sample_value("elr_feed_refused_total", {"status": "other"}) == 100
 
@@ -80,6 +89,12 @@ def test_label_values_are_bounded(metrics: Metrics, registry: CollectorRegistry)
 def test_the_closed_lists_hold_what_the_stages_say() -> None:
     assert set(BAD_REASONS) <= set(BAD_PAYLOAD_REASONS)
     assert {row.code for row in codes.CLOSE_CODES} <= set(CLOSE_CODES)
+    assert {reason for _, reason in symbols.FOREIGN_NAMES} <= set(SKIPPED_REASONS)
+    skipped = {
+        row["skipped"] for venue in ALL_VENUES for step in all_steps(venue) for row in step.expected if "skipped" in row
+    }
+    assert len(skipped) > 8
+    assert skipped <= set(SKIPPED_REASONS)
 
 
 def test_two_instances_do_not_share_anything() -> None:

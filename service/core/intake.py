@@ -28,6 +28,7 @@ from service.model import (
     OiSides,
     OpenInterest,
     Positions,
+    Skipped,
 )
 from service.tapes import Record
 from service.venues.contract import Catalog, Venue
@@ -122,6 +123,8 @@ class Intake:
                 apply(item)  # type: ignore[arg-type]
             elif kind is Bad:
                 self.bad(venue, item.reason, item.detail)  # type: ignore[union-attr]
+            elif kind is Skipped:
+                self._metrics.skipped(venue, item.reason)  # type: ignore[union-attr]
         return items
 
     def rejected(self, venue: str, connection: str, reason: str) -> None:

@@ -169,7 +169,8 @@ class Listing(Struct, frozen=True, gc=False):
     ``contract_size`` in canonical coins (linear) or USD (``inverse`` True) per contract, None if not said.
     ``multiplier``: canonical units per native coin unit of the instrument (1 for BTCUSDT; for PEPE quoted per
     single token against canonical 1000PEPE: 0.001). ``interval_h``: funding interval. ``trading`` False: listed
-    but not live (delisted, pre-launch, settling); such an instrument must not count.
+    but not live (delisted, pre-launch, settling); such an instrument must not count. ``index``: the venue's name of
+    the index that prices it, where the instrument's own name does not say it; else "".
     """
 
     venue: str
@@ -181,6 +182,7 @@ class Listing(Struct, frozen=True, gc=False):
     interval_h: float | None
     trading: bool
     recv_ts: int
+    index: str = ""
 
 
 class OiSides(Struct, frozen=True, gc=False):
@@ -203,10 +205,11 @@ class Control(Struct, frozen=True, gc=False):
     """A frame about the connection, not about a market.
 
     ``kind``: ``ack`` (subscription accepted; ``key`` echoes what, if the venue says), ``pong``, ``info``,
-    ``refused`` (a subscription was refused), ``closing`` (the venue announced it will close: reconnect now).
+    ``refused`` (a subscription was refused), ``closing`` (the venue announced it will close: reconnect now), ``more``
+    (the list goes on: ``text`` is where its next page begins).
     """
 
-    kind: Literal["ack", "pong", "info", "refused", "closing"]
+    kind: Literal["ack", "pong", "info", "refused", "closing", "more"]
     key: str | None
     text: str
 

@@ -7,8 +7,9 @@ stream everything), one line in ``venues/__init__.py``, its fixtures. CONTRIBUTI
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, TypeVar
+from urllib.parse import quote
 
 from service.model import STREAMS, Decoded, Endpoints, ExtraStream, Listing, Stream, VenueRules
 from service.venues.symbols import ASSETS, Asset
@@ -46,7 +47,10 @@ class KeepAlive:
 @dataclass(frozen=True, slots=True)
 class Request:
     """One HTTP request. ``weight`` counts against the REST budget; ``context`` goes to ``decode`` with the body.
-    ``headers``: beyond what every request has."""
+
+    ``more``: the name of the query parameter that asks for a list's next page; "": the answer is always the whole list.
+    ``headers``: beyond what every request has.
+    """
 
     method: Literal["GET", "POST"]
     url: str
@@ -54,6 +58,27 @@ class Request:
     body: str | None = None
     context: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+    more: str = ""
+
+
+PAGE = "|page:"  # in the context of a list's later pages, before where they begin
+
+
+def page_after(first: Request, begins: str) -> Request:
+    """The request for the page of a list that begins there; ``first``: the request for its first page."""
+    joint = "&" if "?" in first.url else "?"
+    url = f"{first.url}{joint}{first.more}={quote(begins, safe='')}"
+    return replace(first, url=url, context=f"{first.context}{PAGE}{begins}")
+
+
+def page_of(context: str) -> tuple[str, str]:
+    """The context of a list's first page, and where the page of ``context`` begins: "" for the first.
+
+    >>> page_of("contracts"), page_of("contracts|page:200")
+    (('contracts', ''), ('contracts', '200'))
+    """
+    asked, _, begins = context.partition(PAGE)
+    return asked, begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +121,14 @@ class Catalog:
         self.assets = assets
         self.listings: dict[str, Listing] = {}
         self.marks: dict[str, float] = {}  # canonical units
-        self.foreign: set[str] = set()  # names the metadata says are no perpetual quoted in dollars
+        self.foreign: dict[str, str] = {}  # names the metadata says are no perpetual of a coin in dollars, and why
+        self.named: dict[str, set[str]] = {}  # of each list whose pages are still coming, the names read so far
         self.default_interval_h: float | None = None  # of an instrument that the metadata does not name
         self.intervals_h: dict[str, float | None] = {}  # from metadata; None: named, but unreadable
         self.measured_h: dict[str, float | None] = {}  # from an observed rollover; None: schedule in doubt
         self.next_funding: dict[str, tuple[int, int]] = {}  # last announced funding time, and when it was said
         self.swaps_of_index: dict[str, tuple[str, ...]] = {}  # index name -> instruments it prices
+        self.quanto: dict[str, float] = {}  # BitMEX: native coins per contract and dollar that bitcoin costs
         self.universe: tuple[str, ...] = ()  # names by position, where a venue sends positional arrays
         # Of each instrument the newest trade time counted, and the (time, id) of what was counted shortly before it.
         self.traded: dict[str, tuple[int, dict[tuple[int, str], None]]] = {}
@@ -152,7 +179,7 @@ class Venue(Protocol):
         ...
 
     def metadata(self, endpoints: Endpoints) -> list[Request]:
-        """Requests whose answers list the instruments (decoded to Listing)."""
+        """Requests whose answers list the instruments (decoded to Listing); of a list that pages, its first page."""
         ...
 
     def connections(

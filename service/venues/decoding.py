@@ -36,7 +36,8 @@ def decode_document(venue_name: str, text: str | bytes) -> Iterator[dict[str, An
     """One row per observation, skipped instrument or broken frame, in order.
 
     Rows with key ``error`` (``bad_payload``, its ``reason`` and the ``frame``, counted from 1) mean bad data was met;
-    rows with key ``skipped`` name an instrument left out and why. Acknowledgements, metadata, confirmations: no row.
+    rows with key ``skipped`` name an instrument left out and why, of metadata too. Acknowledgements, what metadata
+    list, confirmations: no row.
     Raises :exc:`ConfigError` for an unknown venue.
     """
     venue = VENUES.get(venue_name)

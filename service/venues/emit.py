@@ -34,11 +34,11 @@ from service.model import (
     Skipped,
     Stream,
 )
-from service.venues.contract import Catalog
-from service.venues.numbers import COINS_MAX, number, text
+from service.venues.contract import Catalog, page_of
+from service.venues.numbers import COINS_MAX, number, price, text
 from service.venues.reading import document, items
 from service.venues.sides import measure
-from service.venues.symbols import assets_at, canonical_price
+from service.venues.symbols import assets_at, canonical_price, why_foreign
 
 PONG = Control("pong", None, "pong")
 
@@ -63,7 +63,7 @@ class Emit:
     Prices come per venue unit, amounts in canonical coins; ``venue_ts`` None: the venue does not say when.
     """
 
-    __slots__ = ("_assets", "_by_name", "_listings", "_marks", "_read", "catalog", "out", "recv_ts", "venue")
+    __slots__ = ("_assets", "_by_name", "_listings", "_marks", "_named", "_read", "catalog", "out", "recv_ts", "venue")
 
     def __init__(
         self,
@@ -81,6 +81,7 @@ class Emit:
         self._listings = catalog.listings
         self._marks = catalog.marks
         self._assets = assets_at(venue, catalog.assets)
+        self._named: list[str] = []  # instruments of which the frame under way holds a row of metadata
 
     # -- frames and their parts -------------------------------------------------------------------------------
 
@@ -89,6 +90,8 @@ class Emit:
         self.recv_ts = recv_ts
         out: list[Decoded] = []
         self.out = out
+        if self._named:
+            self._named = []
         try:
             parsed = loads(raw)
         except JSONDecodeError:
@@ -132,7 +135,9 @@ class Emit:
         else:
             self.out.append(Bad("missing_field", str(error.args[0])[:80]))
 
-    def control(self, kind: Literal["ack", "pong", "info", "refused", "closing"], key: str | None, said: str) -> None:
+    def control(
+        self, kind: Literal["ack", "pong", "info", "refused", "closing", "more"], key: str | None, said: str
+    ) -> None:
         self.out.append(Control(kind, key, said))
 
     def skipped(self, instrument: str, reason: str) -> None:
@@ -142,7 +147,7 @@ class Emit:
     # -- instruments ------------------------------------------------------------------------------------------
 
     def listing(self, name: Any) -> Listing | None:
-        """The instrument behind a name, from metadata or from the name; None for foreign products.
+        """The instrument behind a name, from metadata or from the name; None, and said so, for foreign products.
 
         Raises :exc:`BadPayload` for what is no name.
         """
@@ -150,13 +155,47 @@ class Emit:
             listing = self._listings.get(name)
             if listing is not None:
                 return listing
-        name = text(name)
-        return None if name in self.catalog.foreign else self.named(name)
+        found = self.find(text(name))
+        if found is None:
+            self.skipped(name, self.catalog.foreign.get(name) or why_foreign(name))
+        return found
 
-    def named(self, name: str) -> Listing | None:
-        """What the name alone says of an instrument."""
+    def find(self, name: str) -> Listing | None:
+        """The same of a name that the venue did not send itself: nothing is said of one that there is not."""
+        listing = self._listings.get(name)
+        if listing is not None or name in self.catalog.foreign:
+            return listing
         listing = self._by_name(name)
         return None if listing is None else self._identified(listing)
+
+    def named(self, name: str) -> str:
+        """A row of metadata is about this instrument, whatever else it says: it is not absent from the list."""
+        self._named.append(name)
+        return name
+
+    def instrument(
+        self, name: str, row: Any, terms: Callable[[str, Any], Listing | str], trades: Callable[[Any], bool]
+    ) -> None:
+        """One row of metadata. ``terms``: what it says of the instrument, or why that is no perpetual of a coin in
+        dollars; ``trades``: whether it is open.
+
+        Before a launch and after the end a row's terms may be empty or 0: what does not trade is then left out quietly.
+        Raises BadPayload and KeyError for the terms of what trades; what is known of it still holds.
+        """
+        self.named(name)
+        try:
+            found = terms(name, row)
+        except (BadPayload, KeyError):
+            if trades(row):
+                raise
+            known = self.find(name)
+            if known is not None and known.trading:
+                self.relisted(replace(known, trading=False, recv_ts=self.recv_ts))
+            return
+        if isinstance(found, str):
+            self.refuse(name, found)
+        else:
+            self.listed(found)
 
     def listed(self, listing: Listing) -> None:
         """What metadata says of an instrument, under the ticker of the venue."""
@@ -178,27 +217,43 @@ class Emit:
 
     def relisted(self, listing: Listing) -> None:
         """The same of a listing that has its canonical name already."""
+        self.named(listing.instrument)
         self._listings[listing.instrument] = listing
-        self.catalog.foreign.discard(listing.instrument)
+        self.catalog.foreign.pop(listing.instrument, None)
         self.out.append(listing)
 
-    def refuse(self, name: str) -> None:
-        """Metadata says the name is foreign; if we had it listed, it no longer trades."""
-        self.catalog.foreign.add(name)
+    def refuse(self, name: str, reason: str = "") -> None:
+        """Metadata says the name is foreign, and why ("": see the name); if we had it listed, it no longer trades and
+        is forgotten."""
+        self.named(name)
+        reason = reason or why_foreign(name)
+        self.catalog.foreign[name] = reason
         self.delist(name)
+        self._listings.pop(name, None)
+        self.skipped(name, reason)
 
-    def delist_absent(self, among: Callable[[Listing], bool] = lambda listing: True) -> None:
-        """After a complete metadata answer about all instruments that ``among`` accepts: what it no longer names has
-        been delisted.
+    def delist_absent(
+        self, context: str, more: str = "", among: Callable[[Listing], bool] = lambda listing: True
+    ) -> None:
+        """After each page of a list of all instruments that ``among`` accepts: those that the whole list does not name
+        have been delisted. ``context``: the request's; ``more``: where the next page begins, "" after the last.
 
-        Does nothing when the answer named nothing or had a broken row: absence would prove nothing.
+        A row that could not be read still names its instrument. Nobody is delisted by a list that names nothing, or of
+        which a page is missing: absence would prove nothing.
         """
-        named = {item.instrument for item in self.out if isinstance(item, Listing)}
-        if not named or any(isinstance(item, Bad) for item in self.out):
-            return
-        for name, listing in self._listings.items():
-            if name not in named and among(listing):
-                self.delist(name)
+        asked, begins = page_of(context)
+        pages = self.catalog.named
+        named = pages.pop(asked, None) if begins else set()
+        if named is None:
+            return  # its first page never came
+        named.update(self._named)
+        if more:
+            pages[asked] = named
+            self.control("more", None, more)
+        elif named:
+            for name, listing in self._listings.items():
+                if name not in named and among(listing):
+                    self.delist(name)
 
     def delist(self, name: str) -> None:
         """The instrument no longer trades."""
@@ -209,6 +264,15 @@ class Emit:
             self.out.append(gone)
 
     # -- mark, funding, open interest --------------------------------------------------------------------------
+
+    def index_in(self, row: dict[str, Any], key: str) -> float | None:
+        """The index beside a mark, per venue unit; None for "" and for what cannot be trusted, which costs itself: the
+        mark beside it counts. Raises nothing."""
+        try:
+            return None if row[key] == "" else price(row[key])
+        except (BadPayload, KeyError) as error:
+            self.bad(error)
+            return None
 
     def mark(self, listing: Listing, mark: float | None, index: float | None, venue_ts: int | None) -> None:
         multiplier = listing.multiplier

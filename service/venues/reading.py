@@ -14,6 +14,8 @@ import orjson
 
 from service.errors import BadPayload
 
+MAX_CURSOR = 1024  # Bybit's hold two instrument names
+
 BAD_REASONS = (
     "bad_json",
     "wrong_type",
@@ -56,6 +58,15 @@ def label(value: Any, what: str) -> str:
     if type(value) is not str:
         raise BadPayload("wrong_type", f"{what}: {type(value).__name__} where text belongs")
     return value[:64]
+
+
+def cursor(value: Any) -> str:
+    """Where the next page of a list begins, in the venue's own words: "" after the last."""
+    if type(value) is not str:
+        raise BadPayload("wrong_type", f"cursor: {type(value).__name__} where text belongs")
+    if len(value) > MAX_CURSOR:
+        raise BadPayload("out_of_bounds", f"cursor of {len(value)} characters")
+    return value
 
 
 def flag(value: Any, what: str) -> bool:

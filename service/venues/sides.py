@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import isfinite
 from statistics import median
 
 ONE, TWO = (0.95, 1.05), (1.9, 2.1)  # what the figure may be of the one-sided one
@@ -29,7 +30,7 @@ def measure(figures: Iterable[tuple[float, float]]) -> tuple[int | None, float, 
     >>> measure([(2.0, 1.0), (4.0, 2.0), (6.1, 3.0)]), measure([(2.0, 1.0)])
     ((2, 2.0, 3, 1.0), None)
     """
-    ratios = [figure / single for figure, single in figures]
+    ratios = [ratio for figure, single in figures if isfinite(ratio := figure / single)]
     if len(ratios) < LEAST_INSTRUMENTS:
         return None
     middle = median(ratios)

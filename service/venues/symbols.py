@@ -9,6 +9,7 @@ One asset may have several tickers, at one time or one after the other: :data:`A
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -175,6 +176,26 @@ def canonical_price(value: float, multiplier: float) -> float:
         if abs(times * multiplier - 1.0) < 1e-12:  # else a factor of ASSETS, not a power of ten
             return value * times
     return value / multiplier
+
+
+# What names of other products look like, whatever the venue: the first that fits says why a name is left out.
+FOREIGN_NAMES = (
+    (":", "builder_dex"),  # xyz:TSLA
+    (r"_UM_XPERP-", "xperp"),  # BTC-USD_UM_XPERP-310404: dated in name, yet it pays funding
+    (r"-[CP]$|-[CP]-", "option"),  # BTC-27MAR26-90000-C
+    # BTC-USDT-260327, BTCUSDT_260327, BTC_USDT_20260327, BTC-26MAR27, BTCUSDT-26MAR27, XBTZ26, BTCUSDTZ26, ETHUSDH26
+    (r"[-_][0-9]{6,8}$|-[0-9]{1,2}[A-Z]{3}[0-9]{2}$|[A-Z][FGHJKMNQUVXZ][0-9]{2}$", "dated"),
+)
+_foreign_names = tuple((re.compile(pattern, re.ASCII).search, reason) for pattern, reason in FOREIGN_NAMES)
+
+
+def why_foreign(name: str) -> str:
+    """Why a name that is no perpetual quoted in dollars is left out, as far as the name tells.
+
+    >>> why_foreign("BTC-USDT-260327"), why_foreign("BTC-USD_UM_XPERP-310404"), why_foreign("XBT_USDT")
+    ('dated', 'xperp', 'foreign')
+    """
+    return next((reason for fits, reason in _foreign_names if fits(name) is not None), "foreign")
 
 
 def base_of(name: str, quotes: tuple[str, ...]) -> str | None:

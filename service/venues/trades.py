@@ -9,12 +9,12 @@ as Binance's do not, but none may be later than ``LATE_MS``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from service.errors import BadPayload
 from service.model import Listing, PositionSide
 from service.venues.emit import Emit, contract_coins
-from service.venues.numbers import COINS_MAX, number
+from service.venues.numbers import COINS_MAX, number, text
 from service.venues.symbols import canonical_price
 
 AHEAD_MS = 2000  # a time further ahead of its receipt is no time: it must not make later trades look old
@@ -24,8 +24,8 @@ ORDERS_KEPT = 4096  # liquidations of one venue: far more than come while one so
 
 class Print(NamedTuple):
     """One trade. ``coins``: canonical, > 0; ``price`` per venue unit; ``at``: UTC ms; ``key`` tells it from others of
-    that ms; ``liquidated``: whose positions were closed by force, of the taker or the maker or both; ``flow``: False
-    for one that nobody took from the book."""
+    that ms, "" where the venue gave it no id; ``liquidated``: whose positions were closed by force, of the taker or the
+    maker or both; ``flow``: False for one that nobody took from the book."""
 
     listing: Listing
     buys: bool
@@ -85,8 +85,13 @@ class Trades:
         newest, known = traded.get(name, (0, {}))
         old = newest - LATE_MS
         news: dict[tuple[int, str], Print] = {}
+        alike: dict[tuple[int, str], int] = {}
         for item in trades:
             key = (item.at, item.key)
+            if item.key == "":  # told by what it was; of two alike in one message neither is the other
+                key = (item.at, f"{item.buys} {item.coins} {item.price}")
+                alike[key] = alike.get(key, 0) + 1
+                key = (item.at, f"{key[1]} {alike[key]}")
             if item.at < since or item.at <= old or key in known or key in news:
                 continue
             news[key] = item
@@ -129,6 +134,11 @@ class Orders:
         self.known[key] = (venue_ts, amount)
         if len(self.known) > ORDERS_KEPT:
             del self.known[next(iter(self.known))]
+
+
+def trade_id(row: dict[str, Any], key: str) -> str:
+    """A trade's id; "" where the row has none: the trade counts all the same. Raises :exc:`BadPayload`."""
+    return text(row[key]) if key in row else ""
 
 
 def traded(coins: float) -> float:

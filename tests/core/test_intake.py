@@ -89,6 +89,15 @@ def test_a_broken_frame_costs_one_counter(caplog: object) -> None:
     assert len(events) == 3
 
 
+def test_a_row_left_out_on_purpose_is_counted_by_its_reason() -> None:
+    intake, events, _, metrics = build()
+    intake.frame("bybit", "linear#1", SNAPSHOT.replace("BTCUSDT", "BTCUSDH26"))
+    assert events == []
+    value = metrics.registry.get_sample_value
+    assert value("elr_skipped_total", {"venue": "bybit", "reason": "dated"}) == 1
+    assert value("elr_skipped_total", {"venue": "bybit", "reason": "foreign"}) == 0
+
+
 def test_frames_of_a_venue_that_is_not_configured_are_only_recorded() -> None:
     intake, events, records, _ = build()
     assert intake.frame("okx", "public#1", "{}") == ()

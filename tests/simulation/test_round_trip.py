@@ -14,8 +14,9 @@ from service.simulation.market import HOUR_MS, MarketModel
 from service.simulation.protocol import Answer, Frame, Protocol
 from service.simulation.servers import PROTOCOLS
 from service.venues import VENUES
-from service.venues.contract import Catalog, Endpoints, Request
+from service.venues.contract import Catalog, Endpoints, Request, page_after
 from tests.simulation.build import START_MS
+from tests.venues.conformance import OTHER_PRODUCTS
 
 SYMBOLS = (*DEFAULT_SYMBOLS, "1000SHIB", "WIF")
 NAMES = [protocol.venue for protocol in PROTOCOLS]
@@ -43,7 +44,11 @@ class Desk:
             request.method, parts.path, dict(parse_qsl(parts.query)), request.body or "", now_ms
         )
         assert answer.status == 200, answer
-        self.items += self.venue.decoder(self.catalog).decode(answer.text, now_ms, request.context)
+        for item in self.venue.decoder(self.catalog).decode(answer.text, now_ms, request.context):
+            if isinstance(item, Control) and item.kind == "more":
+                self.request(page_after(request, item.text), now_ms)
+            elif not (isinstance(item, Skipped) and item.reason in OTHER_PRODUCTS):  # which a list names, too
+                self.items.append(item)
 
     def talk(self, now_ms: int) -> None:
         """Metadata, subscriptions with their first data, one poll of each."""

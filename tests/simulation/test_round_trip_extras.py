@@ -30,9 +30,10 @@ from service.simulation.quotes import Trade
 from service.simulation.servers import PROTOCOLS
 from service.simulation.venues.bybit import is_block
 from service.venues import VENUES
-from service.venues.contract import Catalog, Decoder, Endpoints, Request
+from service.venues.contract import Catalog, Decoder, Endpoints, Request, page_after
 from service.venues.gate.trades import Signs
 from tests.simulation.build import START_MS
+from tests.venues.conformance import OTHER_PRODUCTS
 
 NAMES = ("binance_usdm", "bybit", "binance_coinm", "bitget", "gate")
 SYMBOLS = ("BTC", "ETH", "1000PEPE")
@@ -69,6 +70,15 @@ class Desk:
         self.now_ms += gap_ms
         assert answer.status == 200, (request.url, answer)
         found = self.venue.decoder(self.catalog).decode(answer.text, self.now_ms, request.context)
+        for item in found:
+            if isinstance(item, Control) and item.kind == "more":
+                self.ask(page_after(request, item.text))
+        found = [
+            item
+            for item in found
+            if not (isinstance(item, Skipped) and item.reason in OTHER_PRODUCTS)
+            and not (isinstance(item, Control) and item.kind == "more")
+        ]
         assert not [item for item in found if isinstance(item, Bad | Skipped | Control)], request.url
         return found
 

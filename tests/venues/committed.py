@@ -124,6 +124,8 @@ def of_item(venue: str, item: Decoded) -> dict[str, Any]:
     if not isinstance(item, Control):
         assert values.pop("venue") == venue
         values.pop("recv_ts", None)
+        if values.get("index") == "":  # of a listing: its own name says it
+            del values["index"]
     kind = type(item)
     head = {"stream": STREAMS[kind]} if kind in STREAMS else {"item": OTHERS[kind]}
     return head | {ROW_NAMES.get(name, name): list(v) if type(v) is tuple else v for name, v in values.items()}

@@ -22,6 +22,7 @@ from service.model import (
     Listing,
     LongShort,
     Mark,
+    OiSides,
     OpenInterest,
     Positions,
     Skipped,
@@ -30,6 +31,7 @@ from service.venues import VENUES
 from service.venues.contract import Catalog, Decoder
 from service.venues.emit import Emit
 from service.venues.reading import BAD_REASONS
+from service.venues.sides import LEAST_INSTRUMENTS
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 T0 = 1_763_719_206_000  # receive time of the tests, 2025-11-21 10:00:06 UTC
@@ -61,6 +63,17 @@ def decode(decoder: Decoder, frame: Any, recv_ts: int = T0, context: str = "") -
 
 def kinds(found: list[Decoded]) -> list[type]:
     return [type(item) for item in found]
+
+
+def left_out(found: list[Decoded]) -> list[str]:
+    """Why each row was left out on purpose; nothing else is told."""
+    assert all(isinstance(item, Skipped) for item in found), found
+    return [item.reason for item in found if isinstance(item, Skipped)]
+
+
+def told(found: list[Decoded]) -> list[Decoded]:
+    """All but rows left out on purpose."""
+    return [item for item in found if not isinstance(item, Skipped)]
 
 
 def reasons(found: list[Decoded]) -> list[str]:
@@ -133,6 +146,10 @@ def check_sane(found: list[Decoded], venue: str) -> None:
             assert item.multiplier > 0
         elif isinstance(item, Liquidation | Flow | Positions | LongShort | HistoryPoint):
             check_sane_extra(item)
+        elif isinstance(item, OiSides):
+            assert item.sides in (1, 2, None)
+            assert math.isfinite(item.ratio)
+            assert item.compared >= LEAST_INSTRUMENTS
         elif not isinstance(item, Bad | Control):
             assert isinstance(item, Confirm | Skipped)
         if isinstance(item, Mark | Funding | OpenInterest | Confirm | Liquidation | Flow | Positions | LongShort):

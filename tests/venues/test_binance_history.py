@@ -10,7 +10,7 @@ import pytest
 from service.model import Control, HistoryPoint, Listing
 from service.venues import VENUES
 from service.venues.contract import Request
-from tests.venues.frames import T0, decode, fresh, load, reasons
+from tests.venues.frames import T0, decode, fresh, left_out, load, reasons
 
 USDM, COINM = "binance_usdm", "binance_coinm"
 MINUTE, HOUR = 60_000, 3_600_000
@@ -164,7 +164,7 @@ def test_other_answers_to_a_history_request() -> None:
     refused = [Control("refused", None, "-1121 Invalid symbol.")]
     assert decode(fresh(USDM), {"code": -1121, "msg": "Invalid symbol."}, T0, "history:mark:XUSDT") == refused
     assert decode(fresh(USDM), [], T0, "history:oi:BTCUSDT") == []
-    assert decode(fresh(USDM), [[1]], T0, "history:mark:ETHBTC") == []
+    assert left_out(decode(fresh(USDM), [[1]], T0, "history:mark:ETHBTC")) == ["foreign"]
     assert reasons(decode(fresh(USDM), [[1]], T0, "history:volume:BTCUSDT")) == ["unknown_shape"]
 
 

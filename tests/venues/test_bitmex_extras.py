@@ -12,7 +12,7 @@ from service.venues.bitmex.venue import Bitmex
 from service.venues.contract import Catalog, Decoder
 from service.venues.trades import ORDERS_KEPT
 from tests.venues.extras import check_only_what_is_wanted, check_plans, requests_of
-from tests.venues.frames import T0, decode, load, reasons
+from tests.venues.frames import T0, decode, left_out, load, reasons, told
 
 VENUE = Bitmex()
 NAME = "bitmex"
@@ -50,7 +50,7 @@ def listings(count: int) -> list[Listing]:
 
 def test_trades_of_a_frame_by_instrument() -> None:
     """Dollars at the trade's own price; of the quanto contract the coins that the venue says; no index print."""
-    assert decode(informed(), load(NAME, "ws_trade")) == [
+    assert told(decode(informed(), load(NAME, "ws_trade"))) == [
         Flow(NAME, "XBTUSD", "BTC", 900 * (1 / 80000), 0.02, AT + 2, T0),
         Flow(NAME, "ETHUSD", "ETH", 0.0, 2.4, AT + 4, T0),
     ]
@@ -73,8 +73,8 @@ def test_old_trades_of_a_partial_are_no_news() -> None:
 
 def test_two_sockets_with_the_same_trades_count_them_once() -> None:
     catalog = Catalog()
-    assert len(decode(informed(catalog), load(NAME, "ws_trade"))) == 2
-    assert decode(informed(catalog), load(NAME, "ws_trade")) == []
+    assert len(told(decode(informed(catalog), load(NAME, "ws_trade")))) == 2
+    assert told(decode(informed(catalog), load(NAME, "ws_trade"))) == []
 
 
 @pytest.mark.parametrize("kind", ["Referential", "Settlement", "Funding"])
@@ -105,7 +105,7 @@ def test_a_bad_trade_costs_itself(changes: dict[str, Any], reason: str) -> None:
 
 @pytest.mark.parametrize("name", ["XBTZ25", "XBT_USDT", ".BXBT", "XBTEUR"])
 def test_trades_of_foreign_products_are_silent(name: str) -> None:
-    assert decode(informed(), trades(symbol=name)) == []
+    assert left_out(decode(informed(), trades(symbol=name)))
 
 
 # -- liquidations --------------------------------------------------------------------------------------------------
@@ -171,7 +171,7 @@ def test_a_bad_order_costs_itself(fields: dict[str, Any], reason: str) -> None:
 
 
 def test_foreign_orders_are_silent() -> None:
-    assert decode(informed(), orders("insert", symbol="XBTZ25", side="Sell", price=80000, leavesQty=5)) == []
+    assert left_out(decode(informed(), orders("insert", symbol="XBTZ25", side="Sell", price=80000, leavesQty=5)))
 
 
 def test_what_was_told_is_forgotten_in_the_end() -> None:
@@ -227,3 +227,14 @@ def test_all_liquidations_in_one_topic_and_trades_one_by_one() -> None:
     ]
     assert all(plan.url == "wss://ws.bitmex.com/realtime" for plan in plans)
     assert all(plan.keepalive is not None and plan.keepalive.text == "ping" for plan in plans)
+
+
+def test_a_quanto_order_counts_through_the_price_of_bitcoin() -> None:
+    """40 contracts of 100 satoshi for each dollar of ETH: 40 * 1e-6 bitcoin of 80,000 dollars a dollar, so 3.2 ETH.
+    Cause: rows of this table say no coins, so that no quanto liquidation ever counted."""
+    catalog = Catalog()
+    decoder = informed(catalog)
+    catalog.marks["XBTUSD"] = 80_000.0
+    frame = orders("insert", symbol="ETHUSD", side="Buy", price=3000.5, leavesQty=40)
+    (found,) = decode(decoder, frame)
+    assert found == Liquidation(NAME, "ETHUSD", "ETH", "short", pytest.approx(3.2), 3000.5, False, None, T0)  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from service.model import Confirm, Control, Decoded, Funding, Listing, Mark, OpenInterest, Skipped
 from service.venues.bybit.venue import Bybit
 from service.venues.contract import Catalog, Decoder
-from tests.venues.frames import T0, check_mutations, decode, fresh, load, reasons
+from tests.venues.frames import T0, check_mutations, decode, fresh, left_out, load, reasons, told
 
 VENUE = Bybit()
 NAME = "bybit"
@@ -178,7 +178,7 @@ def test_inverse_without_a_readable_mark_is_skipped() -> None:
 def test_foreign_products_are_silent(symbol: str) -> None:
     frame = json.loads(load(NAME, "ws_tickers_snapshot"))
     frame["topic"], frame["data"]["symbol"] = f"tickers.{symbol}", symbol
-    assert decode(fresh(NAME), frame) == []
+    assert left_out(decode(fresh(NAME), frame))
 
 
 def test_spot_of_the_same_name_is_silent() -> None:
@@ -215,17 +215,17 @@ def test_unknown_shapes(frame: object) -> None:
 def test_instruments() -> None:
     catalog = Catalog()
     decoder = fresh(NAME, catalog)
-    assert decode(decoder, load(NAME, "http_get_instruments_linear"), context="instruments:linear") == [
+    assert told(decode(decoder, load(NAME, "http_get_instruments_linear"), context="instruments:linear")) == [
         Listing(NAME, "BTCUSDT", "BTC", False, 1.0, 1.0, 8.0, True, T0),
         Listing(NAME, "BTCPERP", "BTC", False, 1.0, 1.0, 8.0, True, T0),
         Listing(NAME, "SHIB1000USDT", "1000SHIB", False, 1.0, 1.0, 4.0, True, T0),
         Listing(NAME, "1000000MOGUSDT", "MOG", False, 1e6, 1e6, 1.0, True, T0),
         Listing(NAME, "NEWUSDT", "NEW", False, 1.0, 1.0, 2.0, False, T0),
     ]
-    assert decode(decoder, load(NAME, "http_get_instruments_inverse"), context="instruments:inverse") == [
+    assert told(decode(decoder, load(NAME, "http_get_instruments_inverse"), context="instruments:inverse")) == [
         Listing(NAME, "BTCUSD", "BTC", True, 1.0, 1.0, 8.0, True, T0),
     ]
-    assert catalog.foreign == {"BTC-27MAR26", "BTCUSDH26"}
+    assert catalog.foreign.keys() == {"BTC-27MAR26", "BTCUSDH26"}
     assert catalog.listings["BTCUSDT"].trading  # an inverse answer says nothing of linear contracts
 
 
@@ -244,7 +244,7 @@ def test_delisting_only_after_the_last_page() -> None:
 
 
 def test_rest_tickers() -> None:
-    assert decode(fresh(NAME), load(NAME, "http_get_tickers")) == [
+    assert told(decode(fresh(NAME), load(NAME, "http_get_tickers"))) == [
         Mark(NAME, "1000PEPEUSDT", "1000PEPE", 0.0048, 0.0046, 1763719200600, T0),
         Funding(NAME, "1000PEPEUSDT", "1000PEPE", 0.0002, 1.0, 0.0016, 1763722800000, False, 1763719200600, T0),
         OpenInterest(NAME, "1000PEPEUSDT", "1000PEPE", 150000001.0, 1.0, 150000001.0, False, 1763719200600, T0),
@@ -306,3 +306,26 @@ def test_merged_values_equal_the_last_said_ones(keys: list[str]) -> None:
                 assert item.rate == said["fundingRate"]
             elif isinstance(item, OpenInterest):
                 assert item.coins == said["singleOpenInterest"]
+
+
+def test_a_ticker_row_with_a_time_of_its_own_is_a_ticker() -> None:
+    """Cause: a row with `timestamp` and `openInterest` was taken for one of open interest's past."""
+    answer = json.loads(load(NAME, "http_get_tickers"))
+    expected = told(decode(fresh(NAME), answer))
+    for row in answer["result"]["list"]:
+        row["timestamp"] = "1763719100000"
+    assert told(decode(fresh(NAME), answer)) == expected
+
+
+@pytest.mark.parametrize(("index", "told_of_it"), [("0", ["out_of_bounds"]), ("", []), (None, ["wrong_type"])])
+def test_an_index_that_is_none_costs_itself_and_not_the_mark(index: object, told_of_it: list[str]) -> None:
+    frame = json.loads(load(NAME, "ws_tickers_snapshot"))
+    frame["data"]["indexPrice"] = index
+    decoder = fresh(NAME)
+    found = decode(decoder, frame)
+    assert reasons(found) == told_of_it
+    assert Mark(NAME, "ETHUSDT", "ETH", 3010.25, None, 1763719200100, T0) in found
+    assert decode(decoder, delta(bid1Price="3012.00")) == [confirm("funding", "oi")]  # else the old index counted again
+    assert decode(decoder, delta(markPrice="3012.5"))[0] == Mark(NAME, "ETHUSDT", "ETH", 3012.5, None, TS, T0)
+    assert decode(decoder, delta(indexPrice="3013.5"))[0] == Mark(NAME, "ETHUSDT", "ETH", 3012.5, 3013.5, TS, T0)
+    assert decode(decoder, delta(bid1Price="3012.25")) == [confirm("mark", "funding", "oi")]

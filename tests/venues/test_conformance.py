@@ -28,6 +28,7 @@ from tests.venues.conformance import (
     read,
     same,
 )
+from tests.venues.frames import told
 
 pytestmark = needs_captures
 
@@ -495,7 +496,7 @@ def test_hyperliquid_positions_follow_the_universe() -> None:
     catalog = Catalog()
     decoder = VENUES["hyperliquid"].decoder(catalog)
     decoder.decode('{"universe":[' + ",".join(f'{{"name":"{name}"}}' for name in names) + "]}", 0)
-    found = decoder.decode((CAPTURES / "hyperliquid" / "ws_all_dexs_asset_ctxs_2026.json").read_bytes(), 0)
+    found = told(decoder.decode((CAPTURES / "hyperliquid" / "ws_all_dexs_asset_ctxs_2026.json").read_bytes(), 0))
     assert len(found) == 3 * (230 - 51)
     btc_mark, btc_funding, btc_interest = found[:3]
     assert (btc_mark.instrument, btc_mark.mark, btc_mark.index) == ("BTC", 77562.0, 77605.0)  # type: ignore[union-attr]

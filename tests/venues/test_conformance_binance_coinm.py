@@ -26,7 +26,7 @@ pytestmark = needs_captures
 NAME = "binance_coinm"
 BTC = ("BTCUSD_PERP", "BTC")
 EXPECTED: dict[str, list[Row] | None] = {  # None: has a test of its own below
-    "rest_exchange_info_recent.json": [],
+    "rest_exchange_info_recent.json": [("skipped", "not_trading", "GALAUSD_PERP")],
     "rest_funding_rate_btcusd_perp_2020.json": [
         funding(*BTC, 0.0001, 8.0, None, 1605513600010, settled=True),
         funding(*BTC, 0.00025141, 8.0, None, 1605542400000, settled=True),
@@ -112,7 +112,7 @@ def test_open_interest_with_a_mark() -> None:
 def test_metadata() -> None:
     catalog = catalog_of(NAME, "rest_exchange_info_recent.json", "exchangeInfo")
     assert len(catalog.listings) == 24
-    assert catalog.foreign == {"GALAUSD_PERP"}  # PERPETUAL DELIVERING
+    assert catalog.foreign == {"GALAUSD_PERP": "not_trading"}  # PERPETUAL DELIVERING
     assert all(listing.inverse and listing.trading for listing in catalog.listings.values())
     sizes = {listing.contract_size for name, listing in catalog.listings.items() if name != "BTCUSD_PERP"}
     assert (catalog.listings["BTCUSD_PERP"].contract_size, sizes) == (100.0, {10.0})

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from service.model import Flow, HistoryPoint, Liquidation, LongShort, OpenInterest, Positions, Skipped
+from service.model import Flow, HistoryPoint, Liquidation, LongShort, OpenInterest, Positions
 from service.venues import VENUES
 from service.venues.contract import Catalog
 from tests.venues.committed import (
@@ -47,7 +47,6 @@ def test_committed_frames(case: Case) -> None:
 
 NEVER_EMITTED: dict[str, dict[type, str]] = {  # its code names them, no frame leads to them
     "hyperliquid": {Liquidation: "trades do not say whether they are liquidations"},
-    "dydx": {Skipped: "every amount is in coins and every rate of an hour"},
 }
 
 

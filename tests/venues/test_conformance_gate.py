@@ -145,7 +145,12 @@ def test_sides_measured_in_recorded_lists() -> None:
     body = (CAPTURES / NAME / "rest_tickers_2026-09-11_subset.json").read_bytes()
     (sides,) = VENUES[NAME].decoder(catalog).decode(body, 0, "sides:usdt")
     assert isinstance(sides, OiSides)
-    assert (sides.sides, sides.ratio, sides.compared, sides.agreeing) == (2, 2.0, 3, 1.0)  # the fourth is a stock
+    assert (sides.sides, sides.ratio, sides.compared, sides.agreeing) == (
+        2,
+        2.0,
+        4,
+        1.0,
+    )  # one is a stock, counted alike
 
 
 def test_trades_and_liquidations_with_metadata() -> None:

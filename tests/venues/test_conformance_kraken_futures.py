@@ -193,7 +193,7 @@ def test_instruments() -> None:
         "PF_DOGEUSD": ("DOGE", False),
         "PI_XBTUSD": ("BTC", True),
     }
-    assert newest.foreign == {"FF_XBTUSD_261225"}
+    assert newest.foreign.keys() == {"FF_XBTUSD_261225"}
 
 
 @pytest.mark.parametrize(

@@ -90,9 +90,10 @@ def test_metadata_first_sets_contract_sizes() -> None:
     skipped = {"venue": "okx", "instrument": "BTC-USD-SWAP"}
     assert rows("okx", interest + "\n" + interest)[0] == {"skipped": "unknown_contract_size", **skipped, "frame": 1}
     metadata = line("okx", "http_get_instruments")
-    assert rows("okx", metadata + "\n" + interest) == [{"skipped": "no_mark", **skipped, "frame": 2}]
+    dated = {"skipped": "dated", "venue": "okx", "instrument": "BTC-USD-260327", "frame": 1}
+    assert rows("okx", metadata + "\n" + interest) == [dated, {"skipped": "no_mark", **skipped, "frame": 2}]
     found = rows("okx", "\n".join((metadata, mark, interest)))
-    assert (found[1]["coins"], found[1]["derived"]) == (1.0, True)
+    assert (found[2]["coins"], found[2]["derived"]) == (1.0, True)
 
 
 def test_next_funding_that_only_a_receive_time_could_tell_is_null() -> None:

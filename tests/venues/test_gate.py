@@ -19,8 +19,10 @@ from tests.venues.frames import (
     check_mutations,
     decode,
     kinds,
+    left_out,
     load,
     reasons,
+    told,
 )
 
 VENUE = Gate()
@@ -103,10 +105,14 @@ def test_inverse_without_a_readable_mark_is_skipped() -> None:
     assert found[-1] == Skipped(NAME, "BTC_USD", "no_mark")
 
 
-def test_bad_index_costs_only_the_mark_stream() -> None:
-    found = decode(informed(), load(NAME, "ws_tickers_object").replace('"80020.5"', '"0"'))
-    assert reasons(found) == ["out_of_bounds"]
-    assert kinds(found[1:]) == [Funding, OpenInterest]
+@pytest.mark.parametrize(("index", "bad"), [("0", ["out_of_bounds"]), ("x", ["bad_number"]), ("", [])])
+def test_a_bad_index_costs_itself_not_the_mark(index: str, bad: list[str]) -> None:
+    found = decode(informed(), load(NAME, "ws_tickers_object").replace('"80020.5"', f'"{index}"'))
+    assert reasons(found) == bad
+    mark = found[len(bad)]
+    assert isinstance(mark, Mark)
+    assert (mark.mark, mark.index) == (80000.0, None)
+    assert kinds(found[len(bad) + 1 :]) == [Funding, OpenInterest]
 
 
 def test_contract_size_is_never_guessed() -> None:
@@ -139,7 +145,7 @@ def test_sizes_as_text_or_number(size: str | int) -> None:
     ("changes", "reason", "left"),
     [
         ({"mark_price": "1e999"}, "out_of_bounds", [Funding, OpenInterest]),
-        ({"mark_price": None, "index_price": "x"}, "bad_number", [Funding, OpenInterest]),
+        ({"mark_price": None, "index_price": "x"}, "bad_number", [Funding, OpenInterest]),  # nothing is left of it
         ({"funding_rate": "1.5"}, "out_of_bounds", [Mark, OpenInterest]),
         ({"funding_interval": 1000}, "out_of_bounds", [Mark, OpenInterest]),
         ({"funding_next_apply": 1763726400000}, "out_of_bounds", [Mark, OpenInterest]),  # ms where seconds belong
@@ -178,7 +184,7 @@ def test_unreadable_stamp_costs_the_message(stamp: dict[str, object]) -> None:
     "name", ["BTC_USDT_20260327", "ETH_BTC", "BTCUSDT", "_USDT", "BTC_USD1", "NVDA_USDT", "ETH_USD"]
 )
 def test_foreign_products_are_silent(name: str) -> None:
-    assert decode(informed(), ticker(name)) == []
+    assert left_out(decode(informed(), ticker(name)))
 
 
 def test_quanto_contract_without_metadata_has_no_coins() -> None:
@@ -238,7 +244,7 @@ def test_unknown_shapes(frame: object) -> None:
 def test_instruments() -> None:
     catalog = Catalog()
     decoder = VENUE.decoder(catalog)
-    assert decode(decoder, load(NAME, "http_get_contracts_usdt"), context="contracts:usdt") == [
+    assert told(decode(decoder, load(NAME, "http_get_contracts_usdt"), context="contracts:usdt")) == [
         Listing(NAME, "ETH_USDT", "ETH", False, 0.01, 1.0, 8.0, True, T0),
         Listing(NAME, "SOL_USDT", "SOL", False, 1.0, 1.0, 4.0, True, T0),
         Listing(NAME, "PEPE_USDT", "1000PEPE", False, 10000.0, 0.001, 1.0, True, T0),
@@ -246,10 +252,10 @@ def test_instruments() -> None:
         Listing(NAME, "NEW_USDT", "NEW", False, 0.1, 1.0, None, False, T0),
         Listing(NAME, "币安人生_USDT", "币安人生", False, 100.0, 1.0, 4.0, True, T0),
     ]
-    assert decode(decoder, load(NAME, "http_get_contracts_btc"), context="contracts:btc") == [
+    assert told(decode(decoder, load(NAME, "http_get_contracts_btc"), context="contracts:btc")) == [
         Listing(NAME, "BTC_USD", "BTC", True, 1.0, 1.0, 8.0, True, T0),
     ]
-    assert catalog.foreign == {"NVDA_USDT", "BTC_USDT_20260327", "ETH_USD"}
+    assert catalog.foreign.keys() == {"NVDA_USDT", "BTC_USDT_20260327", "ETH_USD"}
     assert catalog.listings["ETH_USDT"].trading  # the other list says nothing of it
 
 
@@ -279,6 +285,61 @@ def test_delisting_by_absence_and_changed_multiplier() -> None:
     assert catalog.listings["ETH_USDT"].contract_size == 0.1
     assert not catalog.listings["SOL_USDT"].trading
     assert catalog.listings["BTC_USD"].trading
+
+
+def contract(name: str, **changes: object) -> dict[str, Any]:
+    return {**json.loads(load(NAME, "http_get_contracts_usdt"))[0], "name": name, **changes}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        contract("NEWC_USDT", status="prelaunch", quanto_multiplier="0", funding_interval=0),
+        contract("NEWC_USDT", status="prelaunch", quanto_multiplier="", funding_interval=""),
+        contract("GONE_USDT", in_delisting=True, quanto_multiplier="0"),
+    ],
+)
+def test_a_contract_that_does_not_trade_hinders_nothing(row: dict[str, Any]) -> None:
+    """Cause: before its launch a contract has no size; that row kept delisted ones counting."""
+    catalog = Catalog()
+    decoder = VENUE.decoder(catalog)
+    decode(decoder, [contract("AAA_USDT"), contract("BBB_USDT")], context="contracts:usdt")
+    found = decode(decoder, [contract("AAA_USDT"), row], context="contracts:usdt")
+    assert reasons(found) == []
+    assert [name for name, item in catalog.listings.items() if item.trading] == ["AAA_USDT"]
+    assert not catalog.listings["BBB_USDT"].trading
+
+
+def test_a_malformed_contract_costs_itself_and_keeps_what_is_known_of_it() -> None:
+    catalog = Catalog()
+    decoder = VENUE.decoder(catalog)
+    decode(decoder, [contract("AAA_USDT"), contract("BBB_USDT"), contract("CCC_USDT")], context="contracts:usdt")
+    broken = contract("AAA_USDT", quanto_multiplier="many")
+    assert reasons(decode(decoder, [broken, contract("CCC_USDT")], context="contracts:usdt")) == ["bad_number"]
+    trading = {name: item.trading for name, item in catalog.listings.items()}
+    assert trading == {"AAA_USDT": True, "BBB_USDT": False, "CCC_USDT": True}
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("stocks", "not_crypto"), ("metals", "not_crypto"), ("x", "unknown_kind")]
+)
+def test_what_is_no_coin_is_left_out_and_said(kind: str, reason: str) -> None:
+    decoder = VENUE.decoder(Catalog())
+    assert decode(decoder, [contract("DASH_USDT", contract_type=kind)]) == [Skipped(NAME, "DASH_USDT", reason)]
+    assert decode(decoder, ticker("DASH_USDT")) == [Skipped(NAME, "DASH_USDT", reason)]
+
+
+def test_a_list_of_a_round_number_of_contracts_may_have_another_page() -> None:
+    """The page size is not certain. Nobody is delisted before the last page, and then all that none of them named."""
+    catalog = Catalog()
+    decoder = VENUE.decoder(catalog)
+    decode(decoder, [contract(f"C{n}_USDT") for n in range(103)], context="contracts:usdt")
+    first = [contract(f"C{n}_USDT") for n in range(100)]
+    found = decode(decoder, first, context="contracts:usdt")
+    assert [(item.kind, item.text) for item in found if isinstance(item, Control)] == [("more", "100")]
+    assert all(item.trading for item in catalog.listings.values())
+    decode(decoder, [contract("C101_USDT")], context="contracts:usdt|page:100")
+    assert [name for name, item in catalog.listings.items() if not item.trading] == ["C100_USDT", "C102_USDT"]
 
 
 def test_rest_tickers_have_no_time_and_no_interval_of_their_own() -> None:

@@ -25,7 +25,7 @@ from service.venues.gate.metadata import SIZES
 from service.venues.gate.trades import FORCED_A_PAGE, SIGNS_NEEDED, Signs
 from service.venues.gate.venue import Gate
 from tests.venues.extras import NOW, check_only_what_is_wanted, check_plans, check_polls, points, requests_of
-from tests.venues.frames import T0, decode, load, reasons
+from tests.venues.frames import T0, decode, left_out, load, reasons, told
 
 VENUE = Gate()
 NAME = "gate"
@@ -112,7 +112,7 @@ def test_a_bad_trade_costs_itself(changes: dict[str, Any], reason: str) -> None:
 
 @pytest.mark.parametrize("name", ["NVDA_USDT", "BTC_USDT_20260327", "ETH_BTC"])
 def test_trades_of_foreign_products_are_silent(name: str) -> None:
-    assert decode(informed(), trade(contract=name)) == []
+    assert left_out(decode(informed(), trade(contract=name)))
 
 
 # -- liquidations --------------------------------------------------------------------------------------------------
@@ -134,7 +134,7 @@ def forced(at_s: int, **changes: Any) -> dict[str, Any]:
     return {**row, **changes}
 
 
-def told(at_ms: int, size: float, price: float = 3001.5, name: str = "ETH_USDT") -> dict[str, Any]:
+def message(at_ms: int, size: float, price: float = 3001.5, name: str = "ETH_USDT") -> dict[str, Any]:
     """A message of the socket."""
     row = {"contract": name, "price": str(price), "time": at_ms, "size": size}
     return {"channel": "futures.public_liquidates", "event": "update", "time_ms": at_ms, "result": [row]}
@@ -161,7 +161,7 @@ def test_an_inverse_liquidation_as_an_object_without_a_time() -> None:
 
 def test_a_liquidation_is_told_once() -> None:
     catalog = signed(-1)
-    frame = told(T0 - 500, -17)
+    frame = message(T0 - 500, -17)
     assert len(decode(informed(catalog), frame)) == 1
     assert decode(informed(catalog), frame) == []
 
@@ -185,7 +185,7 @@ def test_liquidation_of_unknown_contract_size() -> None:
 
 def test_a_sign_that_no_page_explains_is_not_guessed() -> None:
     """Cause: the socket's sign is undocumented; half of the implementers read it one way, half the other."""
-    assert decode(informed(), told(T0 - 500, -17)) == [Skipped(NAME, "ETH_USDT", "unknown_side")]
+    assert decode(informed(), message(T0 - 500, -17)) == [Skipped(NAME, "ETH_USDT", "unknown_side")]
 
 
 def test_forced_orders_of_the_list() -> None:
@@ -228,7 +228,7 @@ def test_a_bad_forced_order_costs_itself(changes: dict[str, Any], reason: str) -
     at_s = T0 // 1000 - 5
     found = listed(informed(), [forced(at_s, **changes), forced(at_s)])
     assert reasons(found) == [reason]
-    assert [type(item) for item in found[1:]] == [Liquidation]
+    assert [type(item) for item in told(found)[1:]] == [Liquidation]
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -238,14 +238,14 @@ def test_the_sign_of_the_socket_is_measured_against_the_list(sign: int) -> None:
     decoder = informed(catalog)
     for count in range(SIGNS_NEEDED):
         side = 1 if count % 3 else -1  # of the position
-        decode(decoder, told((at_s + count) * 1000 + 7, sign * side * 100))
+        decode(decoder, message((at_s + count) * 1000 + 7, sign * side * 100))
         row = forced(at_s + count, size=str(300 * side), order_size=str(-100 * side))
         assert len(listed(decoder, [row])) == 1
     assert catalog.shared(Signs).sign == sign
     late, later = T0 - 1000, T0 + 1000
-    assert decode(decoder, told(late, sign * 100), later) == [Skipped(NAME, "ETH_USDT", "unknown_side")]
+    assert decode(decoder, message(late, sign * 100), later) == [Skipped(NAME, "ETH_USDT", "unknown_side")]
     (of_list,) = listed(decoder, [forced(late // 1000)], later)  # of before: the socket left it to the list
-    (found,) = decode(decoder, told(later, sign * 100), later)
+    (found,) = decode(decoder, message(later, sign * 100), later)
     assert isinstance(of_list, Liquidation)
     assert isinstance(found, Liquidation)
     assert found.liquidated_side == of_list.liquidated_side == "long"
@@ -266,7 +266,7 @@ def test_a_socket_that_contradicts_itself_is_not_believed() -> None:
     catalog, at_s = Catalog(), T0 // 1000 - 50
     decoder = informed(catalog)
     for count in range(2 * SIGNS_NEEDED):
-        decode(decoder, told((at_s + count) * 1000, 100 if count % 2 else -100))
+        decode(decoder, message((at_s + count) * 1000, 100 if count % 2 else -100))
         listed(decoder, [forced(at_s + count)])
     assert catalog.shared(Signs).sign is None
 
@@ -276,7 +276,7 @@ def test_a_socket_that_tells_of_positions_is_not_used() -> None:
     catalog, at_s = Catalog(), T0 // 1000 - 50
     decoder = informed(catalog)
     for count in range(SIGNS_NEEDED + 1):
-        decode(decoder, told((at_s + count) * 1000, 300 if count == 0 else 100))
+        decode(decoder, message((at_s + count) * 1000, 300 if count == 0 else 100))
         listed(decoder, [forced(at_s + count)])
     assert catalog.shared(Signs).sign is None
 
@@ -326,7 +326,7 @@ def test_broken_statistics() -> None:
     assert [item for item in found if isinstance(item, LongShort)] == [
         LongShort(NAME, "ETH_USDT", "ETH", "top_account", 0.75, 1763719200000, T0)
     ]
-    assert decode(informed(), [row], context="contract_stats:NVDA_USDT") == []
+    assert left_out(decode(informed(), [row], context="contract_stats:NVDA_USDT"))
     sizes = {"time": 1763719200, "top_long_size": 5, "top_short_size": 6}
     assert decode(VENUE.decoder(Catalog()), [sizes], context="contract_stats:ETH_USDT") == [
         Skipped(NAME, "ETH_USDT", "unknown_contract_size")
@@ -389,7 +389,7 @@ def test_a_broken_row_of_history_costs_itself() -> None:
     found = decode(informed(), [7, *rows], context="history:mark:ETH_USDT")
     assert reasons(found) == ["wrong_type", "out_of_bounds"]
     assert len(points(found[2:])) == 1
-    assert decode(informed(), rows, context="history:mark:NVDA_USDT") == []
+    assert left_out(decode(informed(), rows, context="history:mark:NVDA_USDT"))
 
 
 def test_history_requests_fit_their_pages() -> None:

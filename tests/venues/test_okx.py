@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.model import Control, Funding, Listing, Mark, OpenInterest, Skipped
+from service.model import Control, Flow, Funding, Liquidation, Listing, Mark, OpenInterest, Skipped
 from service.venues.contract import Catalog, Decoder
 from service.venues.okx.venue import Okx
-from tests.venues.frames import T0, check_mutations, decode, fresh, load, reasons
+from tests.venues.frames import T0, check_mutations, decode, fresh, left_out, load, reasons, told
 
 VENUE = Okx()
 NAME = "okx"
@@ -33,7 +33,7 @@ def mark(instrument: str, value: str) -> dict[str, Any]:
 
 def with_metadata(catalog: Catalog | None = None) -> Decoder:
     decoder = fresh(NAME, catalog)
-    assert len(decode(decoder, load(NAME, "http_get_instruments"), context="instruments")) == 4
+    assert len(told(decode(decoder, load(NAME, "http_get_instruments"), context="instruments"))) == 4
     return decoder
 
 
@@ -163,7 +163,7 @@ def test_no_contracts_are_a_value() -> None:
 def test_foreign_products_are_silent(instrument: str, kind: str) -> None:
     frame = mark(instrument, "1.5")
     frame["data"][0]["instType"] = kind
-    assert decode(fresh(NAME), frame) == []
+    assert left_out(decode(fresh(NAME), frame))
 
 
 def test_foreign_index_is_silent() -> None:
@@ -213,13 +213,13 @@ def test_bad_row_costs_its_row_only() -> None:
 def test_instruments() -> None:
     catalog = Catalog()
     decoder = fresh(NAME, catalog)
-    assert decode(decoder, load(NAME, "http_get_instruments"), context="instruments") == [
+    assert told(decode(decoder, load(NAME, "http_get_instruments"), context="instruments")) == [
         Listing(NAME, "SOL-USDT-SWAP", "SOL", False, 1.0, 1.0, None, True, T0),
         Listing(NAME, "PEPE-USDT-SWAP", "1000PEPE", False, 10000.0, 0.001, None, True, T0),
         Listing(NAME, "BTC-USDC-SWAP", "BTC", False, 0.0001, 1.0, None, False, T0),
         Listing(NAME, "BTC-USD-SWAP", "BTC", True, 100.0, 1.0, None, True, T0),
     ]
-    assert catalog.foreign == {"BTC-USD-260327"}
+    assert catalog.foreign.keys() == {"BTC-USD-260327"}
 
 
 @pytest.mark.parametrize(("key", "value"), [("ctVal", ""), ("ctValCcy", "USDT")])
@@ -282,3 +282,82 @@ def test_swaps_of_one_index_subscribe_it_once() -> None:
 @given(st.integers(0, 2**32))
 def test_no_mutation_escapes(seed: int) -> None:
     check_mutations(NAME, seed, 60)
+
+
+# -- swaps margined in dollars -------------------------------------------------------------------------------------
+
+SOL_UM = "SOL-USD_UM-SWAP"
+
+
+def usd_margined(catalog: Catalog | None = None) -> Decoder:
+    row = {
+        "instType": "SWAP", "instId": SOL_UM, "uly": "SOL-USD", "instFamily": "SOL-USD_UM", "instCategory": "1",
+        "ctType": "linear", "ctVal": "2", "ctMult": "0.05", "ctValCcy": "SOL", "settleCcy": "USD", "state": "live",
+    }  # fmt: skip
+    decoder = fresh(NAME, catalog)
+    assert decode(decoder, {"code": "0", "msg": "", "data": [row]}, context="instruments") == [
+        Listing(NAME, SOL_UM, "SOL", False, 0.1, 1.0, None, True, T0)
+    ]
+    return decoder
+
+
+def test_a_swap_margined_in_dollars_is_linear_and_counts_as_its_coin() -> None:
+    """Cause: its name has another quote than a swap's in stable coins, so that all it said was dropped."""
+    decoder = usd_margined()
+    assert decode(decoder, mark(SOL_UM, "187.31")) == [Mark(NAME, SOL_UM, "SOL", 187.31, None, TS, T0)]
+    assert decode(decoder, interest(SOL_UM, "81230", "8123")) == [
+        OpenInterest(NAME, SOL_UM, "SOL", 81230.0, 0.1, 8123.0, False, TS, T0)
+    ]
+    assert reasons(decode(decoder, interest(SOL_UM, "81230", "8170"))) == ["size_mismatch"]
+    row = {
+        "instType": "SWAP", "instId": SOL_UM, "fundingRate": "0.00004321", "fundingTime": "1763740800000",
+        "nextFundingTime": "1763769600000", "ts": str(TS),
+    }  # fmt: skip
+    (found,) = decode(decoder, {"arg": {"channel": "funding-rate", "instId": SOL_UM}, "data": [row]})
+    assert isinstance(found, Funding)
+    assert found.rate_8h == 0.00004321
+
+
+def test_the_trades_and_liquidations_of_a_swap_margined_in_dollars_count() -> None:
+    decoder = usd_margined()
+    row = {"instId": SOL_UM, "tradeId": "7", "px": "187.4", "sz": "30", "side": "buy", "ts": str(TS)}
+    assert decode(decoder, {"arg": {"channel": "trades", "instId": SOL_UM}, "data": [row]}) == [
+        Flow(NAME, SOL_UM, "SOL", 3.0, 0.0, TS, T0)
+    ]
+    detail = {"side": "sell", "posSide": "long", "sz": "50", "bkPx": "186.5", "ts": str(TS)}
+    rows = [{"instType": "SWAP", "instId": SOL_UM, "uly": "SOL-USD", "details": [detail]}]
+    assert decode(decoder, {"arg": {"channel": "liquidation-orders", "instType": "SWAP"}, "data": rows}) == [
+        Liquidation(NAME, SOL_UM, "SOL", "long", 5.0, 186.5, True, TS, T0)
+    ]
+
+
+def test_one_dollar_index_prices_the_inverse_swap_and_the_one_margined_in_dollars() -> None:
+    catalog = Catalog()
+    decoder = usd_margined(catalog)
+    frame = {
+        "arg": {"channel": "index-tickers", "instId": "SOL-USD"},
+        "data": [{"instId": "SOL-USD", "idxPx": "187.25", "ts": str(TS)}],
+    }
+    assert decode(decoder, frame) == [Mark(NAME, SOL_UM, "SOL", None, 187.25, TS, T0)]
+    swaps = [Listing(NAME, name, "SOL", False, 0.1, 1.0, None, True, T0) for name in (SOL_UM, "SOL-USD-SWAP")]
+    (plan,) = VENUE.connections(VENUE.endpoints, swaps)
+    args = [arg for text in plan.frames for arg in json.loads(text)["args"]]
+    assert [arg["instId"] for arg in args if arg["channel"] == "index-tickers"] == ["SOL-USD"]
+    asked = [request.url for request in VENUE.history(VENUE.endpoints, swaps[0], TS - 600_000, TS)]
+    assert any("index-candles?instId=SOL-USD&" in url for url in asked)
+    assert any("mark-price-candles?instId=SOL-USD_UM-SWAP&" in url for url in asked)
+
+
+def test_the_index_that_metadata_name_is_subscribed_to() -> None:
+    swap = Listing(NAME, "BTC-USDC-SWAP", "BTC", False, 0.01, 1.0, None, True, T0, "BTC-USD")
+    (plan,) = VENUE.connections(VENUE.endpoints, [swap])
+    assert {"channel": "index-tickers", "instId": "BTC-USD"} in json.loads(plan.frames[0])["args"]
+    asked = [request.url for request in VENUE.history(VENUE.endpoints, swap, TS - 600_000, TS)]
+    assert any("index-candles?instId=BTC-USD&" in url for url in asked)
+
+
+def test_a_new_listing_without_a_rate_is_silence() -> None:
+    """Cause: a row without `fundingRate` was counted as a broken one."""
+    row = {"instType": "SWAP", "instId": "NEW-USDT-SWAP", "fundingTime": "1763740800000", "ts": str(TS)}
+    assert decode(fresh(NAME), {"arg": {"channel": "funding-rate", "instId": "NEW-USDT-SWAP"}, "data": [row]}) == []
+    assert decode(fresh(NAME), {"code": "0", "msg": "", "data": [row]}) == []

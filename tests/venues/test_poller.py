@@ -7,7 +7,7 @@ import gzip
 import itertools
 import random
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -18,7 +18,10 @@ from aiohttp import web
 from aiohttp.client_reqrep import ConnectionKey
 
 from service.config import NetworkSection
-from service.venues.contract import Limits, Poll, Request
+from service.model import Decoded, Endpoints
+from service.venues.bybit.venue import Bybit
+from service.venues.contract import Catalog, Limits, Poll, Request
+from service.venues.dydx.venue import Dydx
 from service.venues.transport.budget import VenueBudget
 from service.venues.transport.health import VenueHealth
 from service.venues.transport.poller import Poller, rest_reason
@@ -430,3 +433,118 @@ KEY = ConnectionKey("venue.invalid", 443, True, True, None, None, None)
 )
 def test_rest_reasons(error: Exception, reason: str) -> None:
     assert rest_reason(error).reason == reason
+
+
+# -- instrument lists over several pages ---------------------------------------------------------------------------
+
+
+def instruments(*names: str, following: str = "") -> dict[str, Any]:
+    """Bybit's `instruments-info` as documented."""
+    rows = [
+        {
+            "symbol": f"{name}USDT", "contractType": "LinearPerpetual", "status": "Trading", "baseCoin": name,
+            "quoteCoin": "USDT", "settleCoin": "USDT", "fundingInterval": 480, "symbolType": "",
+        }
+        for name in names
+    ]  # fmt: skip
+    return {"retCode": 0, "retMsg": "OK", "result": {"category": "linear", "list": rows, "nextPageCursor": following}}
+
+
+class Lists:
+    """A poller whose sink decodes as Bybit, and a server that answers by ``pages``: cursor to a body or a status."""
+
+    def __init__(self, pages: dict[str, dict[str, Any] | int]) -> None:
+        self.pages = pages
+        self.asked: list[str] = []
+        self.catalog = Catalog()
+        decode = Bybit().decoder(self.catalog).decode
+
+        class Decodes(Sink):
+            def frame(self, venue: str, connection: str, raw: str | bytes, context: str = "") -> Sequence[Decoded]:
+                return decode(raw, 7, context)
+
+        self.site, self.run = Site(self._answer), Run(sink=Decodes())
+
+    async def _answer(self, request: web.Request, number: int) -> web.StreamResponse:
+        self.asked.append(request.query.get("cursor", ""))
+        page = self.pages.get(self.asked[-1], 400)
+        return web.Response(status=page) if isinstance(page, int) else web.json_response(page)
+
+    async def fetch(self) -> list[Request]:
+        linear = Bybit().metadata(Endpoints({}, self.site.url))[:1]
+        return await self.run.poller.fetch_metadata(linear)
+
+    def trading(self) -> list[str]:
+        return [name for name, listing in self.catalog.listings.items() if listing.trading]
+
+
+async def test_a_list_that_was_cut_and_has_no_pages_is_said_and_delists_nobody() -> None:
+    """dYdX answers with at most 1,000 markets."""
+    catalog = Catalog()
+    decode = Dydx().decoder(catalog).decode
+    markets = {f"C{number}-USD": {"ticker": f"C{number}-USD", "status": "ACTIVE"} for number in range(1001)}
+    kept = [dict(list(markets.items())[:1]), dict(list(markets.items())[1:])]
+
+    async def answer(request: web.Request, number: int) -> web.StreamResponse:
+        return web.json_response({"markets": kept.pop(0)})
+
+    class Decodes(Sink):
+        def frame(self, venue: str, connection: str, raw: str | bytes, context: str = "") -> Sequence[Decoded]:
+            return decode(raw, 7, context)
+
+    site, run = Site(answer), Run(sink=Decodes())
+    async with site.running():
+        requests = Dydx().metadata(Endpoints({}, site.url))
+        assert await run.poller.fetch_metadata(requests) == []
+        assert await run.poller.fetch_metadata(requests) == []
+    assert len(catalog.listings) == 1001
+    assert catalog.listings["C0-USD"].trading
+    assert run.health.last_error == "rest not_whole: markets: no end after 1 pages"
+
+
+OPAQUE = "first%3DADA&last=SOL/+é "  # a cursor is opaque: what it holds must come back as it was
+
+
+async def test_a_list_is_asked_for_over_all_its_pages() -> None:
+    """Cause: only the first page was asked for, and what stood on the others had no data."""
+    lists = Lists({"": instruments("BTC", following=OPAQUE), OPAQUE: instruments("XRP")})
+    async with lists.site.running():
+        assert await lists.fetch() == []
+        assert lists.trading() == ["BTCUSDT", "XRPUSDT"]
+        lists.pages[OPAQUE] = instruments("SOL")
+        assert await lists.fetch() == []
+    assert lists.asked == ["", OPAQUE] * 2
+    assert lists.trading() == ["BTCUSDT", "SOLUSDT"]
+    assert lists.run.health.last_error is None
+
+
+async def test_a_page_that_fails_is_said_delists_nobody_and_the_list_is_asked_for_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    lists = Lists({"": instruments("BTC", "ADA", following="2"), "2": instruments("XRP")})
+    async with lists.site.running():
+        assert await lists.fetch() == []
+        lists.pages |= {"": instruments("BTC", following="2"), "2": 404}
+        assert [request.context for request in await lists.fetch()] == ["instruments:linear"]
+        assert lists.trading() == ["BTCUSDT", "ADAUSDT", "XRPUSDT"]
+        assert lists.run.health.last_error == "rest not_whole: instruments:linear: page 2: rest http_404: HTTP 404"
+        assert "request=instruments:linear not whole: page 2" in caplog.text
+        lists.pages["2"] = instruments("XRP")
+        assert await lists.fetch() == []
+    assert lists.trading() == ["BTCUSDT", "XRPUSDT"]
+
+
+@pytest.mark.parametrize(("cursor", "requests"), [("same", 2), (None, 50)])
+async def test_a_list_without_an_end_is_given_up_and_delists_nobody(cursor: str | None, requests: int) -> None:
+    lists = Lists({"": instruments("BTC", "ADA")})
+    async with lists.site.running():
+        assert await lists.fetch() == []
+        lists.asked.clear()
+        following = ["", *(cursor or str(number) for number in range(1, 99))]
+        lists.pages = {at: instruments("BTC", following=after) for at, after in itertools.pairwise(following)}
+        assert await lists.fetch() == []
+    assert len(lists.asked) == requests
+    assert lists.trading() == ["BTCUSDT", "ADAUSDT"]
+    assert lists.run.health.last_error == f"rest not_whole: instruments:linear: no end after {requests} pages"
+    assert lists.run.health.rest.failures == {"not_whole": 1}
+    assert lists.run.health.rest.ok is True

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from service.errors import BadPayload
-from service.model import Bad, Control, Decoded, Listing, Mark
+from service.model import Bad, Control, Decoded, Listing, Mark, Skipped
 from service.venues.contract import Catalog
 from service.venues.emit import PONG, Emit, contract_coins
 from service.venues.funding_schedule import HOUR_MS, spacings_h
-from service.venues.numbers import price
+from service.venues.numbers import number, price
 from service.venues.reading import document, echo, flag, is_buy, items, label, mapping, readable, said
 
 START = 1_700_000_000_000
@@ -141,6 +145,113 @@ def test_a_name_is_looked_up_once_and_foreign_ones_stay_out() -> None:
     for name, reason in ((None, "wrong_type"), ([], "wrong_type"), ("", "bad_name"), ("x" * 65, "bad_name")):
         with pytest.raises(BadPayload, match=reason):
             told.listing(name)
+
+
+def test_what_is_foreign_is_left_out_and_said_at_each_row_that_names_it() -> None:
+    told = emit()
+    told.refuse("COIN", "not_crypto")
+    assert (told.listing("COIN"), told.find("COIN"), told.find("OTHER")) == (None, None, None)
+    assert told.listing("AB-26MAR27") is None
+    assert told.out == [
+        Skipped("venue", "COIN", "not_crypto"),
+        Skipped("venue", "COIN", "not_crypto"),
+        Skipped("venue", "AB-26MAR27", "dated"),
+    ]
+
+
+def test_what_turns_out_to_be_foreign_is_delisted_and_forgotten() -> None:
+    told = emit()
+    told.listed(COIN)
+    told.refuse("COIN", "not_crypto")
+    assert told.out[1:] == [replace(COIN, trading=False, recv_ts=0), Skipped("venue", "COIN", "not_crypto")]
+    assert told.listing("COIN") is None
+
+
+def rows_of_metadata(told: Emit, context: str, more: str, *rows: dict[str, Any]) -> list[Decoded]:
+    """One page of a made-up list: each row says its name, whether it trades, and its size."""
+
+    def terms(name: str, row: dict[str, Any]) -> Listing | str:
+        size = number(row["size"], 1e-9, 1e9)
+        return Listing("venue", name, name, False, size, 1.0, None, row["open"], told.recv_ts)
+
+    def read(parsed: Any, asked: str) -> None:
+        told.each(parsed, "rows", lambda row: told.instrument(row["name"], row, terms, lambda row: bool(row["open"])))
+        told.delist_absent(asked, more)
+
+    told._read = read
+    return told.frame(orjson.dumps(rows), 7, context)
+
+
+def row(name: str, open: bool = True, size: object = 1) -> dict[str, Any]:
+    return {"name": name, "open": open, "size": size}
+
+
+def trading(told: Emit) -> set[str]:
+    return {name for name, listing in told.catalog.listings.items() if listing.trading}
+
+
+def test_a_row_before_its_launch_is_left_out_quietly_and_keeps_nobody_listed() -> None:
+    """Cause: its size of 0 was refused, and an answer with a refused row delisted nobody."""
+    told = emit()
+    rows_of_metadata(told, "all", "", row("A"), row("B"))
+    found = rows_of_metadata(told, "all", "", row("A"), row("NEW", False, 0))
+    assert [type(item) for item in found] == [Listing, Listing]
+    assert trading(told) == {"A"}
+    rows_of_metadata(told, "all", "", row("A"), row("NEW", True, 3))
+    assert trading(told) == {"A", "NEW"}
+    assert told.catalog.listings["NEW"].contract_size == 3.0
+    rows_of_metadata(told, "all", "", row("A"), row("NEW", False, ""), row("B"))
+    assert trading(told) == {"A", "B"}  # relisted, and closed without terms
+
+
+def test_a_malformed_row_costs_itself_keeps_what_was_known_and_nobody_else() -> None:
+    told = emit()
+    rows_of_metadata(told, "all", "", row("A"), row("B", True, 2), row("C"))
+    found = rows_of_metadata(told, "all", "", row("A"), row("B", True, "?"))
+    assert [item.reason for item in found if isinstance(item, Bad)] == ["bad_number"]
+    assert trading(told) == {"A", "B"}
+    assert told.catalog.listings["B"].contract_size == 2.0
+
+
+def test_an_answer_that_names_nothing_delists_nobody() -> None:
+    told = emit()
+    rows_of_metadata(told, "all", "", row("A"))
+    assert rows_of_metadata(told, "all", "") == []
+    rows_of_metadata(told, "all", "", {"open": True})
+    assert trading(told) == {"A"}
+
+
+def test_a_list_of_several_pages_delists_what_no_page_names() -> None:
+    told = emit()
+    rows_of_metadata(told, "all", "", row("A"), row("B"), row("C"))
+    assert rows_of_metadata(told, "all", "c/1", row("A"))[-1] == Control("more", None, "c/1")
+    assert trading(told) == {"A", "B", "C"}
+    rows_of_metadata(told, "all|page:c/1", "", row("C"))
+    assert trading(told) == {"A", "C"}
+
+
+def test_a_list_of_which_a_page_is_missing_delists_nobody() -> None:
+    told = emit()
+    rows_of_metadata(told, "all", "", row("A"), row("B"), row("C"))
+    rows_of_metadata(told, "all", "2", row("A"))  # the next page failed: the list is asked for again
+    rows_of_metadata(told, "all", "2", row("B"))
+    rows_of_metadata(told, "all|page:2", "", row("C"))
+    assert trading(told) == {"B", "C"}  # of the list that came whole
+    rows_of_metadata(told, "all|page:2", "", row("C"))
+    assert trading(told) == {"B", "C"}  # a page without its first
+
+
+def test_an_index_that_cannot_be_trusted_costs_itself() -> None:
+    told = emit()
+    assert told.index_in({"i": "2.5"}, "i") == 2.5
+    assert told.index_in({"i": ""}, "i") is None
+    assert told.out == []
+    assert [told.index_in(fields, "i") for fields in ({"i": "0"}, {}, {"i": None})] == [None, None, None]
+    assert [item.reason for item in told.out if isinstance(item, Bad)] == [
+        "out_of_bounds",
+        "missing_field",
+        "wrong_type",
+    ]
 
 
 def test_spacings() -> None:

@@ -180,3 +180,13 @@ def test_every_trade_is_counted_once_however_two_sockets_bring_them(
             total += bought(sockets[which].take(trades[places[which]], recv_ts=T0 + 10))
             places[which] += 1
     assert total == sum(item.coins for item in trades[: max(places)])
+
+
+def test_trades_without_ids_are_told_apart_by_what_they_were() -> None:
+    """Two alike in one message are two; the same message on another socket is the same two."""
+    catalog = Catalog()
+    alike = [trade(T0, "", 2.0), trade(T0, "", 2.0), trade(T0, "", 3.0)]
+    (flow,) = Reader(catalog).take(*alike)
+    assert isinstance(flow, Flow)
+    assert flow.taker_buy_coins == 7.0
+    assert Reader(catalog).take(*alike) == []

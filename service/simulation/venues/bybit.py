@@ -114,6 +114,9 @@ def liquidation_row(quote: Quote, forced: Trade) -> dict[str, Any]:
 
 # -- the server --------------------------------------------------------------------------------------------------------
 
+PAGE_ROWS = 5  # the venue has up to 1,000 to a page; the demo's lists are shorter and page all the same
+CURSOR = "next&from="  # an opaque text; unencoded, it is no cursor
+
 
 class Bybit(Protocol):
     venue = "bybit"
@@ -308,13 +311,14 @@ class Bybit(Protocol):
             rows.append(_instrument_row(quotes[0], f"{base}-26MAR27", "Futures", "Trading"))
             if category == "linear":
                 rows.append({**_instrument_row(quotes[0], "SIMNEWUSDT", "", "PreLaunch"), "baseCoin": "SIMNEW"})
-        limit, cursor = query.get("limit", "500"), query.get("cursor", "0") or "0"
+        limit = query.get("limit", "500")
+        cursor = (query.get("cursor", "") or f"{CURSOR}0").removeprefix(CURSOR)
         if not (
             limit.isascii() and limit.isdigit() and 0 < int(limit) <= 1000 and cursor.isascii() and cursor.isdigit()
         ):
             return _refused(10001, "params error: limit invalid", now_ms)
-        begin, end = int(cursor), int(cursor) + int(limit)
-        following = str(end) if end < len(rows) else ""
+        begin, end = int(cursor), int(cursor) + min(int(limit), PAGE_ROWS)
+        following = f"{CURSOR}{end}" if end < len(rows) else ""
         return _ok({"category": category, "list": rows[begin:end], "nextPageCursor": following}, now_ms)
 
 

@@ -9,19 +9,20 @@ frame whole or not at all, and tells the same (tests/venues/test_binance_marks.p
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from service.formulas import rate_8h
-from service.model import Funding, Listing, Mark
+from service.model import Funding, Mark
 from service.venues.binance.metadata import LATE_FUNDING_MS, interval_at, next_funding
 from service.venues.emit import Emit
 from service.venues.numbers import MAX_TEXT, PRICE_MAX, PRICE_MIN, RATE_MAX, TS_MAX, TS_MIN
 
 VENUE = "binance_usdm"
 NEVER = (0, 0)
+UNREAD = "[1,1,0]"  # in place of the numbers of what is foreign
 HINT = '"markPriceUpdate"'
 
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
@@ -113,17 +114,19 @@ def _array(events: list[_Event], emit: Emit) -> bool:
     interval_of, default_h = catalog.intervals_h.get, catalog.default_interval_h
     names = [event.s for event in events]
     listings = list(map(catalog.listings.get, names))
-    if not all(listings):  # what is foreign is not read
-        events = [event for event in events if emit.listing(event.s) is not None]
-        names = [event.s for event in events]
-        listings = list(map(emit.listing, names))
-    text = ",".join([f"[{event.p},{event.i},{event.r}]" for event in events])
+    if not all(listings):
+        listings = list(map(emit.find, names))
+    text = ",".join(
+        [f"[{event.p},{event.i},{event.r}]" if known else UNREAD for event, known in zip(events, listings, strict=True)]
+    )
     numbers = _all_prices(f"[{text}]")
     if len(numbers) != len(events) or not numbers or " " in text or "\t" in text or "\n" in text or "\r" in text:
         return False
     before, measured = announced.get, catalog.measured_h
-    rows = zip(events, names, cast(list[Listing], listings), numbers, strict=True)
-    for event, name, listing, (mark, index, rate) in rows:
+    for event, name, listing, (mark, index, rate) in zip(events, names, listings, numbers, strict=True):
+        if listing is None:
+            emit.listing(name)  # says why it is left out
+            continue
         symbol, venue_ts, next_ts = listing.symbol, event.E, event.T
         if listing.multiplier == 1.0:
             last_marks[name] = mark

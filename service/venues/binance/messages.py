@@ -91,7 +91,7 @@ class BinanceDecoder:
         elif "symbols" in frame:
             self._emit.each(frame["symbols"], "symbols", read_instrument, self._emit, self._coinm)
             if context == "exchangeInfo":
-                self._emit.delist_absent()
+                self._emit.delist_absent(context)
         else:
             self._row(frame)
 
@@ -159,7 +159,8 @@ class BinanceDecoder:
             return
         venue_ts = timestamp_ms(row[time])
         try:
-            emit.mark(listing, price(row[mark]), self._index(row, index), venue_ts)
+            value = price(row[mark])  # messages of 2019 have no index; on COIN-M it is "" or absent in all recordings
+            emit.mark(listing, value, emit.index_in(row, index) if index in row else None, venue_ts)
         except (BadPayload, KeyError) as error:
             emit.bad(error)
         value, next_raw = row[running], row[next_time]
@@ -169,16 +170,9 @@ class BinanceDecoder:
         interval_h = interval_at(emit.catalog, listing.instrument, next_ts, venue_ts)
         emit.funding(listing, value, interval_h, next_ts, venue_ts)
 
-    def _index(self, row: dict[str, Any], key: str) -> float | None:
-        """USD-M: messages of 2019 lack it. COIN-M: documented, but "" or absent in all recordings."""
-        stated = row.get(key)
-        if (stated is None and key not in row) or (stated == "" and self._coinm):
-            return None
-        return price(stated)
-
     def _index_of_pair(self, row: dict[str, Any]) -> None:
         """COIN-M: `i` is the pair here and `p` the index price."""
-        listing = self._emit.listing(text(row["i"]) + PERPETUAL)
+        listing = self._emit.find(text(row["i"]) + PERPETUAL)
         if listing is not None:
             self._emit.mark(listing, None, price(row["p"]), timestamp_ms(row["E"]))
 

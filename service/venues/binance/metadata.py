@@ -17,9 +17,13 @@ from service.venues.emit import Emit
 from service.venues.funding_schedule import measure_interval
 from service.venues.numbers import interval_hours, number, text, timestamp_ms
 from service.venues.reading import label, mapping
-from service.venues.symbols import USD_QUOTES, base_of, canonical
+from service.venues.symbols import USD_QUOTES, base_of, canonical, why_foreign
 
 INTERVALS_H = (1, 2, 4, 8)
+TRADIFI, DELIVERING = "TRADIFI_PERPETUAL", "PERPETUAL DELIVERING"  # the latter: winding down
+# `underlyingType`: an index may have a coin's ticker too (DEFI). A kind we do not know is left out.
+COINS = ("", "COIN", "PREMARKET")
+NOT_COINS = ("INDEX", "EQUITY", "KR_EQUITY", "HK_EQUITY", "COMMODITY", "FOREX", "FX", "ETF", "BOND")
 DEFAULT_INTERVAL_H = 8.0  # fundingInfo lists only instruments that differ from it
 LATE_FUNDING_MS = 600_000  # at a settlement T <= E for about a second; this long after it the schedule is broken
 PERPETUAL = "_PERP"  # COIN-M: BTCUSD_PERP prices the pair BTCUSD; BTCUSD_260327 is a delivery contract
@@ -56,21 +60,40 @@ def statistics_name(row: dict[str, Any], coinm: bool) -> str:
 def read_instrument(row: Any, emit: Emit, coinm: bool) -> None:
     """One of the `symbols` of `exchangeInfo`."""
     fields = mapping(row, "symbols[]")
-    name = text(fields["symbol"])
-    kind = label(fields["contractType"], "contractType")  # winding down: PERPETUAL DELIVERING
-    currency = label(fields["quoteAsset"], "quoteAsset")
-    if kind != "PERPETUAL" or currency not in USD_QUOTES:
-        emit.refuse(name)
-        return
-    symbol, multiplier = canonical(text(fields["baseAsset"]))
-    size: float | None = multiplier
-    if coinm:
-        stated = fields.get("contractSize", "")
-        size = None if stated == "" else number(stated, 1e-6, 1e9)
     state = "contractStatus" if coinm else "status"
-    trading = label(fields[state], state) == "TRADING"
-    interval_h = stated_interval(emit.catalog, name)
-    emit.listed(Listing(emit.venue, name, symbol, coinm, size, multiplier, interval_h, trading, emit.recv_ts))
+
+    def trades(fields: dict[str, Any]) -> bool:
+        """Neither pending (terms may be empty or 0) nor halted, settling or closed."""
+        return label(fields[state], state) == "TRADING"
+
+    def terms(name: str, fields: dict[str, Any]) -> Listing | str:
+        why_not = _not_a_coin(name, fields)
+        if why_not is not None:
+            return why_not
+        symbol, multiplier = canonical(text(fields["baseAsset"]))
+        size: float | None = multiplier
+        if coinm:
+            stated = fields.get("contractSize", "")
+            size = None if stated == "" else number(stated, 1e-6, 1e9)
+        interval_h, trading = stated_interval(emit.catalog, name), trades(fields)
+        return Listing(emit.venue, name, symbol, coinm, size, multiplier, interval_h, trading, emit.recv_ts)
+
+    emit.instrument(text(fields["symbol"]), fields, terms, trades)
+
+
+def _not_a_coin(name: str, fields: dict[str, Any]) -> str | None:
+    """Why this is no perpetual of a coin quoted in dollars; None if it is one."""
+    contract = label(fields["contractType"], "contractType")
+    if contract == TRADIFI:
+        return "not_crypto"
+    if contract == DELIVERING:
+        return "not_trading"
+    if contract != "PERPETUAL" or label(fields["quoteAsset"], "quoteAsset") not in USD_QUOTES:
+        return why_foreign(name)
+    underlying = label(fields.get("underlyingType", ""), "underlyingType")
+    if underlying in COINS:
+        return None
+    return "not_crypto" if underlying in NOT_COINS else "unknown_kind"
 
 
 def read_funding_info(rows: list[Any], emit: Emit) -> None:

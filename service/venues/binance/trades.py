@@ -72,14 +72,15 @@ class ExtraRows:
         if listing is None or row.get("X", "MARKET") != "MARKET":
             return
         id_key = TRADE_IDS[row["e"]]
-        taker_sold, number, at = row["m"], row[id_key], timestamp_ms(row["T"])
+        taker_sold, number, at = row["m"], row.get(id_key), timestamp_ms(row["T"])
         flag(taker_sold, "m")
-        if type(number) is not int:
+        if type(number) is not int and id_key in row:
             raise BadPayload("wrong_type", f"{id_key}: {type(number).__name__} where a number belongs")
         each = price(row["p"])
         amount = coins_in(self._emit, listing, coins(row["q"]), each)
         if amount is not None and amount != 0.0:
-            self._trades.tell([Print(listing, not taker_sold, traded(amount), each, at, str(number))], False)
+            key = "" if number is None else str(number)
+            self._trades.tell([Print(listing, not taker_sold, traded(amount), each, at, key)], False)
 
     def ratios(self, rows: list[Any], kind: str) -> None:
         """The answer to a request of ours for ratios of this kind."""

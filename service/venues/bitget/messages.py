@@ -86,7 +86,7 @@ class BitgetDecoder:
                 fields = mapping(row, "data[]")
                 if fields.get("instId", name) != name or fields.get("symbol", name) != name:
                     raise BadPayload("bad_name", f"ticker of another instrument on the channel of {name}"[:80])
-                listing = None if _delivers(fields) else emit.listing(name)
+                listing = self._perpetual(fields, name)
                 if listing is not None:
                     venue_ts = timestamp_ms(fields.get("ts", sent))  # v3 stamps the frame only
                     self._mark(listing, fields, venue_ts)
@@ -95,12 +95,19 @@ class BitgetDecoder:
             except (BadPayload, KeyError) as error:
                 emit.bad(error)
 
+    def _perpetual(self, row: dict[str, Any], name: Any) -> Listing | None:
+        """A ticker's instrument; None, and said so, for a dated contract and what else is foreign."""
+        if _delivers(row):
+            self._emit.skipped(text(name), "dated")
+            return None
+        return self._emit.listing(name)
+
     # What is wrong with one of these does not cost the others.
 
     def _mark(self, listing: Listing, row: dict[str, Any], venue_ts: int) -> None:
         try:
-            value, index = price(row["markPrice"]), row["indexPrice"]
-            self._emit.mark(listing, value, None if index == "" else price(index), venue_ts)
+            value = price(row["markPrice"])
+            self._emit.mark(listing, value, self._emit.index_in(row, "indexPrice"), venue_ts)
         except (BadPayload, KeyError) as error:
             self._emit.bad(error)
 
@@ -160,7 +167,7 @@ class BitgetDecoder:
         emit.each(rows, "data", self._row, sent)
         if context.startswith("contracts:"):
             product = context.removeprefix("contracts:")
-            emit.delist_absent(lambda listing: product_of(listing.instrument) == product)
+            emit.delist_absent(context, among=lambda listing: product_of(listing.instrument) == product)
 
     def _row(self, row: Any, sent: Any) -> None:
         """One row of an HTTP answer, told by its fields."""
@@ -176,7 +183,10 @@ class BitgetDecoder:
         if not any(key in fields for key in ("markPrice", "fundingRate", "ratePeriod")) and amount is None:
             raise unknown(fields)
         spot = label(fields.get("category", PRODUCTS[0]), "category").upper() not in PRODUCTS
-        listing = None if spot or _delivers(fields) else emit.listing(fields["symbol"])
+        if spot:
+            emit.skipped(text(fields["symbol"]), "foreign")
+            return
+        listing = self._perpetual(fields, fields["symbol"])
         if listing is None:
             return
         for key in ("fundingRateInterval", "ratePeriod"):

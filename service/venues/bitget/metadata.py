@@ -10,11 +10,14 @@ from service.venues.emit import Emit
 from service.venues.funding_schedule import HOUR_MS, measure_interval
 from service.venues.numbers import interval_hours, text
 from service.venues.reading import label
-from service.venues.symbols import USD_QUOTES, base_of, canonical
+from service.venues.symbols import USD_QUOTES, base_of, canonical, why_foreign
 
 PRODUCTS = ("USDT-FUTURES", "COIN-FUTURES", "USDC-FUTURES")
 QUOTES = {"USDT-FUTURES": ("USDT",), "COIN-FUTURES": ("USD",), "USDC-FUTURES": ("PERP", "USDC")}  # name endings
 INTERVALS_H = (1, 2, 4, 8)
+# `symbolType` of v3 rows: a kind we do not know is left out.
+COINS = ("", "crypto", "perpetual")
+NOT_COINS = ("stock", "stocks", "metal", "metals", "commodity", "forex", "fx", "index", "etf", "rwa")
 SLACK_MS = 600_000  # a next funding this long past, or this much beyond its interval: the schedule is broken
 
 
@@ -39,20 +42,34 @@ def by_name(name: str) -> Listing | None:
 
 
 def read_instrument(row: dict[str, Any], emit: Emit) -> None:
-    """Tokenised stocks and metals (`isRwa`) are foreign."""
-    name = text(row["symbol"])
-    kind = label(row["type" if "type" in row else "symbolType"], "symbolType")
+    emit.instrument(text(row["symbol"]), row, lambda name, row: _terms(name, row, emit), _trades)
+
+
+def _trades(row: dict[str, Any]) -> bool:
+    """Neither `listed` (before its launch: terms may be empty), nor in maintenance, restricted or off."""
+    return label(row["status" if "status" in row else "symbolStatus"], "symbolStatus") in ("normal", "online")
+
+
+def _terms(name: str, row: dict[str, Any], emit: Emit) -> Listing | str:
+    """Tokenised stocks and metals (`isRwa`) are no coins; v3 says the kind of thing in `symbolType`, v2 whether it is
+    perpetual."""
+    modern = "type" in row
     currency = label(row["quoteCoin"], "quoteCoin")
-    real_world = label(row.get("isRwa", "NO"), "isRwa") == "YES"
-    if kind != "perpetual" or currency not in USD_QUOTES or real_world or product_of(name) is None:
-        emit.refuse(name)
-        return
+    term = label(row["type" if modern else "symbolType"], "symbolType")
+    if term != "perpetual":
+        return "dated" if term == "delivery" else "unknown_kind"
+    if label(row.get("isRwa", "NO"), "isRwa") == "YES":
+        return "not_crypto"
+    kind = label(row.get("symbolType", ""), "symbolType") if modern else ""
+    if kind not in COINS:
+        return "not_crypto" if kind in NOT_COINS else "unknown_kind"
+    if currency not in USD_QUOTES or product_of(name) is None:
+        return why_foreign(name)
     symbol, multiplier = canonical(text(row["baseCoin"]))
-    inverse = currency == "USD"
-    trading = label(row["status" if "status" in row else "symbolStatus"], "symbolStatus") in ("normal", "online")
+    inverse, trading = currency == "USD", _trades(row)
     size = None if inverse else multiplier  # coin-margined contracts are counted in coins, not in dollars
     interval_h = said_interval(emit.catalog, name, row["fundInterval"])
-    emit.listed(Listing(emit.venue, name, symbol, inverse, size, multiplier, interval_h, trading, emit.recv_ts))
+    return Listing(emit.venue, name, symbol, inverse, size, multiplier, interval_h, trading, emit.recv_ts)
 
 
 def said_interval(catalog: Catalog, name: str, raw: Any) -> float | None:

@@ -15,7 +15,7 @@ from service.model import Listing, LongShortKind, PositionSide
 from service.venues.emit import Emit
 from service.venues.numbers import coins, number, price, text, timestamp_ms
 from service.venues.reading import is_buy, label, mapping
-from service.venues.trades import Orders, Print, Trades, traded
+from service.venues.trades import Orders, Print, Trades, trade_id, traded
 
 RATIO = "long_short:"  # context of a ratio answer: its rows do not name the instrument
 KINDS: dict[str, LongShortKind] = {"account": "account", "position": "position"}
@@ -73,9 +73,9 @@ class ExtraRows:
 
 def _trade(row: Any, listing: Listing, keys: tuple[str, ...], prints: list[Print]) -> None:
     fields = mapping(row, "data[]")
-    side, size, each, at, key = (fields[name] for name in keys)
+    side, size, each, at = (fields[name] for name in keys[:4])
     amount = traded(coins(size) * listing.multiplier)
-    prints.append(Print(listing, is_buy(side), amount, price(each), timestamp_ms(at), text(key)))
+    prints.append(Print(listing, is_buy(side), amount, price(each), timestamp_ms(at), trade_id(fields, keys[4])))
 
 
 def _share(row: Any, what: str, into: list[tuple[int, float]]) -> None:

@@ -91,7 +91,7 @@ class BitmexDecoder:
         if "typ" in fields:
             row.take_terms(fields, emit.recv_ts)
             emit.guard(read_instrument, name, fields, emit)
-        listing = emit.listing(name)
+        listing = emit.find(name) if "typ" in fields else emit.listing(name)  # said once that it is foreign
         if listing is not None:
             self._merge(listing, row, fields)
         return row
@@ -106,7 +106,7 @@ class BitmexDecoder:
             row.unpriced = True  # the same contracts may now be other coins
             if "typ" in row.terms and not emit.guard(read_instrument, name, row.terms, emit):
                 row.doubt("openInterest")
-        listing = emit.listing(name)
+        listing = emit.find(name)
         if listing is not None:
             self._merge(listing, row, fields)
 
@@ -142,7 +142,8 @@ class BitmexDecoder:
                 try:
                     values[key] = parse(fields[key])
                 except BadPayload as error:
-                    failed.append(stream)
+                    if key != "indicativeSettlePrice":  # the index costs itself: the mark beside it counts
+                        failed.append(stream)
                     emit.bad(error)
         vouched: list[Stream] = []
         for stream, key in MAIN_FIELD.items():
@@ -232,7 +233,7 @@ class BitmexDecoder:
             tell_past(emit, rows, *asked)
         elif context == "instruments":
             emit.each(_bitcoin_first(rows), "rows", self._metadata)
-            emit.delist_absent()
+            emit.delist_absent(context)
         else:
             emit.each(_bitcoin_first(rows), "rows", self._any_row)
 

@@ -8,15 +8,23 @@ from service.errors import BadPayload
 from service.model import Listing
 from service.venues.emit import Emit
 from service.venues.funding_schedule import HOUR_MS
-from service.venues.numbers import interval_hours, iso_epoch_ms, number, text
-from service.venues.reading import flag, label
-from service.venues.symbols import USD_QUOTES, base_of, canonical
+from service.venues.numbers import interval_hours, iso_epoch_ms, number, text, within
+from service.venues.reading import flag, label, readable
+from service.venues.symbols import USD_QUOTES, base_of, canonical, why_foreign
 
 BITCOIN = "XBTUSD"  # its index converts quanto contracts, which are worth satoshi
 PERPETUAL = "FFWCSX"
+OTHERS = {  # other values of `typ`: why they are left out; a kind we do not know is left out too
+    "FFCCSX": "dated", "FFICSX": "dated",  # futures, prediction markets
+    "FFWCSF": "not_crypto", "FFSCSX": "not_crypto",  # perpetuals on currencies, on stocks
+    "IFXXXP": "foreign", "OCECCS": "option", "OPECCS": "option",  # spot
+    "MRBXXX": "foreign", "MRCXXX": "foreign", "MRFXXX": "foreign", "MRIXXX": "foreign", "MRRXXX": "foreign",  # indices
+}  # fmt: skip
 INTERVAL_ZERO_MS = 946_684_800_000  # 2000-01-01: intervals are sent as times after it
 SIZE_TOLERANCE = 1e-6
 SATOSHI = 1e-8
+
+_satoshi = within(1e-12, 1e15)  # of a quanto contract's worth, for each unit of its price
 
 
 def by_name(name: str) -> Listing | None:
@@ -34,11 +42,20 @@ def by_name(name: str) -> Listing | None:
 
 def read_instrument(name: str, row: dict[str, Any], emit: Emit) -> None:
     """The contract's terms, of a whole row or merged."""
-    currency = row.get("quoteCurrency")
-    quoted = type(currency) is str and currency.upper() in USD_QUOTES
-    if label(row["typ"], "typ") != PERPETUAL or not quoted:
-        emit.refuse(name)
-        return
+    emit.instrument(name, row, lambda name, row: _terms(name, row, emit), _trades)
+
+
+def _trades(row: dict[str, Any]) -> bool:
+    """Not `Unlisted` (before its launch: terms may be empty or 0), closed or settled."""
+    return label(row["state"], "state") == "Open"
+
+
+def _terms(name: str, row: dict[str, Any], emit: Emit) -> Listing | str:
+    currency, typ = row.get("quoteCurrency"), label(row["typ"], "typ")
+    if typ != PERPETUAL:
+        return OTHERS.get(typ, "unknown_kind")
+    if type(currency) is not str or currency.upper() not in USD_QUOTES:
+        return why_foreign(name)
     inverse, quanto = row["isInverse"], row["isQuanto"]
     flag(inverse, "isInverse")
     flag(quanto, "isQuanto")
@@ -46,12 +63,14 @@ def read_instrument(name: str, row: dict[str, Any], emit: Emit) -> None:
     underlying = text(row["underlying"])
     symbol, multiplier = canonical_base(underlying) if guess is None else (guess.symbol, guess.multiplier)
     size = None if quanto else contract_size(row, inverse, multiplier)
-    trading = label(row["state"], "state") == "Open"
+    satoshi = readable(row, "multiplier", _satoshi) if quanto and row.get("settlCurrency") == "XBt" else None
+    if satoshi is not None:
+        emit.catalog.quanto[name] = satoshi * SATOSHI
     known = emit.catalog.listings.get(name)
     hours = None if known is None else known.interval_h  # an update of other terms does not name it
     if row.get("fundingInterval") is not None:
         hours = interval_h(row["fundingInterval"])
-    emit.listed(Listing(emit.venue, name, symbol, inverse, size, multiplier, hours, trading, emit.recv_ts))
+    return Listing(emit.venue, name, symbol, inverse, size, multiplier, hours, _trades(row), emit.recv_ts)
 
 
 def interval_h(value: Any) -> float:
@@ -91,7 +110,7 @@ def contract_size(row: dict[str, Any], inverse: bool, multiplier: float) -> floa
 
 def quanto_coins(terms: dict[str, Any], bitcoin: float) -> float:
     """Native coins per quanto contract, which is worth price x `multiplier` satoshi: its own price cancels out."""
-    return number(terms["multiplier"], 1e-12, 1e15) * SATOSHI * bitcoin
+    return _satoshi(terms["multiplier"]) * SATOSHI * bitcoin
 
 
 def _factor(row: dict[str, Any], key: str) -> float | None:

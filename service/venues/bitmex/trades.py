@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from service.model import PositionSide
+from service.model import Listing, PositionSide
+from service.venues.bitmex.metadata import BITCOIN
 from service.venues.emit import Emit, contract_coins
 from service.venues.numbers import coins, iso_ms, price, text
 from service.venues.reading import is_buy, label, mapping
@@ -89,6 +90,14 @@ class ExtraRows:
     def _liquidated(self, key: str, order: _Order, contracts: float) -> None:
         """Rows carry no time."""
         listing = self._emit.listing(order.name)
-        amount = None if listing is None else coins_in(self._emit, listing, contracts, order.at)
+        amount = None if listing is None else self._coins(listing, contracts, order.at)
         if listing is not None and amount is not None:
             self._told.tell(key, listing, order.side, amount, order.at, False, None)
+
+    def _coins(self, listing: Listing, contracts: float, each: float) -> float | None:
+        """Of a quanto contract through bitcoin's last mark on any connection: rows here say nothing else."""
+        catalog = self._emit.catalog
+        per_dollar, bitcoin = catalog.quanto.get(listing.instrument), catalog.marks.get(BITCOIN)
+        if listing.contract_size is None and per_dollar is not None and bitcoin is not None:
+            return contracts * per_dollar * bitcoin * listing.multiplier
+        return coins_in(self._emit, listing, contracts, each)

@@ -15,7 +15,7 @@ from service.venues.emit import PONG, Emit
 from service.venues.funding_schedule import tell_settlements
 from service.venues.history import same_name, subject_of, tell_history
 from service.venues.numbers import coins, interval_hours, price, rate, text, timestamp_ms, within
-from service.venues.reading import echo, items, label, mapping, readable, unknown
+from service.venues.reading import cursor, echo, items, label, mapping, readable, unknown
 
 
 def _timestamp_or_none(value: Any) -> int | None:
@@ -34,6 +34,8 @@ FIELDS: dict[str, tuple[Stream, Callable[[Any], float | int | None]]] = {
     "openInterest": ("oi", coins),
     "singleOpenInterest": ("oi", coins),
 }
+# Known to be unknown where lost: metadata may be as old as the interval, and a Confirm would bring the old index back.
+UNKNOWN = ("fundingIntervalHour", "indexPrice")
 MAIN_FIELDS: tuple[tuple[Stream, tuple[str, ...]], ...] = (
     ("mark", ("markPrice",)),
     ("funding", ("fundingRate",)),
@@ -54,8 +56,8 @@ class Ticker:
     def doubt(self, key: str) -> None:
         """The venue changed this field to something unreadable: its old value must not be claimed."""
         self.values.pop(key, None)
-        if key == "fundingIntervalHour":
-            self.values[key] = None  # known to be unknown: metadata may be as old as the lost value
+        if key in UNKNOWN:
+            self.values[key] = None
 
 
 class BybitDecoder:
@@ -139,12 +141,15 @@ class BybitDecoder:
                 raw = data[key]
                 if raw == "":
                     values.pop(key, None)  # not applicable, never 0
+                    if key == "indexPrice":
+                        ticker.doubt(key)
                     continue
                 try:
                     values[key] = parse(raw)
                 except BadPayload as error:
                     ticker.doubt(key)
-                    failed.append(stream)
+                    if key != "indexPrice":  # it costs itself: the mark beside it counts
+                        failed.append(stream)
                     emit.bad(BadPayload(error.reason, f"{key}: {error.detail}"[:80]))
         if complete:  # a snapshot names its main fields: a missing one is a changed schema, not "unchanged"
             for stream, keys in MAIN_FIELDS:
@@ -157,7 +162,7 @@ class BybitDecoder:
                 mark, index = values.get("markPrice"), values.get("indexPrice")
                 if mark is not None or index is not None:
                     emit.mark(listing, mark, index, ts)
-        elif "markPrice" in values and "mark" not in failed:
+        elif "markPrice" in values and "mark" not in failed and values.get("indexPrice", 0.0) is not None:
             vouched.append("mark")
         if "funding" in touched:
             if "funding" not in failed and "fundingRate" in values:
@@ -214,8 +219,9 @@ class BybitDecoder:
         if context.startswith(SIDES):
             return
         emit.each(rows, "list", self._row, frame, result)
-        if context.startswith("instruments:") and result.get("nextPageCursor") == "":
-            emit.delist_absent(lambda listing: listing.inverse is (context == "instruments:inverse"))
+        if context.startswith("instruments:") and "nextPageCursor" in result:  # else who knows whether it goes on
+            inverse, more = context.startswith("instruments:inverse"), cursor(result["nextPageCursor"])
+            emit.delist_absent(context, more, lambda listing: listing.inverse is inverse)
 
     def _history(self, result: dict[str, Any], what: str, name: str) -> None:
         listing = self._emit.listing(name)
@@ -233,16 +239,16 @@ class BybitDecoder:
         emit, fields = self._emit, mapping(row, "list[]")
         if "contractType" in fields:
             read_instrument(fields, emit)
+        elif "lastPrice" in fields or "markPrice" in fields:
+            listing = emit.listing(fields["symbol"])
+            if listing is not None:
+                self._merge(listing, Ticker(0, timestamp_ms(frame["time"])), fields, True)
         elif "timestamp" in fields and ("openInterest" in fields or "singleOpenInterest" in fields):
             listing = emit.listing(result["symbol"])
             if listing is not None:
                 contracts, derived = one_sided(fields, emit.catalog.oi_sides or SIDES_DOCUMENTED)
                 mark = emit.catalog.marks.get(listing.instrument)
                 self._interest(listing, contracts, derived, mark, stamp_ms(fields["timestamp"]))
-        elif "lastPrice" in fields or "markPrice" in fields:
-            listing = emit.listing(fields["symbol"])
-            if listing is not None:
-                self._merge(listing, Ticker(0, timestamp_ms(frame["time"])), fields, True)
         elif "buyRatio" in fields:
             self._extra.ratio(fields)
         elif "execId" not in fields:  # trades over HTTP: not used

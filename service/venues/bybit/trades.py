@@ -17,7 +17,7 @@ from service.model import Listing, PositionSide
 from service.venues.emit import Emit
 from service.venues.numbers import coins, long_share, price, text, timestamp_ms
 from service.venues.reading import flag, is_buy, mapping
-from service.venues.trades import Orders, Print, Trades, coins_of, traded
+from service.venues.trades import Orders, Print, Trades, coins_of, trade_id, traded
 
 
 class ExtraRows:
@@ -63,7 +63,7 @@ def _trade(row: Any, listing: Listing, prints: list[Print]) -> None:
     fields = _row_of(listing, row)
     if flag(fields["BT"], "BT"):
         return
-    bought, key, at = is_buy(fields["S"]), text(fields["i"]), timestamp_ms(fields["T"])
+    bought, key, at = is_buy(fields["S"]), trade_id(fields, "i"), timestamp_ms(fields["T"])
     amount, each = _amount(listing, fields)
     prints.append(Print(listing, bought, traded(amount), each, at, key))
 

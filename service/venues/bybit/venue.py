@@ -67,7 +67,12 @@ class Bybit(Streamed):
         """The lists, and the tickers, in which both figures of open interest stand."""
         base = f"{endpoints.rest}/v5/market"
         lists = [
-            Request("GET", f"{base}/instruments-info?category={category}&limit=1000", context=f"instruments:{category}")
+            Request(
+                "GET",
+                f"{base}/instruments-info?category={category}&limit=1000",
+                context=f"instruments:{category}",
+                more="cursor",
+            )
             for category in CATEGORIES
         ]
         return [*lists, Request("GET", f"{base}/tickers?category=linear", context=f"{SIDES}linear")]

@@ -82,7 +82,7 @@ class DeribitDecoder:
                 return
             emit.each(result, "result", self._row)
             if context == "instruments":
-                emit.delist_absent()
+                emit.delist_absent(context)
         elif type(result) is dict:
             if "version" in result:
                 emit.out.append(PONG)
@@ -129,7 +129,7 @@ class DeribitDecoder:
         priced = True
         try:
             mark = price(fields["mark_price"]) if whole or "mark_price" in fields else None
-            index = price(fields["index_price"]) if "index_price" in fields else None  # book summaries lack it
+            index = emit.index_in(fields, "index_price") if "index_price" in fields else None  # book summaries lack it
             if mark is not None or index is not None:
                 emit.mark(listing, mark, index, venue_ts)
         except (BadPayload, KeyError) as error:
@@ -154,7 +154,7 @@ class DeribitDecoder:
         """An index on its own channel: `btc_usd` prices BTC-PERPETUAL, `sol_usdc` SOL_USDC-PERPETUAL."""
         fields = mapping(data, "data")
         base, _, quote = text(fields["index_name"]).upper().partition("_")
-        listing = self._emit.listing((base if quote == "USD" else f"{base}_{quote}") + PERPETUAL)
+        listing = self._emit.find((base if quote == "USD" else f"{base}_{quote}") + PERPETUAL)
         if listing is not None:
             self._emit.mark(listing, None, price(fields["price"]), timestamp_ms(fields["timestamp"]))
 

@@ -9,7 +9,7 @@ from service.model import Listing
 from service.venues.emit import Emit
 from service.venues.numbers import text
 from service.venues.reading import flag, label
-from service.venues.symbols import USD_QUOTES, canonical
+from service.venues.symbols import USD_QUOTES, canonical, why_foreign
 
 VENUE = "deribit"
 INTERVAL_H = 8.0  # current_funding is expressed per 8 h
@@ -29,12 +29,21 @@ def by_name(name: str) -> Listing | None:
 
 def read_instrument(row: dict[str, Any], emit: Emit) -> None:
     """One instrument. `contract_size` (10 USD, 0.001 coins) is the trading step; sizes are amounts in USD or coins."""
-    name = text(row["instrument_name"])
+    emit.instrument(text(row["instrument_name"]), row, lambda name, row: _terms(name, row, emit.recv_ts), _trades)
+
+
+def _trades(row: dict[str, Any]) -> bool:
+    """Open; not before its launch, when terms may be empty, nor after its end."""
+    return flag(row["is_active"], "is_active")
+
+
+def _terms(name: str, row: dict[str, Any], recv_ts: int) -> Listing | str:
     named = by_name(name)
-    perpetual = label(row["settlement_period"], "settlement_period") == "perpetual"
-    if not perpetual or label(row["quote_currency"], "quote_currency") not in USD_QUOTES or named is None:
-        emit.refuse(name)
-        return
+    if label(row["settlement_period"], "settlement_period") != "perpetual":
+        reason = why_foreign(name)
+        return "dated" if reason == "foreign" else reason
+    if label(row["quote_currency"], "quote_currency") not in USD_QUOTES or named is None:
+        return why_foreign(name)
     inverse = named.inverse
     if "future_type" in row:  # rows before 2022 do not say
         kind = label(row["future_type"], "future_type")
@@ -42,6 +51,5 @@ def read_instrument(row: dict[str, Any], emit: Emit) -> None:
         if stated is None:
             raise BadPayload("unknown_shape", f"future_type {kind}")
         inverse = stated
-    multiplier, trading = named.multiplier, flag(row["is_active"], "is_active")
-    size = 1.0 if inverse else multiplier
-    emit.listed(Listing(VENUE, name, named.symbol, inverse, size, multiplier, INTERVAL_H, trading, emit.recv_ts))
+    size = 1.0 if inverse else named.multiplier
+    return Listing(VENUE, name, named.symbol, inverse, size, named.multiplier, INTERVAL_H, _trades(row), recv_ts)

@@ -13,9 +13,9 @@ from typing import Any
 from service.errors import BadPayload
 from service.model import PositionSide
 from service.venues.emit import Emit
-from service.venues.numbers import coins, price, text, timestamp_ms
+from service.venues.numbers import coins, price, timestamp_ms
 from service.venues.reading import is_buy, mapping
-from service.venues.trades import Print, Trades, coins_of, traded
+from service.venues.trades import Print, Trades, coins_of, trade_id, traded
 
 Sides = tuple[PositionSide, ...]
 # Whose positions were closed: where the taker bought, and where the taker sold.
@@ -44,7 +44,7 @@ class TradeRows:
         if listing is None or fields.get("block_trade_id") is not None:
             return
         bought, each, amount = is_buy(fields["direction"]), price(fields["price"]), coins(fields["amount"])
-        at, key = timestamp_ms(fields["timestamp"]), text(fields["trade_id"])
+        at, key = timestamp_ms(fields["timestamp"]), trade_id(fields, "trade_id")
         closed: Sides = ()
         said = fields.get("liquidation")
         if said is not None:

@@ -9,7 +9,7 @@ from service.errors import BadPayload
 from service.model import STREAMS, Listing, Stream
 from service.venues.contract import Catalog
 from service.venues.dydx.history import ROWS, tell_past, tell_settlement
-from service.venues.dydx.metadata import INTERVAL_H, by_name, find, list_market
+from service.venues.dydx.metadata import INTERVAL_H, MAX_NAME, by_name, find, list_market
 from service.venues.dydx.trades import tell_trades
 from service.venues.emit import PONG, Emit
 from service.venues.funding_schedule import next_hour
@@ -29,6 +29,8 @@ FIELDS: dict[str, tuple[Stream, Callable[[Any], float]]] = {
 TASK_FIELDS = frozenset(("openInterest", "nextFundingRate", "volume24H", "trades24H", "priceChange24H"))
 OURS = ("subscribe", "unsubscribe", "ping")  # requests, as recordings hold them
 UNUSED_ANSWERS = ("height", "epoch", "trades", "candles", "bids")
+MARKETS_MOST = 1000  # rows of an answer of the Indexer, which has no further pages of them
+CUT = "unknown"  # where the rest of a list begins that was cut there
 
 
 class DydxDecoder:
@@ -86,13 +88,16 @@ class DydxDecoder:
         """All markets, or one. As metadata only the instruments count: the socket is ahead of these read replicas."""
         if context == "markets":
             self._each(markets, "markets", self._metadata)
-            self._emit.delist_absent()
+            self._emit.delist_absent(context, CUT if len(markets) >= MARKETS_MOST else "")
         else:
             self._each(markets, "markets", self._market)
 
     def _metadata(self, name: str, row: Any) -> None:
         known = find(self._emit, name)
-        if known is not None:
+        if known is None:
+            self._emit.skipped(name[:MAX_NAME], "foreign")
+        else:
+            self._emit.named(known.instrument)
             list_market(self._emit, known, mapping(row, "market"))
 
     def _info(self, frame: dict[str, Any]) -> None:

@@ -26,7 +26,7 @@ def by_name(name: str) -> Listing | None:
 
 def find(emit: Emit, name: str) -> Listing | None:
     """As :meth:`service.venues.emit.Emit.listing`, for names longer than other venues'; none is refused by metadata."""
-    return emit.catalog.listings.get(name) or emit.named(name)
+    return emit.find(name)
 
 
 def market_name(value: Any) -> str:

@@ -12,9 +12,9 @@ from typing import Any
 from service.model import Listing, PositionSide
 from service.venues.dydx.metadata import find, market_name
 from service.venues.emit import Emit
-from service.venues.numbers import coins, iso_ms, price, text
+from service.venues.numbers import coins, iso_ms, price
 from service.venues.reading import is_buy, label, mapping
-from service.venues.trades import Print, Trades, traded
+from service.venues.trades import Print, Trades, trade_id, traded
 
 
 def tell_trades(emit: Emit, trades: Trades, market: Any, parts: list[Any]) -> None:
@@ -35,7 +35,7 @@ def _read_trade(row: Any, listing: Listing, prints: list[Print]) -> None:
     fields = mapping(row, "trade")
     kind, bought = label(fields.get("type", ""), "type"), is_buy(fields["side"])
     each, amount = price(fields["price"]), traded(coins(fields["size"]) * listing.multiplier)
-    at, key = iso_ms(fields["createdAt"]), text(fields["id"])
+    at, key = iso_ms(fields["createdAt"]), trade_id(fields, "id")
     if kind != "DELEVERAGED":
         closed: PositionSide = "short" if bought else "long"
         liquidated = (closed,) if kind == "LIQUIDATED" else ()

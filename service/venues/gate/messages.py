@@ -7,7 +7,7 @@ from typing import Any
 
 from service.errors import BadPayload
 from service.model import Listing
-from service.venues.contract import Catalog
+from service.venues.contract import Catalog, page_of
 from service.venues.emit import PONG, Emit
 from service.venues.gate.history import SETTLEMENTS, past_of, tell_rates
 from service.venues.gate.metadata import (
@@ -27,6 +27,7 @@ from service.venues.reading import echo, items, label, mapping, readable, unknow
 
 TICKERS, TRADES = "futures.tickers", "futures.trades"
 LIQUIDATIONS, STATISTICS = "futures.public_liquidates", "futures.contract_stats"
+CONTRACTS_A_PAGE = 100  # or some multiple of it, by age of the documents
 LATE_FUNDING_MS = 600_000  # this long after the announced settlement the schedule is broken
 UNUSED_FIELDS = ("lsr_taker", "order_price", "create_time", "o")  # statistics, forced orders of old, trades, candles
 
@@ -103,9 +104,9 @@ class GateDecoder:
         if listing is None:
             return
         stated, stated_index = get("mark_price", ""), get("index_price", "")
+        index = None if stated_index == "" else emit.index_in(fields, "index_price")
         try:
             mark = None if stated == "" else price(stated)
-            index = None if stated_index == "" else price(stated_index)
             if mark is not None or index is not None:
                 emit.mark(listing, mark, index, venue_ts)
         except BadPayload as error:
@@ -156,7 +157,14 @@ class GateDecoder:
                 measure_sides(rows, emit)
             emit.each(rows, "rows", self._row)
             if context.startswith("contracts:"):
-                emit.delist_absent(lambda listing: listing.inverse is (context == "contracts:btc"))
+                self._listed(rows, context)
+
+    def _listed(self, rows: list[Any], context: str) -> None:
+        """A page of a contract list. How many rows a page may have is not certain: a round number may not be all."""
+        asked, begins = page_of(context)
+        read = (int(begins) if begins.isdecimal() else 0) + len(rows)
+        more = str(read) if rows and len(rows) % CONTRACTS_A_PAGE == 0 else ""
+        self._emit.delist_absent(context, more, lambda listing: listing.inverse is (asked == "contracts:btc"))
 
     def _row(self, row: Any) -> None:
         """One row of an HTTP answer, told by its fields."""

@@ -7,8 +7,8 @@ from typing import Any
 from service.model import Listing
 from service.venues.emit import Emit
 from service.venues.numbers import TS_MAX, TS_MIN, coins, interval_hours, number, text, timestamp_ms, within
-from service.venues.reading import flag, label, readable, said
-from service.venues.symbols import USD_QUOTES, canonical
+from service.venues.reading import flag, label, readable
+from service.venues.symbols import USD_QUOTES, canonical, why_foreign
 
 VENUE = "gate"
 INVERSE = "BTC_USD"  # 1 USD each, known without metadata; other _USD names are or were quanto: no number of coins
@@ -17,7 +17,8 @@ SIDES = "sides:usdt"  # context of the tickers that the contract list is compare
 SIDES_WITHIN_MS = 60_000  # of each other
 LEAST_CONTRACTS = 100  # fewer are too coarse for a ratio
 SIDES_DOCUMENTED = 2  # of `total_size` and of the statistics' `open_interest`
-CRYPTO = (None, "", "crypto")  # contract_type of what is no stock, metal, index or currency
+CRYPTO = (None, "", "crypto")  # contract_type of coins; a kind that we do not know is left out, too
+NOT_CRYPTO = ("stocks", "metals", "indices", "forex", "commodities")
 INTERVALS_H = (1, 2, 4, 8)
 SECONDS_H = {hours * 3600: float(hours) for hours in INTERVALS_H}
 SECONDS_BELOW = 1e11  # a smaller time is in seconds, in fields that have been both
@@ -53,29 +54,36 @@ def by_name(name: str) -> Listing | None:
 
 
 def read_instrument(row: dict[str, Any], emit: Emit) -> None:
-    """One contract."""
+    """One contract, and the open interest of one side that stands in its row."""
     name = text(row["name"])
-    named, in_usd = by_name(name), name.endswith("_USD")
-    if named is None or row.get("contract_type") not in CRYPTO:
-        emit.refuse(name)
-        return
-    multiplier = named.multiplier
-    delisting = flag(row.get("in_delisting", False), "in_delisting")
-    trading = not delisting and label(row.get("status", "trading"), "status") == "trading"
-    size = number(row["quanto_multiplier"], 0.0, 1e15)
-    inverse = size == 0.0 and in_usd
-    if in_usd and not inverse:
-        emit.refuse(name)  # quanto: settled in BTC at a fixed rate
-        return
-    if not inverse and (size != 0.0 or trading):  # before its launch a contract has no size yet
-        number(size, 1e-12, 1e15)
-    seconds = row.get("funding_interval", 0)
-    interval_h = None if seconds == 0 else interval_of(seconds)
-    native = 1.0 if inverse else size * multiplier if size != 0.0 else None
-    emit.listed(Listing(VENUE, name, named.symbol, inverse, native, multiplier, interval_h, trading, emit.recv_ts))
-    positions = said(row, "position_size", coins)
+    emit.instrument(name, row, lambda name, row: _terms(name, row, emit), _trades)
+    positions = readable(row, "position_size", coins)
     if positions is not None:
         emit.catalog.one_sided[name] = (positions, emit.recv_ts)
+
+
+def _trades(row: dict[str, Any]) -> bool:
+    """Neither before its launch (`prelaunch`: terms may be 0) nor on its way out."""
+    delisting = flag(row.get("in_delisting", False), "in_delisting")
+    return not delisting and label(row.get("status", "trading"), "status") == "trading"
+
+
+def _terms(name: str, row: dict[str, Any], emit: Emit) -> Listing | str:
+    named, kind = by_name(name), row.get("contract_type")
+    if named is None:
+        return why_foreign(name)
+    if kind not in CRYPTO:
+        return "not_crypto" if kind in NOT_CRYPTO else "unknown_kind"
+    size, multiplier, in_usd = number(row["quanto_multiplier"], 0.0, 1e15), named.multiplier, name.endswith("_USD")
+    inverse = in_usd and size == 0.0
+    if not inverse:
+        number(size, 1e-12, 1e15)
+        if in_usd:
+            return "quanto"  # settled in BTC at a fixed rate
+    seconds = row.get("funding_interval", 0)
+    interval_h = None if seconds == 0 else interval_of(seconds)
+    native = 1.0 if inverse else size * multiplier
+    return Listing(VENUE, name, named.symbol, inverse, native, multiplier, interval_h, _trades(row), emit.recv_ts)
 
 
 def measure_sides(rows: list[Any], emit: Emit) -> None:

@@ -63,10 +63,11 @@ class Gate(Streamed):
     def metadata(self, endpoints: Endpoints) -> list[Request]:
         """The contract lists, and right after the first the tickers that it is compared with."""
 
-        def get(settle: str, what: str, context: str) -> Request:
-            return Request("GET", f"{endpoints.rest}/futures/{settle}/{what}", context=context, headers=SIZES)
+        def get(settle: str, what: str, context: str, more: str = "") -> Request:
+            url = f"{endpoints.rest}/futures/{settle}/{what}"
+            return Request("GET", url, context=context, headers=SIZES, more=more)
 
-        usdt, btc = (get(settle, "contracts", f"contracts:{settle}") for settle in SETTLES)
+        usdt, btc = (get(settle, "contracts?limit=1000", f"contracts:{settle}", "offset") for settle in SETTLES)
         return [usdt, get("usdt", "tickers", SIDES), btc]
 
     def connections(

@@ -17,7 +17,7 @@ from service.venues.history import subject_of
 from service.venues.hyperliquid.history import INTERVALS_H, tell_past
 from service.venues.hyperliquid.metadata import INTERVAL_H, by_name, read_meta
 from service.venues.hyperliquid.trades import tell_trades
-from service.venues.numbers import coins, interval_hours, price, rate, text, timestamp_ms
+from service.venues.numbers import coins, interval_hours, price, rate, timestamp_ms
 from service.venues.reading import document, echo, items, label, mapping, readable, unknown
 from service.venues.trades import Trades
 
@@ -78,7 +78,7 @@ class HyperliquidDecoder:
             if "tokens" not in frame:  # else spot metadata
                 read_meta(frame, self._emit)
                 if context == "meta":
-                    self._emit.delist_absent()
+                    self._emit.delist_absent(context)
         elif "payload" in frame:
             self._packed(frame)
         else:
@@ -124,11 +124,16 @@ class HyperliquidDecoder:
             dex, contexts = _pair(row)
             if dex == "":
                 self._contexts(contexts)
+            else:
+                self._emit.skipped(dex, "builder_dex")
 
     def _dex(self, data: Any) -> None:
         fields = data if type(data) is dict else {"ctxs": data}
-        if fields.get("dex") in (None, ""):
+        dex = fields.get("dex")
+        if dex in (None, ""):
             self._contexts(items(fields["ctxs"], "ctxs"))
+        else:
+            self._emit.skipped(label(dex, "dex"), "builder_dex")
 
     def _contexts(self, contexts: list[Any]) -> None:
         """A positional array: nothing can be said of it unless the universe of the same length is known."""
@@ -150,7 +155,8 @@ class HyperliquidDecoder:
         if empty and readable(fields, "openInterest", coins) == 0.0:
             return  # nothing left, or delisted: its prices are still filled, but it must not count as live
         try:
-            emit.mark(listing, price(fields["markPx"]), price(fields["oraclePx"]), None)
+            mark = price(fields["markPx"])
+            emit.mark(listing, mark, emit.index_in(fields, "oraclePx"), None)
         except (BadPayload, KeyError) as error:
             emit.bad(error)
         try:
@@ -170,7 +176,7 @@ class HyperliquidDecoder:
 
     def _changed(self, name: str, value: Any) -> None:
         emit = self._emit
-        listing = emit.catalog.listings.get(name) or emit.named(text(name))
+        listing = emit.listing(name)
         if listing is None or not listing.trading:
             return
         fields = mapping(value, "ctx")

@@ -28,6 +28,7 @@ def read_meta(meta: dict[str, Any], emit: Emit) -> bool:
     rows = items(meta["universe"], "universe")
     first = rows[0].get("name") if rows and type(rows[0]) is dict else None
     if type(first) is str and ":" in first:
+        emit.skipped(first.partition(":")[0], "builder_dex")
         return False
     names: list[str] = []
     for row in rows:
@@ -39,7 +40,7 @@ def read_meta(meta: dict[str, Any], emit: Emit) -> bool:
 
 def _read_coin(row: Any, names: list[str], emit: Emit) -> None:
     fields = mapping(row, "universe[]")
-    name = text(fields["name"])
+    name = emit.named(text(fields["name"]))
     known = by_name(name)
     if known is None:
         raise BadPayload("bad_name", f"{name} in the main dex"[:80])

@@ -35,7 +35,7 @@ def _read_trade(row: Any, emit: Emit, prints: list[Print]) -> None:
     if bought is None:
         raise BadPayload("unknown_shape", f"side {fields['side']}"[:80])
     each, amount = price(fields["px"]), coins(fields["sz"]) * listing.multiplier
-    at, tid = timestamp_ms(fields["time"]), fields["tid"]
-    if type(tid) is not int:
+    at, tid = timestamp_ms(fields["time"]), fields.get("tid")
+    if type(tid) is not int and "tid" in fields:
         raise BadPayload("wrong_type", "tid")
-    prints.append(Print(listing, bought, traded(amount), each, at, str(tid)))
+    prints.append(Print(listing, bought, traded(amount), each, at, "" if tid is None else str(tid)))

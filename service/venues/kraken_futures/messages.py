@@ -89,7 +89,8 @@ class KrakenFuturesDecoder:
 
     def _prices(self, listing: Listing, fields: dict[str, Any], index_key: str, venue_ts: int | None) -> None:
         try:
-            mark, index = said(fields, "markPrice", price), said(fields, index_key, price)
+            mark = said(fields, "markPrice", price)
+            index = self._emit.index_in(fields, index_key) if index_key in fields else None
             if mark is not None or index is not None:
                 self._emit.mark(listing, mark, index, venue_ts)
         except BadPayload as error:
@@ -122,7 +123,7 @@ class KrakenFuturesDecoder:
         elif "instruments" in frame:
             emit.each(frame["instruments"], "instruments", read_instrument, emit)
             if context == "instruments":
-                emit.delist_absent()
+                emit.delist_absent(context)
         elif "tickers" in frame or "ticker" in frame:
             rows = items(frame["tickers"], "tickers") if "tickers" in frame else [frame["ticker"]]
             venue_ts = iso_ms(frame["serverTime"]) if "serverTime" in frame else None

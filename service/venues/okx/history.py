@@ -20,7 +20,7 @@ from service.model import Listing
 from service.venues.contract import Request
 from service.venues.history import FUNDING_BEFORE_MS, MINUTE_MS, Past, context_of, newest_first, pages, same_name
 from service.venues.numbers import coins, price, rate, text, timestamp_ms
-from service.venues.okx.metadata import INTERVALS_H, SWAP
+from service.venues.okx.metadata import INTERVALS_H, index_of
 from service.venues.reading import items, mapping
 
 ROWS = 100  # a page
@@ -30,8 +30,9 @@ INTEREST_MS = 300_000
 BY_INSTRUMENT_WEIGHT = 0.5  # limited per instrument, so far apart in practice
 
 
-def requests(base: str, name: str, since_ms: int, now_ms: int) -> list[Request]:
+def requests(base: str, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
     """Marks first, then what else is needed of the same time; newest first."""
+    name = listing.instrument
 
     def bars(what: str, candles: str, subject: str) -> list[Request]:
         found = []
@@ -52,8 +53,8 @@ def requests(base: str, name: str, since_ms: int, now_ms: int) -> list[Request]:
     query = f"{subject}&before={since_ms - FUNDING_BEFORE_MS - 1}&limit={ROWS}"
     url = f"{base}/public/funding-rate-history?{query}"
     funding = Request("GET", url, BY_INSTRUMENT_WEIGHT, context=context_of("funding", name))
-    index = name.removesuffix(SWAP)
-    return newest_first(bars("mark", "mark-price", name), interests, bars("index", "index", index), [funding])
+    indices = bars("index", "index", index_of(listing))
+    return newest_first(bars("mark", "mark-price", name), interests, indices, [funding])
 
 
 def _bar(listing: Listing, row: Any) -> tuple[int, float] | None:

@@ -12,9 +12,9 @@ from service.venues.contract import Catalog
 from service.venues.emit import Emit
 from service.venues.funding_schedule import HOUR_MS, tell_settlements
 from service.venues.history import subject_of, tell_history
-from service.venues.numbers import MAX_TEXT, coins, price, rate, text, timestamp_ms
+from service.venues.numbers import coins, price, rate, text, timestamp_ms
 from service.venues.okx.history import PAST
-from service.venues.okx.metadata import INTERVALS_H, SWAP, by_name, read_instrument, swap_of
+from service.venues.okx.metadata import INTERVALS_H, SWAP, by_name, if_swap, read_instrument, swap_of
 from service.venues.okx.trades import LIQUIDATIONS, RATIO, TRADES, ExtraRows, skip_sizeless
 from service.venues.reading import echo, items, label, mapping, unknown
 
@@ -53,8 +53,8 @@ class OkxDecoder:
             try:
                 if type(row) is not dict:
                     mapping(row, "data[]")
-                listing = emit.listing(row["instId"])
-                if listing is not None and row.get("instType", "SWAP") == "SWAP":
+                listing = if_swap(row, emit.listing(row["instId"]), emit)
+                if listing is not None:
                     handler(listing, row)
             except (BadPayload, KeyError) as error:
                 emit.bad(error)
@@ -101,18 +101,17 @@ class OkxDecoder:
         """An index prices every swap on it; without metadata, the swap of the same name."""
         emit = self._emit
         index = text(mapping(row, "data[]")["instId"])
-        swaps = emit.catalog.swaps_of_index.get(index, (index + SWAP,))  # the latter may be longer than a text
-        found = [emit.listing(name) if len(name) <= MAX_TEXT else emit.named(name) for name in swaps]
-        listings = [listing for listing in found if listing is not None]
+        swaps = emit.catalog.swaps_of_index.get(index, (index + SWAP,))
+        listings = [listing for name in swaps if (listing := emit.find(name)) is not None]
         if listings:
             value, venue_ts = price(row["idxPx"]), timestamp_ms(row["ts"])
             for listing in listings:
                 emit.mark(listing, None, value, venue_ts)
 
     def _funding(self, listing: Listing, row: dict[str, Any]) -> None:
-        running = row["fundingRate"]
+        running = row.get("fundingRate", "")
         if running == "":
-            return
+            return  # a new listing has none yet
         value, known, announced = rate(running), _settlement, row["fundingTime"]
         next_ts = known(announced) if type(announced) is str else timestamp_ms(announced)
         venue_ts = timestamp_ms(row["ts"]) if "ts" in row else None  # messages before 2023 have none
@@ -170,7 +169,7 @@ class OkxDecoder:
         else:
             emit.each(rows, "data", self._row)
             if context == "instruments":
-                emit.delist_absent()
+                emit.delist_absent(context)
 
     def _row(self, row: Any) -> None:
         """One row of an HTTP answer, told by its fields."""
@@ -183,7 +182,7 @@ class OkxDecoder:
             self._swap(fields, self._mark)
         elif "idxPx" in fields:
             self._index(fields)
-        elif "fundingRate" in fields:
+        elif "fundingRate" in fields or "fundingTime" in fields:
             self._swap(fields, self._funding)
         elif "oi" in fields or "oiCcy" in fields:
             self._swap(fields, self._interest)

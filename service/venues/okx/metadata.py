@@ -9,42 +9,76 @@ from service.model import Listing
 from service.venues.emit import Emit
 from service.venues.numbers import number, text
 from service.venues.reading import label, mapping
-from service.venues.symbols import USD_QUOTES, canonical
+from service.venues.symbols import USD_QUOTES, canonical, why_foreign
 
 SWAP = "-SWAP"
 INTERVALS_H = (1, 2, 4, 6, 8)
+USD_MARGINED = "USD_UM"  # quoted in dollars and margined in them, whatever stable coin pays: a linear contract
+INVERSE = {**dict.fromkeys(USD_QUOTES, False), USD_MARGINED: False, "USD": True}  # by the quote of a swap's name
+COINS = ("", "1")  # instCategory; the others are stocks, commodities, currencies, bonds
 
 
 def by_name(name: str) -> Listing | None:
+    """BTC-USDT-SWAP and SOL-USD_UM-SWAP are linear, BTC-USD-SWAP is inverse."""
     parts = name.split("-")
-    if len(parts) != 3 or parts[2] != "SWAP" or parts[1] not in USD_QUOTES or not parts[0]:
+    inverse = INVERSE.get(parts[1]) if len(parts) == 3 and parts[2] == "SWAP" and parts[0] else None
+    if inverse is None:
         return None
     symbol, multiplier = canonical(parts[0])
-    return Listing("okx", name, symbol, parts[1] == "USD", None, multiplier, None, True, 0)
+    return Listing("okx", name, symbol, inverse, None, multiplier, None, True, 0)
+
+
+def index_of(listing: Listing) -> str:
+    """The index that prices a swap: as metadata say, else BTC-USDT of BTC-USDT-SWAP and SOL-USD of SOL-USD_UM-SWAP."""
+    return listing.index or _index_by_name(listing.instrument)
+
+
+def _index_by_name(name: str) -> str:
+    return name.removesuffix(SWAP).removesuffix("_UM")
 
 
 def swap_of(row: Any, emit: Emit) -> Listing | None:
-    """A row's instrument; None where it is no swap quoted in dollars."""
-    listing = emit.listing(mapping(row, "data[]")["instId"])
-    return listing if row.get("instType", "SWAP") == "SWAP" else None
+    """A row's instrument; None, and said so, where it is no swap quoted in dollars."""
+    return if_swap(row, emit.listing(mapping(row, "data[]")["instId"]), emit)
+
+
+def if_swap(row: dict[str, Any], listing: Listing | None, emit: Emit) -> Listing | None:
+    """The instrument of a row, unless the row says that it is something else than a swap."""
+    if listing is not None and row.get("instType", "SWAP") != "SWAP":
+        emit.skipped(listing.instrument, "foreign")
+        return None
+    return listing
 
 
 def read_instrument(row: Any, emit: Emit) -> None:
     fields = mapping(row, "data[]")
     name = text(fields["instId"])
+    emit.instrument(name, fields, lambda name, fields: _terms(name, fields, emit), _trades)
+
+
+def _trades(fields: dict[str, Any]) -> bool:
+    """Not suspended, before its opening (`preopen`: terms may be empty), a test, or in a change of its terms."""
+    return label(fields["state"], "state") == "live"
+
+
+def _terms(name: str, fields: dict[str, Any], emit: Emit) -> Listing | str:
+    if fields.get("ruleType") == "xperp":
+        return "xperp"
     named = by_name(name)
     if fields["instType"] != "SWAP" or named is None:
-        emit.refuse(name)
-        return
+        return why_foreign(name)
+    if label(fields.get("instCategory", ""), "instCategory") not in COINS:
+        return "not_crypto"
     kind = label(fields["ctType"], "ctType")
     if kind not in ("linear", "inverse"):
         raise BadPayload("unknown_shape", f"ctType {kind}")
     symbol, multiplier, inverse = named.symbol, named.multiplier, kind == "inverse"
     size = _contract_size(fields, name, multiplier, inverse)
-    trading = label(fields["state"], "state") == "live"
-    index = text(fields["uly"]) if fields.get("uly", "") != "" else name.removesuffix(SWAP)
+    trading, expected = _trades(fields), _index_by_name(name)
+    index = text(fields["uly"]) if fields.get("uly", "") != "" else expected
     _price_by(emit.catalog.swaps_of_index, index, name)
-    emit.listed(Listing(emit.venue, name, symbol, inverse, size, multiplier, None, trading, emit.recv_ts))
+    other = "" if index == expected else index
+    return Listing(emit.venue, name, symbol, inverse, size, multiplier, None, trading, emit.recv_ts, other)
 
 
 def _contract_size(fields: dict[str, Any], name: str, multiplier: float, inverse: bool) -> float | None:

@@ -16,11 +16,11 @@ from typing import Any
 from service.errors import BadPayload
 from service.model import Listing, LongShortKind, PositionSide
 from service.venues.emit import Emit
-from service.venues.numbers import coins, number, price, text, timestamp_ms
+from service.venues.numbers import coins, number, price, timestamp_ms
 from service.venues.okx.metadata import swap_of
 from service.venues.reading import is_buy, items, label, mapping, said
 from service.venues.symbols import canonical_price
-from service.venues.trades import Orders, Print, Trades, traded
+from service.venues.trades import Orders, Print, Trades, trade_id, traded
 
 TRADES = "trades"
 LIQUIDATIONS = "liquidation-orders"
@@ -51,7 +51,7 @@ class ExtraRows:
         if listing is None:
             return
         buys, each, contracts = is_buy(row["side"]), price(row["px"]), coins(row["sz"])
-        at, key = timestamp_ms(row["ts"]), text(row["tradeId"])
+        at, key = timestamp_ms(row["ts"]), trade_id(row, "tradeId")
         amount = self._coins(listing, contracts, each)
         if amount is None:
             sizeless[listing.instrument] = listing

@@ -16,7 +16,7 @@ from service.model import Endpoints, ExtraStream, Listing, LongShortKind, OiFigu
 from service.venues.contract import Catalog, ConnectionPlan, KeepAlive, Limits, Poll, Request, Streamed, paged, sockets
 from service.venues.okx import history
 from service.venues.okx.messages import OkxDecoder
-from service.venues.okx.metadata import SWAP
+from service.venues.okx.metadata import index_of
 from service.venues.okx.trades import LIQUIDATIONS, RATIO, TRADES
 
 CHANNELS = ("mark-price", "funding-rate", "open-interest")  # by instrument; the index by its own id
@@ -109,12 +109,12 @@ class Okx(Streamed):
         return polls
 
     def history(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
-        return history.requests(f"{endpoints.rest}/api/v5", listing.instrument, since_ms, now_ms)
+        return history.requests(f"{endpoints.rest}/api/v5", listing, since_ms, now_ms)
 
 
 def _topics(listings: Sequence[Listing]) -> list[dict[str, str]]:
     """What one socket subscribes to for these; several swaps may follow one index."""
-    indices = dict.fromkeys(item.instrument.removesuffix(SWAP) for item in listings)
+    indices = dict.fromkeys(map(index_of, listings))
     return [
         *({"channel": channel, "instId": item.instrument} for item in listings for channel in CHANNELS),
         *({"channel": "index-tickers", "instId": index} for index in indices),

@@ -16,7 +16,7 @@ import aiohttp
 
 from service.errors import VenueError, VenueRejected, VenueSilent
 from service.model import Bad, Confirm, Control, Decoded, Funding, HistoryPoint, Listing, Mark, OpenInterest, Skipped
-from service.venues.contract import FrameSink, Poll, Request
+from service.venues.contract import FrameSink, Poll, Request, page_after
 from service.venues.transport.backoff import Backoff
 from service.venues.transport.budget import THROTTLED, http_reason, parse_retry_after
 from service.venues.transport.venue_io import VenueIo
@@ -26,9 +26,10 @@ log = logging.getLogger(__name__)
 CONNECTION = "rest"  # the sink's name for HTTP answers
 POLL_BYTES = 4 << 20
 METADATA_BYTES = 16 << 20
+PAGES_MOST = 50  # of one instrument list: a longer one is no list
 METADATA_FACTOR = 3.0  # instrument lists are megabytes: their deadline is this many times a poll's
 AT_ONCE = 4  # requests of one venue under way together
-OWN_FAULT = ("http_400", "http_404", "no_data", "oversized")  # concern one request, not the venue
+OWN_FAULT = ("http_400", "http_404", "no_data", "not_whole", "oversized")  # concern one request, not the venue
 
 
 class Poller:
@@ -69,16 +70,37 @@ class Poller:
         self._changed.set()
 
     async def fetch_metadata(self, requests: Sequence[Request]) -> list[Request]:
-        """Fetch each once, in order, into the sink. Returns those that failed: the caller tries them again later."""
+        """Fetch each once, in order and with all its pages, into the sink. Returns those that failed, or of which a
+        page failed: the caller tries them again later."""
         async with self.session() as session:
-            failed: list[Request] = []
-            for request in requests:
-                items = None
-                if self._io.budget.rest_blocked_s(asyncio.get_running_loop().time()) <= 0:  # else it said: not now
-                    items = await self._attempt(session, request, METADATA_BYTES, METADATA_FACTOR)
-                if items is None or refuses(items):
-                    failed.append(request)
-            return failed
+            return [request for request in requests if not await self._list(session, request)]
+
+    async def _list(self, session: aiohttp.ClientSession, first: Request) -> bool:
+        """All pages of one instrument list; False if one failed. One without an end is given up, and said to be so:
+        asking again at once would not end it."""
+        page, begun = first, {""}
+        while True:
+            items = None
+            if self._io.budget.rest_blocked_s(asyncio.get_running_loop().time()) <= 0:  # else it said: not now
+                items = await self._attempt(session, page, METADATA_BYTES, METADATA_FACTOR)
+            if items is None or refuses(items):
+                if page is not first:
+                    why = "refused" if items is not None else self._io.health.last_error
+                    self._not_whole(first, f"page {len(begun)}: {why}")
+                return False
+            following = [item.text for item in items if isinstance(item, Control) and item.kind == "more"]
+            if not following:
+                return True
+            if first.more == "" or following[-1] in begun or len(begun) >= PAGES_MOST:
+                self._not_whole(first, f"no end after {len(begun)} pages")
+                return True
+            begun.add(following[-1])
+            page = page_after(first, following[-1])
+
+    def _not_whole(self, first: Request, why: str) -> None:
+        """Instruments may be missing, and none is taken for delisted."""
+        log.warning("list venue=%s request=%s not whole: %s", self._io.venue.name, first.context, why)
+        self._failed(VenueError("not_whole", f"{first.context}: {why}"))
 
     async def fetch_history(self, session: aiohttp.ClientSession, request: Request, sink: FrameSink) -> str | None:
         """One request for published history into ``sink``, within the part of the budget that live polls can spare.
@@ -249,5 +271,7 @@ def refuses(items: Sequence[Decoded]) -> bool:
     """Whether an HTTP 200 is no answer: an error in words, a maintenance page. Anything of use in it is an answer."""
     trouble = any(isinstance(item, Bad) or (isinstance(item, Control) and item.kind == "refused") for item in items)
     return trouble and not any(
-        isinstance(item, Listing | HistoryPoint | Mark | Funding | OpenInterest) for item in items
+        isinstance(item, Listing | HistoryPoint | Mark | Funding | OpenInterest | Skipped)
+        or (isinstance(item, Control) and item.kind == "more")
+        for item in items
     )
