@@ -10,7 +10,7 @@ from pathlib import Path
 
 from service.cli.running import run_until_stopped
 from service.clock import ServiceClock
-from service.config import Config, load, notes
+from service.config import Config, load, notes, renamed
 from service.core.build import denominators_of, endpoints_of, rules_of, venues_of
 from service.core.engine import Engine
 from service.denominators import SOURCES
@@ -29,6 +29,8 @@ def run(options: argparse.Namespace) -> int:
     logging.getLogger().setLevel(config.service.log_level.upper())
     for note in notes(config):
         log.warning("%s", note)
+    for line in [] if options.config is None else renamed(options.config, config):
+        log.info("%s", line)
     denominators = denominators_of(config, ServiceClock().now_ms())
     sources = [name for name, section in sections(config).items() if section.enabled]
     if not denominators and not sources:
