@@ -17,6 +17,7 @@ from service.model import (
     Liquidation,
     Listing,
     Mark,
+    OiSides,
     OpenInterest,
     StreamRule,
     VenueRules,
@@ -96,6 +97,8 @@ class Market:
         self.codes[code] = self.codes.get(code, 0) + 1
 
     def _apply(self, event: Event) -> str | None:
+        if isinstance(event, OiSides):
+            return None
         if event.symbol not in self.books or event.venue not in self.books[event.symbol]:
             return None
         instruments = self.books[event.symbol][event.venue]

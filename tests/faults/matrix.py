@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from service.core.build import rules_of
-from service.model import Confirm, Funding, Listing, Mark, OpenInterest
+from service.model import Confirm, Funding, Listing, Mark, OiSides, OpenInterest
 from tests.faults import judge
 from tests.faults.catalogue import FAULTS, FaultType, Script, Upkeep
 from tests.faults.field import FULL, SYMBOLS, Run, Spans, again, configuration, play, simulated, trio
@@ -120,7 +120,7 @@ def _dishonest(evidence: judge.Evidence, run: Run, venue: str) -> dict[int, None
     doubtful: dict[str, bool] = {}
     for item in run.observations:
         event = item.event
-        if event.venue != venue:
+        if event.venue != venue or isinstance(event, OiSides):
             continue
         said = _said(run, item)
         if said:
