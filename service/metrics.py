@@ -135,8 +135,9 @@ BAD_PAYLOAD_REASONS = (
     "unknown_shape", "size_mismatch", "oversized", "bad_utf8", "binary", OTHER,
 )  # fmt: skip
 SKIPPED_REASONS = (
-    "dated", "option", "xperp", "builder_dex", "not_crypto", "unknown_kind", "foreign", "unknown_contract_size",
-    "no_mark", "suspended", "not_trading", "unknown_universe", "unknown_instrument", "unknown_interval", OTHER,
+    "dated", "option", "xperp", "builder_dex", "quanto", "not_crypto", "unknown_kind", "foreign", "unknown_side",
+    "unknown_sides", "unknown_contract_size", "no_mark", "suspended", "not_trading", "unknown_universe",
+    "unknown_instrument", "unknown_interval", OTHER,
 )  # fmt: skip
 CLOSE_CODES = (
     1000, 1001, 1002, 1003, 1005, 1006, 1007, 1009, 1011, 4001, 4002, 4003, 4004, 4005, 4006, 4008,

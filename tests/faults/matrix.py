@@ -134,6 +134,8 @@ def _said(run: Run, item: Any) -> list[judge.Accepted]:
     """What an event says. Of an inverse contract the venue says dollars; their coins are what the core makes of them
     with the mark that it believes, so they are compared at the market's true price, not at the decoder's."""
     event = item.event
+    if isinstance(event, OiSides):
+        return []  # of the venue as a whole
     names = event.venue, event.instrument, event.symbol
     if isinstance(event, Mark) and event.mark is not None:
         return [judge.Accepted(item.at_s, *names, "mark", event.mark)]
