@@ -17,7 +17,7 @@ from msgspec import Meta
 from service.formulas import rate_8h
 from service.model import Funding, Mark
 from service.venues.binance.metadata import LATE_FUNDING_MS, interval_at, next_funding
-from service.venues.emit import Emit, beyond
+from service.venues.emit import HOUR_MS, SCHEDULE_SLACK_MS, Emit
 from service.venues.numbers import MAX_TEXT, PRICE_MAX, PRICE_MIN, RATE_MAX, TS_MAX, TS_MIN
 
 VENUE = "binance_usdm"
@@ -114,11 +114,11 @@ def _array(events: list[_Event], emit: Emit) -> bool:
     interval_of, default_h = catalog.intervals_h.get, catalog.default_interval_h
     names = [event.s for event in events]
     listings = list(map(catalog.listings.get, names))
+    texts = [f"[{event.p},{event.i},{event.r}]" for event in events]
     if not all(listings):
         listings = list(map(emit.find, names))
-    text = ",".join(
-        [f"[{event.p},{event.i},{event.r}]" if known else UNREAD for event, known in zip(events, listings, strict=True)]
-    )
+        texts = [text if known else UNREAD for text, known in zip(texts, listings, strict=True)]
+    text = ",".join(texts)
     numbers = _all_prices(f"[{text}]")
     if len(numbers) != len(events) or not numbers or " " in text or "\t" in text or "\n" in text or "\r" in text:
         return False
@@ -141,8 +141,8 @@ def _array(events: list[_Event], emit: Emit) -> bool:
         if said_ts == next_ts and said_at <= venue_ts and not measured:  # else, and at a rollover: the long way
             announced[name] = (next_ts, venue_ts)
             interval_h = interval_of(name, default_h)
-            if beyond(interval_h, next_ts, venue_ts):
-                interval_h = None
+            if interval_h is not None and next_ts - venue_ts > interval_h * HOUR_MS + SCHEDULE_SLACK_MS:
+                interval_h = None  # as `beyond` has it, without the call
         else:
             interval_h = interval_at(catalog, name, next_ts, venue_ts)
         rate += 0.0  # -0.0 becomes 0.0
