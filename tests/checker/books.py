@@ -22,7 +22,7 @@ class Line:
         self.last_venue_ts: int | None = None
         self.refused: str | None = None  # why the latest observation was not taken
         self.quarantined = False
-        self.distrusted = False  # oi: the contract size has changed since; the next observation is a first value
+        self.distrusted = False  # oi: another contract size or other sides since; the next observation is a first value
         self.first_contracts = 0.0  # oi: the value the quarantined observations must agree with
         self.side = ""  # oi: whether they agree with the "old" level or with the "new"
         self.agreeing: list[int] = []  # receipts of the consecutive agreeing observations
@@ -54,7 +54,7 @@ class Book:
         self.contract_size: float | None = None
         self.priced: float | None = None  # contract_coins of the last sample at which it counted, if derived from it
         self.history_until: int | None = None  # the last back-filled sample, if what is held is from history
-        self.resized = 0  # contract size changes so far; contracts of different sizes are not compared
+        self.resized = 0  # so often the oi was forgotten (another contract size, other sides): no link over it
         self.index: float | None = None
         self.index_at: int | None = None
         self.index_venue_ts: int | None = None
@@ -77,6 +77,12 @@ class Book:
         if stream == "mark" and self.frozen:
             return "FROZEN"
         return "LIVE"
+
+    def forget_oi(self) -> None:
+        """The next open interest is a first value, and not linked to the last one."""
+        line = self.lines["oi"]
+        line.distrusted, line.quarantined, line.agreeing = True, False, []
+        self.resized += 1
 
     def counts(self, at: int) -> bool:
         """Whether the instrument is part of the consensus."""

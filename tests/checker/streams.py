@@ -13,6 +13,7 @@ from service.model import (
     Confirm,
     Event,
     Extra,
+    Flow,
     Funding,
     Liquidation,
     Listing,
@@ -24,6 +25,7 @@ from service.model import (
 )
 
 from .books import DAY_MS, HOUR_MS, Book, Line, refusal
+from .sides import Sides
 
 FUNDING_FLOOR, FUNDING_STEP = 1e-4, 10.0  # a rate beyond ten times the largest of what is known is not believed
 FUNDING_TRUST_MS = 8 * HOUR_MS  # what was believed longer ago says nothing of a rate now
@@ -54,6 +56,7 @@ class Market:
             symbol: {rule.venue: {} for rule in rules} for symbol in symbols
         }
         self.names = {symbol: Names() for symbol in symbols}
+        self.sides = {rule.venue: Sides(rule.oi_figure.sides) for rule in rules}
         self.oi_receipts: dict[str, int] = dict.fromkeys(symbols, 0)  # accepted since the last sample
         self.unheard = [rule.venue for rule in rules]  # venues that have not said anything yet, of any symbol
         self.liquidation_at: dict[str, int] = {}  # symbol -> receipt of its last accepted liquidation
@@ -98,7 +101,7 @@ class Market:
 
     def _apply(self, event: Event) -> str | None:
         if isinstance(event, OiSides):
-            return None
+            return self._measured(event)
         if event.symbol not in self.books or event.venue not in self.books[event.symbol]:
             return None
         instruments = self.books[event.symbol][event.venue]
@@ -107,7 +110,8 @@ class Market:
             instruments[event.instrument] = Book(rules, event.instrument)
         book = instruments[event.instrument]
         if isinstance(event, Listing):
-            _list(book, event)
+            if _list(book, event):
+                self.sides[event.venue].restart(event.symbol, event.instrument)
             return None
         if isinstance(event, Confirm):
             return self._confirm(book, event)
@@ -129,9 +133,35 @@ class Market:
             return self._funding(book, line, event)
         return self._oi(book, line, event)
 
+    def _measured(self, event: OiSides) -> str | None:
+        if event.venue not in self.sides:
+            return None
+        if not self.sides[event.venue].measured(event):
+            return None
+        for instruments in self.books.values():
+            for book in instruments[event.venue].values():
+                book.forget_oi()
+        return "sides:changed"
+
+    def _watch(self, event: OpenInterest) -> None:
+        """Look at an open interest for what it says of the venue's sides."""
+        sides = self.sides[event.venue]
+        before = list(sides.doubts)
+        books = [book for instruments in self.books.values() for book in instruments[event.venue].values()]
+        said = sides.observed(event, sum(1 for book in books if book.trading and book.sent_oi))
+        if said is not None:
+            self.note(said)
+        for doubt in sides.doubts:
+            if doubt not in before:
+                self.note(f"sides:{doubt}")
+        if before and not sides.doubts:
+            self.note("sides:believed")
+
     def _extra(self, book: Book, event: Extra) -> str | None:
         accepted = book.coins() if book.lines["oi"].value is not None else None
         code = book.extras.apply(event, accepted)
+        if isinstance(event, Flow):
+            self.sides[event.venue].traded(event, refused=code is not None)
         if code is not None:
             return code
         if isinstance(event, Liquidation):
@@ -281,6 +311,7 @@ class Market:
 
     def _oi(self, book: Book, line: Line, event: OpenInterest) -> str | None:
         book.sent_oi = True
+        self._watch(event)
         step, factor = self.settings.quarantine_oi_step, self.settings.implausible_oi_factor
         contracts, resized = event.contracts, line.distrusted
         near_last, baseline, unit_error = False, False, False
@@ -340,17 +371,18 @@ def _within(contracts: float, reference: float, step: float) -> bool:
     return abs(contracts / reference - 1) <= step
 
 
-def _list(book: Book, event: Listing) -> None:
+def _list(book: Book, event: Listing) -> bool:
+    """True where the contract size has changed."""
     book.listed = True
     book.inverse = event.inverse
     book.trading = event.trading
     before = book.contract_size
-    if before is not None and event.contract_size is not None and before != event.contract_size:
-        line = book.lines["oi"]
-        line.distrusted, line.quarantined, line.agreeing = True, False, []
-        book.resized += 1
+    resized = before is not None and event.contract_size is not None and before != event.contract_size
+    if resized:
+        book.forget_oi()
     if event.contract_size is not None:
         book.contract_size = event.contract_size
+    return resized
 
 
 def _index_only(book: Book, event: Mark) -> str | None:
