@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from service.model import Funding, Mark, OpenInterest, StreamRule, VenueRules
 
 from .extras import Extras
@@ -140,12 +142,30 @@ class Book:
             return 1.0
         return min((at - confirmed_at) / self.rule(stream).max_age_ms, 1.0)
 
+    def shift(self, delta_ms: int) -> None:
+        """All receipts are so much later; the venue's own times stay."""
+        for line in self.lines.values():
+            for name in ("confirmed_at", "changed_at", "heard_at"):
+                setattr(line, name, moved(getattr(line, name), delta_ms))
+            line.agreeing = [at + delta_ms for at in line.agreeing]
+            if line.value is not None:
+                line.value = structs.replace(line.value, recv_ts=line.value.recv_ts + delta_ms)
+            if line.doubted is not None:
+                line.doubted = structs.replace(line.doubted, recv_ts=line.doubted.recv_ts + delta_ms)
+        self.index_at = moved(self.index_at, delta_ms)
+        self.history_until = moved(self.history_until, delta_ms)
+        self.extras.shift(delta_ms)
+
     def seen(self, at: int) -> bool:
         """Its oi was confirmed within 24 h and it is not delisted."""
         line = self.lines["oi"]
         if not self.trading or line.value is None or line.confirmed_at is None:
             return False
         return at - line.confirmed_at <= DAY_MS
+
+
+def moved(at: int | None, delta_ms: int) -> int | None:
+    return None if at is None else at + delta_ms
 
 
 def refusal(venue_ts: int | None, recv_ts: int, rule: StreamRule, last_venue_ts: int | None) -> str | None:

@@ -136,8 +136,8 @@ def take_sample(market: Market, symbol: str, ts: int, step_s: int, before: Sampl
         as_of=oldest_input(counting, top, ts) if quorum else None,
         trouble=[
             *([f"naming_conflict:{','.join(conflict)}"] if conflict else []),
-            *sides_troubles(market, symbol, ts),
             *troubles(market, symbol, fresh_oi, last_oi, ts),
+            *sides_changed(market, symbol, ts),
             *(f"unheard:{name}" for name in market.unheard),
         ],
         venues_total=listing,
@@ -346,30 +346,29 @@ def oldest_input(counting: dict[str, list[Book]], top: dict[str, Book], ts: int)
     return min(time for time in times if time is not None)
 
 
-def sides_troubles(market: Market, symbol: str, ts: int) -> list[str]:
-    """Whatever its share, of a venue with an instrument of the symbol that trades."""
-    codes = []
-    for venue, instruments in market.books[symbol].items():
-        if not any(book.trading for book in instruments.values()):
-            continue
-        if market.sides[venue].doubts:
-            codes.append(f"oi_sides:{venue}")
-        if market.sides[venue].changed(ts):
-            codes.append(f"oi_sides_changed:{venue}")
-    return codes
+def sides_changed(market: Market, symbol: str, ts: int) -> list[str]:
+    """``oi_sides_changed:V`` for each venue with an instrument of the symbol that trades."""
+    return [
+        f"oi_sides_changed:{venue}"
+        for venue, instruments in market.books[symbol].items()
+        if market.sides[venue].changed(ts) and any(book.trading for book in instruments.values())
+    ]
 
 
 def troubles(market: Market, symbol: str, fresh_oi: dict[str, float], last_oi: dict[str, float], ts: int) -> list[str]:
-    """``stale:V`` and the like for venues out of V that hold over 10 % of the last OI."""
+    """``stale:V`` and the like for venues out of V that hold over 10 % of the last OI; ``oi_sides:V`` in its stead for
+    one whose sides are in doubt, whatever it holds.
+    """
     total = sum(last_oi.values())
     codes = []
     for venue, oi in last_oi.items():
+        if market.sides[venue].doubts:
+            codes.append(f"oi_sides:{venue}")
+            continue
         if venue in fresh_oi or oi <= TROUBLE_SHARE * total:
             continue
         book = largest([book for book in market.books[symbol][venue].values() if book.seen(ts)])
         worse = max(book.state("mark", ts), book.state("oi", ts), key=STATES_BY_BADNESS.index)
-        if worse == "LIVE":
-            continue  # out for its sides, which is told apart
         word = {"FROZEN": "frozen", "QUARANTINED": "quarantined"}.get(worse, "stale")
         codes.append(f"{word}:{venue}")
     return codes

@@ -374,8 +374,8 @@ def since_last_doubling(points: list[HistoryPoint]) -> list[HistoryPoint]:
     points = sorted(points, key=lambda point: point.ts)
     first = 0
     for i, (before, after) in enumerate(pairwise(points), start=1):
-        low, high = sorted((before.value, after.value))
-        if low > 0 and abs(high / low / 2 - 1) <= DOUBLED:
+        factor = after.value / before.value if before.value > 0 else 0.0
+        if abs(factor / 2 - 1) <= DOUBLED or abs(factor * 2 - 1) <= DOUBLED:
             first = i
     return points[first:]
 
