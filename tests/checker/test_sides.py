@@ -206,12 +206,20 @@ def test_a_moment_has_one_trade_after_silence() -> None:
     assert made.differing == []
 
 
-@pytest.mark.parametrize(("start", "doubted_at"), [(1000.0, 10), (1002.0, 20)])
-def test_ten_moves_do_where_every_open_interest_was_an_even_number_of_lots(start: float, doubted_at: int) -> None:
-    """A lot of 4: a hundred and more times 1000 or 1008, which are 250 and 252 lots; 1002 is no whole number."""
+@pytest.mark.parametrize(
+    ("start", "trades", "earlier", "doubted_at"),
+    [(1000.0, 200, 32, 10), (1000.0, 200, 30, 11), (1000.0, 199, 32, 20), (1002.0, 200, 32, 20), (1004.0, 200, 32, 20)],
+)
+def test_ten_moves_do_where_fifty_open_interests_were_an_even_number_of_lots(
+    start: float, trades: int, earlier: int, doubted_at: int
+) -> None:
+    """A lot of 4, which 200 trades show. 1000 and 1008 are 250 and 252 lots, 1004 is 251 and 1002 no number of lots.
+
+    Each moment after the first brings two: the tenth comes after 18 and what was ``earlier``.
+    """
     made = pair(NAMES[:1], start)
-    made.apply(*(flow("a", 4.0 * (1 + i % 2), 0.0, T0) for i in range(200)))
-    for i in range(52):
+    made.apply(*(flow("a", 4.0 * (1 + i % 2), 0.0, T0) for i in range(trades)))
+    for i in range(earlier + 1):
         made.apply(oi("a", start + 8.0 * (i % 2), T0 + i))
     for i in range(20):
         keep(made, T0 + (3 * i + 1) * S)
