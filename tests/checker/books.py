@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from service.model import Funding, Mark, OpenInterest, StreamRule, VenueRules
 
 from .extras import Extras
@@ -22,7 +24,7 @@ class Line:
         self.last_venue_ts: int | None = None
         self.refused: str | None = None  # why the latest observation was not taken
         self.quarantined = False
-        self.distrusted = False  # oi: the contract size has changed since; the next observation is a first value
+        self.distrusted = False  # oi: another contract size or other sides since; the next observation is a first value
         self.first_contracts = 0.0  # oi: the value the quarantined observations must agree with
         self.side = ""  # oi: whether they agree with the "old" level or with the "new"
         self.agreeing: list[int] = []  # receipts of the consecutive agreeing observations
@@ -54,7 +56,7 @@ class Book:
         self.contract_size: float | None = None
         self.priced: float | None = None  # contract_coins of the last sample at which it counted, if derived from it
         self.history_until: int | None = None  # the last back-filled sample, if what is held is from history
-        self.resized = 0  # contract size changes so far; contracts of different sizes are not compared
+        self.resized = 0  # so often the oi was forgotten (another contract size, other sides): no link over it
         self.index: float | None = None
         self.index_at: int | None = None
         self.index_venue_ts: int | None = None
@@ -77,6 +79,12 @@ class Book:
         if stream == "mark" and self.frozen:
             return "FROZEN"
         return "LIVE"
+
+    def forget_oi(self) -> None:
+        """The next open interest is a first value, and not linked to the last one."""
+        line = self.lines["oi"]
+        line.distrusted, line.quarantined, line.agreeing = True, False, []
+        self.resized += 1
 
     def counts(self, at: int) -> bool:
         """Whether the instrument is part of the consensus."""
@@ -134,12 +142,30 @@ class Book:
             return 1.0
         return min((at - confirmed_at) / self.rule(stream).max_age_ms, 1.0)
 
+    def shift(self, delta_ms: int) -> None:
+        """All receipts are so much later; the venue's own times stay."""
+        for line in self.lines.values():
+            for name in ("confirmed_at", "changed_at", "heard_at"):
+                setattr(line, name, moved(getattr(line, name), delta_ms))
+            line.agreeing = [at + delta_ms for at in line.agreeing]
+            if line.value is not None:
+                line.value = structs.replace(line.value, recv_ts=line.value.recv_ts + delta_ms)
+            if line.doubted is not None:
+                line.doubted = structs.replace(line.doubted, recv_ts=line.doubted.recv_ts + delta_ms)
+        self.index_at = moved(self.index_at, delta_ms)
+        self.history_until = moved(self.history_until, delta_ms)
+        self.extras.shift(delta_ms)
+
     def seen(self, at: int) -> bool:
         """Its oi was confirmed within 24 h and it is not delisted."""
         line = self.lines["oi"]
         if not self.trading or line.value is None or line.confirmed_at is None:
             return False
         return at - line.confirmed_at <= DAY_MS
+
+
+def moved(at: int | None, delta_ms: int) -> int | None:
+    return None if at is None else at + delta_ms
 
 
 def refusal(venue_ts: int | None, recv_ts: int, rule: StreamRule, last_venue_ts: int | None) -> str | None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from service.model import Denominator
 
-from .cases_inputs import COLD, CONFIRMS, FUNDING, INVERSE, NEW
+from .cases_inputs import COLD, CONFIRMS, FUNDING, INVERSE, NEW, SIDES
 from .scenarios import DENOMINATORS, LIVE_FROM, Drift, Fault, Scenario
 
 BTC_ETH = ("BTC", "ETH")
@@ -340,6 +340,7 @@ SHORT = (
     CONFIRMS,
     COLD,
     NEW,
+    SIDES,
 )
 
 LONG = Scenario(

@@ -108,3 +108,36 @@ COLD = Scenario(
     must=("BTC/oi_reserve:changed", "BTC/oi_mcap:changed", "oi_mcap:no_denominator", "oi_reserve:no_denominator"),
 )
 NEW = replace(COLD, name="the same with no past at all", seed=31, backfill_minutes=-1, bases=COLD.bases[2:])
+SIDES = Scenario(
+    "a venue measures its sides: none, others, the same; all it has doubles and comes back; the past counted otherwise",
+    32,
+    BTC_ETH,
+    120,
+    1_000,
+    faults=(
+        *(Fault("oi_factor", 150, 260, "bybit", amount=2.0), Fault("oi_factor", 260, 330, "bybit", amount=0.995)),
+        Fault("oi_factor", 330, 500, "okx", amount=2.0),  # two instruments are no venue
+        Fault("oi_factor", 520, 700, "bybit", amount=0.5),  # what is measured now has not been counted so before
+        Fault("silent", 600, 680, "binance_usdm"),
+        Fault("oi_factor", 800, 9_999, "bybit", amount=2.0),
+    ),
+    sides=(
+        (-5_000.0, "bybit", 1),
+        (-3_000.0, "bybit", 2),
+        (-2_000.5, "binance_usdm", 1),
+        (50.5, "bybit", None),
+        (90.0, "bybit", 2),
+        (520.0, "bybit", 1),
+        (640.25, "bybit", 1),
+        (700.0, "bybit", 2),
+        (880.0, "bybit", 2),
+        (900.0, "okx", 2),
+        (950.0, "okx", None),
+    ),
+    extras_from=0,
+    restarts=(60, 180, 530),
+    must=(
+        *("oi_sides:bybit", "oi_sides:okx", "oi_sides_changed:bybit", "oi_sides_changed:okx"),
+        *("sides:changed", "sides:double", "sides:believed", "quarantined:okx", "status:degraded"),
+    ),
+)

@@ -69,7 +69,7 @@ def take_sample(market: Market, symbol: str, ts: int, step_s: int, before: Sampl
     last_oi: dict[str, float] = {}
     for venue, instruments in market.books[symbol].items():
         books = list(instruments.values())
-        live = [book for book in books if book.counts(ts)]
+        live = [book for book in books if book.counts(ts) and not market.sides[venue].doubts]
         if live:
             counting[venue] = live
         for book in live:
@@ -137,6 +137,7 @@ def take_sample(market: Market, symbol: str, ts: int, step_s: int, before: Sampl
         trouble=[
             *([f"naming_conflict:{','.join(conflict)}"] if conflict else []),
             *troubles(market, symbol, fresh_oi, last_oi, ts),
+            *sides_changed(market, symbol, ts),
             *(f"unheard:{name}" for name in market.unheard),
         ],
         venues_total=listing,
@@ -345,11 +346,25 @@ def oldest_input(counting: dict[str, list[Book]], top: dict[str, Book], ts: int)
     return min(time for time in times if time is not None)
 
 
+def sides_changed(market: Market, symbol: str, ts: int) -> list[str]:
+    """``oi_sides_changed:V`` for each venue with an instrument of the symbol that trades."""
+    return [
+        f"oi_sides_changed:{venue}"
+        for venue, instruments in market.books[symbol].items()
+        if market.sides[venue].changed(ts) and any(book.trading for book in instruments.values())
+    ]
+
+
 def troubles(market: Market, symbol: str, fresh_oi: dict[str, float], last_oi: dict[str, float], ts: int) -> list[str]:
-    """``stale:V`` and the like for venues out of V that hold over 10 % of the last OI."""
+    """``stale:V`` and the like for venues out of V that hold over 10 % of the last OI; ``oi_sides:V`` in its stead for
+    one whose sides are in doubt, whatever it holds.
+    """
     total = sum(last_oi.values())
     codes = []
     for venue, oi in last_oi.items():
+        if market.sides[venue].doubts:
+            codes.append(f"oi_sides:{venue}")
+            continue
         if venue in fresh_oi or oi <= TROUBLE_SHARE * total:
             continue
         book = largest([book for book in market.books[symbol][venue].values() if book.seen(ts)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from service.model import Extra, Flow, Liquidation, LongShort, Positions
 
 FUTURE_MS = 2000
@@ -55,6 +57,13 @@ class Extras:
 
     def fresh_shares(self, at: int) -> list[LongShort]:
         return [share for share in self.shares.values() if at - share.recv_ts <= FRESH_MS]
+
+    def shift(self, delta_ms: int) -> None:
+        if self.positions is not None:
+            self.positions = structs.replace(self.positions, recv_ts=self.positions.recv_ts + delta_ms)
+        self.shares = {
+            kind: structs.replace(share, recv_ts=share.recv_ts + delta_ms) for kind, share in self.shares.items()
+        }
 
     def sampled(self) -> None:
         """A sample has been taken: what comes now belongs to the next."""

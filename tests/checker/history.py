@@ -8,6 +8,8 @@ from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass
 from itertools import pairwise
 
+from service.model import HistoryPoint
+
 from .consensus import Sample
 from .flows import Flows
 from .numbers import Loose
@@ -33,6 +35,7 @@ LINEAR_BIN = 0.005
 LOG_BIN = math.log(10.0) * 9 / 512
 OLDER_WEIGHT = 10
 LEAST_VALUES = 60
+DOUBLED = 0.05  # published open interest that steps by two within this share may count other sides
 
 
 @dataclass
@@ -364,6 +367,17 @@ class History:
         before_first = max(0, began - low) // S
         unsampled = 3600 - covered - before_first
         return 1 - 0.5 * (lacking + unsampled) / 3600
+
+
+def since_last_doubling(points: list[HistoryPoint]) -> list[HistoryPoint]:
+    """Of an instrument's published open interest what may be used: from its last step by a factor of two on."""
+    points = sorted(points, key=lambda point: point.ts)
+    first = 0
+    for i, (before, after) in enumerate(pairwise(points), start=1):
+        factor = after.value / before.value if before.value > 0 else 0.0
+        if abs(factor / 2 - 1) <= DOUBLED or abs(factor * 2 - 1) <= DOUBLED:
+            first = i
+    return points[first:]
 
 
 def level_of(sample: Sample, name: str) -> float | None:

@@ -16,6 +16,7 @@ from service.model import (
     LongShort,
     LongShortKind,
     Mark,
+    OiSides,
     OpenInterest,
     Positions,
     PositionSide,
@@ -80,6 +81,11 @@ def liquidation(
     venue: str, side: PositionSide, coins: float, at: int, stamp: int | None = None, name: str = "P"
 ) -> Event:
     return Liquidation(venue, name, "BTC", side, coins, 100.0, True, stamp, at)
+
+
+def sides(venue: str, counted: int | None, at: int) -> Event:
+    ratio = 1.5 if counted is None else float(counted)
+    return OiSides(venue, counted, ratio, 9, 1.0, at)
 
 
 def positions(venue: str, longs: float, shorts: float, at: int, stamp: int | None = None, name: str = "P") -> Event:

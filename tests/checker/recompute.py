@@ -37,8 +37,9 @@ class Checker:
         self.verdicts = {symbol: Verdict(symbol, exchanges, by_symbol.get(symbol)) for symbol in symbols}
         self.alerts: list[dict[str, Any]] = []  # of the last tick: symbol, ts, alert, state
 
-    def apply(self, event: Event) -> None:
-        """One event, in receive order."""
+    def apply(self, event: Event, filling: bool = False) -> None:
+        """One event, in receive order; ``filling``: of the back-filled past."""
+        self.market.filling = filling
         self.market.apply(event)
 
     def denominate(self, item: Denominator) -> None:

@@ -14,6 +14,8 @@ from service.model import (
     Funding,
     Listing,
     Mark,
+    OiFigure,
+    OiSides,
     OpenInterest,
     Stream,
     StreamRule,
@@ -44,6 +46,7 @@ RULES = (
         oi=StreamRule(45_000, "send"),
         index_max_age_ms=20_000,
         funding_cap_8h=0.04,
+        oi_figure=OiFigure("openInterest", 2, "invented", "documented"),
     ),
     VenueRules(
         "okx",
@@ -159,6 +162,7 @@ class Scenario:
     quiet: tuple[str, ...] = ()  # symbols whose price, OI and funding do not move by themselves
     extras_from: int | None = None  # seconds from the start of live from which the extra streams speak
     bases: tuple[tuple[float, Denominator], ...] = ()  # (seconds from the start of live, what arrives then)
+    sides: tuple[tuple[float, str, int | None], ...] = ()  # seconds, venue, as how many sides its figures measure
     past_s: int = 0  # so much of live is driven as the past at 1 Hz
     restarts: tuple[int, ...] = ()  # seconds after which another engine goes on from the saved state
     silent: bool = False  # the engine puts nothing of the past into words
@@ -227,6 +231,10 @@ class World:
         """By receipt; a base comes after what was received in the same millisecond."""
         arrivals = [(LIVE_FROM + round(at * 1000), item) for at, item in self.scenario.bases]
         found: list[Event | Arrival] = [*events, *((at, item) for at, item in arrivals if after < at <= until)]
+        for seconds, venue, counted in self.scenario.sides:
+            at = LIVE_FROM + round(seconds * 1000)
+            if after < at <= until:
+                found.append(OiSides(venue, counted, counted or 1.5, 9, 1.0, at))
         return sorted(found, key=lambda one: one[0] if isinstance(one, tuple) else one.recv_ts)
 
     def coins(self, contract: Contract) -> float:

@@ -13,6 +13,7 @@ from service.model import (
     Confirm,
     Event,
     Extra,
+    Flow,
     Funding,
     Liquidation,
     Listing,
@@ -23,7 +24,8 @@ from service.model import (
     VenueRules,
 )
 
-from .books import DAY_MS, HOUR_MS, Book, Line, refusal
+from .books import DAY_MS, HOUR_MS, Book, Line, moved, refusal
+from .sides import Sides
 
 FUNDING_FLOOR, FUNDING_STEP = 1e-4, 10.0  # a rate beyond ten times the largest of what is known is not believed
 FUNDING_TRUST_MS = 8 * HOUR_MS  # what was believed longer ago says nothing of a rate now
@@ -54,6 +56,8 @@ class Market:
             symbol: {rule.venue: {} for rule in rules} for symbol in symbols
         }
         self.names = {symbol: Names() for symbol in symbols}
+        self.sides = {rule.venue: Sides(rule.oi_figure.sides) for rule in rules}
+        self.filling = False  # what is applied now is of the back-filled past
         self.oi_receipts: dict[str, int] = dict.fromkeys(symbols, 0)  # accepted since the last sample
         self.unheard = [rule.venue for rule in rules]  # venues that have not said anything yet, of any symbol
         self.liquidation_at: dict[str, int] = {}  # symbol -> receipt of its last accepted liquidation
@@ -98,7 +102,7 @@ class Market:
 
     def _apply(self, event: Event) -> str | None:
         if isinstance(event, OiSides):
-            return None
+            return self._measured(event)
         if event.symbol not in self.books or event.venue not in self.books[event.symbol]:
             return None
         instruments = self.books[event.symbol][event.venue]
@@ -107,7 +111,8 @@ class Market:
             instruments[event.instrument] = Book(rules, event.instrument)
         book = instruments[event.instrument]
         if isinstance(event, Listing):
-            _list(book, event)
+            if _list(book, event):
+                self.sides[event.venue].restart(event.symbol, event.instrument)
             return None
         if isinstance(event, Confirm):
             return self._confirm(book, event)
@@ -129,11 +134,60 @@ class Market:
             return self._funding(book, line, event)
         return self._oi(book, line, event)
 
+    def _measured(self, event: OiSides) -> str | None:
+        if event.venue not in self.sides:
+            return None
+        if not self.sides[event.venue].measured(event):
+            return None
+        for instruments in self.books.values():
+            for book in instruments[event.venue].values():
+                book.forget_oi()
+        return "sides:changed"
+
+    def _watch(self, book: Book, event: OpenInterest, last: float | None, near_last: bool) -> None:
+        """What an unrefused open interest, judged, says of the venue's sides; ``last``: the accepted one before it."""
+        sides, at = self.sides[event.venue], event.recv_ts
+        if self.filling:
+            sides.restart(event.symbol, event.instrument)  # the past is dated late and held
+            return
+        before = list(sides.doubts)
+        quarantined = book.lines["oi"].quarantined
+        factor = book.lines["oi"].first_contracts / last if last else None
+        sides.stands(event.symbol, event.instrument, factor, quarantined, near_last)
+        if quarantined:
+            heard = [
+                (symbol, name)
+                for symbol, venues in self.books.items()
+                for name, other in venues[event.venue].items()
+                if other.trading and other.state("oi", at) in ("LIVE", "QUARANTINED")
+            ]
+            sides.judge_steps(heard, at)
+        else:
+            sides.accepted(event)
+        for doubt in sides.doubts:
+            if doubt not in before:
+                self.note(f"sides:{doubt}")
+        if before and not sides.doubts:
+            self.note("sides:believed")
+
+    def shift(self, delta_ms: int) -> None:
+        """The clock is set anew: every receipt moves, so that no age changes (section 8)."""
+        for symbol in self.symbols:
+            names = self.names[symbol]
+            names.began_at, names.peace_at = moved(names.began_at, delta_ms), moved(names.peace_at, delta_ms)
+            for book in self.of(symbol):
+                book.shift(delta_ms)
+        for sides in self.sides.values():
+            sides.shift(delta_ms)
+        self.liquidation_at = {symbol: at + delta_ms for symbol, at in self.liquidation_at.items()}
+
     def _extra(self, book: Book, event: Extra) -> str | None:
         accepted = book.coins() if book.lines["oi"].value is not None else None
         code = book.extras.apply(event, accepted)
         if code is not None:
             return code
+        if isinstance(event, Flow):
+            self.sides[event.venue].traded(event, book.contract_coins())
         if isinstance(event, Liquidation):
             self.liquidation_at[event.symbol] = event.recv_ts
         return None
@@ -281,6 +335,15 @@ class Market:
 
     def _oi(self, book: Book, line: Line, event: OpenInterest) -> str | None:
         book.sent_oi = True
+        value, last = line.value, None
+        if isinstance(value, OpenInterest) and not line.distrusted:
+            last = value.contracts
+        near_last = last is not None and _within(event.contracts, last, self.settings.quarantine_oi_step)
+        code = self._judge_oi(book, line, event)
+        self._watch(book, event, last, near_last)
+        return code
+
+    def _judge_oi(self, book: Book, line: Line, event: OpenInterest) -> str | None:
         step, factor = self.settings.quarantine_oi_step, self.settings.implausible_oi_factor
         contracts, resized = event.contracts, line.distrusted
         near_last, baseline, unit_error = False, False, False
@@ -340,17 +403,18 @@ def _within(contracts: float, reference: float, step: float) -> bool:
     return abs(contracts / reference - 1) <= step
 
 
-def _list(book: Book, event: Listing) -> None:
+def _list(book: Book, event: Listing) -> bool:
+    """True where the contract size has changed."""
     book.listed = True
     book.inverse = event.inverse
     book.trading = event.trading
     before = book.contract_size
-    if before is not None and event.contract_size is not None and before != event.contract_size:
-        line = book.lines["oi"]
-        line.distrusted, line.quarantined, line.agreeing = True, False, []
-        book.resized += 1
+    resized = before is not None and event.contract_size is not None and before != event.contract_size
+    if resized:
+        book.forget_oi()
     if event.contract_size is not None:
         book.contract_size = event.contract_size
+    return resized
 
 
 def _index_only(book: Book, event: Mark) -> str | None:

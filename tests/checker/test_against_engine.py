@@ -58,7 +58,7 @@ def run(scenario: Scenario) -> tuple[Differences, Features]:
                 checker.denominate(item)
                 engine.denominate(item, at)
                 continue
-            checker.apply(event)
+            checker.apply(event, filling=kind == "backfill")
             engine.apply(event)
         if kind == "backfill":
             checker.sample(ts, 60)
@@ -185,7 +185,7 @@ def test_the_means_of_completed_days() -> None:
         for minute in range(MINUTES.get(day, 720)):
             ts = (LIVE_FROM // DAY_MS - DAYS + day) * DAY_MS + minute * 60_000
             for event in two_venues(ts, 1000.0 + 10.0 * day + 0.01 * minute, day == THIN_DAY and minute >= 360):
-                checker.apply(event)
+                checker.apply(event, filling=True)
                 engine.apply(event)
             sample = take_sample(checker.market, "SOL", ts, 60, sample)
             assert sample.oi_coins is not None

@@ -1,0 +1,150 @@
+"""Which sides a venue's open interest counts (docs/signal.md section 2, docs/venues.md): the rule and its doubts.
+
+What comes in is one side by the rule in force. So a trade of size q moves it by up to q; where the rule is wrong, by
+up to 2q or by half.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import gcd
+
+from service.model import Flow, OiSides, OpenInterest
+
+CHANGED_MS = 3_600_000  # so long the message tells of a change
+MOMENTS, SHARE, TOO_MANY = 20, 0.8, 40
+EVEN_MOMENTS, EVEN_ROW = 10, 50  # fewer moments do where so many open interests were even and none was odd
+LOT_TRADES, LOT_UNIT = 200, 1e8  # so many trades show the lot
+EXACT = 0.01
+STEP, LEAST = 0.02, 3
+PAUSE_MS = 300_000  # after a doubt over a step of most instruments there is no other
+OPPOSITE = {"double": "half", "half": "double"}
+
+
+@dataclass
+class Watched:
+    """One instrument: what happened between two accepted open interests, and where the latest one stands."""
+
+    contracts: float | None = None  # the last accepted
+    trades: list[float] = field(default_factory=list)  # contracts of each frame of trades since then
+    quiet: bool = False  # there was no trade between the two accepted ones before
+    sizes: list[int] = field(default_factory=list)  # of the first trades
+    step: str | None = None  # in quarantine at this step from the last accepted
+    returned: str | None = None  # from this step, without it ever having been accepted
+
+
+class Sides:
+    """One venue."""
+
+    def __init__(self, documented: int) -> None:
+        self.sides = documented
+        self.doubts: list[str] = []  # of "figures", "trades", "double", "half"
+        self.changed_at: int | None = None
+        self.settled_at: int | None = None  # when the last doubt over a step ended
+        self.watched: dict[tuple[str, str], Watched] = {}  # by symbol and instrument
+        self.moves: list[str] = []  # of the moments since the last judgement: "twice", "half", "once"
+        self.lots: list[bool] = []  # since then: was an open interest an even number of lots?
+
+    def changed(self, at: int) -> bool:
+        return self.changed_at is not None and at - self.changed_at <= CHANGED_MS
+
+    def measured(self, event: OiSides) -> bool:
+        """A measurement decides. True: the venue counts other sides than it did."""
+        if event.sides is None:
+            self._doubt("figures")
+            return False
+        self._believe(["figures", "trades", "double", "half"], event.recv_ts)
+        if event.sides == self.sides:
+            return False
+        self.sides, self.changed_at = event.sides, event.recv_ts
+        self.moves, self.lots = [], []
+        self.watched.clear()
+        return True
+
+    def restart(self, symbol: str, instrument: str) -> None:
+        """What comes next of the instrument is not compared with what was."""
+        self.watched.pop((symbol, instrument), None)
+
+    def traded(self, event: Flow, contract_coins: float) -> None:
+        """Taker flow that was not refused."""
+        watched = self.watched.setdefault((event.symbol, event.instrument), Watched())
+        size = (event.taker_buy_coins + event.taker_sell_coins) / contract_coins
+        watched.trades.append(size)
+        if len(watched.sizes) < LOT_TRADES:
+            watched.sizes.append(round(size * LOT_UNIT))
+
+    def accepted(self, event: OpenInterest) -> None:
+        """Open interest that was believed."""
+        watched = self.watched.setdefault((event.symbol, event.instrument), Watched())
+        before, trades = watched.contracts, watched.trades
+        if before is not None and event.contracts != before:
+            if watched.quiet and len(trades) == 1:
+                self._judge_move(abs(event.contracts - before) / trades[0], event.recv_ts)
+            lot = gcd(*watched.sizes)
+            if len(watched.sizes) == LOT_TRADES and lot > 1 and round(event.contracts * LOT_UNIT) % lot == 0:
+                self.lots.append(round(event.contracts * LOT_UNIT) // lot % 2 == 0)
+        watched.quiet = before is not None and not trades
+        watched.contracts, watched.trades = event.contracts, []
+
+    def _judge_move(self, factor: float, at: int) -> None:
+        for name, wanted in (("once", 1.0), ("twice", 2.0), ("half", 0.5)):
+            if abs(factor / wanted - 1) <= EXACT:
+                self.moves.append(name)
+                break
+        else:
+            return  # several hands: it says nothing
+        once, twice, half = (self.moves.count(name) for name in ("once", "twice", "half"))
+        even = len(self.lots) >= EVEN_ROW and all(self.lots) and twice > half
+        if len(self.moves) < (EVEN_MOMENTS if even else MOMENTS):
+            return
+        if max(twice, half) >= SHARE * len(self.moves):
+            self._doubt("trades")
+        elif once >= SHARE * len(self.moves):
+            self._believe(["trades", "double", "half"], at)
+        elif len(self.moves) < TOO_MANY:
+            return
+        self.moves, self.lots = [], []
+
+    def stands(self, symbol: str, instrument: str, factor: float | None, quarantined: bool, near_last: bool) -> None:
+        """An unrefused open interest. ``factor``: what began its quarantine, if it is in one, over the last accepted.
+
+        ``near_last``: it is itself near the last accepted.
+        """
+        watched = self.watched.setdefault((symbol, instrument), Watched())
+        step = None
+        if factor is not None and quarantined and not near_last:
+            step = "double" if abs(factor / 2 - 1) <= STEP else "half" if abs(factor * 2 - 1) <= STEP else None
+        watched.returned = (watched.step or watched.returned) if near_last and step is None else None
+        watched.step = step
+
+    def judge_steps(self, watched: list[tuple[str, str]], at: int) -> None:
+        """``watched``: the trading instruments whose open interest is heard now."""
+        for kind in ("double", "half"):
+            if kind in self.doubts:
+                if self._most(watched, OPPOSITE[kind], None) or self._most(watched, None, kind):
+                    self._believe([kind], at)
+            elif OPPOSITE[kind] not in self.doubts and not self._settling(at) and self._most(watched, kind, None):
+                self._doubt(kind)
+
+    def _settling(self, at: int) -> bool:
+        return self.settled_at is not None and at - self.settled_at <= PAUSE_MS
+
+    def _most(self, keys: list[tuple[str, str]], step: str | None, returned: str | None) -> bool:
+        alike = 0
+        for key in keys:
+            one = self.watched.get(key, Watched())
+            alike += (one.step if step is not None else one.returned) == (step or returned)
+        return alike >= LEAST and 2 * alike >= len(keys)
+
+    def _doubt(self, reason: str) -> None:
+        if reason not in self.doubts:
+            self.doubts.append(reason)
+
+    def _believe(self, reasons: list[str], at: int) -> None:
+        if any(reason in self.doubts for reason in ("double", "half") if reason in reasons):
+            self.settled_at = at
+        self.doubts = [doubt for doubt in self.doubts if doubt not in reasons]
+
+    def shift(self, delta_ms: int) -> None:
+        self.changed_at = None if self.changed_at is None else self.changed_at + delta_ms
+        self.settled_at = None if self.settled_at is None else self.settled_at + delta_ms
