@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from service.config import MarketSection
-from service.market.freshness import LIVE, QUARANTINED
-from service.market.sides import SideRule, by_two
+from service.market.freshness import QUARANTINED
+from service.market.sides import STEPPED, SideRule, by_two
+from service.market.streams import near
 from service.market.symbol_state import QUARANTINED_OI, SymbolState
 from service.market.venue_state import Instrument
 from service.model import Consensus, Event, OiSides, VenueRules
@@ -20,6 +21,7 @@ from service.state import Plain, Stateful
 __all__ = ["Market", "SideRule"]
 
 STEPPING_LEAST = 3  # instruments that double or halve at once
+AT_ONCE_MS = 300_000  # of those whose open interest was believed so shortly before
 ONE_SIDED_BEFORE = ("gate",)  # whose figure of two sides was taken for one in states that do not hold the rule
 
 
@@ -80,20 +82,42 @@ class Market(Stateful):
     def _look_for_steps(self, venue: str, at: int) -> None:
         """Raise a doubt where at least half of a venue's instruments, three or more, have doubled or halved at once: in
         quarantine, each may be right; all together say that the venue counts in another way."""
-        rule = self.sides[venue]
-        steps = [0, 0]
+        stepped: dict[int, dict[str, float]] = {1: {}, -1: {}}
         counted = 0
         for instrument in self._instruments(venue):
             oi = instrument.oi
-            if oi.contracts is None or oi.state not in (LIVE, QUARANTINED):
+            before, at_before = oi.contracts, oi.confirmed_at
+            if before is None or at_before is None or at - at_before > AT_ONCE_MS:
+                continue
+            if not instrument.trading:
                 continue
             counted += 1
-            if oi.state == QUARANTINED and oi.first_outlying is not None:
-                direction = by_two(oi.first_outlying, oi.contracts)
-                steps[direction > 0] += direction != 0
-        direction, most = (1, steps[1]) if steps[1] >= steps[0] else (-1, steps[0])
-        if most >= STEPPING_LEAST and 2 * most >= counted:
-            rule.all_stepped(direction, at)
+            returning = oi.agreeing > 0 and oi.agreeing_old
+            if oi.state == QUARANTINED and oi.first_outlying is not None and not returning:
+                direction = by_two(oi.first_outlying, before)
+                if direction != 0:
+                    stepped[direction][instrument.name] = before
+        most = max(stepped.values(), key=len)
+        if len(most) >= STEPPING_LEAST and 2 * len(most) >= counted:
+            self.sides[venue].all_stepped(most, at)
+
+    def _look_for_returns(self, ts: int) -> None:
+        """End such a doubt once half of what had stepped is believed where it was before."""
+        for venue, rule in self.sides.items():
+            if STEPPED in rule.doubts:
+                back = sum(
+                    [
+                        instrument.oi.is_live(ts)
+                        and instrument.oi.contracts is not None
+                        and near(
+                            instrument.oi.contracts, rule.levels[instrument.name], self._settings.quarantine_oi_step
+                        )
+                        for instrument in self._instruments(venue)
+                        if instrument.name in rule.levels
+                    ]
+                )  # integers
+                if 2 * back >= len(rule.levels):
+                    rule.settle(ts)
 
     def _instruments(self, venue: str) -> Iterator[Instrument]:
         for state in self.symbols.values():
@@ -109,6 +133,7 @@ class Market(Stateful):
 
         ``step_s``: seconds since the sample before, 1 live and 60 back-filled. Samples are taken in time order.
         """
+        self._look_for_returns(ts)
         unheard = tuple(venue for venue, heard in self.heard.items() if not heard)
         return [state.sample(ts, step_s, unheard) for state in self.symbols.values()]
 

@@ -21,7 +21,7 @@ STEPS = "moves_per_trade"  # open interest moves by twice or half the size of si
 STEPPED = "all_stepped"  # open interest of most instruments doubled or halved at once
 
 TELL_CHANGE_MS = 3_600_000  # a change of sides stands in the message for so long: the longest window
-SETTLING_MS = 300_000  # longer than any quarantine of a step
+SETTLING_MS = 300_000  # longer than the quarantine of a step
 WINDOWS = 20  # windows of a single trade before they say anything
 WINDOWS_WITH_LOTS = 10  # where the lots say the same
 WINDOWS_SHARE = 0.8  # of them that must agree
@@ -57,7 +57,7 @@ class SideRule(Stateful):
 
     STATE = (
         "sides", "evidence", "since_ms", "checked_ms", "changed_ms", "ratio", "compared", "doubts", "windows", "even",
-        "odd", "stepped", "settled_ms",
+        "odd", "levels", "settled_ms",
     )  # fmt: skip
     __slots__ = (*STATE, "figure")
 
@@ -74,7 +74,7 @@ class SideRule(Stateful):
         self.windows: dict[str, int] = dict.fromkeys((HALF, ONE, TWO), 0)
         self.even = 0
         self.odd = 0
-        self.stepped = 0  # direction of the step that is in doubt
+        self.levels: dict[str, float] = {}  # of what stepped all at once: contracts before, by instrument
         self.settled_ms: int | None = None  # when such a doubt ended: instruments may be in quarantine for a while
 
     def described(self) -> dict[str, Any]:
@@ -105,8 +105,8 @@ class SideRule(Stateful):
         if event.sides is None:
             self.doubts.setdefault(FIGURES, at)
             return False
-        self.doubts.pop(FIGURES, None)
-        self._settle(at)
+        self.settle(at)
+        self.doubts.clear()  # two figures of the venue itself say more than anything else
         if event.sides == self.sides:
             if self.evidence != MEASURED:
                 self.evidence, self.since_ms = MEASURED, at
@@ -118,7 +118,6 @@ class SideRule(Stateful):
     def change(self, sides: int, at: int) -> None:
         """From ``at`` on the figure counts so many sides."""
         self.sides, self.since_ms, self.changed_ms = sides, at, at
-        self.doubts.clear()
         self._forget_windows()
 
     def window(self, moved: float, traded: float, at: int) -> None:
@@ -149,23 +148,22 @@ class SideRule(Stateful):
             self._forget_windows()
         elif one >= WINDOWS_SHARE * seen:
             self.doubts.pop(STEPS, None)
-            self._settle(at)
+            self.settle(at)
             self._forget_windows()
         elif seen >= 2 * WINDOWS:  # nothing clear: look anew
             self._forget_windows()
 
-    def all_stepped(self, direction: int, at: int) -> None:
-        """The open interest of most of the venue's instruments doubled (1) or halved (-1) at once."""
-        if STEPPED in self.doubts:
-            if direction == -self.stepped:  # and back
-                self._settle(at)
-        elif self.settled_ms is None or at - self.settled_ms > SETTLING_MS:
+    def all_stepped(self, levels: dict[str, float], at: int) -> None:
+        """Most of the venue's instruments doubled or halved at once. ``levels``: what they had before, in contracts."""
+        if STEPPED not in self.doubts and (self.settled_ms is None or at - self.settled_ms > SETTLING_MS):
             self.doubts[STEPPED] = at
-            self.stepped = direction
+            self.levels = levels
 
-    def _settle(self, at: int) -> None:
+    def settle(self, at: int) -> None:
+        """The doubt about such a step is over."""
         if self.doubts.pop(STEPPED, None) is not None:
             self.settled_ms = at
+            self.levels = {}
 
     def _forget_windows(self) -> None:
         self.windows = dict.fromkeys((HALF, ONE, TWO), 0)

@@ -64,6 +64,7 @@ class Sample:
 
 def take_sample(market: Market, symbol: str, ts: int, step_s: int, before: Sample | None) -> Sample:
     """The consensus of everything applied so far, as of ``ts``."""
+    market.look_for_returns(ts)
     market.freeze(symbol, ts)
     counting: dict[str, list[Book]] = {}
     last_oi: dict[str, float] = {}

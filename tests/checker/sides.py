@@ -18,7 +18,7 @@ LOT_TRADES, LOT_UNIT = 200, 1e8  # so many trades show the lot
 EXACT = 0.01
 STEP, LEAST = 0.02, 3
 PAUSE_MS = 300_000  # after a doubt over a step of most instruments there is no other
-OPPOSITE = {"double": "half", "half": "double"}
+AT_ONCE_MS = 300_000
 
 
 @dataclass
@@ -29,8 +29,7 @@ class Watched:
     trades: list[float] = field(default_factory=list)  # contracts of each frame of trades since then
     quiet: bool = False  # there was no trade between the two accepted ones before
     sizes: list[int] = field(default_factory=list)  # of the first trades
-    step: str | None = None  # in quarantine at this step from the last accepted
-    returned: str | None = None  # from this step, without it ever having been accepted
+    step: str | None = None  # in quarantine at this step from the last accepted, and not on the way back
 
 
 class Sides:
@@ -38,7 +37,8 @@ class Sides:
 
     def __init__(self, documented: int) -> None:
         self.sides = documented
-        self.doubts: list[str] = []  # of "figures", "trades", "double", "half"
+        self.doubts: list[str] = []  # of "figures", "trades", "stepped"
+        self.levels: dict[tuple[str, str], float] = {}  # contracts of what stepped all at once, before
         self.changed_at: int | None = None
         self.settled_at: int | None = None  # when the last doubt over a step ended
         self.watched: dict[tuple[str, str], Watched] = {}  # by symbol and instrument
@@ -53,7 +53,7 @@ class Sides:
         if event.sides is None:
             self._doubt("figures")
             return False
-        self._believe(["figures", "trades", "double", "half"], event.recv_ts)
+        self._believe(["figures", "trades", "stepped"], event.recv_ts)
         if event.sides == self.sides:
             return False
         self.sides, self.changed_at = event.sides, event.recv_ts
@@ -100,7 +100,7 @@ class Sides:
         if max(twice, half) >= SHARE * len(self.moves):
             self._doubt("trades")
         elif once >= SHARE * len(self.moves):
-            self._believe(["trades", "double", "half"], at)
+            self._believe(["trades", "stepped"], at)
         elif len(self.moves) < TOO_MANY:
             return
         self.moves, self.lots = [], []
@@ -114,35 +114,35 @@ class Sides:
         step = None
         if factor is not None and quarantined and not near_last:
             step = "double" if abs(factor / 2 - 1) <= STEP else "half" if abs(factor * 2 - 1) <= STEP else None
-        watched.returned = (watched.step or watched.returned) if near_last and step is None else None
         watched.step = step
 
-    def judge_steps(self, watched: list[tuple[str, str]], at: int) -> None:
-        """``watched``: the trading instruments whose open interest is heard now."""
+    def judge_steps(self, believed: dict[tuple[str, str], float], at: int) -> None:
+        """``believed``: the last accepted contracts of the trading instruments that were believed within 300 s."""
         for kind in ("double", "half"):
-            if kind in self.doubts:
-                if self._most(watched, OPPOSITE[kind], None) or self._most(watched, None, kind):
-                    self._believe([kind], at)
-            elif OPPOSITE[kind] not in self.doubts and not self._settling(at) and self._most(watched, kind, None):
-                self._doubt(kind)
+            alike = {key: contracts for key, contracts in believed.items() if self._at(key).step == kind}
+            if len(alike) >= LEAST and 2 * len(alike) >= len(believed) and not self._settling(at):
+                if "stepped" not in self.doubts:
+                    self.levels = alike
+                self._doubt("stepped")
+
+    def judge_returns(self, back: set[tuple[str, str]], at: int) -> None:
+        """``back``: the instruments whose open interest is LIVE and near the level from which it stepped."""
+        if "stepped" in self.doubts and 2 * len(back & self.levels.keys()) >= len(self.levels):
+            self._believe(["stepped"], at)
+
+    def _at(self, key: tuple[str, str]) -> Watched:
+        return self.watched.get(key, Watched())
 
     def _settling(self, at: int) -> bool:
         return self.settled_at is not None and at - self.settled_at <= PAUSE_MS
-
-    def _most(self, keys: list[tuple[str, str]], step: str | None, returned: str | None) -> bool:
-        alike = 0
-        for key in keys:
-            one = self.watched.get(key, Watched())
-            alike += (one.step if step is not None else one.returned) == (step or returned)
-        return alike >= LEAST and 2 * alike >= len(keys)
 
     def _doubt(self, reason: str) -> None:
         if reason not in self.doubts:
             self.doubts.append(reason)
 
     def _believe(self, reasons: list[str], at: int) -> None:
-        if any(reason in self.doubts for reason in ("double", "half") if reason in reasons):
-            self.settled_at = at
+        if "stepped" in reasons and "stepped" in self.doubts:
+            self.settled_at, self.levels = at, {}
         self.doubts = [doubt for doubt in self.doubts if doubt not in reasons]
 
     def shift(self, delta_ms: int) -> None:

@@ -25,7 +25,7 @@ from service.model import (
 )
 
 from .books import DAY_MS, HOUR_MS, Book, Line, moved, refusal
-from .sides import Sides
+from .sides import AT_ONCE_MS, Sides
 
 FUNDING_FLOOR, FUNDING_STEP = 1e-4, 10.0  # a rate beyond ten times the largest of what is known is not believed
 FUNDING_TRUST_MS = 8 * HOUR_MS  # what was believed longer ago says nothing of a rate now
@@ -155,13 +155,7 @@ class Market:
         factor = book.lines["oi"].first_contracts / last if last else None
         sides.stands(event.symbol, event.instrument, factor, quarantined, near_last)
         if quarantined:
-            heard = [
-                (symbol, name)
-                for symbol, venues in self.books.items()
-                for name, other in venues[event.venue].items()
-                if other.trading and other.state("oi", at) in ("LIVE", "QUARANTINED")
-            ]
-            sides.judge_steps(heard, at)
+            sides.judge_steps(self._believed(event.venue, at), at)
         else:
             sides.accepted(event)
         for doubt in sides.doubts:
@@ -169,6 +163,34 @@ class Market:
                 self.note(f"sides:{doubt}")
         if before and not sides.doubts:
             self.note("sides:believed")
+
+    def _believed(self, venue: str, at: int) -> dict[tuple[str, str], float]:
+        found = {}
+        for symbol, venues in self.books.items():
+            for name, book in venues[venue].items():
+                line = book.lines["oi"]
+                if not book.trading or line.distrusted or line.confirmed_at is None:
+                    continue
+                if isinstance(line.value, OpenInterest) and at - line.confirmed_at <= AT_ONCE_MS:
+                    found[symbol, name] = line.value.contracts
+        return found
+
+    def look_for_returns(self, ts: int) -> None:
+        """At a sample: whether what stepped all at once is back."""
+        for venue, sides in self.sides.items():
+            back = set()
+            for symbol, name in sides.levels:
+                book = self.books[symbol][venue][name]
+                value = book.lines["oi"].value
+                if book.lines["oi"].distrusted or not isinstance(value, OpenInterest):
+                    continue
+                near = _within(value.contracts, sides.levels[symbol, name], self.settings.quarantine_oi_step)
+                if near and book.state("oi", ts) == "LIVE":
+                    back.add((symbol, name))
+            before = list(sides.doubts)
+            sides.judge_returns(back, ts)
+            if before and not sides.doubts:
+                self.note("sides:believed")
 
     def shift(self, delta_ms: int) -> None:
         """The clock is set anew: every receipt moves, so that no age changes (section 8)."""

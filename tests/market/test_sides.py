@@ -22,7 +22,7 @@ from service.market.sides import (
     WINDOWS_WITH_LOTS,
     TradeWatch,
 )
-from service.model import Flow, OiFigure, OiSides, OpenInterest
+from service.model import Flow, Listing, OiFigure, OiSides, OpenInterest
 from service.state import Plain
 
 from .build import T0, Driver, rule
@@ -148,14 +148,44 @@ def test_most_instruments_doubling_at_once_is_another_way_of_counting(times: flo
     assert not driver.market.sides["a"].doubted
 
 
-def test_and_back_again_ends_the_doubt() -> None:
+@pytest.mark.parametrize("believed", [True, False])
+def test_and_back_again_ends_the_doubt(believed: bool) -> None:
+    """Cause: a step that is back before it was believed never ended its doubt."""
     driver = market_of(100.0)
-    for at in (1000, 21_000, 41_000, 61_000, 81_000):  # the quarantines of each are released meanwhile
+    for at in (1000, 21_000, 41_000, 61_000, 81_000)[: 5 if believed else 2]:  # the quarantine of each ends at 81 s
         step(driver, COINS, 200.0, at)
     assert driver.market.sides["a"].doubted
-    step(driver, COINS, 100.0, at=90_000)
-    step(driver, COINS, 100.0, at=95_000)
+    for at in range(90_000, 180_000, 20_000):
+        assert driver.market.sides["a"].doubted or at > 150_000  # a quarantine lasts a minute
+        step(driver, COINS, 100.0, at)
+        driver.sample(at + 1000)
     assert not driver.market.sides["a"].doubted
+
+
+def test_a_doubt_lasts_while_open_interest_stays_where_it_stepped_to() -> None:
+    driver = market_of(100.0)
+    for at in range(1000, 600_000, 20_000):
+        step(driver, COINS, 200.0, at)
+        driver.sample(at + 500)
+    assert driver.market.sides["a"].doubts == {STEPPED: T0 + 1000}
+
+
+def test_steps_one_after_the_other_are_not_at_once() -> None:
+    driver = market_of(100.0)
+    for number, symbol in enumerate(COINS):
+        step(driver, COINS, 100.0, number * 1_200_000)
+        step(driver, (symbol,), 200.0, number * 1_200_000 + 1000)
+    assert not driver.market.sides["a"].doubted
+
+
+def test_delisted_instruments_are_none_of_the_venues() -> None:
+    driver = market_of(100.0)
+    gone = [Listing("a", f"OLD{n}", "BTC", False, 1.0, 1.0, 8.0, False, T0) for n in range(4)]
+    for listing in gone:
+        driver.market.apply(OpenInterest("a", listing.instrument, "BTC", 5.0, 1.0, 5.0, False, None, T0))
+        driver.market.apply(listing)
+    step(driver, COINS[:3], 200.0, at=1000)
+    assert driver.market.sides["a"].doubted
 
 
 def test_figures_that_agree_outweigh_the_step() -> None:
@@ -196,9 +226,15 @@ def test_moves_of_twice_or_half_the_trade_raise_a_doubt(times: float, doubted: b
     assert not driver.market.sides["a"].doubted
     at = trades(driver, times, 1, 2000)
     assert driver.market.sides["a"].doubts == ({STEPS: T0 + at - 8} if doubted else {})
-    measured(driver, "a", 2, at=3000)
-    assert driver.market.sides["a"].doubted is doubted  # the figures agree, the moves still say otherwise
     trades(driver, 1.0, WINDOWS, 4000)
+    assert not driver.market.sides["a"].doubted
+
+
+def test_a_measurement_ends_what_single_trades_made_doubtful() -> None:
+    driver = three(10_000.0)
+    trades(driver, 2.0, WINDOWS, 10)
+    assert driver.market.sides["a"].doubted
+    measured(driver, "a", 2, at=3000)
     assert not driver.market.sides["a"].doubted
 
 
