@@ -10,18 +10,17 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from service.config import MarketSection
-from service.market.freshness import QUARANTINED
-from service.market.sides import STEPPED, SideRule, by_two
-from service.market.streams import near
-from service.market.symbol_state import QUARANTINED_OI, SymbolState
+from service.market.sides import MEASURED, STEPPED, SideRule
+from service.market.streams import UNIT_TRUST_MS, near
+from service.market.symbol_state import SymbolState
 from service.market.venue_state import Instrument
-from service.model import Consensus, Event, OiSides, VenueRules
+from service.model import Consensus, Event, OiSides, OpenInterest, VenueRules
 from service.state import Plain, Stateful
 
 __all__ = ["Market", "SideRule"]
 
-STEPPING_LEAST = 3  # instruments that double or halve at once
-AT_ONCE_MS = 300_000  # of those whose open interest was believed so shortly before
+STEPPING_LEAST = 3  # instruments that double or halve at once; all where there are two
+AT_ONCE_MS = 300_000  # so shortly one after the other
 ONE_SIDED_BEFORE = ("gate",)  # whose figure of two sides was taken for one in states that do not hold the rule
 
 
@@ -58,8 +57,10 @@ class Market(Stateful):
             self._measure_sides(event)
             return None
         state = self.symbols.get(event.symbol)
-        code = None if state is None else state.apply(event, self.filling)
-        if code == QUARANTINED_OI and not self.filling:
+        if state is None:
+            return None
+        code = state.apply(event, self.filling)
+        if isinstance(event, OpenInterest) and event.venue in self.sides and self.sides[event.venue].stepping:
             self._look_for_steps(event.venue, event.recv_ts)
         return code
 
@@ -80,26 +81,27 @@ class Market(Stateful):
             instrument.break_oi()
 
     def _look_for_steps(self, venue: str, at: int) -> None:
-        """Raise a doubt where at least half of a venue's instruments, three or more, have doubled or halved at once: in
-        quarantine, each may be right; all together say that the venue counts in another way."""
-        stepped: dict[int, dict[str, float]] = {1: {}, -1: {}}
-        counted = 0
-        for instrument in self._instruments(venue):
-            oi = instrument.oi
-            before, at_before = oi.contracts, oi.confirmed_at
-            if before is None or at_before is None or at - at_before > AT_ONCE_MS:
-                continue
-            if not instrument.trading:
-                continue
-            counted += 1
-            returning = oi.agreeing > 0 and oi.agreeing_old
-            if oi.state == QUARANTINED and oi.first_outlying is not None and not returning:
-                direction = by_two(oi.first_outlying, before)
-                if direction != 0:
-                    stepped[direction][instrument.name] = before
+        """Raise a doubt where at least half of a venue's instruments, three or more (both where there are two), have
+        doubled or halved at once: each may be right; all together say that the venue counts in another way."""
+        rule = self.sides[venue]
+        rule.stepping = False
+        counted = [
+            instrument
+            for instrument in self._instruments(venue)
+            if instrument.trading
+            and instrument.oi.contracts is not None
+            and instrument.oi.confirmed_at is not None
+            and at - instrument.oi.confirmed_at <= UNIT_TRUST_MS
+        ]
+        stepped: dict[bool, dict[str, float]] = {True: {}, False: {}}
+        for instrument in counted:
+            before, begun_at = rule.steps.get(instrument.name, (0.0, 0.0))
+            if before > 0.0 and at - begun_at <= AT_ONCE_MS:
+                said = instrument.oi.first_outlying or instrument.oi.contracts or 0.0
+                stepped[said > before][instrument.name] = before
         most = max(stepped.values(), key=len)
-        if len(most) >= STEPPING_LEAST and 2 * len(most) >= counted:
-            self.sides[venue].all_stepped(most, at)
+        if len(most) >= min(STEPPING_LEAST, max(2, len(counted))) and 2 * len(most) >= len(counted):
+            rule.all_stepped(most, at)
 
     def _look_for_returns(self, ts: int) -> None:
         """End such a doubt once half of what had stepped is believed where it was before."""
@@ -173,6 +175,13 @@ class Market(Stateful):
         super().load(plain)
         if list(self.symbols) != symbols:
             raise ValueError(f"state of other symbols than {', '.join(symbols)}")
+        for venue, rule in self.sides.items():
+            fresh = SideRule(self._figures[venue])
+            if rule.known_as != fresh.known_as:  # a release knows better: nothing of before compares
+                self.sides[venue] = fresh
+                self._read_anew(venue)
+            elif rule.evidence != MEASURED:
+                rule.evidence = fresh.evidence
         self._share_sides()
         if "sides" not in plain:
             for venue in ONE_SIDED_BEFORE:

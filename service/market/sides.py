@@ -57,7 +57,7 @@ class SideRule(Stateful):
 
     STATE = (
         "sides", "evidence", "since_ms", "checked_ms", "changed_ms", "ratio", "compared", "doubts", "windows", "even",
-        "odd", "levels", "settled_ms",
+        "odd", "steps", "stepping", "levels", "settled_ms", "known_as",
     )  # fmt: skip
     __slots__ = (*STATE, "figure")
 
@@ -74,8 +74,12 @@ class SideRule(Stateful):
         self.windows: dict[str, int] = dict.fromkeys((HALF, ONE, TWO), 0)
         self.even = 0
         self.odd = 0
-        self.levels: dict[str, float] = {}  # of what stepped all at once: contracts before, by instrument
+        self.steps: dict[str, list[float]] = {}  # by instrument: contracts before it doubled or halved, and when it did
+        self.stepping = False  # there is one that is not judged yet
+        self.levels: dict[str, float] = {}  # of those whose steps are in doubt: contracts before
         self.settled_ms: int | None = None  # when such a doubt ended: instruments may be in quarantine for a while
+
+        self.known_as = f"{figure.name} {figure.sides}"  # what was known of the figure when this was stored
 
     def described(self) -> dict[str, Any]:
         """The rule as ``/v1/venues`` shows it."""
@@ -118,6 +122,7 @@ class SideRule(Stateful):
     def change(self, sides: int, at: int) -> None:
         """From ``at`` on the figure counts so many sides."""
         self.sides, self.since_ms, self.changed_ms = sides, at, at
+        self.steps.clear()
         self._forget_windows()
 
     def window(self, moved: float, traded: float, at: int) -> None:
@@ -153,11 +158,29 @@ class SideRule(Stateful):
         elif seen >= 2 * WINDOWS:  # nothing clear: look anew
             self._forget_windows()
 
+    def compare(self, instrument: str, before: float, now: float, at: int) -> None:
+        """An observation, believed or not, against the last one believed before it."""
+        known = self.steps.get(instrument)
+        if known is not None and by_two(now, known[0]) == 0:
+            del self.steps[instrument]
+            known = None
+        if known is None and not 0.75 * before < now < 1.5 * before and by_two(now, before) != 0:
+            self.steps[instrument] = [before, at]
+            self.stepping = True
+
+    def forget(self, instrument: str) -> None:
+        """There is nothing to compare the instrument's next observation with."""
+        self.steps.pop(instrument, None)
+
     def all_stepped(self, levels: dict[str, float], at: int) -> None:
         """Most of the venue's instruments doubled or halved at once. ``levels``: what they had before, in contracts."""
-        if STEPPED not in self.doubts and (self.settled_ms is None or at - self.settled_ms > SETTLING_MS):
-            self.doubts[STEPPED] = at
-            self.levels = levels
+        if STEPPED in self.doubts:
+            return
+        if self.settled_ms is not None and at - self.settled_ms <= SETTLING_MS:
+            self.stepping = True  # judged again when that is over
+            return
+        self.doubts[STEPPED] = at
+        self.levels = levels
 
     def settle(self, at: int) -> None:
         """The doubt about such a step is over."""
@@ -175,6 +198,8 @@ class SideRule(Stateful):
             if value is not None:
                 setattr(self, name, value + delta_ms)
         self.doubts = {reason: at + delta_ms for reason, at in self.doubts.items()}
+        for step in self.steps.values():
+            step[1] += delta_ms
 
 
 class TradeWatch(Stateful):

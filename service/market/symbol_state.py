@@ -126,6 +126,10 @@ class SymbolState(Stateful):
         if refused is not None:
             return refused
         before = oi.contracts
+        if before is None or filling or oi.historic:
+            venue_state.sides.forget(instrument.name)
+        elif instrument.trading:
+            venue_state.sides.compare(instrument.name, before, event.contracts, event.recv_ts)
         if not oi.take(event):
             return QUARANTINED_OI
         if filling:

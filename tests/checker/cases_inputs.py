@@ -138,6 +138,6 @@ SIDES = Scenario(
     restarts=(60, 180, 530),
     must=(
         *("oi_sides:bybit", "oi_sides:okx", "oi_sides_changed:bybit", "oi_sides_changed:okx"),
-        *("sides:changed", "sides:stepped", "sides:believed", "quarantined:okx", "status:degraded"),
+        *("sides:changed", "sides:stepped", "sides:believed", "status:degraded"),
     ),
 )

@@ -22,6 +22,23 @@ AT_ONCE_MS = 300_000
 
 
 @dataclass
+class Step:
+    """Open interest doubled or halved, and has not left that level since."""
+
+    kind: str
+    level: float  # contracts before
+    at: int
+
+
+def _by_two(now: float, before: float) -> str | None:
+    if now <= 0 or before <= 0:
+        return None
+    if abs(now / before / 2 - 1) <= STEP:
+        return "double"
+    return "half" if abs(now / before * 2 - 1) <= STEP else None
+
+
+@dataclass
 class Watched:
     """One instrument: what happened between two accepted open interests, and where the latest one stands."""
 
@@ -29,7 +46,7 @@ class Watched:
     trades: list[float] = field(default_factory=list)  # contracts of each frame of trades since then
     quiet: bool = False  # there was no trade between the two accepted ones before
     sizes: list[int] = field(default_factory=list)  # of the first trades
-    step: str | None = None  # in quarantine at this step from the last accepted, and not on the way back
+    step: Step | None = None
 
 
 class Sides:
@@ -38,6 +55,7 @@ class Sides:
     def __init__(self, documented: int) -> None:
         self.sides = documented
         self.doubts: list[str] = []  # of "figures", "trades", "stepped"
+        self.news = False  # a step that is not judged yet
         self.levels: dict[tuple[str, str], float] = {}  # contracts of what stepped all at once, before
         self.changed_at: int | None = None
         self.settled_at: int | None = None  # when the last doubt over a step ended
@@ -105,33 +123,42 @@ class Sides:
             return
         self.moves, self.lots = [], []
 
-    def stands(self, symbol: str, instrument: str, factor: float | None, quarantined: bool, near_last: bool) -> None:
-        """An unrefused open interest. ``factor``: what began its quarantine, if it is in one, over the last accepted.
+    def compares(self, symbol: str, instrument: str) -> bool:
+        """Whether an open interest was believed that the next one can be compared with."""
+        return self.watched.get((symbol, instrument), Watched()).contracts is not None
 
-        ``near_last``: it is itself near the last accepted.
-        """
+    def stands(self, symbol: str, instrument: str, contracts: float, last: float, at: int) -> None:
+        """An unrefused open interest of a trading instrument, believed or not; ``last``: believed before it."""
         watched = self.watched.setdefault((symbol, instrument), Watched())
-        step = None
-        if factor is not None and quarantined and not near_last:
-            step = "double" if abs(factor / 2 - 1) <= STEP else "half" if abs(factor * 2 - 1) <= STEP else None
-        watched.step = step
+        if watched.step is not None and _by_two(contracts, watched.step.level) is None:
+            watched.step = None
+        kind = _by_two(contracts, last)
+        if watched.step is None and kind is not None:
+            watched.step = Step(kind, last, at)
+            self.news = True
 
-    def judge_steps(self, believed: dict[tuple[str, str], float], at: int) -> None:
-        """``believed``: the last accepted contracts of the trading instruments that were believed within 300 s."""
+    def judge_steps(self, known: list[tuple[str, str]], at: int) -> None:
+        """``known``: the trading instruments whose open interest was believed within a day."""
+        self.news = False
         for kind in ("double", "half"):
-            alike = {key: contracts for key, contracts in believed.items() if self._at(key).step == kind}
-            if len(alike) >= LEAST and 2 * len(alike) >= len(believed) and not self._settling(at):
-                if "stepped" not in self.doubts:
-                    self.levels = alike
-                self._doubt("stepped")
+            alike = {}
+            for key in known:
+                step = self.watched.get(key, Watched()).step
+                if step is not None and step.kind == kind and at - step.at <= AT_ONCE_MS:
+                    alike[key] = step.level
+            least = min(LEAST, max(2, len(known)))
+            if len(alike) < least or 2 * len(alike) < len(known) or "stepped" in self.doubts:
+                continue
+            if self._settling(at):
+                self.news = True
+                continue
+            self.levels = alike
+            self._doubt("stepped")
 
     def judge_returns(self, back: set[tuple[str, str]], at: int) -> None:
         """``back``: the instruments whose open interest is LIVE and near the level from which it stepped."""
         if "stepped" in self.doubts and 2 * len(back & self.levels.keys()) >= len(self.levels):
             self._believe(["stepped"], at)
-
-    def _at(self, key: tuple[str, str]) -> Watched:
-        return self.watched.get(key, Watched())
 
     def _settling(self, at: int) -> bool:
         return self.settled_at is not None and at - self.settled_at <= PAUSE_MS
@@ -148,3 +175,6 @@ class Sides:
     def shift(self, delta_ms: int) -> None:
         self.changed_at = None if self.changed_at is None else self.changed_at + delta_ms
         self.settled_at = None if self.settled_at is None else self.settled_at + delta_ms
+        for watched in self.watched.values():
+            if watched.step is not None:
+                watched.step.at += delta_ms

@@ -25,7 +25,7 @@ from service.model import (
 )
 
 from .books import DAY_MS, HOUR_MS, Book, Line, moved, refusal
-from .sides import AT_ONCE_MS, Sides
+from .sides import Sides
 
 FUNDING_FLOOR, FUNDING_STEP = 1e-4, 10.0  # a rate beyond ten times the largest of what is known is not believed
 FUNDING_TRUST_MS = 8 * HOUR_MS  # what was believed longer ago says nothing of a rate now
@@ -144,35 +144,35 @@ class Market:
                 book.forget_oi()
         return "sides:changed"
 
-    def _watch(self, book: Book, event: OpenInterest, last: float | None, near_last: bool) -> None:
+    def _watch(self, book: Book, event: OpenInterest, last: float | None) -> None:
         """What an unrefused open interest, judged, says of the venue's sides; ``last``: the accepted one before it."""
         sides, at = self.sides[event.venue], event.recv_ts
         if self.filling:
             sides.restart(event.symbol, event.instrument)  # the past is dated late and held
             return
         before = list(sides.doubts)
-        quarantined = book.lines["oi"].quarantined
-        factor = book.lines["oi"].first_contracts / last if last else None
-        sides.stands(event.symbol, event.instrument, factor, quarantined, near_last)
-        if quarantined:
-            sides.judge_steps(self._believed(event.venue, at), at)
-        else:
+        if last is not None and book.trading and sides.compares(event.symbol, event.instrument):
+            sides.stands(event.symbol, event.instrument, event.contracts, last, at)
+        if not book.lines["oi"].quarantined:
             sides.accepted(event)
+        if sides.news:
+            sides.judge_steps(self._believed(event.venue, at), at)
         for doubt in sides.doubts:
             if doubt not in before:
                 self.note(f"sides:{doubt}")
         if before and not sides.doubts:
             self.note("sides:believed")
 
-    def _believed(self, venue: str, at: int) -> dict[tuple[str, str], float]:
-        found = {}
+    def _believed(self, venue: str, at: int) -> list[tuple[str, str]]:
+        """Trading instruments whose open interest was believed within a day."""
+        found = []
         for symbol, venues in self.books.items():
             for name, book in venues[venue].items():
                 line = book.lines["oi"]
-                if not book.trading or line.distrusted or line.confirmed_at is None:
+                if not book.trading or line.distrusted or line.confirmed_at is None or line.value is None:
                     continue
-                if isinstance(line.value, OpenInterest) and at - line.confirmed_at <= AT_ONCE_MS:
-                    found[symbol, name] = line.value.contracts
+                if at - line.confirmed_at <= DAY_MS:
+                    found.append((symbol, name))
         return found
 
     def look_for_returns(self, ts: int) -> None:
@@ -360,9 +360,8 @@ class Market:
         value, last = line.value, None
         if isinstance(value, OpenInterest) and not line.distrusted:
             last = value.contracts
-        near_last = last is not None and _within(event.contracts, last, self.settings.quarantine_oi_step)
         code = self._judge_oi(book, line, event)
-        self._watch(book, event, last, near_last)
+        self._watch(book, event, last)
         return code
 
     def _judge_oi(self, book: Book, line: Line, event: OpenInterest) -> str | None:

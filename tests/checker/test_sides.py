@@ -240,7 +240,15 @@ def step(made: Pair, at: int, coins: float, names: Iterable[str] = NAMES[:3]) ->
 
 @pytest.mark.parametrize(
     ("listed", "stepping", "factor", "doubted"),
-    [(3, 3, 2.0, True), (3, 2, 2.0, False), (4, 3, 0.5, True), (2, 2, 2.0, False), (3, 3, 2.05, False)],
+    [
+        (3, 3, 2.0, True),
+        (3, 2, 2.0, False),
+        (4, 3, 0.5, True),
+        (2, 2, 2.0, True),
+        (2, 1, 2.0, False),
+        (1, 1, 2.0, False),
+        (3, 3, 2.05, False),
+    ],
 )
 def test_three_instruments_and_half_of_all_step_by_two_at_once(
     listed: int, stepping: int, factor: float, doubted: bool

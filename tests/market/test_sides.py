@@ -178,6 +178,37 @@ def test_steps_one_after_the_other_are_not_at_once() -> None:
     assert not driver.market.sides["a"].doubted
 
 
+def test_a_step_over_an_hour_of_silence_is_one_too() -> None:
+    """Cause: after an hour any open interest is believed at once, so that a venue that came back counting both sides
+    from its maintenance, or from ours, was believed too."""
+    driver = market_of(100.0)
+    step(driver, COINS, 200.0, at=5 * 3_600_000)
+    assert driver.market.sides["a"].doubted
+    driver.sample(5 * 3_600_000 + 1000)
+    assert driver.market.sides["a"].doubted  # believed, but not where they were
+
+
+@pytest.mark.parametrize(("symbols", "doubted"), [(("BTC", "ETH"), True), (("BTC",), False)])
+def test_of_two_instruments_both_must_step_and_one_alone_tells_nothing(symbols: Any, doubted: bool) -> None:
+    driver = Driver([rule("a", oi_figure=TWO), rule("b"), rule("c")], symbols)
+    for coins, at in ((100.0, 0), (200.0, 1000)):
+        for symbol in symbols:
+            driver.market.apply(OpenInterest("a", symbol, symbol, coins, 1.0, coins, False, None, T0 + at))
+    assert driver.market.sides["a"].doubted is doubted
+
+
+def test_a_release_that_knows_better_is_believed_over_what_was_stored() -> None:
+    """Cause: a doubt, and the sides that were taken before, outlived the release that put them right."""
+    before = Market(["BTC"], [rule("a"), rule("b"), rule("c")], MarketSection())
+    before.apply(OpenInterest("a", "P", "BTC", 200.0, 1.0, 200.0, False, None, T0))
+    before.sides["a"].doubts[STEPPED] = T0
+    after = Market(["BTC"], [rule("a", oi_figure=TWO), rule("b"), rule("c")], MarketSection())
+    after.load(orjson.loads(orjson.dumps(before.dump())))
+    assert (after.sides["a"].sides, after.sides["a"].evidence, after.sides["a"].doubts) == (2, "documented", {})
+    assert after.symbols["BTC"].venues["a"].instruments["P"].oi.contracts is None  # it was in other sides
+    assert after.symbols["BTC"].venues["a"].sides is after.sides["a"]
+
+
 def test_delisted_instruments_are_none_of_the_venues() -> None:
     driver = market_of(100.0)
     gone = [Listing("a", f"OLD{n}", "BTC", False, 1.0, 1.0, 8.0, False, T0) for n in range(4)]
