@@ -62,6 +62,8 @@ class VenueRunner:
         rng, network = self._io.rng, self._io.network
         backoff = Backoff(network.backoff_cap_s, rng)
         requests = self.venue.metadata(self.endpoints)
+        loop = asyncio.get_running_loop()
+        due_s = loop.time() + network.listing_refresh_s
         async with asyncio.TaskGroup() as group:
             group.create_task(self.poller.run(()), name=f"{self.venue.name}:polls")
             while True:
@@ -74,14 +76,18 @@ class VenueRunner:
                 if wanted or not failed:
                     self.listed.set()
                 if failed:
-                    requests = failed  # the others are known until the next round
                     await asyncio.sleep(backoff.next_delay_s())
+                    requests = failed  # the others are known until the next round
+                    if loop.time() >= due_s:  # which one list that always fails does not put off
+                        requests = self.venue.metadata(self.endpoints)
+                        due_s = loop.time() + network.listing_refresh_s
                     continue
                 if not wanted:
                     log.info("venue=%s lists none of the configured symbols; asked again later", self.venue.name)
                 backoff.lived(math.inf)
                 requests = self.venue.metadata(self.endpoints)
                 await asyncio.sleep(network.listing_refresh_s * (0.9 + 0.2 * rng.random()))
+                due_s = loop.time() + network.listing_refresh_s
 
     def _wanted(self) -> list[Listing]:
         return [

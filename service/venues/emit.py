@@ -255,6 +255,9 @@ class Emit:
         named = pages.pop(asked, None) if begins else set()
         if named is None:
             return  # its first page never came
+        if begins and self._named and named.issuperset(self._named):
+            self.control("more", None, begins)  # the same page again: whoever asks will see that it has no end
+            return
         named.update(self._named)
         if more:
             pages[asked] = named

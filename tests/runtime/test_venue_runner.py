@@ -192,6 +192,22 @@ async def test_one_of_two_lists_is_enough_to_begin_and_the_other_follows() -> No
     assert rig.server.opened == ["AAA"]
 
 
+async def test_a_list_that_always_fails_does_not_put_off_the_others() -> None:
+    """Cause: only what had failed was asked for, for ever; a new instrument of the other list never came."""
+    rig = Rig(["AAA"])
+    first = rig.venue.metadata
+
+    def both(endpoints: Any) -> list[Any]:
+        [one] = first(endpoints)
+        return [one, type(one)("GET", f"{endpoints.rest}/retired", context="retired")]
+
+    rig.venue.metadata = both  # type: ignore[method-assign]
+    async with rig.running():
+        await until(lambda: "AAA" in rig.sink.marks, 5)
+        rig.server.names.append("BBB")
+        await until(lambda: "BBB" in rig.sink.marks, 150)
+
+
 async def test_extra_streams_get_their_own_socket_which_gates_nothing() -> None:
     rig = Rig(["AAA"], extras=("liquidation",))
     async with rig.running():

@@ -141,6 +141,8 @@ def message(at_ms: int, size: float, price: float = 3001.5, name: str = "ETH_USD
 
 
 def listed(decoder: Decoder, rows: list[dict[str, Any]], recv_ts: int = T0) -> list[Decoded]:
+    """A later answer with forced orders: the first of a process is of before its start."""
+    assert decode(decoder, [], recv_ts, "liq_orders:usdt") == []
     return decode(decoder, rows, recv_ts, "liq_orders:usdt")
 
 
@@ -200,9 +202,30 @@ def test_forced_orders_of_the_list() -> None:
 
 def test_forced_orders_count_once_and_only_when_they_are_news() -> None:
     catalog, at_s = Catalog(), T0 // 1000 - 5
-    rows = [forced(at_s), forced(at_s), forced(at_s - 60), forced(at_s, left="100")]
-    assert len(listed(informed(catalog), rows)) == 2  # two alike are two; one is old, of one nothing was filled
-    assert listed(informed(catalog), [forced(at_s, left="10"), *rows]) == listed(informed(), [forced(at_s)])
+    rows = [forced(at_s), forced(at_s), forced(at_s - 60), forced(at_s - 60, fill_price="0", left="100")]
+    assert len(listed(informed(catalog), rows)) == 2  # two alike are two; two are old
+    assert listed(informed(catalog), rows) == []
+
+
+def test_an_order_that_goes_on_being_filled_counts_what_is_more() -> None:
+    """Cause: its row changes from one answer to the next; each would have counted whole."""
+    catalog, at_s = Catalog(), T0 // 1000 - 5
+    decoder = informed(catalog)
+    coins = [
+        [item.coins for item in listed(decoder, [row]) if isinstance(item, Liquidation)]
+        for row in (forced(at_s, left="100", fill_price="0"), forced(at_s, left="60"), forced(at_s, left="0"))
+    ]
+    assert coins == [[], [0.4], [0.6]]
+
+
+def test_what_a_process_finds_on_the_list_at_its_start_was_told_by_the_one_before() -> None:
+    """Cause: after a restart the liquidations of the last minute counted a second time."""
+    catalog, at_s = Catalog(), T0 // 1000 - 5
+    rows = [forced(at_s)]
+    assert decode(informed(catalog), rows, T0, "liq_orders:usdt") == []
+    (found,) = decode(informed(catalog), [forced(at_s + 1), *rows], T0, "liq_orders:usdt")
+    assert isinstance(found, Liquidation)
+    assert found.venue_ts == (at_s + 1) * 1000
 
 
 def test_a_full_page_of_forced_orders_may_not_be_all() -> None:
@@ -271,12 +294,24 @@ def test_a_socket_that_contradicts_itself_is_not_believed() -> None:
     assert catalog.shared(Signs).sign is None
 
 
+def test_a_sign_that_turns_is_measured_anew() -> None:
+    """Cause: the votes of a year outweighed what the venue did since yesterday."""
+    signs = Signs()
+    for count in range(5000 + 2 * SIGNS_NEEDED):
+        turned = count >= 5000
+        signs.heard("ETH_USDT", -100.0 if turned else 100.0, count * 1000)
+        signs.compare("ETH_USDT", 300.0, -100.0, count * 1000, count * 1000)
+        if count == 5000 + 3:
+            assert signs.sign is None
+    assert signs.sign == -1
+
+
 def test_a_socket_that_tells_of_positions_is_not_used() -> None:
     """Cause: a position closed in steps is told anew at each; its size is no amount that was liquidated."""
     catalog, at_s = Catalog(), T0 // 1000 - 50
     decoder = informed(catalog)
-    for count in range(SIGNS_NEEDED + 1):
-        decode(decoder, message((at_s + count) * 1000, 300 if count == 0 else 100))
+    for count in range(2 * SIGNS_NEEDED):
+        decode(decoder, message((at_s + count) * 1000, 300 if count % 5 == 0 else 100))
         listed(decoder, [forced(at_s + count)])
     assert catalog.shared(Signs).sign is None
 

@@ -534,17 +534,23 @@ async def test_a_page_that_fails_is_said_delists_nobody_and_the_list_is_asked_fo
     assert lists.trading() == ["BTCUSDT", "XRPUSDT"]
 
 
-@pytest.mark.parametrize(("cursor", "requests"), [("same", 2), (None, 50)])
-async def test_a_list_without_an_end_is_given_up_and_delists_nobody(cursor: str | None, requests: int) -> None:
+@pytest.mark.parametrize(("cursor", "page", "requests"), [("same", "C", 2), (None, "C", 50), (None, "", 2)])
+async def test_a_list_without_an_end_is_given_up_and_delists_nobody(
+    cursor: str | None, page: str, requests: int
+) -> None:
+    """The same cursor for ever, ever new pages, or ever new cursors for one page: the parameter means nothing there."""
     lists = Lists({"": instruments("BTC", "ADA")})
     async with lists.site.running():
         assert await lists.fetch() == []
         lists.asked.clear()
         following = ["", *(cursor or str(number) for number in range(1, 99))]
-        lists.pages = {at: instruments("BTC", following=after) for at, after in itertools.pairwise(following)}
+        lists.pages = {
+            at: instruments("BTC", *([f"{page}{at}"] if page and at else []), following=after)
+            for at, after in itertools.pairwise(following)
+        }
         assert await lists.fetch() == []
     assert len(lists.asked) == requests
-    assert lists.trading() == ["BTCUSDT", "ADAUSDT"]
+    assert lists.trading()[:2] == ["BTCUSDT", "ADAUSDT"]
     assert lists.run.health.last_error == f"rest not_whole: instruments:linear: no end after {requests} pages"
     assert lists.run.health.rest.failures == {"not_whole": 1}
     assert lists.run.health.rest.ok is True

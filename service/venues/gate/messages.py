@@ -29,7 +29,7 @@ from service.venues.reading import echo, items, label, mapping, readable, unknow
 
 TICKERS, TRADES = "futures.tickers", "futures.trades"
 LIQUIDATIONS, STATISTICS = "futures.public_liquidates", "futures.contract_stats"
-CONTRACTS_A_PAGE = 100  # or some multiple of it, by age of the documents
+CONTRACTS_A_PAGE = 100  # rows; documents of other years say 500 or 1,000
 LATE_FUNDING_MS = 600_000  # this long after the announced settlement the schedule is broken
 UNUSED_FIELDS = ("lsr_taker", "order_price", "create_time", "o")  # statistics, forced orders of old, trades, candles
 
@@ -146,7 +146,7 @@ class GateDecoder:
         if context.startswith(STATS):
             self._extra.newest_statistic(rows, context.removeprefix(STATS))
         elif context.startswith(FORCED):
-            self._extra.forced(rows)
+            self._extra.forced(rows, context)
         elif context == SIDES:
             measure_sides(rows, emit)
         elif asked is not None:
@@ -156,7 +156,7 @@ class GateDecoder:
         elif context.startswith(SETTLEMENTS) or any(type(row) is dict and "r" in row and "t" in row for row in rows):
             tell_rates(emit, rows, context)
         elif any(type(row) is dict and "order_size" in row for row in rows):
-            self._extra.forced(rows)
+            self._extra.forced(rows, "")
         else:
             if not context:  # a recording's tickers
                 measure_sides(rows, emit)

@@ -11,10 +11,11 @@ changelog, 4.106.73).
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 from service.errors import BadPayload
-from service.model import Listing, LongShortKind, PositionSide
+from service.model import Listing, LongShortKind
 from service.venues.emit import Emit, contract_coins
 from service.venues.gate.metadata import either_ms, from_seconds
 from service.venues.numbers import COINS_MAX, coins, number, price, within
@@ -28,6 +29,7 @@ STATS = "contract_stats:"  # context of statistics: their rows do not name the c
 SIGNS_KEPT = 4096  # liquidations that wait for their match
 SIGNS_NEEDED = 20  # matches before the sign is known
 SIGNS_SHARE = 0.95  # of them that must agree
+VOTES_KEPT = 40
 RATIO_MAX = 1e6
 RATIOS: tuple[tuple[LongShortKind, str], ...] = (
     ("account", "lsr_account"),
@@ -49,9 +51,9 @@ class Signs:
     def __init__(self) -> None:
         self.sign: int | None = None
         self.since_s = -1
-        self.votes = {1: 0, -1: 0}
+        self.votes: deque[int] = deque(maxlen=VOTES_KEPT)  # of the latest matches; 0: the socket told of the position
+        self.lists: set[str] = set()  # that have been read before
         self._heard: dict[tuple[str, int, float], int] = {}  # instrument, second, size -> sign
-        self._unlike = False  # the socket tells of positions, not of orders: its sizes are no amounts
 
     def by_list(self, at: int) -> bool:
         """Whether it is the list that tells of what was liquidated at ``at``, UTC ms."""
@@ -68,17 +70,20 @@ class Signs:
         """The same order in the list: signed size of the position and of the order."""
         second, size, held = at // 1000, abs(order), abs(position)
         found = self._heard.pop((instrument, second, size), None)
-        if found is None:
-            if held != size and self._heard.pop((instrument, second, held), None) is not None:
-                self._unlike = True
-                self._decide(None, recv_ts)
+        if found is not None:
+            self.votes.append(found if position > 0 else -found)
+        elif held != size and self._heard.pop((instrument, second, held), None) is not None:
+            self.votes.append(0)  # its sizes are no amounts
+        else:
             return
-        self.votes[found if position > 0 else -found] += 1
-        same, opposite = self.votes[1], self.votes[-1]
-        if self._unlike or same + opposite < SIGNS_NEEDED:
-            return
-        agreeing = max(same, opposite) >= SIGNS_SHARE * (same + opposite)
-        self._decide((1 if same > opposite else -1) if agreeing else None, recv_ts)
+        votes = len(self.votes)
+        best = max((1, -1), key=self.votes.count)
+        agreeing = self.votes.count(best) >= SIGNS_SHARE * votes
+        if not agreeing and self.sign is not None:
+            self.votes.clear()  # what is said now must be measured anew
+            self._decide(None, recv_ts)
+        elif agreeing and votes >= SIGNS_NEEDED:
+            self._decide(best, recv_ts)
 
     def _decide(self, sign: int | None, recv_ts: int) -> None:
         if (sign is None) is not (self.sign is None):
@@ -142,35 +147,41 @@ class ExtraRows:
             key = f"{listing.instrument} {at} {contracts} {each}"
             self._orders.tell(key, listing, "long" if contracts * sign > 0 else "short", amount, each, True, at)
 
-    def forced(self, rows: list[Any]) -> None:
+    def forced(self, rows: list[Any], context: str) -> None:
         """An answer with forced orders of all contracts: told where the socket's sign is not known, and the measure of
-        that sign. What was filled is `order_size` less `left`; `size` is the position before it, + of a long."""
-        alike: dict[str, int] = {}
-        self._emit.each(rows, "rows", self._forced, alike, len(rows) >= FORCED_A_PAGE)
+        that sign. What was filled is `order_size` less `left`; `size` is the position before it, + of a long.
 
-    def _forced(self, row: Any, alike: dict[str, int], lower_bound: bool) -> None:
-        fields = mapping(row, "row")
-        listing = self._emit.listing(fields["contract"])
-        if listing is None:
+        A process's first answer is of before its start: the process before may have told of it.
+        """
+        news = not context or context in self._signs.lists
+        self._signs.lists.add(context)
+        alike: dict[str, int] = {}
+        self._emit.each(rows, "rows", self._forced, alike, news, len(rows) >= FORCED_A_PAGE)
+
+    def _forced(self, row: Any, alike: dict[str, int], news: bool, lower_bound: bool) -> None:
+        emit, fields = self._emit, mapping(row, "row")
+        listing = emit.listing(fields["contract"])
+        at = either_ms(fields["time"])
+        if listing is None or 0 < at < emit.recv_ts - FORCED_PAST_MS:
             return
         position, order, left = _signed(fields["size"]), _signed(fields["order_size"]), said(fields, "left", _signed)
-        at, filled = either_ms(fields["time"]), abs(order) - abs(left or 0.0)
-        each = price(fields["fill_price"])
+        filled = abs(order) - abs(left or 0.0)
         if position == 0.0 or filled < 0.0:
             raise BadPayload("out_of_bounds", f"position {position:g}, order {order:g}, left {left or 0.0:g}")
-        row_key = f"{listing.instrument} {at} {position} {order} {left} {each}"
+        row_key = f"{listing.instrument} {at} {position} {order}"
         alike[row_key] = alike.get(row_key, 0) + 1  # rows have no id: the same twice in one answer are two
         key = f"{row_key} {alike[row_key]}"
-        if key in self._orders.known or (0 < at < self._emit.recv_ts - FORCED_PAST_MS):
-            return
-        if filled > 0.0 and self._signs.by_list(at):
-            amount = coins_in(self._emit, listing, filled, each)
-            if amount is not None:
-                side: PositionSide = "long" if position > 0 else "short"
-                self._orders.tell(key, listing, side, amount, each, lower_bound, at)
-        else:
-            self._orders.told(key, at, filled)
-        self._signs.compare(listing.instrument, position, order, at, self._emit.recv_ts)
+        before = self._orders.known.get(key)
+        more = filled - (0.0 if before is None else before[1])  # an order may go on being filled
+        if more > 0.0 and news and self._signs.by_list(at):
+            each = price(fields["fill_price"])
+            amount = coins_in(emit, listing, more, each)
+            if amount is None:
+                return
+            emit.liquidation(listing, "long" if position > 0 else "short", amount, each, lower_bound, at)
+        self._orders.told(key, at, max(filled, 0.0 if before is None else before[1]))
+        if before is None:
+            self._signs.compare(listing.instrument, position, order, at, emit.recv_ts)
 
     # -- statistics --------------------------------------------------------------------------------------------
 
