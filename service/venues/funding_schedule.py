@@ -19,6 +19,7 @@ from service.venues.reading import mapping
 HOUR_MS = 3_600_000
 _NEVER = (0, 0)
 SPACING_SLACK_MS = 60_000  # settlements are stamped up to some seconds after the hour
+EARLY_MS = 60_000  # the next period is announced up to some seconds before the running one is over
 
 
 def next_hour(recv_ts: int) -> int | None:
@@ -42,9 +43,9 @@ def running_interval(
 ) -> float | None:
     """Hours of the running funding period, which ends at ``next_ts`` as said at ``venue_ts``; None: in doubt.
 
-    That period is what a running rate belongs to. A jump of the next time right after the old one has passed measures
-    it: what the venue states (``stated_h``) may be of the next period already, and counts where nothing was measured. A
-    jump that is neither ``stated_h`` nor one of the ``allowed`` hours, or that comes before the old time, leaves the
+    That period is what a running rate belongs to. A jump of the next time, from :data:`EARLY_MS` before the old one on,
+    measures it: what the venue states (``stated_h``) may be of the next period already, and counts where nothing was
+    measured. A jump that is neither ``stated_h`` nor one of the ``allowed`` hours, or that comes earlier, leaves the
     interval in doubt until the next. Of one seen an hour late or more settlements may have been missed: then what is
     stated must be what was measured before.
     """
@@ -54,7 +55,7 @@ def running_interval(
         known[name] = (next_ts, venue_ts)
         if next_ts != before and said_at != 0:
             hours, rest = divmod(next_ts - before, HOUR_MS)
-            if venue_ts < before:
+            if venue_ts < before - EARLY_MS:
                 measured[name] = None
             elif venue_ts - before < HOUR_MS:
                 measured[name] = float(hours) if rest == 0 and (hours in allowed or hours == stated_h) else None

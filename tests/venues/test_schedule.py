@@ -28,7 +28,10 @@ def measured(*said: tuple[int, int]) -> dict[str, float | None]:
         ([(0, -1000), (4 * HOUR_MS, HOUR_MS)], {}),  # seen too late: settlements may have been missed
         ([(0, -1000), (3 * HOUR_MS, 1000)], {"X": None}),
         ([(0, -1000), (HOUR_MS + 1, 1000)], {"X": None}),
-        ([(0, -1000), (HOUR_MS, -500)], {"X": None}),  # rearranged before the old time has passed
+        # Cause: said some milliseconds early, a rollover counted as rearranged: no interval for a whole period.
+        ([(0, -70_000), (HOUR_MS, -60_000)], {"X": 1.0}),
+        ([(0, -70_000), (HOUR_MS, -60_001)], {"X": None}),  # rearranged before the old time has passed
+        ([(0, -70_000), (4 * HOUR_MS, -1000), (0, -500), (4 * HOUR_MS, 500)], {"X": 4.0}),  # one server still lags
         ([(0, -1000), (HOUR_MS, 1000), (0, -5000), (HOUR_MS, 2000)], {"X": 1.0}),  # a late message in between
         ([(0, -1000), (0, 1000)], {}),
         ([(4 * HOUR_MS, 0)], {}),
