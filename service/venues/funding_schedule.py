@@ -67,15 +67,26 @@ def running_interval(
 
 
 def stated_and_running(
-    catalog: Catalog, name: str, stated_h: float | None, next_ts: int, venue_ts: int, allowed: Sequence[int]
+    catalog: Catalog,
+    name: str,
+    stated_h: float | None,
+    next_ts: int,
+    venue_ts: int,
+    allowed: Sequence[int],
+    listed_h: float | None = None,
 ) -> float | None:
-    """:func:`running_interval` where the interval is stated with the rate: kept in ``catalog.intervals_h``."""
+    """:func:`running_interval` where the interval is stated with the rate: kept in ``catalog.intervals_h``.
+
+    It is in doubt where nothing was measured and another one was stated before, or, at first sight, the venue's list of
+    instruments says ``listed_h``: one of the two is of the next period.
+    """
+    before_h = catalog.intervals_h.get(name) or listed_h
     if stated_h is not None:
-        before_h = catalog.intervals_h.get(name)
-        if stated_h != before_h:
-            catalog.intervals_h[name] = stated_h
-            restated(catalog, name, before_h, stated_h)
-    return running_interval(catalog, name, stated_h, next_ts, venue_ts, allowed)
+        catalog.intervals_h[name] = stated_h
+    interval_h = running_interval(catalog, name, stated_h, next_ts, venue_ts, allowed)
+    if before_h is not None and stated_h not in (None, before_h) and name not in catalog.measured_h:
+        catalog.measured_h[name] = interval_h = None
+    return interval_h
 
 
 def spacings_h(times: Sequence[int], allowed: Sequence[int]) -> dict[int, float | None]:
