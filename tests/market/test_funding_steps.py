@@ -93,7 +93,8 @@ def test_a_venue_that_speaks_on_change_repeats_by_confirming() -> None:
         # Cause: of a rate said three times at once, and once more hours later, nobody knows that it lasted.
         ((60, 61, 62, 63, 63 + 3 * 3600), False),
         ((60, 61, 62, 63, 63 + 59 * 60), False),
-        ((60, 61, 61 + 899, 61 + 1799), False),  # a second short of half an hour
+        ((60, 61, 61 + 899, 61 + 1799), False),
+        ((60, 61, 61 + 899, 61 + 3600), False),  # of the second silence 900 s count  # a second short of half an hour
         ((60, 61, 61 + 900, 61 + 1800), True),
         ((60, 61, 61 + 3600, 61 + 7200), True),  # the rows of an hourly file
         ((60, 61, 61 + 3601, 61 + 7200), False),
