@@ -37,11 +37,16 @@ FUNDING_FACTOR = (
 )
 FUNDING_USUAL = 1e-4  # the rate per 8 h that most venues rest at; smaller ones are no measure
 FUNDING_TRUST_MS = 28_800_000  # a held rate is a measure for the longest usual period: after it another one runs
-FUNDING_ALIKE = (
-    3.0  # rates of two venues within this factor say the same; an interval read wrong is 4, 8 or 24 times off
-)
+# Rates of two venues within this factor say the same: in one squeeze they differ by their caps and formulas. A unit
+# error is not the like of a right rate, nor is an interval read four times too long or short; one of half the length
+# is, but puts a rate no further off than honest venues are apart.
+FUNDING_ALIKE = 3.0
 FUNDING_STEP = 0.20  # a rate in quarantine that moves by no more than this from one observation to the next lasts ...
 FUNDING_LASTS_MS = 1_800_000  # ... and is believed after this long, where no other venue can say better
+# Of a silence between two observations only so much counts as lasting: three in a second and one much later are no half
+# hour. After a longer one, beyond the rows of an hourly file, nobody knows what was in between: it counts anew.
+FUNDING_SILENCE_MS = 900_000
+FUNDING_APART_MS = 3_600_000
 STEP_TRUST_MS = 3_600_000  # an oi step is judged against a value confirmed more recently than this ...
 UNIT_TRUST_MS = 86_400_000  # ... and a unit error against one this recent
 
@@ -394,12 +399,14 @@ class FundingTrack(Track):
         """
         size = 0.0 if rate_8h is None else abs(rate_8h)
         far, possible = size > self._limit(others, at), size <= self.cap_8h
-        lasts = far and possible and others is None and self._lasts(rate_8h)
+        lasts = far and possible and others is None and self._lasts(rate_8h, at)
         if possible and backed and self.state == QUARANTINED:
             self.state = after(self.state, RELEASED)
         agrees = not far or lasts or (possible and backed)
         if agrees and far != self.agreeing_far:  # changing sides counts anew
             self.agreeing, self.agreeing_far = 0, far
+        if lasts and self.heard_at is not None and self.agreeing_since is not None:
+            self.agreeing_since += max(0, at - self.heard_at - FUNDING_SILENCE_MS)
         changed = self.state == NEVER or rate != self.rate or interval_h != self.interval_h
         if not self.judge(agrees, changed, at, FUNDING_LASTS_MS if far else 0):
             self.heard_rate, self.heard_8h, self.heard_interval_h, self.heard_at = rate, rate_8h, interval_h, at
@@ -410,11 +417,11 @@ class FundingTrack(Track):
         self.heard_at = None
         return True
 
-    def _lasts(self, rate_8h: float | None) -> bool:
+    def _lasts(self, rate_8h: float | None, at: int) -> bool:
         """Whether a rate in quarantine is near the one that was said before it."""
         if rate_8h is None or self.heard_at is None or self.heard_8h is None:
             return False
-        return near(rate_8h, self.heard_8h, FUNDING_STEP)
+        return at - self.heard_at <= FUNDING_APART_MS and near(rate_8h, self.heard_8h, FUNDING_STEP)
 
     def said(self, at: int) -> float | None:
         """The rate per 8 h that the venue says at ``at``, believed or quarantined; None if none within max_age, or one

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import inf
 from typing import ClassVar
 
@@ -169,7 +169,9 @@ class SymbolState(Stateful):
             return track.take(rate, rate_8h, interval_h, at)
         others = [other for other in self.venues.values() if other is not venue_state]
         largest = max([live for other in others for live in other.rates(at)], default=None)
-        believed = track.take(rate, rate_8h, interval_h, at, largest, _backed(others, rate_8h, at))
+        believed = track.take(
+            rate, rate_8h, interval_h, at, largest, _backed(others, venue_state.exchange, rate_8h, at)
+        )
         if believed:
             self._release_like(others, rate_8h, at)
         return believed
@@ -184,7 +186,7 @@ class SymbolState(Stateful):
                 said = track.said(at)
                 if said is None or track.plausible(said) or not alike(rate_8h, said):
                     continue
-                if _backed([venue_state for venue_state in self.venues.values() if venue_state is not other], said, at):
+                if _backed(self.venues.values(), other.exchange, said, at):
                     track.take(track.heard_rate, said, track.heard_interval_h, track.heard_at, backed=True)
 
     def _confirm(self, venue_state: VenueState, instrument: Instrument, event: Confirm) -> str | None:
@@ -385,16 +387,19 @@ class SymbolState(Stateful):
                 instrument.reanchor(delta_ms)
 
 
-def _backed(others: list[VenueState], rate_8h: float, at: int) -> bool:
-    """Whether other venues say the like of a rate, and with it are more than the venues whose LIVE rates are more than
-    ten times smaller."""
-    like = against = 0
-    for other in others:
+def _backed(venue_states: Iterable[VenueState], exchange: str, rate_8h: float, at: int) -> bool:
+    """Whether other exchanges than ``exchange`` say the like of its rate, and with it are more than those whose LIVE
+    rates are more than ten times smaller. Two venues of one company may have one error: they are one voice."""
+    like: set[str] = set()
+    against: set[str] = set()
+    for other in venue_states:
+        if other.exchange == exchange:
+            continue
         if any(alike(rate_8h, said) for said in other.said_rates(at)):
-            like += 1
+            like.add(other.exchange)
         elif any(abs(rate_8h) > FUNDING_FACTOR * max(FUNDING_USUAL, live) for live in other.rates(at)):
-            against += 1
-    return like > 0 and like + 1 > against
+            against.add(other.exchange)
+    return bool(like) and len(like) + 1 > len(against - like)
 
 
 def _marks(inside: list[VenueSample]) -> list[float]:

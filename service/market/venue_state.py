@@ -183,11 +183,12 @@ class VenueState(Stateful):
     ``sides``: the venue's rule, which the market of all symbols shares and stores.
     """
 
-    __slots__ = ("_rules", "_trust", "instruments", "sides")
+    __slots__ = ("_rules", "_trust", "exchange", "instruments", "sides")
     STATE = ("instruments",)
 
     def __init__(self, rules: VenueRules, trust: Trust) -> None:
         self._rules = rules
+        self.exchange = rules.exchange
         self._trust = trust
         self.sides = SideRule(rules.oi_figure)
         self.instruments: dict[str, Instrument] = {}

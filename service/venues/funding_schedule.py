@@ -19,6 +19,7 @@ from service.venues.reading import mapping
 HOUR_MS = 3_600_000
 _NEVER = (0, 0)
 SPACING_SLACK_MS = 60_000  # settlements are stamped up to some seconds after the hour
+EARLY_MS = 60_000  # the next period is announced up to some seconds before the running one is over
 
 
 def next_hour(recv_ts: int) -> int | None:
@@ -42,9 +43,9 @@ def running_interval(
 ) -> float | None:
     """Hours of the running funding period, which ends at ``next_ts`` as said at ``venue_ts``; None: in doubt.
 
-    That period is what a running rate belongs to. A jump of the next time right after the old one has passed measures
-    it: what the venue states (``stated_h``) may be of the next period already, and counts where nothing was measured. A
-    jump that is neither ``stated_h`` nor one of the ``allowed`` hours, or that comes before the old time, leaves the
+    That period is what a running rate belongs to. A jump of the next time, from :data:`EARLY_MS` before the old one on,
+    measures it: what the venue states (``stated_h``) may be of the next period already, and counts where nothing was
+    measured. A jump that is neither ``stated_h`` nor one of the ``allowed`` hours, or that comes earlier, leaves the
     interval in doubt until the next. Of one seen an hour late or more settlements may have been missed: then what is
     stated must be what was measured before.
     """
@@ -54,7 +55,7 @@ def running_interval(
         known[name] = (next_ts, venue_ts)
         if next_ts != before and said_at != 0:
             hours, rest = divmod(next_ts - before, HOUR_MS)
-            if venue_ts < before:
+            if venue_ts < before - EARLY_MS:
                 measured[name] = None
             elif venue_ts - before < HOUR_MS:
                 measured[name] = float(hours) if rest == 0 and (hours in allowed or hours == stated_h) else None
@@ -66,15 +67,26 @@ def running_interval(
 
 
 def stated_and_running(
-    catalog: Catalog, name: str, stated_h: float | None, next_ts: int, venue_ts: int, allowed: Sequence[int]
+    catalog: Catalog,
+    name: str,
+    stated_h: float | None,
+    next_ts: int,
+    venue_ts: int,
+    allowed: Sequence[int],
+    listed_h: float | None = None,
 ) -> float | None:
-    """:func:`running_interval` where the interval is stated with the rate: kept in ``catalog.intervals_h``."""
+    """:func:`running_interval` where the interval is stated with the rate: kept in ``catalog.intervals_h``.
+
+    It is in doubt where nothing was measured and another one was stated before, or, at first sight, the venue's list of
+    instruments says ``listed_h``: one of the two is of the next period.
+    """
+    before_h = catalog.intervals_h.get(name) or listed_h
     if stated_h is not None:
-        before_h = catalog.intervals_h.get(name)
-        if stated_h != before_h:
-            catalog.intervals_h[name] = stated_h
-            restated(catalog, name, before_h, stated_h)
-    return running_interval(catalog, name, stated_h, next_ts, venue_ts, allowed)
+        catalog.intervals_h[name] = stated_h
+    interval_h = running_interval(catalog, name, stated_h, next_ts, venue_ts, allowed)
+    if before_h is not None and stated_h not in (None, before_h) and name not in catalog.measured_h:
+        catalog.measured_h[name] = interval_h = None
+    return interval_h
 
 
 def spacings_h(times: Sequence[int], allowed: Sequence[int]) -> dict[int, float | None]:

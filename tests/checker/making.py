@@ -32,10 +32,10 @@ T0 = 1_767_614_400_000  # 2026-01-05 12:00:00 UTC, a whole hour
 S = 1000
 
 
-def rules(venue: str) -> VenueRules:
+def rules(venue: str, exchange: str = "") -> VenueRules:
     return VenueRules(
         venue,
-        f"{venue}-exchange",
+        exchange or f"{venue}-exchange",
         mark=StreamRule(15_000, "send"),
         funding=StreamRule(300_000, "change"),
         oi=StreamRule(60_000, "none"),

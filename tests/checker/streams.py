@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
+from itertools import pairwise
 
 from msgspec import structs
 
@@ -31,6 +32,7 @@ FUNDING_FLOOR, FUNDING_STEP = 1e-4, 10.0  # a rate beyond ten times the largest 
 FUNDING_TRUST_MS = 8 * HOUR_MS  # what was believed longer ago says nothing of a rate now
 FUNDING_LIKE = 3.0  # two venues whose rates are within this factor say the same
 FUNDING_DRIFT, FUNDING_LASTS_MS = 0.2, HOUR_MS // 2  # a lone rate that moves by so little for so long is believed
+FUNDING_PAUSE_MS, FUNDING_GAP_MS = HOUR_MS // 4, HOUR_MS  # so much of a silence counts; a longer one begins anew
 BASELINE_MS = HOUR_MS  # an accepted OI older than this is no baseline for the 20 % step
 REFUSALS = ("future", "too_old", "out_of_order", "implausible")
 
@@ -220,7 +222,8 @@ class Market:
             line.agreeing, line.side = [], side
         line.agreeing.append(recv_ts)
         enough = len(line.agreeing) >= self.settings.quarantine_observations
-        return enough and recv_ts - line.agreeing[0] >= max(self.settings.quarantine_s * 1000, least_ms)
+        lasted = sum(min(after - before, FUNDING_PAUSE_MS) for before, after in pairwise(line.agreeing))
+        return enough and recv_ts - line.agreeing[0] >= self.settings.quarantine_s * 1000 and lasted >= least_ms
 
     def _mark(self, book: Book, line: Line, event: Mark) -> str | None:
         assert event.mark is not None
@@ -258,7 +261,8 @@ class Market:
         near_limits = rate_8h is None or self._plausible(book, line, event, rate_8h)
         lasting = False
         if not near_limits and possible and not self._live_rates(event.symbol, event.venue, at):
-            before = None if line.doubted is None else line.doubted.rate_8h
+            said = line.doubted
+            before = None if said is None or at - said.recv_ts > FUNDING_GAP_MS else said.rate_8h
             lasting = before is not None and rate_8h is not None and _within(rate_8h, before, FUNDING_DRIFT)
         if backed and line.quarantined:
             self.note("funding:backed")
@@ -292,21 +296,23 @@ class Market:
         return [abs(rate) for book in others if (rate := book.funding_rate_8h(at)) is not None]
 
     def _backed(self, symbol: str, venue: str, rate_8h: float, at: int) -> bool:
-        """Of a large rate: more venues say about the same (it included) than believably say a tenth or less."""
+        """Of a large rate: more exchanges say about the same (its own included) than believably say a tenth or less."""
         if abs(rate_8h) <= FUNDING_STEP * FUNDING_FLOOR:
             return False
         like: set[str] = set()
         against: set[str] = set()
+        (own,) = [rule.exchange for rule in self.rules if rule.venue == venue]
         for book in self.of(symbol):
-            if book.venue == venue or not book.trading:
+            exchange = book.rules.exchange
+            if exchange == own or not book.trading:
                 continue
             said, live = book.said_rate_8h(at), book.funding_rate_8h(at)
             if said is not None and said * rate_8h > 0:
                 small, large = min(abs(said), abs(rate_8h)), max(abs(said), abs(rate_8h))
                 if large <= FUNDING_LIKE * small:
-                    like.add(book.venue)
+                    like.add(exchange)
             if live is not None and abs(rate_8h) > FUNDING_STEP * max(FUNDING_FLOOR, abs(live)):
-                against.add(book.venue)
+                against.add(exchange)
         return bool(like) and len(like) + 1 > len(against - like)
 
     def _plausible(self, book: Book, line: Line, event: Funding, rate_8h: float) -> bool:

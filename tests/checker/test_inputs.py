@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 
-from service.model import Event
+from service.config import MarketSection
+from service.market import Market as EngineMarket
+from service.model import Event, VenueRules
 
 from .consensus import clipped, take_sample, weighted_rate
-from .making import T0, S, funding, listing, mark, market, oi
+from .making import T0, S, confirm, funding, listing, mark, market, oi, rules
 from .streams import Market
 
 
@@ -51,6 +54,49 @@ def test_what_has_gone_stale_is_no_measure_for_others_but_for_itself() -> None:
     assert rates_of(made, (4000, "a", 0.01)) == [False]
     made = market("a", "b")
     assert rates_of(made, (0, "b", 1e-4), (1, "a", 1e-3), (301, "b", 2e-3)) == [False] * 3
+
+
+def of_companies(*exchanges: str) -> list[VenueRules]:
+    return [rules(venue, exchange) for venue, exchange in zip("abcd", exchanges, strict=False)]
+
+
+def test_venues_of_one_company_are_one_voice() -> None:
+    for exchanges, refused in (("xxy", True), ("xyz", False)):
+        made = Market(["BTC"], of_companies(*exchanges), MarketSection())
+        assert rates_of(made, *((0, venue, 1e-4) for venue in "abc"), (1, "a", 9e-3)) == [False, False, False, True]
+        assert rates_of(made, (2, "b", 9e-3)) == [refused]
+
+
+def test_of_a_silence_a_quarter_of_an_hour_counts_and_more_than_an_hour_begins_anew() -> None:
+    for second, refused in ((900, True), (901, False)):  # 899 s and 900 of 2,100; 900 and 900
+        made = market("a")
+        said = ((-1, 1e-4), (0, 9e-3), (1, 9e-3), (second, 9e-3), (3000, 9e-3))
+        assert rates_of(made, *((at, "a", rate) for at, rate in said)) == [False, True, True, True, refused]
+    made = market("a")
+    said = ((-1, 1e-4), (0, 9e-3), (1, 9e-3), (3602, 9e-3), (7202, 9e-3), (10_802, 9e-3), (14_402, 9e-3))
+    assert rates_of(made, *((at, "a", rate) for at, rate in said)) == [False, True, True, True, True, True, False]
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_market_stage_believes_the_same_rates(seed: int) -> None:
+    """Seeded rates of four venues, of which some are of one company: what was quarantined, and what is LIVE."""
+    rng = random.Random(seed)
+    ruled = of_companies(*rng.choice(("wxyz", "wwyz", "wwyy", "wwwz")))
+    checked, stage = Market(["BTC"], ruled, MarketSection()), EngineMarket(["BTC"], ruled, MarketSection())
+    at, rate, quarantined = T0, 1e-4, 0
+    for _ in range(600):
+        at += rng.choice((1, 1, 20, 60, 200, 300, 901, 3600, 3601, 9 * 3600) if rng.random() < 0.3 else (1, 60)) * S
+        venue = rng.choice("abcd" if rng.random() < 0.6 else "a")
+        rate = rng.choice((rate, rate, rate, 1e-4, -8e-4, 1e-3, 3e-3, -6e-3, 9e-3, 0.011))
+        event = confirm(venue, ("funding",), at) if rng.random() < 0.2 else funding(venue, rate, at)
+        code = checked.apply(event)
+        assert stage.apply(event) == code
+        quarantined += code == "quarantined_funding"
+        for book in checked.of("BTC"):
+            track = stage.symbols["BTC"].venues[book.venue].instruments["P"].funding
+            assert (track.state == "QUARANTINED") == book.lines["funding"].quarantined
+            assert (track.rate_8h if track.is_live(at) else None) == book.funding_rate_8h(at)
+    assert quarantined > 50
 
 
 def test_the_first_rate_of_all_is_judged_by_the_cap_alone() -> None:

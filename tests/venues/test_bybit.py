@@ -77,6 +77,22 @@ def test_interval_changes_in_a_delta() -> None:
     assert (funding.interval_h, funding.rate_8h, funding.next_ts) == (1.0, 0.000496, 1763730000000)
 
 
+def test_an_interval_that_the_list_of_instruments_does_not_say_is_in_doubt_at_first_sight() -> None:
+    """Cause: after a restart in the last period before a change, the interval of the next one was taken."""
+    for minutes, expected in ((240, 4.0), (60, None), (0, 4.0)):
+        decoder = fresh(NAME)
+        listed = load(NAME, "http_get_instruments_linear").replace("BTCUSDT", "ETHUSDT").replace('"BTC"', '"ETH"')
+        answer = json.loads(listed)
+        for row in answer["result"]["list"]:
+            row["fundingInterval"] = minutes
+        decode(decoder, answer)
+        (funding,) = [item for item in decode(decoder, load(NAME, "ws_tickers_snapshot")) if isinstance(item, Funding)]
+        assert funding.interval_h == expected
+        (funding, _) = decode(decoder, delta(ts=1763726400100, cs=5001013, nextFundingTime="1763730000000"))
+        assert isinstance(funding, Funding)
+        assert funding.interval_h == 1.0  # measured
+
+
 def test_single_sided_figure_wins_and_both_sided_is_halved() -> None:
     (interest, _) = decode(started(), delta(openInterest="900000.5"))
     assert isinstance(interest, OpenInterest)

@@ -104,16 +104,58 @@ def test_the_running_period_began_at_prev_funding_time() -> None:
     assert running(decoder, T12 - 60_000, T12, T12 + HOUR, str(T12 - 8 * HOUR)) == 8.0
     assert running(decoder, T12 - 60_000, T12, T12 + HOUR, str(T12 - 3 * HOUR)) is None  # no such period
     assert running(decoder, T12 - 2 * HOUR, T12, T12 + HOUR, str(T12 - HOUR)) is None  # it has not begun
-    assert running(decoder, T12 - 60_000, T12, T12 + HOUR, "") == 1.0  # just listed: nothing was settled
 
 
-def test_without_prev_funding_time_a_period_that_follows_and_changes_is_in_doubt_until_a_settlement() -> None:
+@pytest.mark.parametrize(
+    ("ends_h", "following_h", "interval_h"),
+    [
+        # Cause: eight hours that end at 16:00, hourly from then on: the rate counted eight times.
+        (16, 1, None), (16, 2, None), (16, 4, None), (16, 6, None),
+        (16, 8, 8.0), (24, 8, 8.0), (8, 8, 8.0),  # the usual; none is longer
+        (12, 4, None), (12, 6, 6.0), (20, 4, 4.0), (20, 2, None), (22, 2, 2.0), (22, 1, None), (15, 1, 1.0),
+        (12, 8, None), (15, 8, None), (15, 2, None),  # no such period ends then: it is the next one's
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("began", [None, "", "0"])
+def test_without_prev_funding_time_the_next_periods_length_counts_where_the_running_one_can_be_no_longer(
+    ends_h: int, following_h: int, interval_h: float | None, began: str | None
+) -> None:
+    ends, following = T12 + (ends_h - 12) * HOUR, following_h * HOUR
     decoder = fresh(NAME)
-    assert running(decoder, T12 - 2 * HOUR, T12, T12 + 4 * HOUR) == 4.0  # all that is known
-    assert running(decoder, T12 - HOUR, T12, T12 + HOUR) is None  # announced: the running one still has four hours
-    assert running(decoder, T12 + 30_000, T12 + HOUR, T12 + 2 * HOUR) == 1.0
-    assert running(decoder, T12 + 40 * 60_000, T12 + HOUR, T12 + 5 * HOUR) == 1.0  # measured: sure
-    assert running(decoder, T12 + HOUR + 30_000, T12 + 5 * HOUR, T12 + 9 * HOUR) == 4.0
+    assert running(decoder, ends - HOUR // 2, ends, ends + following, began) == interval_h
+    assert running(decoder, ends - 1000, ends, ends + following, began) == interval_h
+    after = running(decoder, ends + 30_000, ends + following, ends + 2 * following, began)
+    assert after == following_h  # a settlement shows it
+    stays = running(decoder, ends + 60_000, ends + following, ends + 2 * following + HOUR, began)
+    assert stays == following_h
+
+
+def test_without_any_time_of_its_own_a_message_says_the_next_period_only() -> None:
+    frame = json.loads(load(NAME, "ws_funding_rate"))
+    for following_h, interval_h in ((4, None), (6, 6.0)):
+        for key in ("prevFundingTime", "ts"):
+            frame["data"][0].pop(key, None)
+        frame["data"][0]["nextFundingTime"] = str(T12 + following_h * HOUR)
+        (found,) = decode(fresh(NAME), frame)
+        assert isinstance(found, Funding)
+        assert found.interval_h == interval_h
+
+
+def test_without_prev_funding_time_a_length_that_changes_is_in_doubt_until_a_settlement() -> None:
+    decoder, T20 = fresh(NAME), T12 + 8 * HOUR
+    assert running(decoder, T20 - 2 * HOUR, T20, T20 + 4 * HOUR) == 4.0
+    assert running(decoder, T20 - HOUR, T20, T20 + HOUR) is None  # announced: the running one still has four hours
+    assert running(decoder, T20 + 30_000, T20 + HOUR, T20 + 2 * HOUR) == 1.0
+    assert running(decoder, T20 + 40 * 60_000, T20 + HOUR, T20 + 5 * HOUR) == 1.0  # measured: sure
+    assert running(decoder, T20 + HOUR + 30_000, T20 + 5 * HOUR, T20 + 9 * HOUR) == 4.0
+
+
+def test_what_an_earlier_message_said_is_no_first_sight() -> None:
+    """16:00 is in doubt for 4 h at first sight; not where the settlement at 12:00 was missed that began them."""
+    for first, expected in ((4, 4.0), (1, None)):
+        decoder = fresh(NAME)
+        running(decoder, T12 - HOUR // 2, T12, T12 + first * HOUR)
+        assert running(decoder, T12 + 3 * HOUR, T12 + 4 * HOUR, T12 + 8 * HOUR) == expected
 
 
 def test_a_settlement_missed_leaves_a_period_in_doubt_that_is_not_as_long_as_the_last_one_seen() -> None:

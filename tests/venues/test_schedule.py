@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
+from typing import Any
+
 import pytest
 
+from service.model import Funding
 from service.venues.contract import Catalog
 from service.venues.emit import beyond
 from service.venues.funding_schedule import HOUR_MS, running_interval, stated_and_running
+from tests.venues.frames import decode, fresh, load
 
 T8 = 1_763_712_000_000  # 08:00 UTC
 
@@ -28,7 +34,10 @@ def measured(*said: tuple[int, int]) -> dict[str, float | None]:
         ([(0, -1000), (4 * HOUR_MS, HOUR_MS)], {}),  # seen too late: settlements may have been missed
         ([(0, -1000), (3 * HOUR_MS, 1000)], {"X": None}),
         ([(0, -1000), (HOUR_MS + 1, 1000)], {"X": None}),
-        ([(0, -1000), (HOUR_MS, -500)], {"X": None}),  # rearranged before the old time has passed
+        # Cause: said some milliseconds early, a rollover counted as rearranged: no interval for a whole period.
+        ([(0, -70_000), (HOUR_MS, -60_000)], {"X": 1.0}),
+        ([(0, -70_000), (HOUR_MS, -60_001)], {"X": None}),  # rearranged before the old time has passed
+        ([(0, -70_000), (4 * HOUR_MS, -1000), (0, -500), (4 * HOUR_MS, 500)], {"X": 4.0}),  # one server still lags
         ([(0, -1000), (HOUR_MS, 1000), (0, -5000), (HOUR_MS, 2000)], {"X": 1.0}),  # a late message in between
         ([(0, -1000), (0, 1000)], {}),
         ([(4 * HOUR_MS, 0)], {}),
@@ -58,6 +67,7 @@ def followed(*said: tuple[float | None, int, int]) -> list[float | None]:
         ([(None, 8, 1), (4.0, 8, 2), (None, 8, 3)], [None, 4.0, None]),  # nothing said is no other interval
         ([(4.0, 0, -1), (4.0, 4, 1), (4.0, 12, 500)], [4.0, 4.0, 4.0]),  # missed one: stated as measured before
         ([(4.0, 0, -1), (4.0, 4, 1), (1.0, 9, 500), (1.0, 10, 541)], [4.0, 4.0, None, 1.0]),  # or not
+        ([(8.0, 0, -1), (1.0, 5, 250), (1.0, 6, 301)], [8.0, None, 1.0]),  # missed one: another than stated before
         ([(6.0, 0, -1), (6.0, 6, 1)], [6.0, 6.0]),  # a length that is stated is one that the venue has
     ],
 )
@@ -75,3 +85,52 @@ def test_a_period_ends_within_its_length() -> None:
     assert not beyond(None, T8 + 9 * HOUR_MS, T8)
     assert not beyond(8.0, None, T8)
     assert not beyond(8.0, T8 + 9 * HOUR_MS, None)
+
+
+def stamped(at: int) -> str:
+    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def announcing(venue: str, at: int, next_ts: int) -> dict[str, Any]:
+    """A venue's message at a time, with the next funding time."""
+    if venue.startswith("binance"):
+        name = "LPTUSDT" if venue == "binance_usdm" else "BTCUSD_PERP"
+        return {"e": "markPriceUpdate", "E": at, "s": name, "p": "5.5", "i": "5.25", "r": "0.0001", "T": next_ts}
+    fixture = {"bybit": "ws_tickers_snapshot", "okx": "ws_funding_rate", "bitmex": "ws_partial_inverse"}
+    frame: dict[str, Any] = json.loads(
+        load(venue, fixture.get(venue, "ws_ticker" if venue == "bitget" else "ws_tickers"))
+    )
+    if venue == "bybit":
+        frame.update(ts=at, cs=at)
+        frame["data"]["nextFundingTime"] = str(next_ts)
+    elif venue == "bitget":
+        frame["data"][0].update(ts=str(at), nextFundingTime=str(next_ts))
+    elif venue == "gate":
+        frame["time_ms"] = at
+        frame["result"][0]["funding_next_apply"] = next_ts // 1000
+    elif venue == "bitmex":
+        frame["data"][0].update(timestamp=stamped(at), fundingTimestamp=stamped(next_ts))
+    else:
+        frame["data"][0].update(ts=str(at), fundingTime=str(next_ts), nextFundingTime=str(next_ts + 2 * HOUR_MS))
+        del frame["data"][0]["prevFundingTime"]
+    return frame
+
+
+@pytest.mark.parametrize(
+    ("early_ms", "interval_h"), [(-1000, 2.0), (0, 2.0), (1, 2.0), (59_000, 2.0), (60_000, 2.0), (61_000, None)]
+)
+@pytest.mark.parametrize("venue", ["binance_usdm", "binance_coinm", "bybit", "okx", "bitget", "gate", "bitmex"])
+def test_a_rollover_said_a_minute_early_measures_the_period(
+    venue: str, early_ms: int, interval_h: float | None
+) -> None:
+    """Cause: said a millisecond early, it was a schedule rearranged, and the rate was unknown for a whole period."""
+    decoder = fresh(venue)
+
+    def said(at: int, next_ts: int) -> float | None:
+        (found,) = [item for item in decode(decoder, announcing(venue, at, next_ts), at) if isinstance(item, Funding)]
+        return found.interval_h
+
+    said(T8 - 90_000, T8)
+    assert said(T8 - early_ms, T8 + 2 * HOUR_MS) == interval_h
+    assert said(T8 + HOUR_MS, T8 + 2 * HOUR_MS) == interval_h
+    assert said(T8 + 2 * HOUR_MS - early_ms, T8 + 3 * HOUR_MS) == (None if interval_h is None else 1.0)

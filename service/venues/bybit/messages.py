@@ -169,7 +169,7 @@ class BybitDecoder:
                 hours, next_ts = values.get("fundingIntervalHour", listing.interval_h), values.get("nextFundingTime")
                 if next_ts is not None:
                     catalog, name = emit.catalog, listing.instrument
-                    hours = stated_and_running(catalog, name, hours, next_ts, ts, INTERVALS_H)
+                    hours = stated_and_running(catalog, name, hours, next_ts, ts, INTERVALS_H, listing.interval_h)
                 emit.funding(listing, values["fundingRate"], hours, next_ts, ts)
         elif "fundingRate" in values and "funding" not in failed:
             vouched.append("funding")

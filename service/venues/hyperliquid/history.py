@@ -20,7 +20,7 @@ from service.venues.numbers import rate, text, timestamp_ms
 from service.venues.reading import items, mapping
 
 FUNDINGS_PER_WEIGHT = 20
-INTERVALS_H = (1, 8)  # 8 h until mid 2023; other spacings in the history are late or missing rows
+INTERVALS_H = (1, 8)  # of settled rates of any time: 8 h until mid 2023; other spacings are late or missing rows
 
 
 def requests(rest: str, name: str, since_ms: int, now_ms: int) -> list[Request]:
@@ -44,5 +44,5 @@ def _settled(listing: Listing, row: Any) -> tuple[int, float]:
     return timestamp_ms(fields["time"]), rate(fields["fundingRate"])
 
 
-# Of the days a start asks for, where funding is hourly: eight hours between two rows are missing rows.
+# Without spacings: in the days a start asks for funding is hourly, and a longer distance is missing rows, no interval.
 PAST = Past(settled=_settled)

@@ -36,6 +36,16 @@ def _hours(start_ms: int, end_ms: int) -> float | None:
     return float(hours) if rest == 0 and hours in INTERVALS_H else None
 
 
+def _may_differ(following_h: float, ends_ms: int) -> bool:
+    """Whether the period that ends at ``ends_ms`` may be of another length than the one that follows it.
+
+    Periods of so many hours end at multiples of them in UTC: at 15:00 one of 1 hour, at 16:00 one of 1, 2, 4 or 8. Only
+    the longest that fits is believed of both: at 16:00 8 h, as usual, but not 1 h, which eight hours may precede.
+    """
+    ends_h = round(ends_ms / HOUR_MS)
+    return following_h != max(hours for hours in INTERVALS_H if ends_h % hours == 0)
+
+
 class OkxDecoder:
     """See :class:`service.venues.contract.Decoder`."""
 
@@ -122,8 +132,8 @@ class OkxDecoder:
     def _funding(self, listing: Listing, row: dict[str, Any]) -> None:
         """The running rate belongs to the period from `prevFundingTime` to `fundingTime`.
 
-        `nextFundingTime` ends the period after it, which is another length around a change of interval: where there is
-        no `prevFundingTime` it is what the venue states, and a rollover measures.
+        `nextFundingTime` ends the period after it, which is another length around a change of interval: see
+        :meth:`_unless_changing`.
         """
         running = row.get("fundingRate", "")
         if running == "":
@@ -134,11 +144,23 @@ class OkxDecoder:
         if began not in NO_TIME:  # a swap just listed has none
             interval_h = _hours(_time(began), next_ts)
         elif after not in NO_TIME:
-            interval_h = _hours(next_ts, _time(after))
-            if venue_ts is not None:
-                catalog, name = self._emit.catalog, listing.instrument
-                interval_h = stated_and_running(catalog, name, interval_h, next_ts, venue_ts, INTERVALS_H)
+            interval_h = self._unless_changing(listing.instrument, _hours(next_ts, _time(after)), next_ts, venue_ts)
         self._emit.funding(listing, value, interval_h, next_ts, venue_ts)
+
+    def _unless_changing(
+        self, name: str, following_h: float | None, next_ts: int, venue_ts: int | None
+    ) -> float | None:
+        """The interval where only the next period's is said: as a rollover measured it, before one ``following_h``,
+        unless at first sight the running period may be another."""
+        catalog = self._emit.catalog
+        seen = catalog.intervals_h.get(name) is not None
+        doubt = following_h is not None and not seen and _may_differ(following_h, next_ts)
+        if venue_ts is None:  # nothing can be measured
+            return None if doubt else following_h
+        interval_h = stated_and_running(catalog, name, following_h, next_ts, venue_ts, INTERVALS_H)
+        if doubt and name not in catalog.measured_h:
+            catalog.measured_h[name] = interval_h = None
+        return interval_h
 
     # -- open interest -----------------------------------------------------------------------------------------
 
