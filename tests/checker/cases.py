@@ -114,7 +114,7 @@ WRONG = Scenario(
 )
 NAMES = Scenario(
     "two coins under one ticker in a market that moves, two against two and two against one, the one at rest",
-    23,
+    57,
     BTC_ETH,
     120,
     700,
