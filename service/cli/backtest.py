@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import partial
 from importlib.util import find_spec
@@ -16,10 +16,11 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from service.config import load
 from service.errors import ConfigError, HistoryError
 from service.research.backtest.csv_history import MINUTE_MS, History, read_history
 from service.research.backtest.run import Run, drive
-from service.venues.symbols import aliases, canonical_symbol, symbol_problem
+from service.venues.symbols import canonical_symbol, symbol_problem
 
 REPORTS = ("report.json", "report.html")
 NEEDED = ("numpy", "scipy", "statsmodels", "matplotlib")
@@ -29,15 +30,16 @@ def run(options: argparse.Namespace) -> int:
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         raise ConfigError([f"{', '.join(missing)} missing: run `make dev` in the clone, then .venv/bin/elr backtest"])
-    options.symbol = _symbol(options.symbol)
+    known = load(options.config).aliases()
+    options.symbol = _symbol(options.symbol, known)
     if not 0 <= options.delay_m <= 1_440:
         raise ConfigError([f"--delay-m {options.delay_m}: between 0 and 1440"])
     if not 0 <= options.cost_bp <= 1_000:
         raise ConfigError([f"--cost-bp {options.cost_bp}: between 0 and 1000"])
     days = _days(options.event or [])
     delay_ms = options.delay_m * MINUTE_MS
-    slow = [read_history(path, delay_ms, options.symbol) for path in options.slow or []]
-    histories = [read_history(path, delay_ms, options.symbol) for path in options.files]
+    slow = [read_history(path, delay_ms, options.symbol, known) for path in options.slow or []]
+    histories = [read_history(path, delay_ms, options.symbol, known) for path in options.files]
     for item in (*slow, *histories):
         unknown = item.intervals.get("unknown", 0)
         if unknown:
@@ -61,9 +63,9 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _symbol(name: str) -> str:
+def _symbol(name: str, known: Mapping[str, str]) -> str:
     """Under its canonical name."""
-    symbol = canonical_symbol(name, aliases())
+    symbol = canonical_symbol(name, known)
     problem = symbol_problem(symbol)
     if problem is not None:
         raise ConfigError([f"--symbol {name}: {problem}"])

@@ -102,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     backtest.add_argument("files", metavar="FILE", nargs="+", type=Path, help="history with a price and open interest")
     backtest.add_argument("--report", metavar="DIR", type=Path, required=True, help="folder of the report; made if new")
     backtest.add_argument("--symbol", metavar="S", default="BTC", help="what the files are of (default BTC)")
+    backtest.add_argument("--config", metavar="FILE", type=Path, help="TOML file whose [[assets]] are other names, too")
     backtest.add_argument(
         "--slow", metavar="FILE", type=Path, action="append",
         help="reserves, supply or settled funding from another file, each used once it was known; repeatable",
@@ -129,6 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     watch = command("watch", "a live table in the terminal", "A live table of all symbols; plain lines when piped.")
     watch.add_argument("url", metavar="URL", nargs="?", default="ws://127.0.0.1:8080/v1/stream", help="feed address")
     watch.add_argument("--symbols", metavar="S", nargs="+", help="only these symbols")
+    watch.add_argument("--config", metavar="FILE", type=Path, help="TOML file whose [[assets]] are other names, too")
 
     weights = command(
         "weights",

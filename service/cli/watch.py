@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from rich.text import Text
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidMessage, InvalidStatus, InvalidURI, WebSocketException
 
+from service.config import load
 from service.errors import ConfigError
 from service.venues.symbols import aliases, canonical_symbol
 
@@ -35,11 +36,13 @@ class Board:
     """The latest signal of every symbol and how the connection stands. Times in epoch ms.
 
     ``unknown``: names asked for that the feed does not have. ``feed_ms``: the latest time the feed said it has.
+    ``known``: other names of symbols.
     """
 
-    def __init__(self, url: str, symbols: list[str] | None) -> None:
+    def __init__(self, url: str, symbols: list[str] | None, known: Mapping[str, str] | None = None) -> None:
         self.url = url
         self.symbols = symbols
+        self._others = aliases() if known is None else known
         self.unknown: list[str] = []
         self.signals: dict[str, dict[str, Any]] = {}
         self.greeted = False
@@ -76,8 +79,7 @@ class Board:
         if hello.get("v") != VERSION or type(symbols) is not list or type(source) is not str:
             raise NotAFeed(f"its hello is not one of version {VERSION}")
         known = [str(symbol) for symbol in symbols]
-        others = {} if self.symbols is None else aliases()
-        asked = list(dict.fromkeys(s if s in known else canonical_symbol(s, others) for s in self.symbols or ()))
+        asked = list(dict.fromkeys(s if s in known else canonical_symbol(s, self._others) for s in self.symbols or ()))
         self.unknown = [symbol for symbol in asked if symbol not in known]
         if asked and len(self.unknown) == len(asked):
             raise ConfigError([f"--symbols: the feed has none of these; it has {' '.join(known)}"])
@@ -301,7 +303,7 @@ def _print(board: Board, message: dict[str, Any]) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    board = Board(options.url, options.symbols)
+    board = Board(options.url, options.symbols, load(options.config).aliases())
     if sys.stdout.isatty():
         asyncio.run(_table(board))
     else:

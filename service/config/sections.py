@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -422,12 +422,18 @@ class Config(Section):
     @field_validator("assets")
     @classmethod
     def _no_chain(cls, value: tuple[AssetSection, ...]) -> tuple[AssetSection, ...]:
-        known = aliases(_with_ours(value))
-        for ticker, name in known.items():
-            if name in known:
-                raise ValueError(
-                    f"{ticker} is counted as {name}, and {name} as {known[name]}: give {ticker} a row, too"
+        """At no venue: a name is looked up once, so that a chain would be as many symbols as it has links."""
+        problems = {text: row for venue in VENUES for row, text in _chains(value, assets_at(venue, _with_ours(value)))}
+        if problems:
+            details = [
+                InitErrorDetails(
+                    type=PydanticCustomError("judgement", "{text}", {"text": text}),
+                    loc=(row, "canonical"),
+                    input=value[row].canonical,
                 )
+                for text, row in problems.items()
+            ]
+            raise ValidationError.from_exception_data(cls.__name__, details)
         return value
 
     @field_validator("service")
@@ -457,6 +463,42 @@ class Config(Section):
             context = {"text": text, "path": "market.min_venues", "shown": market.min_venues}
             raise PydanticCustomError("judgement", "{text}", context)
         return venues
+
+
+def _chains(rows: Sequence[AssetSection], known: Mapping[str, Asset]) -> list[tuple[int, str]]:
+    """Tickers counted under a name that is itself counted under another: the row to change, and how. ``known``: what
+    holds at a venue."""
+    places = {row.asset(): place for place, row in enumerate(rows)}  # without ours
+    found: list[tuple[int, str]] = []
+    circles: list[set[Asset]] = []
+    for ticker in known:
+        links = _links(ticker, known)
+        if len(links) < 2 or set(links) in circles:
+            continue
+        end = links[-1].canonical
+        first, *others = links
+        said = f"{ticker} is counted as {first.canonical}, and "
+        said += ", and ".join([f"{link.ticker} as {link.canonical}" for link in others])
+        said += next((f" at {link.venue}" for link in links if link.venue is not None), "")
+        ours = next((link.ticker for link in links if link not in places), None)
+        if any(link.ticker == end for link in links):
+            circles.append(set(links))
+            meant = "leave one of them out" if ours is None else f'give {ours} a row, too (canonical = "{ours}")'
+        elif first in places:
+            meant = f"did you mean {end}?"
+        else:
+            meant = f'give {ticker} a row, too (canonical = "{end}")'
+        found.append((next(places[link] for link in links if link in places), f"{said}: {meant}"))
+    return found
+
+
+def _links(ticker: str, known: Mapping[str, Asset]) -> list[Asset]:
+    """By which a ticker is counted under a name, that under another and so on; of a circle each once."""
+    found: list[Asset] = []
+    while (item := known.get(ticker)) is not None and item.canonical != ticker and item not in found:
+        found.append(item)
+        ticker = item.canonical
+    return found
 
 
 def _with_ours(rows: Iterable[AssetSection]) -> tuple[Asset, ...]:

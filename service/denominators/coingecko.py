@@ -35,6 +35,13 @@ IDS = {
     "GRAM": "the-open-network",
     "HYPE": "hyperliquid",
     "1000PEPE": "pepe",
+    # Not among the default symbols, but renamed, so that their ids are not what one would guess.
+    "POL": "polygon-ecosystem-token",
+    "LUNA": "terra-luna-2",
+    "S": "sonic-3",
+    "RENDER": "render-token",
+    "KAIA": "kaia",
+    "FET": "fetch-ai",
 }
 
 

@@ -29,7 +29,8 @@ SLUGS = {  # exchange (as service.model.VenueRules.exchange) -> slug; dYdX and H
 }
 HISTORY_BYTES = 256 << 20
 # Redeemable one for one by somebody else. Staked copies (BETH) are other coins; an exchange's own paper (BTCB) stands
-# for coins that are counted already. And names from before a renaming.
+# for coins that are counted already. And names from before a renaming one for one, as docs/venues.md lists them:
+# both may be there, for coins that have been exchanged and coins that have not.
 WRAPPED = {
     "BTC": ("WBTC", "CBBTC", "TBTC"),
     "ETH": ("WETH",),
@@ -39,6 +40,11 @@ WRAPPED = {
     "TRX": ("WTRX",),
     "HYPE": ("WHYPE",),
     "GRAM": ("TON", "TONCOIN"),
+    "LUNA": ("LUNA2",),
+    "POL": ("MATIC",),
+    "S": ("FTM",),
+    "RENDER": ("RNDR",),
+    "KAIA": ("KLAY",),
 }
 
 

@@ -18,10 +18,13 @@ def groups(marks: Iterable[tuple[float, int]], fraction: float) -> list[list[int
     """The venues of each group of (mark, venue number), each once: the most first, then by their first venue.
 
     Sorted by price, a mark whose predecessor is within ``fraction`` of it is of the same group: a market that moves
-    fast, which venues follow at their own pace, is one group.
+    fast, which venues follow at their own pace, is one group. A venue of the first group is in no smaller one: it knows
+    that coin under the name, and what differs is another of its instruments (a stablecoin that has lost its dollar).
 
     >>> groups([(100.0, 0), (7.0, 1), (100.5, 2), (101.5, 3)], 0.02)
     [[0, 2, 3], [1]]
+    >>> groups([(100.0, 0), (95.0, 0), (100.0, 1), (95.0, 1), (100.0, 2), (100.0, 3), (95.0, 4)], 0.02)
+    [[0, 1, 2, 3], [4]]
     """
     found: list[set[int]] = []
     before: float | None = None
@@ -30,7 +33,14 @@ def groups(marks: Iterable[tuple[float, int]], fraction: float) -> list[list[int
             found.append(set())
         found[-1].add(venue)
         before = mark
-    return sorted([sorted(group) for group in found], key=lambda group: (-len(group), group))
+    most = max(found, key=len, default=set())
+    first = _largest_first([group for group in found if len(group) == len(most)])
+    smaller = [group.difference(first[0]) for group in found if len(group) < len(most)]
+    return first + _largest_first(smaller)
+
+
+def _largest_first(found: Iterable[set[int]]) -> list[list[int]]:
+    return sorted([sorted(group) for group in found if group], key=lambda group: (-len(group), group))
 
 
 def others(found: list[list[int]]) -> list[int]:

@@ -126,7 +126,7 @@ class Track(Stateful):
         self.trust = trust
         self.state = NEVER
         self.confirmed_at: int | None = None
-        self.changed_at: int | None = None
+        self.changed_at: int | None = None  # of marks alone: since when the venue has said the same
         self.venue_ts: int | None = None  # of the last observation that was not refused
         self.refused: str | None = None  # why the latest observation was, None if it was not
         self.agreeing = 0  # consecutive agreeing observations in quarantine
@@ -164,8 +164,6 @@ class Track(Stateful):
             self.agreeing = 0
             return False
         self.confirmed_at = recv_ts
-        if changed:
-            self.changed_at = recv_ts
         return True
 
     def _released(self, agrees: bool, recv_ts: int, span_ms: int) -> bool:
@@ -254,8 +252,9 @@ class MarkTrack(Track):
         self.mark: float | None = None
         self.heard: float | None = None  # the latest unrefused mark, believed or not: what others are compared with
         self.heard_at: int | None = None
+        # Both of what the venue says, believed or not: in quarantine the accepted mark stands still whatever it says.
         self.stuck = False  # the others moved while it stood still; outlasts STALE and QUARANTINED
-        self.others_then: float | None = None  # the others' median at the first sample since the mark changed
+        self.others_then: float | None = None  # the others' median at the first sample since it changed
         self.index: float | None = None
         self.index_at: int | None = None
         self.index_venue_ts: int | None = None
@@ -263,14 +262,14 @@ class MarkTrack(Track):
 
     def take(self, event: Mark, mark: float, agrees: bool) -> bool:
         """An unrefused observation of the mark (and perhaps the index). False: quarantined, nothing is held."""
-        self.heard, self.heard_at = mark, event.recv_ts
-        changed = mark != self.mark
-        if not self.judge(agrees, changed, event.recv_ts):
-            return False
-        if changed:
-            self.mark = mark
+        if mark != self.heard:
+            self.changed_at = event.recv_ts
             self.stuck = False
             self.others_then = None
+        self.heard, self.heard_at = mark, event.recv_ts
+        if not self.judge(agrees, mark != self.mark, event.recv_ts):
+            return False
+        self.mark = mark
         self._refreeze()
         if event.index is not None and not self._index_disorder(event.venue_ts):
             self._hold_index(event.index, event)
@@ -326,7 +325,7 @@ class MarkTrack(Track):
         return self.others_then is None or at - self.changed_at >= self.trust.frozen_ms
 
     def watch(self, at: int, others: float | None) -> None:
-        """At a sample: freeze a mark that stood still while the median of the other venues' marks moved."""
+        """At a sample: freeze a mark that stood still, as said, while the median of the other venues' marks moved."""
         if others is None or self.changed_at is None or not self.to_watch(at):
             return
         if self.others_then is None:

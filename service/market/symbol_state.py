@@ -279,18 +279,20 @@ class SymbolState(Stateful):
         return self._consensus(ts, step_s, venue_samples, needed, listing, receipts, unheard)
 
     def _other_coins(self, ts: int) -> list[str]:
-        """The venues whose marks are of another coin than most, where that is not to be decided by a vote.
+        """The venues of the smaller groups of marks, where it is not to be decided by a vote which coin is meant.
 
-        Compared are the latest fresh marks of trading instruments, believed or not, except frozen ones. That all of
-        them are near each other, as usual, one comparison says.
+        Compared are the latest fresh marks of trading instruments, believed or not. Frozen ones are left out, unless a
+        conflict is in force: a quiet coin must not lose to one that moves. That all of them are near each other, as
+        usual, one comparison says.
         """
         limit = self._trust.mark_fraction
         if self._low >= self._high or near(self._low, self._high, limit):
             return []
+        moving = not self.naming.venues
         marks = [
             (mark, number)
             for number, venue_state in enumerate(self.venues.values())
-            for mark in venue_state.heard_marks(ts, moving=True)
+            for mark in venue_state.heard_marks(ts, moving)
         ]
         names = list(self.venues)
         return [names[number] for number in others(groups(marks, limit))]

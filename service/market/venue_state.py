@@ -226,7 +226,8 @@ class VenueState(Stateful):
         ]
 
     def heard_marks(self, at: int, moving: bool = False) -> list[float]:
-        """The latest marks of its trading instruments, believed or quarantined. ``moving``: without frozen ones."""
+        """The latest marks of its trading instruments, believed or quarantined. ``moving``: without those that stand
+        still while others move."""
         return [
             mark
             for item in self.instruments.values()

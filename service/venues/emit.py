@@ -213,6 +213,10 @@ class Emit:
     def relisted(self, listing: Listing) -> None:
         """The same of a listing that has its canonical name already."""
         self.named(listing.instrument)
+        known = self._listings.get(listing.instrument)
+        if known is not None and known.symbol != listing.symbol:  # it would count for both, its mark in either unit
+            self.delist(listing.instrument)
+            self._marks.pop(listing.instrument, None)
         self._listings[listing.instrument] = listing
         self.catalog.foreign.pop(listing.instrument, None)
         self.out.append(listing)

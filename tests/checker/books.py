@@ -20,7 +20,7 @@ class Line:
     def __init__(self) -> None:
         self.value: Mark | Funding | OpenInterest | None = None
         self.confirmed_at: int | None = None
-        self.changed_at: int | None = None
+        self.changed_at: int | None = None  # mark: since when the same is said, believed or not
         self.last_venue_ts: int | None = None
         self.refused: str | None = None  # why the latest observation was not taken
         self.quarantined = False
@@ -62,7 +62,7 @@ class Book:
         self.index_venue_ts: int | None = None
         self.index_with_mark = False  # it came in a frame of both
         self.frozen = False
-        self.frozen_reference: float | None = None  # others' median at the first sample after the mark last changed
+        self.frozen_reference: float | None = None  # others' median at the first sample after that
         self.extras = Extras()
 
     def rule(self, stream: str) -> StreamRule:

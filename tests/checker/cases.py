@@ -112,6 +112,24 @@ WRONG = Scenario(
     ),
     must=("quarantined:bybit", "quarantined:binance_usdm", "status:no_data"),
 )
+NAMES = Scenario(
+    "two coins under one ticker in a market that moves, two against two and two against one, the one at rest",
+    57,
+    BTC_ETH,
+    120,
+    700,
+    faults=(
+        Fault("mark_off", 60, 450, "bybit", amount=0.5),
+        Fault("mark_off", 60, 450, "okx", amount=0.5),
+        Fault("silent", 40, 650, "hyperliquid", "ETH"),
+        Fault("frozen", 220, 460, "binance_usdm", "ETH"),
+        Fault("mark_off", 590, 700, "bybit", "BTC", 0.5),  # an outlier, and at rest in quarantine
+        Fault("frozen", 600, 700, "bybit", "BTC"),
+    ),
+    drifts=(Drift(60, 690, "BTC", price=0.05), Drift(60, 690, "ETH", price=0.05)),
+    must=("naming_conflict:bybit,okx", "naming_conflict:binance_usdm", "quarantined:bybit", "status:no_data"),
+    restarts=(300,),
+)
 LOST = Scenario(
     "below quorum, none at all, and back; the only exchange with a reserve goes away",
     6,
@@ -324,6 +342,7 @@ SHORT = (
     MARKS,
     STAMPS,
     WRONG,
+    NAMES,
     LOST,
     FLAT,
     LISTS,

@@ -180,7 +180,9 @@ def disagreeing(market: Market, symbol: str, ts: int) -> list[str]:
     said: list[tuple[float, str]] = []
     for book in market.of(symbol):
         line = book.lines["mark"]
-        if not book.trading or book.frozen or line.heard is None or line.heard_at is None:
+        if not book.trading or line.heard is None or line.heard_at is None:
+            continue
+        if book.frozen and not market.names[symbol].outside:
             continue
         if ts - line.heard_at <= book.rules.mark.max_age_ms:
             said.append((line.heard, book.venue))
@@ -192,6 +194,12 @@ def disagreeing(market: Market, symbol: str, ts: int) -> list[str]:
         parts[-1].append(venue)
     sides = [sorted(set(part), key=order.index) for part in parts]
     sides.sort(key=lambda side: (-len(side), [order.index(venue) for venue in side]))
+    if len(sides) < 2:
+        return []
+    first = sides[0]
+    # Of a venue of the first one, what is in a smaller one is another instrument of the same coin.
+    sides = [side if len(side) == len(first) else [venue for venue in side if venue not in first] for side in sides]
+    sides = sorted([side for side in sides if side], key=lambda side: -len(side))
     if len(sides) < 2:
         return []
     everyone = {venue for side in sides for venue in side}

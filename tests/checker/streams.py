@@ -234,6 +234,9 @@ class Market:
             if len(heard) > 1:
                 heard.append(event.mark)
             median = statistics.median(heard) if heard else None
+        if line.heard != event.mark:
+            line.changed_at = event.recv_ts
+            book.frozen, book.frozen_reference = False, None
         line.heard, line.heard_at = event.mark, event.recv_ts
         agrees = median is None or abs(event.mark / median - 1) <= self.settings.quarantine_mark
         if not agrees:
@@ -241,9 +244,6 @@ class Market:
             return "quarantined_mark"
         if line.quarantined and not self._released(line, event.recv_ts):
             return "quarantined_mark"
-        if line.value is None or book.mark() != event.mark:
-            line.changed_at = event.recv_ts
-            book.frozen, book.frozen_reference = False, None
         line.accept(event)
         older = event.venue_ts is not None and book.index_venue_ts is not None and event.venue_ts < book.index_venue_ts
         # What came with a quarantined mark is no more trusted than the mark.

@@ -252,6 +252,18 @@ def test_a_mark_that_stands_still_while_the_others_move_is_frozen_until_it_chang
     assert state(made, "a", "mark", T0 + 62 * S) == "LIVE"
 
 
+def test_what_is_said_in_quarantine_stands_still_or_moves() -> None:
+    made = market("a", "b", "c")
+    feed(made, *(mark(venue, 100.0, T0) for venue in "abc"))
+    for second in range(1, 130):
+        at = T0 + second * S
+        moved = 100.0 + 0.01 * second  # 1.3 % in all
+        feed(made, mark("a", moved, at), mark("b", moved, at), mark("c", 150.0 if second >= 65 else moved * 1.5, at))
+        made.freeze("BTC", at)
+        assert state(made, "c", "mark", at) == "QUARANTINED"
+        assert made.books["BTC"]["c"]["P"].frozen == (second >= 125)  # 60 s after what it said last changed
+
+
 def test_listings() -> None:
     made = market("a", "b")
     feed(made, listing("a", T0), oi("b", 5.0, T0))

@@ -78,6 +78,7 @@ def test_the_board_subscribes_to_all_by_wildcard_or_to_what_the_feed_has() -> No
 def test_another_name_of_a_symbol_is_taken_for_it_unless_the_feed_has_that_very_name() -> None:
     assert watch.Board("u", ["TON", "GRAM"]).take(hello(symbols=("BTC", "GRAM"))) == ["signal.GRAM"]
     assert watch.Board("u", ["TON"]).take(hello(symbols=("BTC", "TON"))) == ["signal.TON"]  # an older feed
+    assert watch.Board("u", ["OLD"], {"OLD": "BTC"}).take(hello()) == ["signal.BTC"]  # of a configuration
     board = watch.Board("u", ["TON", "BTC"])
     assert (board.take(hello()), board.unknown) == (["signal.BTC"], ["GRAM"])
 

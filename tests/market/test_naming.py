@@ -21,12 +21,16 @@ def conflict_of(sample: Consensus) -> str | None:
     return next((code for code in sample.trouble if code.startswith("naming_conflict")), None)
 
 
-def drive(driver: Driver, marks: dict[str, float], begin_s: int, end_s: int) -> list[Consensus]:
-    """Each venue says its mark and open interest each second; a sample a second."""
+def drive(
+    driver: Driver, marks: dict[str, float], begin_s: int, end_s: int, drift: float = 1e-6, still: str = ""
+) -> list[Consensus]:
+    """Each venue says its mark and open interest each second; a sample a second. ``drift``: of all marks, a second,
+    but of those of the venues of ``still``."""
     found = []
     for second in range(begin_s, end_s):
         for venue, mark in marks.items():
-            driver.mark(venue, mark * (1.0 + 1e-6 * second), at=1000 * second + 100)
+            moved = mark if venue in still else mark * (1.0 + drift * second)
+            driver.mark(venue, moved, at=1000 * second + 100)
             driver.oi(venue, 50.0, at=1000 * second + 200)
         found.append(driver.sample(1000 * second + 1000))
     return found
@@ -48,11 +52,17 @@ def drive(driver: Driver, marks: dict[str, float], begin_s: int, end_s: int) -> 
         ({"a": 30.0, "b": 30.1, "c": 30.2, "d": 214.0, "e": 214.2}, ["d", "e"]),
         ({"a": 30.0, "b": 30.1, "c": 214.0, "d": 214.2}, ["c", "d"]),
         ({"a": 100.0, "b": 101.9, "c": 103.8, "d": 105.8}, []),  # a fast market, followed at different paces
+        ({"a": 30.0, "b": 30.0, "c": 30.0, "a2": 27.0, "b2": 27.0}, []),  # of another quote
+        ({"a": 30.0, "b": 30.0, "c": 30.0, "a2": 27.0, "b2": 27.0, "c2": 27.0}, ["a", "b", "c"]),  # which is a dollar?
+        ({"a": 30.0, "b": 30.0, "c": 30.0, "a2": 27.0, "d": 27.0}, []),  # d alone is an outlier
+        ({"a": 30.0, "b": 30.0, "c": 30.0, "f": 30.0, "c2": 27.0, "d": 27.0, "e": 27.0}, ["d", "e"]),
+        ({"a": 30.0, "b": 30.0, "b2": 27.0, "c": 27.0}, ["b", "c"]),
     ],
 )
 def test_which_groups_are_a_conflict(marks: dict[str, float], venues: list[str]) -> None:
-    names = list(marks)
-    found = others(groups([(mark, names.index(name)) for name, mark in marks.items()], LIMIT))
+    """``a2``: another instrument of venue a."""
+    names = sorted({name[0] for name in marks})
+    found = others(groups([(mark, names.index(name[0])) for name, mark in marks.items()], LIMIT))
     assert [names[number] for number in found] == venues
 
 
@@ -121,6 +131,97 @@ def test_a_conflict_that_comes_up_counts_once_it_has_lasted_and_ends_likewise() 
     ended = drive(driver, honest | {"d": 30.0, "e": 30.0}, 80, 145)
     assert [conflict_of(sample) is None for sample in ended] == [False] * 60 + [True] * 5
     assert all(sample.quorum for sample in ended[60:])
+
+
+MINUTE_DRIFT, SECOND_DRIFT = 0.001 / 60, 0.003
+
+
+@pytest.mark.parametrize("drift", [1e-6, MINUTE_DRIFT, SECOND_DRIFT])
+@pytest.mark.parametrize("first", [False, True])  # whether those of the other coin are before the honest ones
+@pytest.mark.parametrize(("honest", "wrong"), [(1, 2), (2, 2), (3, 2)])
+def test_a_conflict_outlives_a_market_that_moves(honest: int, wrong: int, first: bool, drift: float) -> None:
+    """Cause: what was accepted before quarantine stands still, so a quarantined mark passed for a frozen one as soon as
+    the others had moved, left the comparison, and the larger group's price was published."""
+    count = honest + wrong
+    names = "abcde"[:count]
+    liars = names[:wrong] if first else names[-wrong:]
+    driver = Driver(count)
+    drive(driver, dict.fromkeys(names, 30.0), 0, 60, drift)
+    both = {name: 45.0 if name in liars else 30.0 for name in names}
+    found = drive(driver, both, 60, 600, drift)
+    assert not any(sample.quorum for sample in found[60:])
+    assert all(conflict_of(sample) for sample in found[60:])
+    prices = [(sample.price, 30.0 * (1.0 + drift * (60 + number))) for number, sample in enumerate(found[:60])]
+    assert all(price is None or price == pytest.approx(right, rel=1e-6) for price, right in prices)
+
+
+@pytest.mark.parametrize("drift", [1e-6, MINUTE_DRIFT, SECOND_DRIFT])
+def test_a_conflict_from_the_start_outlives_a_market_that_moves(drift: float) -> None:
+    for sample in drive(Driver(3), {"a": 30.0, "b": 214.11, "c": 214.2}, 0, 600, drift):
+        assert conflict_of(sample) == "naming_conflict:a"
+        assert not sample.quorum
+
+
+def test_a_coin_at_rest_does_not_lose_to_one_that_moves() -> None:
+    """Cause: a frozen mark is no side of a conflict that comes up; one in force ended with it, for the wrong coin."""
+    for sample in drive(Driver(3), {"a": 30.0, "b": 214.11, "c": 214.2}, 0, 400, MINUTE_DRIFT, still="a"):
+        assert conflict_of(sample) == "naming_conflict:a"
+        assert not sample.quorum
+
+
+def test_a_feed_that_stops_in_a_crash_is_no_other_coin() -> None:
+    """A mark at rest that the others leave behind is frozen before it could be a conflict."""
+    driver = Driver(3)
+    drive(driver, dict.fromkeys("abc", 100.0), 0, 10)
+    found = drive(driver, dict.fromkeys("abc", 100.0), 10, 300, -0.0005, still="c")
+    assert not any(map(conflict_of, found))
+    assert all(sample.quorum for sample in found)
+    assert found[-1].price == pytest.approx(100.0 * (1.0 - 0.0005 * 299))
+
+
+def test_a_mark_that_stands_still_in_quarantine_is_frozen_until_it_says_another() -> None:
+    """What it says counts, not what was accepted before."""
+    driver = Driver(4)
+    drive(driver, dict.fromkeys("abcd", 30.0), 0, 10)
+    track = driver.market.symbols["BTC"].venues["d"].instruments["P"].mark
+    drive(driver, {"a": 30.0, "b": 30.0, "c": 30.0, "d": 45.0}, 10, 200, MINUTE_DRIFT, still="d")
+    assert (track.state, track.stuck) == ("QUARANTINED", True)
+    driver.mark("d", 45.1, at=200_000)
+    assert not track.stuck
+    drive(driver, {"a": 30.0, "b": 30.0, "c": 30.0, "d": 45.0}, 201, 400, MINUTE_DRIFT)
+    assert (track.state, track.stuck) == ("QUARANTINED", False)
+
+
+@pytest.mark.parametrize("usdt_only", [1, 3])
+@pytest.mark.parametrize("down", [0.95, 0.5])
+def test_a_stablecoin_that_loses_its_dollar_is_no_conflict_where_its_venues_have_others(
+    usdt_only: int, down: float
+) -> None:
+    """Cause: three venues with USDT and USDC perpetuals were the larger and the smaller group at once, and every
+    symbol was without data. (Where no venue has USDT alone, nothing tells which of the two is worth a dollar.)"""
+    names = "abcdef"[: 3 + usdt_only]
+    driver = Driver(len(names))
+    for second in range(200):
+        usdc = 100.0 * (1.0 - (1.0 - down) * min(1.0, second / 100))
+        for name in names:
+            driver.mark(name, 100.0 + 0.001 * second, at=1000 * second + 100)
+            driver.oi(name, 1000.0, at=1000 * second + 200)
+            if name in "abc":
+                driver.mark(name, usdc + 0.001 * second, at=1000 * second + 100, instrument="USDC")
+                driver.oi(name, 20.0, at=1000 * second + 200, instrument="USDC")
+        sample = driver.sample(1000 * second + 1000)
+        assert conflict_of(sample) is None
+        assert sample.quorum
+        assert sample.price == pytest.approx(100.0 + 0.001 * second)
+
+
+def test_venues_of_another_quote_alone_are_a_conflict_where_that_has_lost_its_dollar() -> None:
+    """Fails closed, as docs/signal.md says: marks alone do not tell it from another coin."""
+    driver = Driver(6)
+    drive(driver, dict.fromkeys("abcdef", 100.0), 0, 10)
+    split = dict.fromkeys("abc", 102.5) | dict.fromkeys("def", 100.0)
+    found = drive(driver, split, 10, 200)
+    assert {conflict_of(sample) for sample in found[60:]} == {"naming_conflict:d,e,f"}
 
 
 def test_a_moment_of_disagreement_is_none() -> None:

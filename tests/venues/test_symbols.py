@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from datetime import UTC, date, datetime
@@ -155,6 +156,45 @@ def test_a_ticker_keeps_its_name_until_it_means_the_asset() -> None:
         found = emit_of("okx", rows, recv_ts).listing("OLD-USDT-SWAP")
         assert found is not None
         assert (found.symbol, found.multiplier) == (symbol, 60.0 if symbol == "NEW" else 1.0)
+
+
+LISTS = {
+    "bybit": (
+        "instruments:linear",
+        {
+            "retCode": 0,
+            "result": {
+                "category": "linear",
+                "nextPageCursor": "",
+                "list": [
+                    {
+                        "symbol": "OLDUSDT",
+                        "contractType": "LinearPerpetual",
+                        "status": "Trading",
+                        "baseCoin": "OLD",
+                        "quoteCoin": "USDT",
+                        "fundingInterval": 480,
+                    }
+                ],
+            },
+        },
+    ),
+    "hyperliquid": ("meta", {"universe": [{"name": "OLD", "szDecimals": 1}]}),
+    "dydx": ("markets", {"markets": {"OLD-USD": {"ticker": "OLD-USD", "status": "ACTIVE", "oraclePrice": "1"}}}),
+}
+
+
+@pytest.mark.parametrize("venue", LISTS)
+def test_an_instrument_whose_ticker_takes_its_new_meaning_counts_for_one_symbol(venue: str) -> None:
+    """Cause: the old symbol's listing stayed as it was, so one instrument counted for both; dYdX's kept the old."""
+    context, answer = LISTS[venue]
+    decoder = VENUES[venue].decoder(Catalog((*ASSETS, Asset("OLD", "NEW", 60.0, None, date(2026, 12, 1)))))
+    told = [
+        [(item.symbol, item.trading, item.multiplier) for item in found if isinstance(item, Listing)]
+        for at in (ms(2026, 11, 30), ms(2026, 12, 1), ms(2026, 12, 2))
+        for found in [decoder.decode(json.dumps(answer), at, context)]
+    ]
+    assert told == [[("OLD", True, 1.0)], [("OLD", False, 1.0), ("NEW", True, 60.0)], [("NEW", True, 60.0)]]
 
 
 def test_a_row_of_one_venue_holds_there_and_comes_before_that_of_all() -> None:

@@ -7,7 +7,7 @@ import gzip
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -83,13 +83,16 @@ class History:
         return [row for segment in self.segments for row in segment]
 
 
-def read_history(path: Path, delay_ms: int, symbol: str | None = None) -> History:
+def read_history(
+    path: Path, delay_ms: int, symbol: str | None = None, names: Mapping[str, str] | None = None
+) -> History:
     """Read a file; raises :exc:`ConfigError` if there is none to read, :exc:`HistoryError` with up to ten problems and
     their lines if it cannot be understood.
 
     ``delay_ms``: after the midnight that ends a UTC day its row is published. ``symbol``: what a ``coin`` column must
-    say, if there is one.
+    say, if there is one; ``names``: other names of symbols; where left out, the usual ones.
     """
+    names = aliases() if names is None else names
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -102,7 +105,7 @@ def read_history(path: Path, delay_ms: int, symbol: str | None = None) -> Histor
     try:
         header = [name.strip().lower() for name in next(lines, [])]
         layout = _layout(path, header)
-        rows, repeated, problems = _read(path, layout, header, lines, symbol)
+        rows, repeated, problems = _read(path, layout, header, lines, symbol, names)
     except csv.Error as error:
         raise HistoryError([f"{path}: line {lines.line_num}: {error}"]) from None
     if not problems and len({row.known_ms for row in rows}) < 2:
@@ -161,7 +164,12 @@ def parse_time(text: str) -> int:
 
 
 def _read(
-    path: Path, layout: Layout, header: Sequence[str], lines: Iterator[list[str]], symbol: str | None
+    path: Path,
+    layout: Layout,
+    header: Sequence[str],
+    lines: Iterator[list[str]],
+    symbol: str | None,
+    names: Mapping[str, str],
 ) -> tuple[list[Row], int, list[str]]:
     rows: list[Row] = []
     problems: list[str] = []
@@ -176,7 +184,7 @@ def _read(
         try:
             if len(cells) != len(header):
                 raise ValueError(f"{len(cells)} cells under {len(header)} columns")
-            row = _row(layout, dict(zip(header, cells, strict=True)), symbol)
+            row = _row(layout, dict(zip(header, cells, strict=True)), symbol, names)
             last = latest.get(row.venue)
             if row == last:
                 repeated += 1  # polled again before the source moved on
@@ -191,7 +199,7 @@ def _read(
     return rows, repeated, problems
 
 
-def _row(layout: Layout, cells: dict[str, str], symbol: str | None) -> Row:
+def _row(layout: Layout, cells: dict[str, str], symbol: str | None, names: Mapping[str, str]) -> Row:
     numbers = dict(layout.constants)
     for ours, column in layout.columns.items():
         cell = cells.get(column.name, "").strip()
@@ -206,7 +214,7 @@ def _row(layout: Layout, cells: dict[str, str], symbol: str | None) -> Row:
     if "funding_rate" in numbers and not layout.settled:
         numbers.setdefault("funding_interval_h", DEFAULT_INTERVAL_H)
     coin = cells.get("coin", "").strip()
-    if symbol is not None and coin not in ("", symbol) and canonical_symbol(coin, aliases()) != symbol:
+    if symbol is not None and coin not in ("", symbol) and canonical_symbol(coin, names) != symbol:
         raise ValueError(f"coin: {coin}, and not {symbol}")
     return Row(_time(layout, cells), cells.get("venue", "").strip() or VENUE, numbers)
 

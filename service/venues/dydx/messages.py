@@ -98,7 +98,7 @@ class DydxDecoder:
             self._emit.skipped(name[:MAX_NAME], "foreign")
         else:
             self._emit.named(known.instrument)
-            list_market(self._emit, known, mapping(row, "market"))
+            list_market(self._emit, known.instrument, mapping(row, "market"))
 
     def _info(self, frame: dict[str, Any]) -> None:
         self._emit.control("info", _topic(frame), frame["type"])
@@ -171,7 +171,7 @@ class DydxDecoder:
             if fields.get("ticker", name) != name:
                 raise BadPayload("bad_name", f"{echo(fields['ticker'])} under {name}"[:80])
             if "status" in fields:
-                list_market(self._emit, listing, fields)
+                list_market(self._emit, name, fields)
         except BadPayload:
             self._forget(name, STREAMS)
             raise

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from service.errors import BadPayload
 from service.model import Listing
 from service.venues.emit import Emit
@@ -33,8 +35,9 @@ def market_name(value: Any) -> str:
     return value
 
 
-def list_market(emit: Emit, known: Listing, fields: dict[str, Any]) -> None:
+def list_market(emit: Emit, name: str, fields: dict[str, Any]) -> None:
     """What a market's row says of it beyond its name: whether it trades."""
     trading = label(fields["status"], "status") == "ACTIVE"
-    name, size = known.instrument, known.multiplier
-    emit.relisted(Listing(emit.venue, name, known.symbol, False, size, size, INTERVAL_H, trading, emit.recv_ts))
+    known = by_name(name)
+    if known is not None:
+        emit.listed(replace(known, interval_h=INTERVAL_H, trading=trading, recv_ts=emit.recv_ts))

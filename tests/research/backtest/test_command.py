@@ -127,6 +127,21 @@ def test_files_that_overlap_are_not_put_together_and_one_is_not_taken_twice(
     assert f"{same}: the same as {one}" in capsys.readouterr().err
 
 
+def test_a_name_of_the_configuration_is_taken_for_its_symbol(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Cause: the command knew the names that we ship alone."""
+    config = tmp_path / "own.toml"
+    config.write_text('[[assets]]\nticker = "OLD"\ncanonical = "NEW"\n')
+    rows = [(T0, "OLD", 2.5, 100), (T0 + HOUR_MS, "NEW", 2.25, 101)]
+    path = written(tmp_path / "a.csv", ("time", "coin", "mark", "open_interest_coins"), rows)
+    asked = ["backtest", str(path), "--symbol", "OLD", "--report", str(tmp_path / "out")]
+    assert run(asked) == 3
+    assert "coin: NEW, and not OLD" in capsys.readouterr().err
+    assert run([*asked, "--config", str(config)]) != 2
+    assert "coin:" not in capsys.readouterr().err
+
+
 def test_a_run_that_stops_leaves_no_report_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measures, "RESAMPLES", 100)
     one = hourly(tmp_path / "one.csv", 30)

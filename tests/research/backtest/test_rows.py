@@ -277,5 +277,6 @@ def test_rows_of_another_name_of_the_coin_are_taken(tmp_path: Path) -> None:
     header = ("time", "coin", "mark", "open_interest_coins")
     rows = [(T0, "TON", 2.5, 100), (T0 + HOUR_MS, "GRAM", 2.25, 101), (T0 + 2 * HOUR_MS, "", 2.0, 102)]
     assert len(read_history(written(tmp_path / "a.csv", header, rows), 0, "GRAM").rows) == 3
+    assert len(read_history(tmp_path / "a.csv", 0, "NEW", {"TON": "NEW", "GRAM": "NEW"}).rows) == 3
     with pytest.raises(HistoryError, match="coin: TON, and not BTC"):
         read_history(written(tmp_path / "b.csv", header, rows), 0, "BTC")
