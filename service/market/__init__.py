@@ -107,18 +107,15 @@ class Market(Stateful):
         """End such a doubt once half of what had stepped is believed where it was before."""
         for venue, rule in self.sides.items():
             if STEPPED in rule.doubts:
-                back = sum(
-                    [
-                        instrument.oi.is_live(ts)
-                        and instrument.oi.contracts is not None
-                        and near(
-                            instrument.oi.contracts, rule.levels[instrument.name], self._settings.quarantine_oi_step
-                        )
-                        for instrument in self._instruments(venue)
-                        if instrument.name in rule.levels
-                    ]
-                )  # integers
-                if 2 * back >= len(rule.levels):
+                back = [
+                    instrument.name
+                    for instrument in self._instruments(venue)
+                    if instrument.name in rule.levels
+                    and instrument.oi.is_live(ts)
+                    and instrument.oi.contracts is not None
+                    and near(instrument.oi.contracts, rule.levels[instrument.name], self._settings.quarantine_oi_step)
+                ]
+                if 2 * len(back) >= len(rule.levels):
                     rule.settle(ts)
 
     def _instruments(self, venue: str) -> Iterator[Instrument]:
