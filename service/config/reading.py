@@ -102,7 +102,7 @@ def _at(whole: BaseModel | None, tables: Sequence[int | str]) -> BaseModel | Non
 
 
 def _meant(whole: type[BaseModel], tables: Sequence[int | str], name: str) -> str | None:
-    """The setting probably meant: of the same table the closest, else the one of this name in another table."""
+    """The setting probably meant: of the same table the closest, else the one of about this name in another table."""
     table: type[BaseModel] | None = whole
     for part in tables:
         if table is not None and not isinstance(part, int):
@@ -112,8 +112,12 @@ def _meant(whole: type[BaseModel], tables: Sequence[int | str], name: str) -> st
     close = difflib.get_close_matches(wanted, () if table is None else table.model_fields, n=1)
     if close:
         return close[0]
-    elsewhere = [path for path in _paths(whole) if path.rpartition(".")[2] == wanted]
-    return elsewhere[0] if len(elsewhere) == 1 else None
+    elsewhere: dict[str, list[str]] = {}
+    for path in _paths(whole):
+        elsewhere.setdefault(path.rpartition(".")[2], []).append(path)
+    close = difflib.get_close_matches(wanted, elsewhere, n=1, cutoff=0.8)
+    found = elsewhere[close[0]] if close else []
+    return found[0] if len(found) == 1 else None
 
 
 def _table_of(annotation: Any) -> type[BaseModel] | None:

@@ -238,6 +238,7 @@ def test_both_ends_of_a_renaming_may_have_a_row() -> None:
             "weights.frozen.window: no such setting; did you mean windows?",
         ),
         ({"symbols": ["BTC"]}, "symbols: no such setting; did you mean service.symbols?"),
+        ({"symbls": ["BTC"]}, "symbls: no such setting; did you mean service.symbols?"),
         (
             {"service": {"min_venues": 2}},
             "service.min_venues: no such setting; did you mean market.min_venues? (got 2)",
