@@ -313,6 +313,7 @@ class Emit:
         unless the venue states rates ``per_time`` however long its periods are."""
         if not per_time and beyond(interval_h, next_ts, venue_ts):
             interval_h = None
+            self.catalog.measured_h[listing.instrument] = None  # in doubt until a settlement, however near it comes
         per_8h = rate if interval_h == 8.0 else rate_8h(rate, interval_h)  # most rates, without a call
         name, symbol, recv_ts = listing.instrument, listing.symbol, self.recv_ts
         self.out.append(

@@ -12,7 +12,7 @@ from typing import Any
 
 from service.model import Listing
 from service.venues.contract import Catalog
-from service.venues.emit import Emit
+from service.venues.emit import Emit, beyond
 from service.venues.numbers import rate, timestamp_ms
 from service.venues.reading import mapping
 
@@ -33,8 +33,12 @@ def next_hour(recv_ts: int) -> int | None:
 
 def restated(catalog: Catalog, name: str, before_h: float | None, stated_h: float | None) -> None:
     """The venue states another funding interval than before. It may be of the running period or of the next one: unless
-    a rollover measured the running one, that is in doubt until the next does."""
-    if before_h is not None and stated_h not in (None, before_h) and name in catalog.next_funding:
+    a rollover measured the running one, that is in doubt until the next does. So is a first one that is too short for
+    the next funding time that was announced before it."""
+    announced = catalog.next_funding.get(name)
+    if announced is None or stated_h is None:
+        return
+    if beyond(stated_h, *announced) if before_h is None else stated_h != before_h:
         catalog.measured_h.setdefault(name, None)
 
 

@@ -134,3 +134,20 @@ def test_a_rollover_said_a_minute_early_measures_the_period(
     assert said(T8 - early_ms, T8 + 2 * HOUR_MS) == interval_h
     assert said(T8 + HOUR_MS, T8 + 2 * HOUR_MS) == interval_h
     assert said(T8 + 2 * HOUR_MS - early_ms, T8 + 3 * HOUR_MS) == (None if interval_h is None else 1.0)
+
+
+@pytest.mark.parametrize("venue", ["binance_usdm", "binance_coinm", "bybit", "okx", "bitget", "gate", "bitmex"])
+def test_an_interval_too_short_for_the_next_settlement_is_in_doubt_until_it_however_near_it_comes(venue: str) -> None:
+    """Cause: stated hourly with a settlement in twenty hours, null at first, but in the last hour the longer period's
+    rate was read as an hour's."""
+    decoder = fresh(venue)
+    next_ts = T8 + 20 * HOUR_MS
+
+    def said(at: int, next_ts: int) -> float | None:
+        (found,) = [item for item in decode(decoder, announcing(venue, at, next_ts), at) if isinstance(item, Funding)]
+        return found.interval_h
+
+    assert said(T8, next_ts) is None
+    assert said(next_ts - HOUR_MS // 2, next_ts) is None
+    said(next_ts + 1000, next_ts + 2 * HOUR_MS)
+    assert said(next_ts + 2 * HOUR_MS + 1000, next_ts + 4 * HOUR_MS) == 2.0

@@ -17,7 +17,7 @@ from msgspec import Meta
 from service.formulas import rate_8h
 from service.model import Funding, Mark
 from service.venues.binance.metadata import LATE_FUNDING_MS, interval_at, next_funding
-from service.venues.emit import HOUR_MS, SCHEDULE_SLACK_MS, Emit
+from service.venues.emit import Emit
 from service.venues.numbers import MAX_TEXT, PRICE_MAX, PRICE_MIN, RATE_MAX, TS_MAX, TS_MIN
 
 VENUE = "binance_usdm"
@@ -141,8 +141,6 @@ def _array(events: list[_Event], emit: Emit) -> bool:
         if said_ts == next_ts and said_at <= venue_ts and not measured:  # else, and at a rollover: the long way
             announced[name] = (next_ts, venue_ts)
             interval_h = interval_of(name, default_h)
-            if interval_h is not None and next_ts - venue_ts > interval_h * HOUR_MS + SCHEDULE_SLACK_MS:
-                interval_h = None  # as `beyond` has it, without the call
         else:
             interval_h = interval_at(catalog, name, next_ts, venue_ts)
         rate += 0.0  # -0.0 becomes 0.0

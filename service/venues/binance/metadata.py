@@ -139,9 +139,10 @@ def interval_at(catalog: Catalog, name: str, next_ts: int, venue_ts: int) -> flo
     if known is not None and known[0] == next_ts and known[1] <= venue_ts:  # the usual: only the time of saying is new
         catalog.next_funding[name] = (next_ts, venue_ts)
         measured = catalog.measured_h
-        interval_h = (
-            measured[name] if name in measured else catalog.intervals_h.get(name, catalog.default_interval_h)
-        )  # as `stated_interval`, without the call
-    else:
-        interval_h = running_interval(catalog, name, stated_interval(catalog, name), next_ts, venue_ts, INTERVALS_H)
-    return None if beyond(interval_h, next_ts, venue_ts) else interval_h
+        if name in measured:
+            return measured[name]
+        return catalog.intervals_h.get(name, catalog.default_interval_h)  # as `stated_interval`, without the call
+    interval_h = running_interval(catalog, name, stated_interval(catalog, name), next_ts, venue_ts, INTERVALS_H)
+    if beyond(interval_h, next_ts, venue_ts):
+        catalog.measured_h[name] = interval_h = None
+    return interval_h
