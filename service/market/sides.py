@@ -78,7 +78,6 @@ class SideRule(Stateful):
         self.stepping = False  # there is one that is not judged yet
         self.levels: dict[str, float] = {}  # of those whose steps are in doubt: contracts before
         self.settled_ms: int | None = None  # when such a doubt ended: instruments may be in quarantine for a while
-
         self.known_as = f"{figure.name} {figure.sides}"  # what was known of the figure when this was stored
 
     def described(self) -> dict[str, Any]:

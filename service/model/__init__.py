@@ -1,8 +1,7 @@
 """The messages that pass between the stages. All immutable; times are UTC epoch milliseconds.
 
 Venue stage out: :class:`Mark`, :class:`Funding`, :class:`OpenInterest`, :class:`Confirm`, :class:`Listing`,
-:class:`Liquidation`, :class:`Flow`, :class:`Positions`, :class:`LongShort`, :class:`OiSides` (together
-:data:`Event`);
+:class:`Liquidation`, :class:`Flow`, :class:`Positions`, :class:`LongShort`, :class:`OiSides` (together :data:`Event`);
 :class:`HistoryPoint`, a point of a venue's published history; and what concerns only the link: :class:`Control`,
 :class:`Skipped`, :class:`Bad` (with the former, :data:`Decoded`). Market stage out: :class:`Consensus`. Indicators
 out: :class:`Readings`. Scoring out: :class:`Tick`. One term per thing:
