@@ -7,6 +7,6 @@ Our venues' open interest is our own, live and one-sided; that of the others com
 from __future__ import annotations
 
 from service.coverage.coingecko import LIST, Listed, Tickers
-from service.coverage.known_share import STALE_MS, KnownShare, measured_sides
+from service.coverage.known_share import STALE_MS, KnownShare
 
-__all__ = ["LIST", "STALE_MS", "KnownShare", "Listed", "Tickers", "measured_sides"]
+__all__ = ["LIST", "STALE_MS", "KnownShare", "Listed", "Tickers"]

@@ -50,12 +50,13 @@ LIST = _List(
 
 
 class Ticker(NamedTuple):
-    """One perpetual of one market. ``oi_usd``: > 0, None where the list states none. ``prices``: per canonical unit, as
-    either of its two names has it."""
+    """One perpetual of one market. ``oi_usd``: > 0, None where the list states none. ``volume_usd``: of 24 hours, None
+    where it is not stated. ``prices``: per canonical unit, as either of its two names has it."""
 
     market: str
     instrument: str
     oi_usd: float | None
+    volume_usd: float | None
     prices: tuple[float, ...]
 
 
@@ -167,7 +168,16 @@ class Tickers:
         oi_usd = None if stated is None else number(stated, 0.0, USD_MAX)
         price = number(row.get("price"), PRICE_MIN, PRICE_MAX)
         prices = tuple(dict.fromkeys(canonical_price(price, unit) for unit in units))
-        return Ticker(market, instrument, oi_usd or None, prices)  # 0 states nothing: most are venues that tell none
+        # 0 states nothing: most are venues that tell none.
+        return Ticker(market, instrument, oi_usd or None, _volume(row.get("volume_24h")), prices)
+
+
+def _volume(value: Any) -> float | None:
+    """A bad volume does not cost the open interest beside it."""
+    try:
+        return None if value is None else number(value, 0.0, USD_MAX)
+    except BadPayload:
+        return None
 
 
 def _name(row: Any, field: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from service.coverage.coingecko import Listed, Ticker
@@ -15,6 +15,7 @@ from service.venues.sides import measure
 STALE_MS = 86_400_000  # an older list says nothing any more
 PRICE_WITHIN = 0.05  # of ours: a stock, or another coin, under the same ticker is further away
 CHECK_WITHIN_MS = 900_000  # the list's prices are compared with ours of about the same time
+DAYS_OF_VOLUME = 10.0  # a larger open interest than its own volume of so many days is doubtful
 LEAST_OF_LAST = 0.5  # a list with fewer of the markets than that is not whole
 
 
@@ -25,14 +26,29 @@ class _Stated:
     market: str
     known: Market
     usd: float = 0.0
+    volume_usd: float = 0.0
+    volume_known: bool = True
     instruments: int = 0
+
+    def add(self, oi_usd: float, volume_usd: float | None) -> None:
+        self.usd += oi_usd
+        self.instruments += 1
+        self.volume_usd += volume_usd or 0.0
+        self.volume_known &= volume_usd is not None
+
+    @property
+    def doubtful(self) -> bool:
+        """Nobody audits these figures, and some are many times what is traded."""
+        return self.volume_known and self.usd > DAYS_OF_VOLUME * self.volume_usd
 
     def one_side(self) -> float:
         """Halved where the venue documents that it counts both; anything else as it is stated."""
         return self.usd / 2 if (self.known.sides, self.known.basis) == (2, "documented") else self.usd
 
     def least(self) -> float:
-        """At least that much on one side: half of it where one side is not known to be meant."""
+        """At least that much on one side: half of it where one side is not taken to be meant, nothing if doubtful."""
+        if self.doubtful:
+            return 0.0
         return self.usd if self.known.sides == 1 else self.usd / 2
 
     def plain(self) -> dict[str, Any]:
@@ -43,6 +59,8 @@ class _Stated:
             "instruments": self.instruments,
             "sides": self.known.sides,
             "basis": self.known.basis,
+            "volume_24h_usd": self.volume_usd if self.volume_known else None,
+            "doubtful": self.doubtful,
         }
 
 
@@ -101,6 +119,11 @@ class KnownShare:
         self._checked.clear()
         return True
 
+    def reanchor(self, shift_ms: int) -> None:
+        """The wall clock was stepped: the list is as old as it was."""
+        if self.listed is not None:
+            self.listed = replace(self.listed, as_of=self.listed.as_of + shift_ms)
+
     def stale(self, now_ms: int) -> bool:
         return self.listed is not None and now_ms - self.listed.as_of > STALE_MS
 
@@ -118,9 +141,10 @@ class KnownShare:
         others = [] if checked is None else [*checked.others.values(), *checked.unread(held)]
         return {
             "symbol": sample.symbol,
+            "ts": sample.ts,
             "share": sums.share,
             "share_most": sums.share_most,
-            "reason": self._why_null(sample, now_ms) if checked is None else None if others else "no_other_venue",
+            "reason": None if sums.share is not None else self._why_null(sample, now_ms, checked),
             "ours_oi_usd": None if price is None else sums.ours,
             "not_fresh_oi_usd": None if price is None else sums.not_fresh,
             "others_oi_usd": sums.others,
@@ -130,7 +154,31 @@ class KnownShare:
             "left_out": {} if checked is None else checked.left_out,
         }
 
-    def _why_null(self, sample: Consensus, now_ms: int) -> str:
+    def measured_sides(self, samples: Iterable[Consensus], now_ms: int) -> dict[str, dict[str, Any]]:
+        """By venue of ours, what the list's figure is of our one-sided one: which sides the list takes.
+
+        The same measure as of the venues' own figures (service.venues.sides): three symbols at least, 90 % of them
+        alike.
+        """
+        pairs: dict[str, list[tuple[float, float]]] = {}
+        for sample in samples:
+            checked = self._checked_of(sample, now_ms)
+            if checked is None or sample.price is None:
+                continue
+            for item in _held(sample, sample.price):
+                stated = checked.ours.get(item.venue)
+                if stated is not None and item.fresh and item.usd > 0.0:
+                    pairs.setdefault(item.venue, []).append((stated.usd, item.usd))
+        found = {venue: measure(figures) for venue, figures in pairs.items()}
+        return {
+            venue: {"sides": result[0], "ratio": result[1], "symbols": result[2], "agreeing": result[3]}
+            for venue, result in found.items()
+            if result is not None
+        }
+
+    def _why_null(self, sample: Consensus, now_ms: int, checked: _Checked | None) -> str:
+        if checked is not None:
+            return "no_other_venue"
         if self.listed is None:
             return "no_answer" if self.wanted else "off"
         if self.stale(now_ms):
@@ -162,9 +210,9 @@ def _judged(tickers: Sequence[Ticker], price: float, left_out: Mapping[str, int]
         else:
             venue = venue_of(known, ticker.instrument)
             group = found.others if venue is None else found.ours
-            stated = group.setdefault(venue or ticker.market, _Stated(ticker.market, known))
-            stated.usd += ticker.oi_usd
-            stated.instruments += 1
+            group.setdefault(venue or ticker.market, _Stated(ticker.market, known)).add(
+                ticker.oi_usd, ticker.volume_usd
+            )
             continue
         found.left_out[reason] = found.left_out.get(reason, 0) + 1
     found.others_usd = fold(stated.one_side() for stated in found.others.values())
@@ -195,21 +243,3 @@ def _beside(item: _Held, stated: _Stated | None) -> dict[str, Any]:
     told = None if stated is None or item.usd <= 0.0 else stated.usd
     ratio = told / item.usd if told is not None and item.fresh else None
     return {"venue": item.venue, "fresh": item.fresh, "oi_usd": item.usd, "stated_oi_usd": told, "ratio": ratio}
-
-
-def measured_sides(bodies: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """By venue of ours, what the list's figure is of our one-sided one, over all symbols: which sides the list takes.
-
-    The same measure as of the venues' own figures (service.venues.sides): three symbols at least, 90 % of them alike.
-    """
-    pairs: dict[str, list[tuple[float, float]]] = {}
-    for body in bodies:
-        for item in body["ours"]:
-            if item["ratio"] is not None:
-                pairs.setdefault(item["venue"], []).append((item["stated_oi_usd"], item["oi_usd"]))
-    found = {venue: measure(figures) for venue, figures in pairs.items()}
-    return {
-        venue: {"sides": result[0], "ratio": result[1], "symbols": result[2], "agreeing": result[3]}
-        for venue, result in found.items()
-        if result is not None
-    }

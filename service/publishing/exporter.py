@@ -116,10 +116,12 @@ class _Page:
             self._add("elr_base_as_of_seconds", (source,), None if as_of_ms is None else as_of_ms / 1000)
 
     def _known_shares(self) -> None:
-        for symbol, share in self._state.known_shares:
-            if symbol in self._symbols:
+        state = self._state
+        recent = {sample.symbol for sample in state.samples if state.now_ms - sample.ts <= SAMPLE_TTL_MS}
+        for symbol, share in state.known_shares:
+            if symbol in self._symbols and symbol in recent:
                 self._add("elr_oi_known_share", (symbol,), share)
-        as_of_ms = self._state.known_share_as_of_ms
+        as_of_ms = state.known_share_as_of_ms
         self._add("elr_oi_known_share_as_of_seconds", (), None if as_of_ms is None else as_of_ms / 1000)
 
     def _evaluations(self) -> None:

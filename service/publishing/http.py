@@ -224,7 +224,8 @@ class Routes:
             found = self._views.coverage_of(symbol)
             return None if found is None else body_bytes(found)
 
-        return self._paged(ask, whole, rounded(self._views.coverage()), b"symbols", text)
+        # In pages for everybody: a symbol has a hundred markets, and all of them at once would hold up the event loop.
+        return self._paged(ask, False, rounded(self._views.coverage()), b"symbols", text)
 
     def _paged(
         self, ask: Ask, whole: bool, head: dict[str, Any], name: bytes, text_of: Callable[[str], bytes | None]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Callable, Sequence
 
 import aiohttp
 
@@ -15,15 +16,25 @@ from service.clock import Clock
 from service.config import Config
 from service.coverage import LIST, KnownShare, Listed, Tickers
 from service.errors import BadPayload, VenueError
+from service.model import Consensus
 from service.runtime.denominator_polls import BODY_S, FIRST_RETRY_S, SourceHealth, Throttled, download, session
 
 log = logging.getLogger(__name__)
 
 
 async def poll_coverage(
-    config: Config, base: str, known: KnownShare, health: SourceHealth, clock: Clock, rng: random.Random
+    config: Config,
+    base: str,
+    known: KnownShare,
+    health: SourceHealth,
+    samples: Callable[[], Sequence[Consensus]],
+    clock: Clock,
+    rng: random.Random,
 ) -> None:
-    """Ask ``base`` every ``coverage.every_s`` until cancelled; ``known`` takes what comes, ``health`` how it goes."""
+    """Ask ``base`` every ``coverage.every_s`` until cancelled; ``known`` takes what comes, ``health`` how it goes.
+
+    ``samples``: the newest, whose prices the list's are compared with.
+    """
     retry_s, every_s = FIRST_RETRY_S, config.coverage.every_s
     while True:
         after_s = 0.0
@@ -34,6 +45,9 @@ async def poll_coverage(
             if not known.take(listed):
                 raise BadPayload("not_whole", f"{listed.markets} markets, less than half of the last list")
             health.answered_ms = health.as_of_ms = listed.as_of
+            for sample in samples():
+                known.share(sample, clock.now_ms())  # compares prices: here one by one, not all in the next scrape
+                await asyncio.sleep(0)
         except (VenueError, BadPayload) as refused:
             error = f"{refused.reason} {refused.detail}".strip()
             after_s = refused.after_s if isinstance(refused, Throttled) else 0.0

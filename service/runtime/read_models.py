@@ -9,7 +9,7 @@ from service.clock import Clock
 from service.config import Config
 from service.core.engine import Engine
 from service.core.intake import Intake
-from service.coverage import LIST, STALE_MS, KnownShare, measured_sides
+from service.coverage import LIST, STALE_MS, KnownShare
 from service.market import SideRule
 from service.market.symbol_state import NAMING_CONFLICT
 from service.metrics import LedgerNumbers, ScrapeState
@@ -124,7 +124,7 @@ class ReadModels:
                 "markets": None if listed is None else listed.markets,
                 "unreadable": {} if listed is None else listed.left_out.get("", {}),
             },
-            "sides_measured": measured_sides(self._known.of(sample, now_ms) for sample in self._engine.samples),
+            "sides_measured": self._known.measured_sides(self._engine.samples, now_ms),
         }
 
     def coverage_of(self, symbol: str) -> dict[str, Any] | None:

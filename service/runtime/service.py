@@ -174,7 +174,13 @@ class Service:
                     tasks.append(group.create_task(self._poll(self.denominator_polls), name="denominators"))
                 if self._inputs.coverage is not None:
                     polling = poll_coverage(
-                        self.config, self._inputs.coverage, self.known_share, self._list_health, self._clock, self._rng
+                        self.config,
+                        self._inputs.coverage,
+                        self.known_share,
+                        self._list_health,
+                        lambda: self._engine.samples,
+                        self._clock,
+                        self._rng,
                     )
                     tasks.append(group.create_task(polling, name="coverage"))
                 if self._saver is not None:
@@ -315,6 +321,7 @@ class Service:
             sampled_ms = self._engine.sampled_ms  # a replay must have sampled as far before the shift
             self._writer.record(Record("r", self._clock.now_ms(), shift_ms=shift, sampled_ms=sampled_ms))
         self._engine.reanchor(shift)
+        self.known_share.reanchor(shift)
         if self._engine.sampled_ms + TICK_MS < self._published_ms:
             # Ticks of times already published are coming: clients must not take them for repeats.
             self._published_ms = 0

@@ -28,7 +28,7 @@ def read(rows: Any, symbols: tuple[str, ...] = ("BTC",), step: int = 7) -> Liste
 
 def test_the_documented_row() -> None:
     listed = read([BTC, derivative("Deepcoin (Derivatives)", "ETHUSDT", "ETH", "3395.91")])
-    assert listed.tickers == {"BTC": (Ticker("HTX Futures", "BTC-USDT", 9_327_998.66, (83_000.5,)),)}
+    assert listed.tickers == {"BTC": (Ticker("HTX Futures", "BTC-USDT", 9_327_998.66, 392_642_535.232, (83_000.5,)),)}
     assert (listed.as_of, listed.rows, listed.markets, listed.left_out) == (NOW, 2, 2, {})
 
 
@@ -52,6 +52,12 @@ def test_open_interest(stated: Any, oi_usd: float | None, reason: str | None) ->
     listed = read([{**BTC, "open_interest": stated}])
     assert [item.oi_usd for item in listed.tickers["BTC"]] == ([] if reason else [oi_usd])
     assert listed.left_out == ({"BTC": {reason: 1}} if reason else {})
+
+
+@pytest.mark.parametrize("stated", [None, "lots", -1.0, []])
+def test_a_volume_that_cannot_be_read_costs_the_volume(stated: Any) -> None:
+    [ticker] = read([{**BTC, "volume_24h": stated}]).tickers["BTC"]
+    assert (ticker.oi_usd, ticker.volume_usd) == (9_327_998.66, None)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from service.coverage import STALE_MS, KnownShare, Tickers, measured_sides
+from service.coverage import STALE_MS, KnownShare, Tickers
 from service.coverage.markets import MARKETS, market_of
 from service.venues import VENUES
 from service.venues.symbols import ASSETS
@@ -53,11 +53,28 @@ def test_ours_are_our_own_figures_and_the_others_are_as_stated() -> None:
         ("bybit", 4_020.0, pytest.approx(2.01)),
     ]
     assert [tuple(item.values()) for item in body["others"]] == [
-        ("HTX Futures", 2_000.0, 2_000.0, 2, 1, "measured"),
-        ("Nova (Futures)", 1_000.0, 1_000.0, 1, None, "unknown"),
+        ("HTX Futures", 2_000.0, 2_000.0, 2, 1, "measured", 785_285_070.464, False),
+        ("Nova (Futures)", 1_000.0, 1_000.0, 1, None, "unknown", 392_642_535.232, False),
     ]
     assert body["without_figure"] == ["Silent"]
     assert body["left_out"] == {}
+
+
+def test_an_open_interest_of_many_days_of_volume_is_doubtful() -> None:
+    """Cause: the documented example row has 7.7 billion USD of open interest over 0.13 billion of volume. As stated it
+    stays in the share; the share at most is without it. A volume that nobody states proves nothing."""
+    body = known(
+        row("BYDFi (Futures)", 7_000.0, volume_24h=699.0),
+        row("HTX Futures", 2_000.0, volume_24h=200.0),
+        row("KuCoin Futures", 1_000.0, volume_24h=None),
+    ).of(sample(*OURS), NOW)
+    assert [(item["market"], item["doubtful"]) for item in body["others"]] == [
+        ("BYDFi (Futures)", True),
+        ("HTX Futures", False),
+        ("KuCoin Futures", False),
+    ]
+    assert body["share"] == pytest.approx(7 / 17)
+    assert body["share_most"] == pytest.approx(0.7)
 
 
 def test_a_venue_of_ours_that_we_do_not_read_is_one_of_the_others() -> None:
@@ -183,9 +200,18 @@ def test_what_the_list_takes_of_our_venues_is_measured() -> None:
         ]
     share = known(*rows, symbols=symbols)
     views = (view("bybit", 20.0), view("okx", 10.0), view("deribit", 5.0))
-    bodies = [share.of(sample(*views, symbol=symbol), NOW) for symbol in symbols]
-    assert measured_sides(bodies) == {
+    samples = [sample(*views, symbol=symbol) for symbol in symbols]
+    assert share.measured_sides(samples, NOW) == {
         "bybit": {"sides": 2, "ratio": 2.0, "symbols": 3, "agreeing": 1.0},
         "okx": {"sides": 1, "ratio": 1.01, "symbols": 3, "agreeing": 1.0},
     }
-    assert measured_sides(bodies[:2]) == {}
+    assert share.measured_sides(samples[:2], NOW) == {}
+    gone = [sample(*views, view("gate", None, last=7.0), symbol=symbol, price=None) for symbol in symbols]
+    assert share.measured_sides(gone, NOW) == {}
+
+
+def test_a_stepped_clock_does_not_age_the_list() -> None:
+    share = known(row("HTX Futures", 3_000.0))
+    assert share.share(sample(*OURS), NOW) == pytest.approx(0.7)
+    share.reanchor(2 * STALE_MS)
+    assert share.share(sample(*OURS), NOW + 2 * STALE_MS) == pytest.approx(0.7)

@@ -131,6 +131,8 @@ def test_known_shares_and_the_time_of_their_list() -> None:
         ("elr_oi_known_share_as_of_seconds",): (TS - 500) / 1000,
     }
     assert not any(key[0].startswith("elr_oi_known") for key in scrape(state()))
+    held_up = scrape(state(known_shares=shares, known_share_as_of_ms=TS - 500, now_ms=TS + 31_000))
+    assert [key[0] for key in held_up if key[0].startswith("elr_oi_known")] == ["elr_oi_known_share_as_of_seconds"]
 
 
 def test_the_ledger_where_one_is_kept() -> None:

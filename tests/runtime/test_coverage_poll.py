@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
@@ -15,9 +16,9 @@ from service.errors import VenueError
 from service.runtime import coverage_poll
 from service.runtime.coverage_poll import ask_coverage, poll_coverage
 from service.runtime.denominator_polls import SourceHealth
+from tests.coverage.build import NOW, sample, view
 from tests.fakes.source_server import SourceServer, derivative
 
-NOW = 1_795_000_000_000
 ROWS = [
     derivative("HTX Futures", "BTC-USDT", "BTC", "83000.5", last_traded_at=None),
     derivative("KuCoin Futures", "XBTUSDTM", "BTC", "83001.5", last_traded_at=None),
@@ -47,7 +48,8 @@ class Polled:
         self.known = KnownShare(True)
         self.health = SourceHealth(LIST.name)
         config = parse({"service": {"symbols": ["BTC"]}, "coverage": {"every_s": every_s}})
-        polling = poll_coverage(config, server.base, self.known, self.health, Clock(), random.Random(3))
+        priced = [replace(sample(view("okx", 0.1)), price=83_000.0)]
+        polling = poll_coverage(config, server.base, self.known, self.health, lambda: priced, Clock(), random.Random(3))
         self._task = asyncio.create_task(polling)
 
     async def __aenter__(self) -> Polled:
@@ -69,6 +71,9 @@ async def test_the_list_comes_about_once_an_hour(server: SourceServer) -> None:
     assert [item.market for item in polled.known.listed.tickers["BTC"]] == ["HTX Futures", "KuCoin Futures"]
     assert polled.health.as_of_ms == polled.known.listed.as_of > NOW + 6_000_000
     assert (polled.health.failures, polled.health.last_error) == (0, None)
+    # Compared with our price when the list came: later than 15 minutes after it, it could not be.
+    late = replace(sample(view("okx", 0.1)), price=83_000.0)
+    assert polled.known.share(late, polled.known.listed.as_of + 3_000_000) is not None
 
 
 @pytest.mark.looptime

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from service.config import parse
-from service.coverage import KnownShare, measured_sides
+from service.coverage import KnownShare
 from service.runtime.coverage_poll import ask_coverage
 from service.simulation import MarketModel, SimulatedList
 from service.simulation.derivatives_list import OTHERS
@@ -35,7 +35,7 @@ async def test_the_demos_list() -> None:
     known = KnownShare(True)
     assert known.take(listed)
     stated = fold(share for _, _, share in OTHERS if share is not None)
-    bodies = []
+    samples = []
     for symbol in SYMBOLS:
         quotes = [quote for quote in model.quotes() if quote.instrument.symbol == symbol]
         coins = {
@@ -44,7 +44,8 @@ async def test_the_demos_list() -> None:
             if any(quote.instrument.venue == venue for quote in quotes)
         }
         views = tuple(view(venue, amount) for venue, amount in coins.items())
-        body = known.of(replace(sample(*views, symbol=symbol), price=quotes[0].price), NOW)
+        samples.append(replace(sample(*views, symbol=symbol), price=quotes[0].price))
+        body = known.of(samples[-1], NOW)
         assert body["share"] == pytest.approx(1 / (1 + stated), abs=0.03)
         assert body["left_out"] == {"dated": 1}
         assert [item["market"] for item in body["others"]] == [
@@ -55,8 +56,7 @@ async def test_the_demos_list() -> None:
         ]
         assert body["without_figure"] == ["Nobody's Exchange"]
         assert all(item["ratio"] is not None for item in body["ours"])  # every simulated venue has its name
-        bodies.append(body)
-    sides = measured_sides(bodies)
+    sides = known.measured_sides(samples, NOW)
     assert {venue: found["sides"] for venue, found in sides.items()} == {
         venue: 2 if venue in ("bybit", "gate") else 1 for venue in sides
     }
