@@ -75,12 +75,9 @@ async def ask_coverage(config: Config, base: str, now_ms: int) -> Listed:
 
 def _tell(health: SourceHealth, error: str | None) -> None:
     """A line in the log for every change."""
-    if error != health.last_error:
-        if error is None:
-            log.info("list of open interest source=%s answers again", health.name)
-        else:
-            said = "no known share yet" if health.as_of_ms is None else "its last answer stays in use and ages"
-            log.warning("list of open interest source=%s %s; %s", health.name, error, said)
-    elif error is None and health.polls == 1:
-        log.info("list of open interest source=%s answered (%s)", health.name, LIST.licence)
+    if error is None and (health.last_error is not None or health.polls == 1):
+        log.info("list of open interest source=%s answers (%s)", health.name, LIST.licence)
+    elif error != health.last_error:
+        said = "no known share yet" if health.as_of_ms is None else "its last answer stays in use and ages"
+        log.warning("list of open interest source=%s %s; %s", health.name, error, said)
     health.last_error = error

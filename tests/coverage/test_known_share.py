@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import doctest
 from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
-from service.coverage import STALE_MS, KnownShare, Tickers
+from service.coverage import KnownShare, Tickers, markets
 from service.coverage.markets import MARKETS, market_of
-from service.venues import VENUES
+from service.venues import VENUES, symbols
 from service.venues.symbols import ASSETS
 from tests.coverage.build import NOW, sample, view
 from tests.fakes.source_server import derivative
+
+DAY_MS = 86_400_000
 
 
 def known(*rows: dict[str, Any], symbols: tuple[str, ...] = ("BTC",), at: int = NOW) -> KnownShare:
@@ -115,6 +118,10 @@ def test_the_kind_of_product_in_a_name_says_nothing(name: str) -> None:
     assert market_of(name) is MARKETS["binance"]
 
 
+def test_the_examples_in_the_docstrings() -> None:
+    assert doctest.testmod(markets).failed == doctest.testmod(symbols).failed == 0
+
+
 def test_every_venue_of_ours_has_its_name_in_the_list() -> None:
     """A new venue without one would count twice: as ours, and among the others."""
     assert set(VENUES) <= {venue for market in MARKETS.values() for venue in market.venues}
@@ -160,8 +167,8 @@ def test_null_and_why() -> None:
     share = known(row("HTX Futures", 3_000.0))
     assert share.of(sample(*OURS, price=None), NOW)["reason"] == "no_data"
     assert share.share(data, NOW) == pytest.approx(0.7)
-    assert share.share(data, NOW + STALE_MS) == pytest.approx(0.7)
-    old = share.of(data, NOW + STALE_MS + 1)
+    assert share.share(data, NOW + DAY_MS) == pytest.approx(0.7)
+    old = share.of(data, NOW + DAY_MS + 1)
     assert (old["share"], old["reason"], old["others"], old["ours_oi_usd"]) == (None, "stale", [], 7_000.0)
     for alone in (known(row("Binance (Futures)", 4_000.0)), known(row("Silent", 0), row("Silent", None, "BTC-USD"))):
         body = alone.of(data, NOW)
@@ -185,7 +192,7 @@ def test_a_list_that_has_lost_half_of_its_markets_is_not_taken() -> None:
     torn = reader.finish()
     assert not share.take(torn)
     assert share.share(sample(*OURS), NOW) == pytest.approx(0.7)
-    assert share.take(replace(torn, as_of=NOW + STALE_MS + 1))  # the last one says nothing any more
+    assert share.take(replace(torn, as_of=NOW + DAY_MS + 1))  # the last one says nothing any more
 
 
 def test_what_the_list_takes_of_our_venues_is_measured() -> None:
@@ -213,5 +220,5 @@ def test_what_the_list_takes_of_our_venues_is_measured() -> None:
 def test_a_stepped_clock_does_not_age_the_list() -> None:
     share = known(row("HTX Futures", 3_000.0))
     assert share.share(sample(*OURS), NOW) == pytest.approx(0.7)
-    share.reanchor(2 * STALE_MS)
-    assert share.share(sample(*OURS), NOW + 2 * STALE_MS) == pytest.approx(0.7)
+    share.reanchor(2 * DAY_MS)
+    assert share.share(sample(*OURS), NOW + 2 * DAY_MS) == pytest.approx(0.7)
