@@ -30,7 +30,7 @@ PARAMS_PER_FRAME = 50
 OI_WEIGHT = 1.0
 OI_POLLS_MAX_AGE = 3
 DEFAULT_OI_POLL_S = 10.0
-LIQUIDATIONS = "!forceOrder@arr"  # of all symbols; those not listed are left out by the decoder
+LIQUIDATIONS = "!forceOrder@arr"  # of all symbols of both products; those not listed are left out by the decoder
 TRADES_QUIET_S = 180.0  # 200 instruments without a single trade for so long: a dead route, acknowledged and silent
 LIQUIDATIONS_QUIET_S = 3600.0  # no cadence is guaranteed: a calm hour costs one reconnect, a dead route is noticed
 RATIO_S = 300.0  # the venue computes them every five minutes
@@ -137,7 +137,7 @@ class Binance:
         if "liquidation" in extras and listings:
             groups.append(([LIQUIDATIONS], LIQUIDATIONS_QUIET_S))
         if "flow" in extras:
-            trades = [f"{item.instrument.lower()}@aggTrade" for item in listings]
+            trades = [f"{_lower(item.instrument)}@aggTrade" for item in listings]
             groups += [(page, TRADES_QUIET_S) for page in paged(trades, most)]
         for count, (topics, quiet_s) in enumerate(groups, 1):
             frames = _subscribe(topics)
@@ -145,9 +145,9 @@ class Binance:
         return plans
 
     def _marks(self, listings: Sequence[Listing]) -> tuple[str, ...]:
-        topics = [f"{item.instrument.lower()}@markPrice@1s" for item in listings]
+        topics = [f"{_lower(item.instrument)}@markPrice@1s" for item in listings]
         if self._coinm:
-            topics += [f"{self._pair(item.instrument).lower()}@indexPrice@1s" for item in listings]
+            topics += [f"{_lower(self._pair(item.instrument))}@indexPrice@1s" for item in listings]
         return _subscribe(topics)
 
     # -- requests ----------------------------------------------------------------------------------------------
@@ -218,6 +218,15 @@ class Binance:
     def _statistics(self, instrument: str) -> str:
         """The query by which `/futures/data/*` names an instrument."""
         return f"{'pair' if self._coinm else 'symbol'}={quote(self._pair(instrument), safe='')}"
+
+
+def _lower(name: str) -> str:
+    """A name as streams have it. ASCII letters only: lower case may have other letters in other scripts.
+
+    >>> _lower("BTCUSDT"), _lower("币安人生USDT"), _lower("İUSDT")
+    ('btcusdt', '币安人生usdt', 'İusdt')
+    """
+    return name.encode().lower().decode()
 
 
 def _subscribe(topics: Sequence[str]) -> tuple[str, ...]:
