@@ -109,7 +109,7 @@ CHANGES = (  # in the order of days
         "venues.kraken_futures.enabled = false",
     ),
     Change(
-        ("kraken_futures",), date(2027, 3, 1), "charts and analytics (`/api/charts/v1`), on the same host but in no notice",
+        ("kraken_futures",), date(2027, 3, 1), "charts and analytics (`/api/charts/v1`): same host, no notice",
         "inferred", "docs.kraken.com, futures-rest", "",
         "Kraken then has no published past: keep the service's own (state.keep = true)",
     ),

@@ -239,7 +239,15 @@ class Poller:
     def _throttled(self, response: aiohttp.ClientResponse) -> None:
         if response.status in THROTTLED:
             after_s = parse_retry_after(response.headers.get("Retry-After"), self._io.clock.now_ms() / 1000)
-            self._io.budget.penalise_rest(asyncio.get_running_loop().time(), after_s)
+            now_s = asyncio.get_running_loop().time()
+            self._io.budget.penalise_rest(now_s, after_s)
+            log.warning(
+                "rest exchange=%s HTTP %d from venue=%s: its venues ask for nothing for %.0f s",
+                self._io.venue.rules.exchange,
+                response.status,
+                self._io.venue.name,
+                self._io.budget.rest_blocked_s(now_s),
+            )
 
 
 def _speaks(items: Sequence[Decoded], poll: Poll) -> bool:
