@@ -1,4 +1,5 @@
-"""Documents that repeat the code are compared with it. `python -m tests.test_docs` writes docs/states.md anew."""
+"""Documents that repeat the code are compared with it. `python -m tests.test_docs` writes docs/states.md, and the
+table of changes in docs/venues.md, anew."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from service.cli.main import _parser
 from service.market import freshness
+from service.venues.changes import CHANGES
 from service.venues.transport import session
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,6 +47,32 @@ def states_page() -> str:
 
 def test_the_state_tables_are_those_of_the_code() -> None:
     assert (ROOT / "docs" / "states.md").read_text() == states_page()
+
+
+BEGIN, END = "<!-- changes: begin -->\n", "<!-- changes: end -->\n"
+
+
+def with_changes(page: str) -> str:
+    """docs/venues.md with the table of the venues' changes as the code has it."""
+    rows = [
+        [
+            change.day.isoformat(),
+            ", ".join(f"`{venue}`" for venue in change.venues) or "all",
+            change.what,
+            f"{change.evidence}: {change.source}",
+            change.handled or f"**open**: {change.then}",
+        ]
+        for change in CHANGES
+    ]
+    lines = ["| from | venue | what | evidence | handled |", "|---|---|---|---|---|"]
+    lines += [f"| {' | '.join(row)} |" for row in rows]
+    before, _, rest = page.partition(BEGIN)
+    return before + BEGIN + "\n".join(lines) + "\n" + END + rest.partition(END)[2]
+
+
+def test_the_table_of_changes_is_that_of_the_code() -> None:
+    page = (ROOT / "docs" / "venues.md").read_text()
+    assert page == with_changes(page)
 
 
 def test_paths_named_in_the_documents_exist() -> None:
@@ -94,3 +122,5 @@ def test_a_venue_is_read_without_any_other() -> None:
 
 if __name__ == "__main__":
     (ROOT / "docs" / "states.md").write_text(states_page())
+    VENUES_PAGE = ROOT / "docs" / "venues.md"
+    VENUES_PAGE.write_text(with_changes(VENUES_PAGE.read_text()))

@@ -18,17 +18,21 @@ from service.learning import Learner
 from service.runtime.coverage_poll import ask_coverage
 from service.runtime.denominator_polls import fetch, sections, session
 from service.scoring import COMPONENT_IDS
+from service.venues.changes import day_of, warnings
 
 SOURCE_S = 60.0  # some answers are tens of megabytes
 
 
 def run(options: argparse.Namespace) -> int:
     config = load(options.file)
-    denominators = denominators_of(config, ServiceClock().now_ms())
+    now_ms = ServiceClock().now_ms()
+    denominators = denominators_of(config, now_ms)
     Learner(config.service.symbols, COMPONENT_IDS, config.weights)  # frozen weights must be of experts that there are
     print(f"configuration: ok ({options.file if options.file is not None else 'defaults'})")
     for note in (*notes(config), *([] if options.file is None else renamed(options.file, config))):
         print(note)
+    for warning in warnings(config.venues.enabled(), day_of(now_ms)):
+        print(warning)
     print(f"symbols: {len(config.service.symbols)}, venues: {', '.join(config.venues.enabled())}")
     asked = [name for name, section in sections(config).items() if section.enabled]
     print(

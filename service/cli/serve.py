@@ -21,6 +21,7 @@ from service.runtime.outputs import open_outputs
 from service.runtime.service import Inputs, Service
 from service.runtime.state_file import StateFile, default_folder, restored
 from service.runtime.warm_up import SHORT_GAP_MS
+from service.venues.changes import day_of, warnings
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,10 @@ def run(options: argparse.Namespace) -> int:
         log.warning("%s", note)
     for line in [] if options.config is None else renamed(options.config, config):
         log.info("%s", line)
-    denominators = denominators_of(config, ServiceClock().now_ms())
+    now_ms = ServiceClock().now_ms()
+    for warning in warnings(config.venues.enabled(), day_of(now_ms)):
+        log.warning("%s", warning)
+    denominators = denominators_of(config, now_ms)
     sources = [name for name, section in sections(config).items() if section.enabled]
     if not denominators and not sources:
         log.warning("no denominators: oi_reserve and oi_mcap stay null; see docs/denominators.md")

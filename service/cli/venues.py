@@ -10,6 +10,7 @@ from rich.table import Table
 
 from service.config import load
 from service.venues import VENUES
+from service.venues.changes import CHANGES
 
 PIPED_WIDTH = 160
 
@@ -34,4 +35,8 @@ def run(options: argparse.Namespace) -> int:
             f"HTTP weight {limits.rest_weight:g} / {limits.rest_period_s:g} s",
         )
     Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(grid)
+    for change in CHANGES:
+        if not change.handled:
+            whose = ", ".join(change.venues) or "all venues"
+            print(f"{whose}: end on {change.day}: {change.what} ({change.evidence}). {change.then}")
     return 0

@@ -17,6 +17,7 @@ from service.model import Consensus, VenueView
 from service.publishing import status_body
 from service.runtime.denominator_polls import SourceHealth
 from service.runtime.ledger_file import LedgerFile
+from service.venues.changes import day_of, shown
 from service.venues.transport.health import VenueHealth
 from service.venues.transport.session import REASONS
 
@@ -165,6 +166,7 @@ class ReadModels:
         health = self._health.get(name)
         return {
             **self._summary(name),
+            "changes": shown(name, day_of(self._clock.now_ms())),
             "last_bad_payload": self._intake.last_bad.get(name),
             "links": None if health is None else health.plain(),
             "oi_sides": self._engine.market.sides[name].described(),

@@ -152,12 +152,13 @@ def runners(
     rng: random.Random,
     health: Mapping[str, VenueHealth],
 ) -> dict[str, VenueRunner]:
-    """One runner a venue; all share the process-wide budget of connection attempts."""
+    """One runner a venue. Venues of one exchange share its budget, and all of them that of connection attempts."""
     process_connects = Window(*PROCESS_CONNECTS)
     symbols, extras = frozenset(config.service.symbols), config.streams.wanted()
+    budgets: dict[str, VenueBudget] = {}
     result = {}
     for name, venue in venues.items():
-        budget = VenueBudget(venue.limits, process_connects)
+        budget = budgets.setdefault(venue.rules.exchange, VenueBudget(venue.limits, process_connects))
         io = VenueIo(venue, intake, clock, random.Random(rng.random()), budget, config.network, health[name])
         scope = Scope(endpoints[name], symbols, config.venues.of(name).oi_poll_s, extras)
         result[name] = VenueRunner(io, scope, intake.catalogs[name])

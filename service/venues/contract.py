@@ -19,7 +19,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """A venue's published limits, as budgets that all its links and pollers share."""
+    """A venue's published limits, as budgets that all links and pollers of its exchange share: venues of one exchange
+    state the same. ``buckets``: limits of some requests beside the weight, by name: (requests, seconds).
+    ``used_weight_header``: the header in which an answer says the weight used within ``rest_period_s``; "": none.
+    """
 
     connects: int  # connection attempts per connect_period_s
     connect_period_s: float
@@ -30,6 +33,8 @@ class Limits:
     max_frame_bytes: int = 1 << 20
     lifetime_s: float | None = None  # the venue cuts connections at this age; planned reconnect comes before
     first_message_s: float = 30.0  # deadline for each expected stream's first message
+    buckets: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    used_weight_header: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,8 @@ class KeepAlive:
 class Request:
     """One HTTP request. ``weight`` counts against the REST budget; ``context`` goes to ``decode`` with the body.
 
+    ``bucket``: one of ``Limits.buckets`` in which it counts once, too; "": none.
+
     ``more``: the name of the query parameter that asks for a list's next page; "": the answer is always the whole list.
     ``headers``: beyond what every request has.
     """
@@ -59,6 +66,7 @@ class Request:
     context: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     more: str = ""
+    bucket: str = ""
 
 
 PAGE = "|page:"  # in the context of a list's later pages, before where they begin

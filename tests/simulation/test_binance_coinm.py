@@ -4,7 +4,10 @@ import json
 
 import pytest
 
+from service.model import Liquidation, Skipped
 from service.simulation.market import MarketModel
+from service.venues import VENUES
+from service.venues.contract import Catalog
 from tests.simulation.build import START_MS, SYMBOLS, get, market, protocol_of, say, session_of
 
 
@@ -59,6 +62,52 @@ def test_trades_and_liquidations_count_contracts() -> None:
             assert (order["S"], order["ps"]) == ("SELL", "BTCUSD")
             assert float(order["z"]) == max(trade.contracts for trade in quote.liquidations())
     assert met >= 5
+
+
+def test_both_hosts_send_the_orders_of_both_products_and_each_counts_once() -> None:
+    """Through the decoders of the service, subscribed on both hosts in one run."""
+    model = MarketModel(5, SYMBOLS, START_MS - 3_600_000)
+    model.stage(START_MS - 120_000)
+    model.step(START_MS)
+    protocols = {venue: protocol_of(venue, model) for venue in ("binance_usdm", "binance_coinm")}
+    decoders = {}
+    for venue, protocol in protocols.items():
+        decoders[venue] = VENUES[venue].decoder(Catalog())
+        base = f"/{'d' if venue == 'binance_coinm' else 'f'}api/v1"
+        decoders[venue].decode(json.dumps(get(protocol, f"{base}/exchangeInfo")[1]), START_MS, "exchangeInfo")
+    sent = dict.fromkeys(protocols, 0)
+    counted, expected, skipped = [], [], 0
+    for second in range(1, 61):
+        model.step(START_MS + second * 1000)
+        for venue, protocol in protocols.items():
+            for frame in protocol.pushes({"!forceOrder@arr": None}, model.now_ms):
+                sent[venue] += 1
+                for item in decoders[venue].decode(frame.text, model.now_ms):
+                    if isinstance(item, Liquidation):
+                        counted.append((item.venue, item.instrument, item.coins))
+                    else:
+                        assert isinstance(item, Skipped)
+                        skipped += 1
+            for quote in protocol.quotes:
+                if forced := quote.liquidations():
+                    largest = max(forced, key=lambda trade: trade.contracts)
+                    coins = largest.contracts * quote.coins_each(largest.price)
+                    expected.append((venue, quote.instrument.name, coins))
+    assert sent["binance_usdm"] == sent["binance_coinm"] == len(expected) == len(counted) == skipped
+    assert {venue for venue, _, _ in counted} == set(protocols)
+    for one, other in zip(sorted(counted), sorted(expected), strict=True):
+        assert one[:2] == other[:2]
+        assert one[2] == pytest.approx(other[2], rel=1e-6)
+
+
+def test_the_weight_is_one_of_both_hosts() -> None:
+    model = market()
+    usdm, coinm = protocol_of("binance_usdm", model), protocol_of("binance_coinm", model)
+    used = [
+        protocol.answer("GET", f"/{api}/v1/ping", {}, "", START_MS).headers["X-MBX-USED-WEIGHT-1M"]
+        for protocol, api in ((usdm, "fapi"), (coinm, "dapi"), (usdm, "fapi"))
+    ]
+    assert used == ["1", "2", "3"]
 
 
 def test_open_interest_is_in_contracts_of_a_pair() -> None:

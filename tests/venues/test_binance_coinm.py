@@ -248,14 +248,14 @@ def test_connections_respect_the_limits() -> None:
         assert [json.loads(frame)["id"] for frame in plan.frames] == list(range(1, plan.acks + 1))
 
 
-def test_polls_stay_under_half_of_the_budget() -> None:
+def test_polls_stay_within_their_share_of_the_budget() -> None:
     few = VENUE.polls(VENUE.endpoints, listings(2), 10.0)
     assert [(poll.request.url, poll.every_s, poll.expects) for poll in few] == [
         ("https://dapi.binance.com/dapi/v1/openInterest?symbol=C0USD_PERP", 10.0, (("C0USD_PERP", "oi"),)),
         ("https://dapi.binance.com/dapi/v1/openInterest?symbol=C1USD_PERP", 10.0, (("C1USD_PERP", "oi"),)),
     ]
     many = VENUE.polls(VENUE.endpoints, listings(600), 10.0)
-    assert sum(poll.request.weight * 60 / poll.every_s for poll in many) <= VENUE.limits.rest_weight / 2
+    assert sum(poll.request.weight * 60 / poll.every_s for poll in many) == pytest.approx(240.0)
 
 
 def test_rules_follow_the_cadence() -> None:

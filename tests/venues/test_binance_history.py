@@ -75,10 +75,10 @@ def test_pages_respect_the_venues_limits_and_weights(listing: Listing, hours: in
             assert request.weight == (1 if asked["limit"] < 100 else 2 if asked["limit"] < 500 else 5)
         elif "openInterestHist" in request.url:
             assert asked["limit"] == (asked["endTime"] - asked["startTime"]) // (5 * MINUTE) + 1 <= 500
-            assert request.weight == (12 if listing is LINEAR else 1)
+            assert (request.weight, request.bucket) == (1.0, "statistics")
         else:
             assert asked["startTime"] == T0 - (hours + 24) * HOUR
-            assert request.weight == (24 if listing is LINEAR else 1)
+            assert (request.weight, request.bucket) == (1.0, "funding")
 
 
 def test_a_bar_is_valid_at_its_end_and_not_before_it_is_over() -> None:

@@ -90,6 +90,7 @@ class Both:
         [event(symbol) for symbol in SYMBOLS],
         [event(), event("ETHUSDT_260327", r="", T=0), event("SOLUSDC", T=T8 + 4 * HOUR)],
         [{key: event()[key] for key in ("e", "E", "s", "p", "i", "r", "T")}],
+        [event(), {key: value for key, value in event("BTCUSD_PERP").items() if key not in ("st", "ap")}],
     ],
 )
 def test_documented_frames_go_the_short_way(document: Any) -> None:
@@ -103,7 +104,8 @@ def test_documented_frames_go_the_short_way(document: Any) -> None:
     [
         event(new="field"), event(i=91240.75), event(r=""), event(p=None), event(E="5"),
         event(e="aggTrade"), event(s=""), event(s="x" * 65), [], [[]], {}, "markPriceUpdate", [event(), event(p="")],
-        event(i="1e999"), event(p="-91234.5"), event(st=1e300),
+        event(i="1e999"), event(p="-91234.5"), event(st=1e300), event(st=2), event(st=0),
+        [event(), event("BTCUSD_PERP", st=2)], [event(), event("SOLUSDC", st=2, T=T8 + 4 * HOUR)],
     ],
 )  # fmt: skip
 def test_anything_else_is_left_to_the_long_way(document: Any) -> None:

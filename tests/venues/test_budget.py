@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from service.venues.transport.budget import VenueBudget, Window, http_reason, parse_retry_after
+from service.venues.transport.budget import VenueBudget, Window, http_reason, parse_retry_after, parse_used_weight
 from tests.fakes.venue_server import LIMITS
 
 FEW = replace(LIMITS, connects=3, connect_period_s=10.0, rest_weight=20.0, rest_period_s=60.0)
@@ -168,6 +168,40 @@ def test_history_is_granted_only_its_share_whoever_spent_the_rest() -> None:
     assert live.reserve_history(0.0) == 60.0
     live.penalise_rest(60.0, 30.0)
     assert live.reserve_history(61.0) == 29.0
+
+
+def test_a_bucket_counts_beside_the_weight() -> None:
+    budget = VenueBudget(replace(FEW, buckets={"few": (2, 10.0)}))
+    assert [budget.reserve_rest(0.0, 1.0, "few") for _ in range(3)] == [0.0, 0.0, 10.0]
+    assert budget.reserve_rest(0.0, 18.0) == 0.0  # what was refused has cost nothing, what was granted its weight
+    assert budget.reserve_rest(0.0) == 60.0
+    assert budget.reserve_rest(10.0, 1.0, "few") == 50.0
+    history = VenueBudget(replace(FEW, buckets={"few": (10, 10.0)}))
+    assert [history.reserve_history(0.0, 1.0, "few") for _ in range(7)] == [*[0.0] * 6, 10.0]
+    assert history.reserve_rest(0.0, 1.0, "few") == 0.0
+
+
+def test_what_the_exchange_says_is_used_counts_where_it_is_more() -> None:
+    budget = VenueBudget(FEW)
+    assert budget.reserve_rest(0.0, 5.0) == 0.0
+    budget.note_used(1.0, 4.0)  # less than ours: its minute began later
+    assert budget.reserve_rest(1.0, 15.0) == 0.0
+    other = VenueBudget(FEW)
+    assert other.reserve_rest(0.0, 5.0) == 0.0
+    other.note_used(10.0, 17.0)
+    other.note_used(10.0, 17.0)  # the same said again
+    assert [other.reserve_rest(10.0, 3.0), other.reserve_rest(10.0)] == [0.0, 50.0]
+    assert other.reserve_rest(60.0, 6.0) == 10.0  # the 12 of others leave sixty seconds after they were told
+    other.note_used(70.0, 1e12)
+    assert other.reserve_rest(70.0) == 60.0
+
+
+@pytest.mark.parametrize(
+    ("header", "used"),
+    [(None, None), ("17", 17.0), (" 3 ", 3.0), ("-1", None), ("1.5", None), ("", None), ("9" * 13, None), ("٣", None)],
+)
+def test_used_weight(header: str | None, used: float | None) -> None:
+    assert parse_used_weight(header) == used
 
 
 def test_an_outage_never_uses_up_an_hourly_budget() -> None:

@@ -18,7 +18,7 @@ from tests.venues.test_symbols import NAMES, emit_of
 
 NOW = 1_763_683_200_000
 COINS = ("币安人生", "A&B=C", "A+B", "A#B", "A%42", "A/B", "A,B")  # whatever a venue may list
-STREAMED = ("币安人生", "龙虾", "ΣΩ")
+STREAMED = ("币安人生", "龙虾", "ΣΩ", "İ")
 
 
 def listing(venue: str, coin: str) -> Listing:
@@ -96,7 +96,8 @@ def test_every_subscription_is_whole_json_with_the_name_in_it(venue: str, coin: 
     name = NAMES[venue].format(coin)
     plans = place.connections(place.endpoints, [listing(venue, coin)], EXTRA_STREAMS)
     found = [text for plan in plans for frame in plan.frames for text in texts(orjson.loads(frame))]
-    wanted = name.lower() if venue.startswith("binance") else name
+    # Cause: `str.lower` of a whole name makes other names of some scripts; Binance's streams are in lower ASCII case.
+    wanted = coin + name.removeprefix(coin).lower() if venue.startswith("binance") else name
     if venue != "dydx":  # its one channel of marks is of all markets
         assert any(wanted in text for text in found)
     assert all(plan.url.isascii() for plan in plans)

@@ -121,6 +121,17 @@ async def test_polls_are_spread_evenly_and_delivered() -> None:
     assert run.health.last_frame_ms is not None
 
 
+async def test_polls_of_each_cadence_are_spread_over_all_of_it() -> None:
+    """Cause: they were spread over the whole list, so that five quick ones beside fifteen slow ones all came in the
+    first quarter of their cadence."""
+    site, run = Site(answer), Run()
+    slow = tuple(f"SLOW{number}" for number in range(15))
+    async with site.running(), run.polling(site.polls() + site.polls(300.0, slow)):
+        await asyncio.sleep(100)
+    starts = [at for at, name in site.requests if name in NAMES]
+    assert all(b - a == pytest.approx(2, abs=0.4) for a, b in itertools.pairwise(starts))
+
+
 async def test_the_weight_budget_is_never_exceeded() -> None:
     site, run = Site(answer), Run(limits=replace(LIMITS, rest_weight=6.0, rest_period_s=10.0))
     async with site.running():

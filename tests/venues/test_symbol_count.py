@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 import pytest
 
@@ -95,3 +95,21 @@ def test_polls(venue: str, oi_poll_s: float) -> None:
         max_age_ms = VENUES[venue].rules_for(oi_poll_s, COUNT).oi.max_age_ms
         assert all(2 * poll.every_s * 1000 <= max_age_ms for poll in interest)
     assert all(poll.every_s <= 800.0 for poll in polls)  # ratios are fresh for 900 s
+
+
+def test_polls_of_all_venues_of_an_exchange_share_its_limits() -> None:
+    """500 instruments of each venue: together within the weight and every bucket, with something left for history."""
+    weight: dict[str, float] = defaultdict(float)
+    requests: dict[tuple[str, str], float] = defaultdict(float)
+    for venue, place in VENUES.items():
+        for poll in polls_of(venue, 1.0):
+            exchange, bucket = place.rules.exchange, poll.request.bucket
+            weight[exchange] += poll.request.weight / poll.every_s
+            if bucket:
+                requests[exchange, bucket] += 1 / poll.every_s
+    for place in VENUES.values():
+        limits, exchange = place.limits, place.rules.exchange
+        assert weight[exchange] <= limits.rest_weight / limits.rest_period_s * (1 + 1e-9)
+        for bucket, (most, period_s) in limits.buckets.items():
+            assert requests[exchange, bucket] <= 0.7 * most / period_s
+    assert weight["binance"] * 60 == pytest.approx(1000 + 240 + 100)

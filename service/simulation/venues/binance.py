@@ -1,9 +1,9 @@
 """Binance futures as their pages describe them, USD-M and COIN-M.
 
 USD-M: routed streams, silent wrong routes, OI over HTTP, server pings. COIN-M: the same, but unrouted, in contracts of
-dollars, indices by pair. ``/futures/data/*`` and the funding endpoints have limits of their own, apart from the request
-weight. A figure of open interest stamped T is of the end of the five minutes that begin at T, and there once they are
-over.
+dollars, indices by pair. Streams of all symbols have the rows of both on either host. The request weight is one, of
+both hosts together; ``/futures/data/*`` and the funding endpoints have limits of their own, apart from it. A figure of
+open interest stamped T is of the end of the five minutes that begin at T, and there once they are over.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import random
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from service.model import LongShortKind
 from service.simulation.instruments import MAJORS
@@ -68,6 +69,30 @@ _ILLEGAL: Reply = (400, {"code": -1130, "msg": "parameter is not valid."})
 INVALID_SYMBOL: Reply = (400, {"code": -1121, "msg": "Invalid symbol."})
 
 
+class _Used:
+    """What an address has used of the limits, over both hosts: ``requests`` by :data:`REQUESTS_PER_WINDOW`."""
+
+    def __init__(self) -> None:
+        self.minute = self.weight = self.window = 0
+        self.requests = dict.fromkeys(REQUESTS_PER_WINDOW, 0)
+
+    def count(self, weight: int, group: str | None, now_ms: int) -> bool:
+        """One request more; whether it is within the limits."""
+        if now_ms // 60_000 != self.minute:
+            self.minute, self.weight = now_ms // 60_000, 0
+        if now_ms // WINDOW_MS != self.window:
+            self.window, self.requests = now_ms // WINDOW_MS, dict.fromkeys(self.requests, 0)
+        self.weight += weight
+        if group is not None:
+            self.requests[group] += 1
+        return self.weight <= WEIGHT_PER_MINUTE and (
+            group is None or self.requests[group] <= REQUESTS_PER_WINDOW[group]
+        )
+
+
+_used: WeakKeyDictionary[MarketModel, _Used] = WeakKeyDictionary()
+
+
 # -- USD-M, and what both share ----------------------------------------------------------------------------------------
 
 
@@ -78,11 +103,9 @@ class BinanceUsdm(Protocol):
     def __init__(self, model: MarketModel, rng: random.Random) -> None:
         super().__init__(model, rng)
         self._by_name = by_name(self.quotes)
+        self._all = (*model.quotes("binance_usdm"), *model.quotes("binance_coinm"))
+        self._used = _used.setdefault(model, _Used())
         self._oi: dict[str, tuple[int, float]] = {}
-        self._minute = 0
-        self._weight = 0
-        self._window = 0
-        self._requests = dict.fromkeys(REQUESTS_PER_WINDOW, 0)
         self._aggregates = dict.fromkeys(self._by_name, 309_896_910)
 
     def addresses(self, authority: str) -> tuple[dict[str, str], str]:
@@ -138,12 +161,12 @@ class BinanceUsdm(Protocol):
             if match is not None:
                 quote = self._by_name.get(match[1].upper())
                 if quote is not None and (match[2] is not None or now_ms % 3000 == 0):
-                    yield Frame(encode(self._mark(quote, now_ms)), topic)
+                    yield Frame(encode(_mark(quote, now_ms)), topic)
             elif array is not None:
                 if array[1] is not None or now_ms % 3000 == 0:
-                    yield Frame(encode([self._mark(quote, now_ms) for quote in self.quotes]), topic)
+                    yield Frame(encode([_mark(quote, now_ms) for quote in self._all]), topic)
             elif topic == FORCE_ORDERS:
-                for quote in self.quotes:
+                for quote in self._all:
                     yield from self._forced(quote, topic, now_ms)
             elif events is not None and events[1].upper() in self._by_name:
                 quote = self._by_name[events[1].upper()]
@@ -178,25 +201,7 @@ class BinanceUsdm(Protocol):
         forced = quote.liquidations()
         if forced:
             largest = max(forced, key=lambda trade: trade.contracts)
-            yield Frame(encode({"e": "forceOrder", "E": now_ms, "o": self._order(quote, largest)}), topic)
-
-    def _order(self, quote: Quote, trade: Trade) -> dict[str, Any]:
-        """The order that closed the position: its side is the opposite of the position's."""
-        size = fixed(trade.contracts, quote.instrument.oi_digits)
-        ordered = trade.price * (0.98 if trade.taker == "sell" else 1.02)
-        return {
-            "s": quote.instrument.name,
-            "S": trade.taker.upper(),
-            "o": "LIMIT",
-            "f": "IOC",
-            "q": size,
-            "p": trimmed(ordered, 8),
-            "ap": trimmed(trade.price, 8),
-            "X": "FILLED",
-            "l": size,
-            "z": size,
-            "T": trade.ts,
-        }
+            yield Frame(encode({"e": "forceOrder", "E": now_ms, "o": _order(quote, largest)}), topic)
 
     def wrap(self, session: Session, frame: Frame) -> str:
         return f'{{"stream":"{frame.topic}","data":{frame.text}}}' if session.kind == "stream" else frame.text
@@ -211,34 +216,13 @@ class BinanceUsdm(Protocol):
             return [ServerPing()]
         return []
 
-    def _mark(self, quote: Quote, now_ms: int) -> dict[str, Any]:
-        price = fixed(quote.mark, 8)
-        return {
-            "e": "markPriceUpdate",
-            "E": now_ms,
-            "s": quote.instrument.name,
-            "p": price,
-            "ap": price,
-            "P": fixed(quote.index * 1.0001, 8),
-            "i": fixed(quote.index, 8),
-            "r": fixed(quote.rate, 8),
-            "T": quote.next_ts,
-            "st": 1,
-        }
-
     # -- HTTP ------------------------------------------------------------------------------------------------------
 
     def answer(self, method: str, path: str, query: Mapping[str, str], body: str, now_ms: int) -> Answer:
-        if now_ms // 60_000 != self._minute:
-            self._minute, self._weight = now_ms // 60_000, 0
-        if now_ms // WINDOW_MS != self._window:
-            self._window, self._requests = now_ms // WINDOW_MS, dict.fromkeys(self._requests, 0)
         group = "data" if path.startswith("/futures/data/") else "funding" if "/v1/funding" in path else None
-        self._weight += self._cost(path, query)
-        headers = {"X-MBX-USED-WEIGHT-1M": str(self._weight)}
-        if group is not None:
-            self._requests[group] += 1
-        if self._weight > WEIGHT_PER_MINUTE or (group and self._requests[group] > REQUESTS_PER_WINDOW[group]):
+        within = self._used.count(self._cost(path, query), group, now_ms)
+        headers = {} if group == "data" else {"X-MBX-USED-WEIGHT-1M": str(self._used.weight)}
+        if not within:
             headers["Retry-After"] = str(60 - now_ms // 1000 % 60)
             return Answer(
                 429,
@@ -399,6 +383,43 @@ class BinanceUsdm(Protocol):
         }  # fmt: skip
 
 
+def _order(quote: Quote, trade: Trade) -> dict[str, Any]:
+    """The order that closed the position: its side is the opposite of the position's."""
+    name, size = quote.instrument.name, fixed(trade.contracts, quote.instrument.oi_digits)
+    ordered = trade.price * (0.98 if trade.taker == "sell" else 1.02)
+    return {
+        "s": name,
+        **({"ps": name.removesuffix(PERPETUAL)} if quote.instrument.inverse else {}),
+        "S": trade.taker.upper(),
+        "o": "LIMIT",
+        "f": "IOC",
+        "q": size,
+        "p": trimmed(ordered, 8),
+        "ap": trimmed(trade.price, 8),
+        "X": "FILLED",
+        "l": size,
+        "z": size,
+        "T": trade.ts,
+    }
+
+
+def _mark(quote: Quote, now_ms: int) -> dict[str, Any]:
+    """COIN-M: without an index, which has a stream of its own, and without the moving average."""
+    price, inverse = fixed(quote.mark, 8), quote.instrument.inverse
+    return {
+        "e": "markPriceUpdate",
+        "E": now_ms,
+        "s": quote.instrument.name,
+        "p": price,
+        **({} if inverse else {"ap": price}),
+        "P": fixed(quote.index * 1.0001, 8),
+        **({} if inverse else {"i": fixed(quote.index, 8)}),
+        "r": fixed(quote.rate, 8),
+        "T": quote.next_ts,
+        "st": 2 if inverse else 1,
+    }
+
+
 def missing(key: str) -> Reply:
     """A parameter that the venue must have."""
     return 400, {"code": -1102, "msg": f"Mandatory parameter '{key}' was not sent, was empty/null, or malformed."}
@@ -442,10 +463,10 @@ class BinanceCoinm(BinanceUsdm):
             array, match = _COINM_ARRAY(topic), _COINM_STREAM(topic)
             if array is not None:
                 if array[1] == "forceOrder":
-                    for quote in self.quotes:
+                    for quote in self._all:
                         yield from self._forced(quote, topic, now_ms)
                 elif array[2] is not None or now_ms % 3000 == 0:
-                    yield Frame(encode([self._mark(quote, now_ms) for quote in self.quotes]), topic)
+                    yield Frame(encode([_mark(quote, now_ms) for quote in self._all]), topic)
             elif match is not None:
                 yield from self._stream(topic, match, now_ms)
 
@@ -459,19 +480,7 @@ class BinanceCoinm(BinanceUsdm):
         elif what == "forceOrder":
             yield from self._forced(quote, topic, now_ms)
         elif match[4] is not None or now_ms % 3000 == 0:
-            yield Frame(encode(self._mark(quote, now_ms) if perpetual else self._index(pair, quote, now_ms)), topic)
-
-    def _mark(self, quote: Quote, now_ms: int) -> dict[str, Any]:
-        """Without an index, which has a stream of its own."""
-        return {
-            "e": "markPriceUpdate",
-            "E": now_ms,
-            "s": quote.instrument.name,
-            "p": fixed(quote.mark, 8),
-            "P": fixed(quote.index * 1.0001, 8),
-            "r": fixed(quote.rate, 8),
-            "T": quote.next_ts,
-        }
+            yield Frame(encode(_mark(quote, now_ms) if perpetual else self._index(pair, quote, now_ms)), topic)
 
     @staticmethod
     def _index(pair: str, quote: Quote, now_ms: int) -> dict[str, Any]:
@@ -480,11 +489,7 @@ class BinanceCoinm(BinanceUsdm):
     def _aggregate(self, quote: Quote, trade: Trade) -> dict[str, Any]:
         """The size is in contracts; there is no figure without retail orders."""
         row = super()._aggregate(quote, trade)
-        return {key: value for key, value in row.items() if key not in ("nq", "st")}
-
-    def _order(self, quote: Quote, trade: Trade) -> dict[str, Any]:
-        order = super()._order(quote, trade)
-        return {"s": order.pop("s"), "ps": quote.instrument.name.removesuffix(PERPETUAL), **order}
+        return {key: value for key, value in row.items() if key != "nq"} | {"st": 2}
 
     # -- HTTP ------------------------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ BARS_A_PAGE = 1000  # the weight of 1500 is twice as high
 INTEREST_MS = 300_000
 INTERESTS_A_PAGE = 500
 FUNDINGS_A_PAGE = 1000
+STATISTICS, FUNDING = "statistics", "funding"  # buckets: `/futures/data/*`; `fundingRate` with `fundingInfo`
 
 
 def bars_weight(limit: int) -> float:
@@ -36,11 +37,9 @@ def bars_weight(limit: int) -> float:
     return 1.0 if limit < 100 else 2.0 if limit < 500 else 5.0 if limit <= 1000 else 10.0
 
 
-def requests(
-    name: str, base: str, pair: str, interest: tuple[str, float], funding_weight: float, since_ms: int, now_ms: int
-) -> list[Request]:
+def requests(name: str, base: str, pair: str, interest: str, since_ms: int, now_ms: int) -> list[Request]:
     """See :meth:`service.venues.contract.Venue.history`. ``pair`` names the index, ``interest`` is the address of open
-    interest and its weight; both differ by product."""
+    interest; both differ by product. The last two kinds count as 1 of the weight, and in buckets of their own."""
     symbol = f"symbol={quote(name, safe='')}"
 
     def bars(what: str, endpoint: str, subject: str) -> list[Request]:
@@ -51,13 +50,14 @@ def requests(
             found.append(Request("GET", url, bars_weight(limit), context=context_of(what, name)))
         return found
 
-    address, weight = interest
     interests = []
     for first, last in pages(since_ms, now_ms, INTEREST_MS, INTERESTS_A_PAGE):
         span = f"startTime={first}&endTime={last}&limit={(last - first) // INTEREST_MS + 1}"
-        interests.append(Request("GET", f"{address}&period=5m&{span}", weight, context=context_of("oi", name)))
+        url = f"{interest}&period=5m&{span}"
+        interests.append(Request("GET", url, context=context_of("oi", name), bucket=STATISTICS))
     span = f"startTime={since_ms - FUNDING_BEFORE_MS}&endTime={now_ms}&limit={FUNDINGS_A_PAGE}"
-    funding = Request("GET", f"{base}/fundingRate?{symbol}&{span}", funding_weight, context=context_of("funding", name))
+    url = f"{base}/fundingRate?{symbol}&{span}"
+    funding = Request("GET", url, context=context_of("funding", name), bucket=FUNDING)
     marks = bars("mark", "markPriceKlines", symbol)
     return newest_first(marks, interests, bars("index", "indexPriceKlines", pair), [funding])
 

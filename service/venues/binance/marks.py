@@ -45,7 +45,7 @@ class _Event(msgspec.Struct, gc=False, kw_only=True, forbid_unknown_fields=True)
     i: Text
     r: Text  # "" where there is no funding, with a `T` of 0
     T: Annotated[int, Meta(ge=0, le=TS_MAX)]
-    st: int = 0
+    st: Literal[1] = 1  # USD-M: an array with rows of the other product is left to the long way
 
 
 class _Combined(msgspec.Struct, gc=False, forbid_unknown_fields=True):

@@ -14,6 +14,7 @@ from service.venues.binance.metadata import (
     PERPETUAL,
     by_name,
     interval_at,
+    listing_of,
     next_funding,
     read_funding_info,
     read_instrument,
@@ -154,7 +155,7 @@ class BinanceDecoder:
         """Mark, index and running funding rate. What is wrong with one does not cost the other."""
         emit = self._emit
         symbol, time, mark, index, running, next_time = keys
-        listing = emit.listing(row[symbol])
+        listing = listing_of(row[symbol], row.get("st"), emit, self._coinm)
         if listing is None:
             return
         venue_ts = timestamp_ms(row[time])

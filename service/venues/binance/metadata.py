@@ -30,6 +30,7 @@ PERPETUAL = "_PERP"  # COIN-M: BTCUSD_PERP prices the pair BTCUSD; BTCUSD_260327
 NAME_QUOTES = ("USDT", "USDC", "FDUSD", "BUSD")  # of USD-M, where no metadata says it
 BUILT_IN_USD = {"BTC": 100.0}  # dollars per COIN-M contract where no metadata says it
 OTHERS_USD = 10.0
+USDM_TYPE, COINM_TYPE = 1, 2  # `st` of a streamed row, where it has one: whose row it is
 
 
 def by_name(venue: str, coinm: bool) -> Callable[[str], Listing | None]:
@@ -50,6 +51,16 @@ def by_name(venue: str, coinm: bool) -> Callable[[str], Listing | None]:
         return Listing(venue, name, symbol, True, BUILT_IN_USD.get(base, OTHERS_USD), multiplier, None, True, 0)
 
     return coinm_name if coinm else usdm_name
+
+
+def listing_of(name: Any, stated: Any, emit: Emit, coinm: bool) -> Listing | None:
+    """The listing of a streamed row, by its name; ``stated``: its `st`, or None. Streams of all symbols bring the rows
+    of both products on either host: those of the other one are left out as any foreign product, so that each counts
+    once, in its own units. Raises :exc:`BadPayload` for a name of ours that is said to be of the other."""
+    listing = emit.listing(name)
+    if listing is not None and stated is not None and stated != (COINM_TYPE if coinm else USDM_TYPE):
+        raise BadPayload("unknown_shape", f"{listing.instrument} with st {stated}"[:80])
+    return listing
 
 
 def statistics_name(row: dict[str, Any], coinm: bool) -> str:

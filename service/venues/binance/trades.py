@@ -6,6 +6,8 @@ its last fill, `z` all that was filled by then: see :meth:`ExtraRows.forced_orde
 maker) means the taker sold; insurance-fund and auto-deleveraging fills are not in it, and in `@trade`, which is not
 subscribed to but read, they carry an `X` other than MARKET. Nothing is sent again on subscribing. Times are not quite
 in order of `a`. Amounts are coins on USD-M, contracts on COIN-M, whose coins follow from the price of the trade.
+`!forceOrder@arr` brings the orders of both products on either host. `nq` of an aggTrade is what was traded without
+retail orders (RPI); `q`, all of it, is what is read.
 Ratios: `GET /futures/data/{globalLongShortAccountRatio,topLongShortAccountRatio,topLongShortPositionRatio}`.
 """
 
@@ -15,7 +17,7 @@ from typing import Any
 
 from service.errors import BadPayload
 from service.model import LongShortKind, PositionSide
-from service.venues.binance.metadata import statistics_name
+from service.venues.binance.metadata import listing_of, statistics_name
 from service.venues.emit import Emit
 from service.venues.numbers import coins, long_share, price, timestamp_ms
 from service.venues.reading import flag, is_buy, mapping
@@ -43,7 +45,7 @@ class ExtraRows:
         then only what was filled since is told. What comes again, or comes late from another socket, is not.
         """
         order = mapping(row["o"], "o")
-        listing = self._emit.listing(order["s"])
+        listing = listing_of(order["s"], row.get("st", order.get("st")), self._emit, self._coinm)
         if listing is None:
             return
         bought = is_buy(order["S"])
@@ -68,7 +70,7 @@ class ExtraRows:
             self._orders.told(key, venue_ts, filled)
 
     def trade(self, row: dict[str, Any]) -> None:
-        listing = self._emit.listing(row["s"])
+        listing = listing_of(row["s"], row.get("st"), self._emit, self._coinm)
         if listing is None or row.get("X", "MARKET") != "MARKET":
             return
         id_key = TRADE_IDS[row["e"]]

@@ -5,6 +5,8 @@ route is acknowledged and then silent; the connection is cut at 24 h. USD-M: mar
 `<symbol>@markPrice@1s`, amounts in base units (1000SHIB: thousands of SHIB). COIN-M: inverse contracts of a fixed
 number of dollars; the index comes on its own stream, by pair; statistics are those of a pair, all its contracts
 together, and of the ratios that of the top traders' accounts is left out (the documents disagree on how to ask for it).
+Since 2026-06-30 both are one exchange to its limits (one request weight for an address, over both hosts) and to its
+streams of all symbols: each host sends the rows of both, see :func:`service.venues.binance.metadata.listing_of`.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import orjson
 
 from service.model import Endpoints, ExtraStream, Listing, LongShortKind, OiFigure, Stream, StreamRule, VenueRules
 from service.venues.binance import history
+from service.venues.binance.history import FUNDING, STATISTICS
 from service.venues.binance.messages import BinanceDecoder
 from service.venues.binance.metadata import PERPETUAL
 from service.venues.binance.trades import RATIO
@@ -25,15 +28,17 @@ from service.venues.contract import Catalog, ConnectionPlan, Limits, Poll, Reque
 STREAMS: tuple[Stream, ...] = ("mark", "funding")  # of a socket; open interest is polled
 PARAMS_PER_FRAME = 50
 OI_WEIGHT = 1.0
-OI_BUDGET_SHARE = 0.5  # of the request weight; the rest is for ratios, metadata, history and recovery
 OI_POLLS_MAX_AGE = 3
 DEFAULT_OI_POLL_S = 10.0
-LIQUIDATIONS = "!forceOrder@arr"  # of all symbols; those not listed are left out by the decoder
+LIQUIDATIONS = "!forceOrder@arr"  # of all symbols of both products; those not listed are left out by the decoder
 TRADES_QUIET_S = 180.0  # 200 instruments without a single trade for so long: a dead route, acknowledged and silent
 LIQUIDATIONS_QUIET_S = 3600.0  # no cadence is guaranteed: a calm hour costs one reconnect, a dead route is noticed
 RATIO_S = 300.0  # the venue computes them every five minutes
 RATIO_SLOWEST_S = 600.0  # fewer kinds rather than older values; a value is fresh for 900 s
-RATIO_BUDGET_SHARE = 0.25  # of the request weight
+RATIO_SHARE = 1 / 3  # of the requests of STATISTICS, for each product; the rest is for history
+# Beside the weight. Documented are 1000 statistics in 5 min (we keep half of that: at "weight 0" clients ran into bans)
+# and 500 funding requests in 5 min; that both hosts count together, as with the weight, is assumed.
+BUCKETS = {STATISTICS: (150, 60.0), FUNDING: (500, 300.0)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +50,7 @@ class Product:
     api: str  # first part of every HTTP path
     endpoints: Endpoints
     topics_each: int
-    statistics_weight: float  # of a request for `/futures/data/*`
-    funding_weight: float  # of one for `fundingRate`
+    oi_per_min: float  # request weight for open interest; what both leave is for ratios, lists, history, recovery
     ratios: tuple[tuple[LongShortKind, str], ...]  # kind and endpoint, the most telling first
 
 
@@ -56,9 +60,7 @@ USDM = Product(
     api="fapi",
     endpoints=Endpoints(ws={"market": "wss://fstream.binance.com/market"}, rest="https://fapi.binance.com"),
     topics_each=1,
-    # Two limits of their own, expressed in our only budget of 2400 a minute, so that it keeps them too:
-    statistics_weight=12.0,  # weight 0, but 1000 requests in 5 min
-    funding_weight=24.0,  # with `fundingInfo`: 500 requests in 5 min
+    oi_per_min=1000.0,  # 500 instruments every 30 s
     ratios=(
         ("account", "globalLongShortAccountRatio"),
         ("top_position", "topLongShortPositionRatio"),
@@ -71,8 +73,7 @@ COINM = Product(
     api="dapi",
     endpoints=Endpoints(ws={"market": "wss://dstream.binance.com"}, rest="https://dapi.binance.com"),
     topics_each=2,  # the mark by instrument, the index by pair
-    statistics_weight=1.0,
-    funding_weight=1.0,
+    oi_per_min=240.0,  # 40 instruments every 10 s; about so many there are
     ratios=(("account", "globalLongShortAccountRatio"), ("top_position", "topLongShortPositionRatio")),
 )
 
@@ -85,10 +86,12 @@ class Binance:
         connects=300,
         connect_period_s=300.0,
         sends_per_s=5.0,
-        rest_weight=2400.0,  # each product its own
+        rest_weight=2400.0,  # both products together
         rest_period_s=60.0,
         max_topics=200,
         lifetime_s=86_400.0,
+        buckets=BUCKETS,
+        used_weight_header="X-MBX-USED-WEIGHT-1M",
     )
 
     def __init__(self, product: Product) -> None:
@@ -118,7 +121,10 @@ class Binance:
 
     def metadata(self, endpoints: Endpoints) -> list[Request]:
         base = f"{endpoints.rest}/{self._product.api}/v1"
-        return [Request("GET", f"{base}/{what}", context=what) for what in ("exchangeInfo", "fundingInfo")]
+        return [
+            Request("GET", f"{base}/{what}", context=what, bucket=bucket)
+            for what, bucket in (("exchangeInfo", ""), ("fundingInfo", FUNDING))
+        ]
 
     # -- sockets -----------------------------------------------------------------------------------------------
 
@@ -131,7 +137,7 @@ class Binance:
         if "liquidation" in extras and listings:
             groups.append(([LIQUIDATIONS], LIQUIDATIONS_QUIET_S))
         if "flow" in extras:
-            trades = [f"{item.instrument.lower()}@aggTrade" for item in listings]
+            trades = [f"{_lower(item.instrument)}@aggTrade" for item in listings]
             groups += [(page, TRADES_QUIET_S) for page in paged(trades, most)]
         for count, (topics, quiet_s) in enumerate(groups, 1):
             frames = _subscribe(topics)
@@ -139,9 +145,9 @@ class Binance:
         return plans
 
     def _marks(self, listings: Sequence[Listing]) -> tuple[str, ...]:
-        topics = [f"{item.instrument.lower()}@markPrice@1s" for item in listings]
+        topics = [f"{_lower(item.instrument)}@markPrice@1s" for item in listings]
         if self._coinm:
-            topics += [f"{self._pair(item.instrument).lower()}@indexPrice@1s" for item in listings]
+            topics += [f"{_lower(self._pair(item.instrument))}@indexPrice@1s" for item in listings]
         return _subscribe(topics)
 
     # -- requests ----------------------------------------------------------------------------------------------
@@ -166,27 +172,26 @@ class Binance:
         return interest + (self._ratio_polls(endpoints, listings) if "long_short" in extras else [])
 
     def _cadence_s(self, oi_poll_s: float, instruments: int) -> float:
-        """One request per instrument, all of them within half of the request weight."""
-        budget_per_s = self.limits.rest_weight * OI_BUDGET_SHARE / self.limits.rest_period_s
-        return max(oi_poll_s, instruments * OI_WEIGHT / budget_per_s)
+        """One request per instrument, all of them within the product's part of the request weight."""
+        return max(oi_poll_s, instruments * OI_WEIGHT * 60.0 / self._product.oi_per_min)
 
     def _ratio_polls(self, endpoints: Endpoints, listings: Sequence[Listing]) -> list[Poll]:
         """Every five minutes; with many instruments fewer kinds, then less often, to stay within the budget."""
         if not listings:
             return []
-        weight = self._product.statistics_weight
-        weight_per_s = self.limits.rest_weight * RATIO_BUDGET_SHARE / self.limits.rest_period_s
-        affordable = int(RATIO_SLOWEST_S * weight_per_s / (weight * len(listings)))
+        requests, period_s = BUCKETS[STATISTICS]
+        per_s = requests * RATIO_SHARE / period_s
+        affordable = int(RATIO_SLOWEST_S * per_s / len(listings))
         kinds = self._product.ratios[: max(1, affordable)]
-        every_s = max(RATIO_S, len(kinds) * len(listings) * weight / weight_per_s)
+        every_s = max(RATIO_S, len(kinds) * len(listings) / per_s)
         base = f"{endpoints.rest}/futures/data"
         return [
             Poll(
                 Request(
                     "GET",
                     f"{base}/{endpoint}?{self._statistics(item.instrument)}&period=5m&limit=1",
-                    weight,
                     context=f"{RATIO}{kind}",
+                    bucket=STATISTICS,
                 ),
                 every_s,
             )
@@ -201,8 +206,7 @@ class Binance:
             name,
             f"{endpoints.rest}/{self._product.api}/v1",
             f"pair={quote(self._pair(name), safe='')}",
-            (f"{endpoints.rest}/futures/data/openInterestHist?{subject}", self._product.statistics_weight),
-            self._product.funding_weight,
+            f"{endpoints.rest}/futures/data/openInterestHist?{subject}",
             since_ms,
             now_ms,
         )
@@ -214,6 +218,15 @@ class Binance:
     def _statistics(self, instrument: str) -> str:
         """The query by which `/futures/data/*` names an instrument."""
         return f"{'pair' if self._coinm else 'symbol'}={quote(self._pair(instrument), safe='')}"
+
+
+def _lower(name: str) -> str:
+    """A name as streams have it. ASCII letters only: lower case may have other letters in other scripts.
+
+    >>> _lower("BTCUSDT"), _lower("币安人生USDT"), _lower("İUSDT")
+    ('btcusdt', '币安人生usdt', 'İusdt')
+    """
+    return name.encode().lower().decode()
 
 
 def _subscribe(topics: Sequence[str]) -> tuple[str, ...]:

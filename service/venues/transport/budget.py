@@ -1,4 +1,4 @@
-"""One venue's budgets, shared by all its links and its poller: connection attempts and HTTP request weight.
+"""The budgets of one exchange, shared by all links and pollers of its venues: connection attempts, HTTP requests.
 
 Pure: the caller passes monotonic seconds. A reservation is granted or refused, never queued: the caller that is
 told to wait asks again afterwards, so a penalty that arrives meanwhile counts, and a cancelled caller costs nothing.
@@ -49,10 +49,14 @@ class Window:
             wait = at_s + self._period_s - now_s
         return wait
 
+    def spent(self, now_s: float) -> float:
+        """What was spent within the period."""
+        self._forget(now_s)
+        return fold(spent for _, spent in self._spent)
+
     def used(self, now_s: float) -> float:
         """Share of the capacity spent within the period, 0 to 1."""
-        self._forget(now_s)
-        return fold(spent for _, spent in self._spent) / self._capacity
+        return self.spent(now_s) / self._capacity
 
     def _forget(self, now_s: float) -> None:
         while self._spent and self._spent[0][0] + self._period_s <= now_s:
@@ -63,7 +67,8 @@ class Window:
 
 
 class VenueBudget:
-    """The budgets of one venue from its :class:`Limits`, and the penalties the venue has announced.
+    """The budgets of one exchange from the :class:`Limits` of its venues, and the penalties it has announced: Binance
+    counts, and bans, an address over both its products.
 
     ``process_connects``: a window shared by the budgets of all venues, so that many venues dropped at one moment do
     not all knock at the next one. Every ``reserve_*`` returns 0.0 (granted: go now) or seconds to wait and ask again.
@@ -73,6 +78,7 @@ class VenueBudget:
         self._connects = Window(limits.connects, limits.connect_period_s)
         self._process_connects = process_connects
         self._rest = Window(limits.rest_weight, limits.rest_period_s)
+        self._buckets = {name: Window(*each) for name, each in limits.buckets.items()}
         each_s = limits.connect_period_s / limits.connects
         self._distance_s = 4.0 * each_s if each_s >= SPARSE_S else 0.0
         self._connected_s = -inf
@@ -98,35 +104,52 @@ class VenueBudget:
                 self._process_connects.spend(now_s)
         return wait
 
-    def reserve_rest(self, now_s: float, weight: float = 1.0) -> float:
-        """One HTTP request of ``weight`` at ``now_s``."""
-        wait = max(self._rest_after_s - now_s, self._rest.wait_s(now_s, weight), 0.0)
+    def reserve_rest(self, now_s: float, weight: float = 1.0, bucket: str = "", share: float = 1.0) -> float:
+        """One HTTP request of ``weight`` at ``now_s``, and one of ``bucket`` where it has one.
+
+        ``share``: the part of both that may be used up by then.
+        """
+        wait = max(self._rest_after_s - now_s, self._rest.wait_s(now_s, weight, share), 0.0)
+        if bucket:
+            wait = max(wait, self._buckets[bucket].wait_s(now_s, 1.0, share))
         if wait == 0.0:
             self._rest.spend(now_s, weight)
+            if bucket:
+                self._buckets[bucket].spend(now_s)
         return wait
 
-    def reserve_history(self, now_s: float, weight: float = 1.0) -> float:
+    def reserve_history(self, now_s: float, weight: float = 1.0, bucket: str = "") -> float:
         """One HTTP request for the past: granted only while :data:`HISTORY_SHARE` of the budget is not used up."""
-        wait = max(self._rest_after_s - now_s, self._rest.wait_s(now_s, weight, HISTORY_SHARE), 0.0)
-        if wait == 0.0:
-            self._rest.spend(now_s, weight)
-        return wait
+        return self.reserve_rest(now_s, weight, bucket, HISTORY_SHARE)
+
+    def note_used(self, now_s: float, weight: float) -> None:
+        """The exchange says that so much weight is used. What is above ours was spent by somebody else on our address,
+        or costs more than we think: it counts like ours, from now on."""
+        others = weight - self._rest.spent(now_s)
+        if others > 0.0:
+            self._rest.spend(now_s, others)
 
     def rest_blocked_s(self, now_s: float) -> float:
         """Seconds for which a penalty still forbids every request."""
         return max(self._rest_after_s - now_s, 0.0)
 
     def penalise_connects(self, now_s: float, retry_after_s: float | None) -> None:
-        """An upgrade was throttled: no attempt of this venue for that long (30 s where the venue does not say)."""
+        """An upgrade was throttled: no attempt at this exchange for that long (30 s where it does not say)."""
         self._connects_after_s = max(self._connects_after_s, now_s + _penalty_s(retry_after_s))
 
     def penalise_rest(self, now_s: float, retry_after_s: float | None) -> None:
-        """A request was throttled: no request of this venue for that long (30 s where the venue does not say)."""
+        """A request was throttled: no request to this exchange for that long (30 s where it does not say)."""
         self._rest_after_s = max(self._rest_after_s, now_s + _penalty_s(retry_after_s))
 
 
 def _penalty_s(retry_after_s: float | None) -> float:
     return DEFAULT_PENALTY_S if retry_after_s is None else min(max(retry_after_s, 1.0), MAX_PENALTY_S)
+
+
+def parse_used_weight(header: str | None) -> float | None:
+    """A header of ``Limits.used_weight_header`` as a number; None where there is none, or it is no count."""
+    text = "" if header is None else header.strip()
+    return float(text) if text.isascii() and text.isdecimal() and len(text) <= 12 else None
 
 
 def parse_retry_after(header: str | None, utc_now_s: float) -> float | None:

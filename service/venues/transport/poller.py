@@ -18,7 +18,7 @@ from service.errors import VenueError, VenueRejected, VenueSilent
 from service.model import Bad, Confirm, Control, Decoded, Funding, HistoryPoint, Listing, Mark, OpenInterest, Skipped
 from service.venues.contract import FrameSink, Poll, Request, page_after
 from service.venues.transport.backoff import Backoff
-from service.venues.transport.budget import THROTTLED, http_reason, parse_retry_after
+from service.venues.transport.budget import THROTTLED, http_reason, parse_retry_after, parse_used_weight
 from service.venues.transport.venue_io import VenueIo
 
 log = logging.getLogger(__name__)
@@ -57,11 +57,13 @@ class Poller:
                 self._due_s = {
                     poll.request: self._due_s[poll.request] for poll in self._polls if poll.request in self._due_s
                 }
-                for index, poll in enumerate(self._polls):
-                    if poll not in tasks:
-                        offset_s = poll.every_s * (index + phase) / len(self._polls)
-                        work = self._repeat(session, poll, offset_s)
-                        tasks[poll] = group.create_task(work, name=f"{self._io.venue.name}:poll:{index}")
+                for every_s in dict.fromkeys(poll.every_s for poll in self._polls):
+                    alike = [poll for poll in self._polls if poll.every_s == every_s]
+                    for index, poll in enumerate(alike):
+                        if poll not in tasks:
+                            work = self._repeat(session, poll, every_s * (index + phase) / len(alike))
+                            name = f"{self._io.venue.name}:poll:{every_s:g}:{index}"
+                            tasks[poll] = group.create_task(work, name=name)
                 await self._changed.wait()
 
     def replan(self, polls: Sequence[Poll]) -> None:
@@ -109,7 +111,8 @@ class Poller:
         that throttles.
         """
         loop = asyncio.get_running_loop()
-        while (wait_s := self._io.budget.reserve_history(loop.time(), request.weight)) > 0:  # noqa: ASYNC110 - a budget has no event
+        budget, weight, bucket = self._io.budget, request.weight, request.bucket
+        while (wait_s := budget.reserve_history(loop.time(), weight, bucket)) > 0:  # noqa: ASYNC110 - a budget has no event
             await asyncio.sleep(max(wait_s, 0.001))
         try:
             body = await self._fetch(session, request, POLL_BYTES, 1.0)
@@ -143,7 +146,9 @@ class Poller:
         while True:
             self._due_s[poll.request] = due_s
             await asyncio.sleep(due_s - loop.time())
-            if loop.time() >= max(self._resume_s, resume_s):
+            # While another venue of the exchange is banned polls are left out, too: none is caught up afterwards.
+            blocked_s = self._io.budget.rest_blocked_s(loop.time())
+            if blocked_s <= 0.0 and loop.time() >= max(self._resume_s, resume_s):
                 items = await self._attempt(session, poll.request, POLL_BYTES)
                 if items is not None and poll.expects and not _speaks(items, poll):
                     self._failed(VenueError("no_data", poll.request.context))
@@ -154,7 +159,7 @@ class Poller:
                     resume_s = loop.time() + own.next_delay_s()
                 else:
                     own.lived(math.inf)
-            after = max(loop.time(), self._resume_s, resume_s)
+            after = max(loop.time() + blocked_s, self._resume_s, resume_s)
             due_s = start_s + poll.every_s * (math.floor((after - start_s) / poll.every_s) + 1)
 
     async def _attempt(
@@ -162,8 +167,9 @@ class Poller:
     ) -> Sequence[Decoded] | None:
         """One budgeted request into the sink; None if it failed (counted, and the venue left alone for a while)."""
         loop = asyncio.get_running_loop()
+        budget, weight, bucket = self._io.budget, request.weight, request.bucket
         async with self._slots:
-            while (wait_s := self._io.budget.reserve_rest(loop.time(), request.weight)) > 0:  # noqa: ASYNC110 - a budget has no event
+            while (wait_s := budget.reserve_rest(loop.time(), weight, bucket)) > 0:  # noqa: ASYNC110 - a budget has no event
                 await asyncio.sleep(max(wait_s, 0.001))
             try:
                 body = await self._fetch(session, request, limit, patience)
@@ -209,6 +215,7 @@ class Poller:
                 proxy=self._io.network.proxy,
                 timeout=aiohttp.ClientTimeout(total=total_s),
             ) as response:
+                self._note_used(response)
                 if not 200 <= response.status < 300:
                     self._throttled(response)
                     raise VenueRejected(http_reason(response.status), f"HTTP {response.status}")
@@ -223,10 +230,24 @@ class Poller:
         except (aiohttp.ClientError, OSError) as error:
             raise rest_reason(error) from error
 
+    def _note_used(self, response: aiohttp.ClientResponse) -> None:
+        header = self._io.venue.limits.used_weight_header
+        used = parse_used_weight(response.headers.get(header)) if header else None
+        if used is not None:
+            self._io.budget.note_used(asyncio.get_running_loop().time(), used)
+
     def _throttled(self, response: aiohttp.ClientResponse) -> None:
         if response.status in THROTTLED:
             after_s = parse_retry_after(response.headers.get("Retry-After"), self._io.clock.now_ms() / 1000)
-            self._io.budget.penalise_rest(asyncio.get_running_loop().time(), after_s)
+            now_s = asyncio.get_running_loop().time()
+            self._io.budget.penalise_rest(now_s, after_s)
+            log.warning(
+                "rest exchange=%s HTTP %d from venue=%s: its venues ask for nothing for %.0f s",
+                self._io.venue.rules.exchange,
+                response.status,
+                self._io.venue.name,
+                self._io.budget.rest_blocked_s(now_s),
+            )
 
 
 def _speaks(items: Sequence[Decoded], poll: Poll) -> bool:

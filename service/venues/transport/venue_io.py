@@ -35,6 +35,6 @@ class VenueIo:
     sink: FrameSink
     clock: Clock
     rng: random.Random
-    budget: VenueBudget
+    budget: VenueBudget  # of the exchange: other venues may share it
     network: Network
     health: VenueHealth
