@@ -1,9 +1,9 @@
-"""Binance, both products: the published past for the warm start.
+"""Binance, both products, and Aster: the published past for the warm start.
 
-Endpoints (developers.binance.com, derivatives, market data; `{api}` is fapi or dapi):
-`/{api}/v1/markPriceKlines` by symbol and `/{api}/v1/indexPriceKlines` by pair: rows [open time, open, high, low, close,
+Endpoints (developers.binance.com, derivatives, market data; `{api}` is fapi/v1 or dapi/v1, at Aster fapi/v3):
+`/{api}/markPriceKlines` by symbol and `/{api}/indexPriceKlines` by pair: rows [open time, open, high, low, close,
 "0", close time, ...], at most 1500, weight by `limit` (below); `/futures/data/openInterestHist`: at most 500 of 5 min,
-the newest 30 days; `/{api}/v1/fundingRate`: at most 1000, oldest first. Start and end times are inclusive.
+the newest 30 days, none at Aster; `/{api}/fundingRate`: at most 1000, oldest first. Start and end times are inclusive.
 Neither page says of what moment of its period a figure of `openInterestHist` is: taken as of the end
 (``venues/history.py``).
 """
@@ -37,10 +37,17 @@ def bars_weight(limit: int) -> float:
 
 
 def requests(
-    name: str, base: str, pair: str, interest: tuple[str, float], funding_weight: float, since_ms: int, now_ms: int
+    name: str,
+    base: str,
+    pair: str,
+    interest: str,
+    interest_weight: float | None,
+    funding_weight: float,
+    since_ms: int,
+    now_ms: int,
 ) -> list[Request]:
     """See :meth:`service.venues.contract.Venue.history`. ``pair`` names the index, ``interest`` is the address of open
-    interest and its weight; both differ by product."""
+    interest (weight None: there is none); they differ by product."""
     symbol = f"symbol={quote(name, safe='')}"
 
     def bars(what: str, endpoint: str, subject: str) -> list[Request]:
@@ -51,11 +58,10 @@ def requests(
             found.append(Request("GET", url, bars_weight(limit), context=context_of(what, name)))
         return found
 
-    address, weight = interest
     interests = []
-    for first, last in pages(since_ms, now_ms, INTEREST_MS, INTERESTS_A_PAGE):
-        span = f"startTime={first}&endTime={last}&limit={(last - first) // INTEREST_MS + 1}"
-        interests.append(Request("GET", f"{address}&period=5m&{span}", weight, context=context_of("oi", name)))
+    for first, last in [] if interest_weight is None else pages(since_ms, now_ms, INTEREST_MS, INTERESTS_A_PAGE):
+        url = f"{interest}&period=5m&startTime={first}&endTime={last}&limit={(last - first) // INTEREST_MS + 1}"
+        interests.append(Request("GET", url, interest_weight, context=context_of("oi", name)))
     span = f"startTime={since_ms - FUNDING_BEFORE_MS}&endTime={now_ms}&limit={FUNDINGS_A_PAGE}"
     funding = Request("GET", f"{base}/fundingRate?{symbol}&{span}", funding_weight, context=context_of("funding", name))
     marks = bars("mark", "markPriceKlines", symbol)

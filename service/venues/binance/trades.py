@@ -1,4 +1,4 @@
-"""Binance, both products: liquidations (`!forceOrder@arr`), taker flow (`<symbol>@aggTrade`), long/short ratios.
+"""Binance, both products, and Aster: liquidations (`!forceOrder@arr`), trades (`<symbol>@aggTrade`), ratios.
 
 Facts from the venue pages. `forceOrder`: `S` is the side of the order, so SELL closed a long; at most one order per
 symbol and second is sent, so it is always a lower bound; silence is normal. An order has no id, and `T` is the time of
@@ -6,6 +6,7 @@ its last fill, `z` all that was filled by then: see :meth:`ExtraRows.forced_orde
 maker) means the taker sold; insurance-fund and auto-deleveraging fills are not in it, and in `@trade`, which is not
 subscribed to but read, they carry an `X` other than MARKET. Nothing is sent again on subscribing. Times are not quite
 in order of `a`. Amounts are coins on USD-M, contracts on COIN-M, whose coins follow from the price of the trade.
+Aster: only orders with an `X` of FILLED are told, whatever was filled of the others.
 Ratios: `GET /futures/data/{globalLongShortAccountRatio,topLongShortAccountRatio,topLongShortPositionRatio}`.
 """
 
@@ -15,7 +16,7 @@ from typing import Any
 
 from service.errors import BadPayload
 from service.model import LongShortKind, PositionSide
-from service.venues.binance.metadata import statistics_name
+from service.venues.binance.metadata import ASTER, statistics_name
 from service.venues.emit import Emit
 from service.venues.numbers import coins, long_share, price, timestamp_ms
 from service.venues.reading import flag, is_buy, mapping
@@ -44,7 +45,7 @@ class ExtraRows:
         """
         order = mapping(row["o"], "o")
         listing = self._emit.listing(order["s"])
-        if listing is None:
+        if listing is None or (self._emit.venue == ASTER and order["X"] != "FILLED"):
             return
         bought = is_buy(order["S"])
         filled, ordered, venue_ts = coins(order["z"]), coins(order["q"]), timestamp_ms(order["T"])

@@ -1,16 +1,18 @@
-"""Binance USD-M and COIN-M futures: what they are, their limits, what is asked of them.
+"""Binance USD-M and COIN-M futures, and Aster, which speaks their protocol: their limits, what is asked of them.
 
-Facts from the venue pages, both: numbers are text; open interest is polled, one-sided; an unknown symbol or a retired
+Facts from the venue pages, all: numbers are text; open interest is polled, one-sided; an unknown symbol or a retired
 route is acknowledged and then silent; the connection is cut at 24 h. USD-M: mark, index and funding come on
 `<symbol>@markPrice@1s`, amounts in base units (1000SHIB: thousands of SHIB). COIN-M: inverse contracts of a fixed
 number of dollars; the index comes on its own stream, by pair; statistics are those of a pair, all its contracts
 together, and of the ratios that of the top traders' accounts is left out (the documents disagree on how to ask for it).
+Aster: as USD-M, without routes and without `/futures/data`; its `openInterest` is in no document and may vanish.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from string import ascii_lowercase, ascii_uppercase
 from urllib.parse import quote
 
 import orjson
@@ -18,12 +20,13 @@ import orjson
 from service.model import Endpoints, ExtraStream, Listing, LongShortKind, OiFigure, Stream, StreamRule, VenueRules
 from service.venues.binance import history
 from service.venues.binance.messages import BinanceDecoder
-from service.venues.binance.metadata import PERPETUAL
+from service.venues.binance.metadata import ASTER, PERPETUAL
 from service.venues.binance.trades import RATIO
 from service.venues.contract import Catalog, ConnectionPlan, Limits, Poll, Request, paged, sockets
 
 STREAMS: tuple[Stream, ...] = ("mark", "funding")  # of a socket; open interest is polled
 PARAMS_PER_FRAME = 50
+LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 OI_WEIGHT = 1.0
 OI_BUDGET_SHARE = 0.5  # of the request weight; the rest is for ratios, metadata, history and recovery
 OI_POLLS_MAX_AGE = 3
@@ -36,16 +39,21 @@ RATIO_SLOWEST_S = 600.0  # fewer kinds rather than older values; a value is fres
 RATIO_BUDGET_SHARE = 0.25  # of the request weight
 
 
+DOCUMENTED = OiFigure("openInterest", 1, "venue page: single side", "documented")
+
+
 @dataclass(frozen=True, slots=True)
 class Product:
-    """One of the two lines of contracts."""
+    """One of the lines of contracts."""
 
     name: str
     title: str
+    exchange: str
     api: str  # first part of every HTTP path
     endpoints: Endpoints
     topics_each: int
-    statistics_weight: float  # of a request for `/futures/data/*`
+    oi_figure: OiFigure
+    statistics_weight: float | None  # of a request for `/futures/data/*`; None: there are none
     funding_weight: float  # of one for `fundingRate`
     ratios: tuple[tuple[LongShortKind, str], ...]  # kind and endpoint, the most telling first
 
@@ -53,9 +61,11 @@ class Product:
 USDM = Product(
     name="binance_usdm",
     title="Binance USD-M futures",
-    api="fapi",
+    exchange="binance",
+    api="fapi/v1",
     endpoints=Endpoints(ws={"market": "wss://fstream.binance.com/market"}, rest="https://fapi.binance.com"),
     topics_each=1,
+    oi_figure=DOCUMENTED,
     # Two limits of their own, expressed in our only budget of 2400 a minute, so that it keeps them too:
     statistics_weight=12.0,  # weight 0, but 1000 requests in 5 min
     funding_weight=24.0,  # with `fundingInfo`: 500 requests in 5 min
@@ -68,17 +78,31 @@ USDM = Product(
 COINM = Product(
     name="binance_coinm",
     title="Binance COIN-M futures",
-    api="dapi",
+    exchange="binance",
+    api="dapi/v1",
     endpoints=Endpoints(ws={"market": "wss://dstream.binance.com"}, rest="https://dapi.binance.com"),
     topics_each=2,  # the mark by instrument, the index by pair
+    oi_figure=DOCUMENTED,
     statistics_weight=1.0,
     funding_weight=1.0,
     ratios=(("account", "globalLongShortAccountRatio"), ("top_position", "topLongShortPositionRatio")),
 )
+ASTER_PERPETUALS = Product(
+    name=ASTER,
+    title="Aster perpetuals",
+    exchange="aster",
+    api="fapi/v3",
+    endpoints=Endpoints(ws={"market": "wss://fstream.asterdex.com"}, rest="https://fapi.asterdex.com"),
+    topics_each=1,
+    oi_figure=OiFigure("openInterest", 1, "assumed: not documented; an odd count in a frame of 2026", "assumed"),
+    statistics_weight=None,
+    funding_weight=1.0,
+    ratios=(),
+)
 
 
 class Binance:
-    """Either product: see :class:`service.venues.contract.Venue`."""
+    """One product: see :class:`service.venues.contract.Venue`."""
 
     polls_oi = True
     limits = Limits(
@@ -97,13 +121,13 @@ class Binance:
         self.endpoints = product.endpoints
         self.rules = VenueRules(
             venue=product.name,
-            exchange="binance",
+            exchange=product.exchange,
             mark=StreamRule(15_000, "send"),
             funding=StreamRule(300_000, "send"),
             oi=StreamRule(int(OI_POLLS_MAX_AGE * DEFAULT_OI_POLL_S * 1000), "change"),
             index_max_age_ms=15_000,
             funding_cap_8h=0.16,
-            oi_figure=OiFigure("openInterest", 1, "venue page: single side", "documented"),
+            oi_figure=product.oi_figure,
         )
         self._product = product
         self._coinm = product is COINM
@@ -117,7 +141,7 @@ class Binance:
         return BinanceDecoder(self.name, self._coinm, catalog)
 
     def metadata(self, endpoints: Endpoints) -> list[Request]:
-        base = f"{endpoints.rest}/{self._product.api}/v1"
+        base = f"{endpoints.rest}/{self._product.api}"
         return [Request("GET", f"{base}/{what}", context=what) for what in ("exchangeInfo", "fundingInfo")]
 
     # -- sockets -----------------------------------------------------------------------------------------------
@@ -131,7 +155,7 @@ class Binance:
         if "liquidation" in extras and listings:
             groups.append(([LIQUIDATIONS], LIQUIDATIONS_QUIET_S))
         if "flow" in extras:
-            trades = [f"{item.instrument.lower()}@aggTrade" for item in listings]
+            trades = [f"{_lower(item.instrument)}@aggTrade" for item in listings]
             groups += [(page, TRADES_QUIET_S) for page in paged(trades, most)]
         for count, (topics, quiet_s) in enumerate(groups, 1):
             frames = _subscribe(topics)
@@ -139,9 +163,9 @@ class Binance:
         return plans
 
     def _marks(self, listings: Sequence[Listing]) -> tuple[str, ...]:
-        topics = [f"{item.instrument.lower()}@markPrice@1s" for item in listings]
+        topics = [f"{_lower(item.instrument)}@markPrice@1s" for item in listings]
         if self._coinm:
-            topics += [f"{self._pair(item.instrument).lower()}@indexPrice@1s" for item in listings]
+            topics += [f"{_lower(self._pair(item.instrument))}@indexPrice@1s" for item in listings]
         return _subscribe(topics)
 
     # -- requests ----------------------------------------------------------------------------------------------
@@ -154,7 +178,7 @@ class Binance:
         extras: Sequence[ExtraStream] = (),
     ) -> list[Poll]:
         every_s = self._cadence_s(oi_poll_s, len(listings))
-        base = f"{endpoints.rest}/{self._product.api}/v1/openInterest?symbol="
+        base = f"{endpoints.rest}/{self._product.api}/openInterest?symbol="
         interest = [
             Poll(
                 Request("GET", base + quote(item.instrument, safe=""), OI_WEIGHT, context="openInterest"),
@@ -172,9 +196,9 @@ class Binance:
 
     def _ratio_polls(self, endpoints: Endpoints, listings: Sequence[Listing]) -> list[Poll]:
         """Every five minutes; with many instruments fewer kinds, then less often, to stay within the budget."""
-        if not listings:
-            return []
         weight = self._product.statistics_weight
+        if not listings or weight is None:
+            return []
         weight_per_s = self.limits.rest_weight * RATIO_BUDGET_SHARE / self.limits.rest_period_s
         affordable = int(RATIO_SLOWEST_S * weight_per_s / (weight * len(listings)))
         kinds = self._product.ratios[: max(1, affordable)]
@@ -199,9 +223,10 @@ class Binance:
         subject = self._statistics(name) + ("&contractType=PERPETUAL" if self._coinm else "")
         return history.requests(
             name,
-            f"{endpoints.rest}/{self._product.api}/v1",
+            f"{endpoints.rest}/{self._product.api}",
             f"pair={quote(self._pair(name), safe='')}",
-            (f"{endpoints.rest}/futures/data/openInterestHist?{subject}", self._product.statistics_weight),
+            f"{endpoints.rest}/futures/data/openInterestHist?{subject}",
+            self._product.statistics_weight,
             self._product.funding_weight,
             since_ms,
             now_ms,
@@ -214,6 +239,15 @@ class Binance:
     def _statistics(self, instrument: str) -> str:
         """The query by which `/futures/data/*` names an instrument."""
         return f"{'pair' if self._coinm else 'symbol'}={quote(self._pair(instrument), safe='')}"
+
+
+def _lower(name: str) -> str:
+    """A name as streams have it: only letters A to Z change, those of other scripts are as the venue writes them.
+
+    >>> _lower("1000PEPEUSDT"), _lower("ÄUSDT")
+    ('1000pepeusdt', 'Äusdt')
+    """
+    return name.translate(LOWER)
 
 
 def _subscribe(topics: Sequence[str]) -> tuple[str, ...]:
