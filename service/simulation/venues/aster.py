@@ -8,7 +8,7 @@ all of them called COIN.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +90,11 @@ class Aster(BinanceUsdm):
 
     def _aggregate(self, quote: Quote, trade: Trade) -> dict[str, Any]:
         return {key: value for key, value in super()._aggregate(quote, trade).items() if key not in ("nq", "st")}
+
+    def _forced(self, quote: Quote, topic: str, now_ms: int) -> Iterator[Frame]:
+        """At most one order per symbol and second: the latest."""
+        for trade in quote.liquidations()[-1:]:
+            yield Frame(encode({"e": "forceOrder", "E": now_ms, "o": self._order(quote, trade)}), topic)
 
     # -- HTTP ------------------------------------------------------------------------------------------------------
 

@@ -59,9 +59,10 @@ def requests(
         return found
 
     interests = []
-    for first, last in [] if interest_weight is None else pages(since_ms, now_ms, INTEREST_MS, INTERESTS_A_PAGE):
-        url = f"{interest}&period=5m&startTime={first}&endTime={last}&limit={(last - first) // INTEREST_MS + 1}"
-        interests.append(Request("GET", url, interest_weight, context=context_of("oi", name)))
+    if interest_weight is not None:
+        for first, last in pages(since_ms, now_ms, INTEREST_MS, INTERESTS_A_PAGE):
+            url = f"{interest}&period=5m&startTime={first}&endTime={last}&limit={(last - first) // INTEREST_MS + 1}"
+            interests.append(Request("GET", url, interest_weight, context=context_of("oi", name)))
     span = f"startTime={since_ms - FUNDING_BEFORE_MS}&endTime={now_ms}&limit={FUNDINGS_A_PAGE}"
     funding = Request("GET", f"{base}/fundingRate?{symbol}&{span}", funding_weight, context=context_of("funding", name))
     marks = bars("mark", "markPriceKlines", symbol)
