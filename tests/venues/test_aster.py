@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
+
 import orjson
 import pytest
+from aiohttp import web
 
+from service.config import NetworkSection
 from service.model import (
     EXTRA_STREAMS,
     Control,
     Decoded,
+    Endpoints,
     Funding,
     Liquidation,
     Listing,
@@ -19,6 +25,11 @@ from service.model import (
 from service.venues import VENUES
 from service.venues.contract import Catalog, Decoder
 from service.venues.symbols import ASSETS, Asset
+from service.venues.transport.budget import VenueBudget
+from service.venues.transport.health import VenueHealth
+from service.venues.transport.poller import Poller
+from service.venues.transport.venue_io import VenueIo
+from tests.fakes.venue_server import LoopClock, Sink
 from tests.venues.extras import DAY_AND_TWO, NOW, synthetic, topics
 from tests.venues.frames import T0, decode, fresh, load, reasons
 
@@ -215,3 +226,48 @@ def test_open_interest() -> None:
     assert decode(fresh(NAME), load(NAME, "http_get_open_interest")) == [
         OpenInterest(NAME, "BTCUSDT", "BTC", 6007.008, 1.0, 6007.008, False, 1763719295432, T0)
     ]
+
+
+@pytest.mark.looptime(idle_step=0.05, idle_timeout=30)
+async def test_five_hundred_symbols_stay_within_the_weight_of_any_minute() -> None:
+    """Polls, metadata and history together, counted as the venue counts them."""
+    spent: list[tuple[float, float]] = []
+    loop = asyncio.get_running_loop()
+    listings = synthetic(NAME, 500)
+    weights: dict[str, float] = {}
+
+    async def answer(request: web.Request) -> web.Response:
+        spent.append((loop.time(), weights[str(request.rel_url)]))
+        body = {"symbol": request.query.get("symbol"), "openInterest": "7.5", "time": T0}
+        return web.json_response(body if request.path.endswith("/openInterest") else [])
+
+    app = web.Application()
+    app.router.add_route("GET", "/{tail:.*}", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    endpoints = Endpoints({}, f"http://127.0.0.1:{runner.addresses[0][1]}")
+    polls = VENUE.polls(endpoints, listings, 10.0, EXTRA_STREAMS)
+    past = [request for item in listings for request in VENUE.history(endpoints, item, NOW - DAY_AND_TWO, NOW)]
+    for request in [*(poll.request for poll in polls), *VENUE.metadata(endpoints), *past]:
+        weights[request.url.removeprefix(endpoints.rest)] = request.weight
+    sink, health = Sink(), VenueHealth(NAME)
+    io = VenueIo(VENUE, sink, LoopClock(), random.Random(3), VenueBudget(VENUE.limits), NetworkSection(), health)
+    poller = Poller(io)
+    polling = asyncio.create_task(poller.run(polls))
+
+    async def backfill() -> None:
+        async with poller.session() as session:
+            for request in past:
+                await poller.fetch_history(session, request, sink)
+
+    filling = asyncio.create_task(backfill())
+    await poller.fetch_metadata(VENUE.metadata(endpoints))
+    await asyncio.sleep(240)
+    for task in (polling, filling):
+        task.cancel()
+    await asyncio.gather(polling, filling, return_exceptions=True)
+    await runner.cleanup()
+    worst = max(sum(weight for at, weight in spent if start <= at < start + 60) for start, _ in spent)
+    assert 1200 <= worst <= 2400
+    assert {reason: count for reason, count in health.rest.failures.items() if reason.startswith("http")} == {}
