@@ -145,7 +145,7 @@ def test_taker_flow_is_the_models(venue: str) -> None:
 
 
 def told(venue: str, seconds: list[list[Trade]]) -> list[Trade]:
-    """Which forced orders the venue tells of: of a second Binance the largest, Aster the latest; Bitget all, every 20 s."""
+    """Which forced orders are told: of a second Binance the largest, Aster the latest; Bitget all, every 20 s."""
     forced = [[trade for trade in trades if trade.liquidated is not None] for trades in seconds]
     if venue.startswith("binance"):
         return [max(trades, key=lambda trade: trade.contracts) for trades in forced if trades]
