@@ -23,6 +23,7 @@ from service.model import (
     Skipped,
 )
 from service.venues import VENUES
+from service.venues.binance.marks import read_marks
 from service.venues.contract import Catalog, Decoder
 from service.venues.symbols import ASSETS, Asset
 from service.venues.transport.budget import VenueBudget
@@ -97,6 +98,21 @@ def test_an_empty_answer_names_nobody() -> None:
     decode(decoder, [{"symbol": "ARBUSDT", "fundingIntervalHours": 4}])
     decoder.decode("[]", T0, "fundingInfo")
     assert interval(decoder, T8 - 1000, T8) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["ws_mark_price_update", "ws_mark_price_update_combined", "ws_mark_price_update_array"]
+)
+def test_marks_are_read_the_short_way_and_tell_what_the_long_way_tells(name: str) -> None:
+    """Cause: the short way was written for one venue, whose name and interval of eight hours it could have kept."""
+    raw = orjson.dumps(orjson.loads(load(NAME, name))).decode()
+    short, long = fresh(NAME), fresh(NAME)
+    emit = long._emit  # type: ignore[attr-defined]
+    expected = emit.frame(raw, T0)
+    assert short.decode(raw, T0) == expected
+    assert {item.venue for item in expected} == {NAME}
+    emit.out = []
+    assert read_marks(raw, emit)
 
 
 # -- what is counted -------------------------------------------------------------------------------------------------
