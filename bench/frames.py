@@ -60,6 +60,7 @@ FRAMES |= {
     (venue, kind): _fixture(venue, name)
     for venue, kind, name in (
         ("binance_coinm", "markPrice", "ws_mark_price_update"),
+        ("aster", "markPrice", "ws_mark_price_update"),
         ("bitget", "ticker", "ws_ticker"),
         ("gate", "tickers", "ws_tickers"),
         ("deribit", "ticker", "ws_ticker_linear"),
@@ -81,6 +82,7 @@ LISTINGS = {
     for venue, name, symbol, inverse, size, interval_h in (
         ("binance_usdm", "BTCUSDT", "BTC", False, 1.0, 8.0),
         ("binance_coinm", "BTCUSD_PERP", "BTC", True, 100.0, 8.0),
+        ("aster", "BTCUSDT", "BTC", False, 1.0, 8.0),
         ("bybit", "BTCUSDT", "BTC", False, 1.0, 8.0),
         ("okx", "BTC-USDT-SWAP", "BTC", False, 0.01, 8.0),
         ("bitget", "ETHUSDT", "ETH", False, 1.0, 8.0),

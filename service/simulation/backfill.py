@@ -17,7 +17,7 @@ SECOND_MS = 1_000
 # As the servers send it, or are polled.
 OI_EVERY_S = {
     "binance_usdm": 10, "bybit": 2, "okx": 5, "hyperliquid": 3, "binance_coinm": 10, "bitget": 1, "gate": 1,
-    "deribit": 1, "kraken_futures": 1, "bitmex": 3, "dydx": 30,
+    "deribit": 1, "kraken_futures": 1, "bitmex": 3, "dydx": 30, "aster": 10,
 }  # fmt: skip
 FUNDING_EVERY_S = 10
 # Venues that say when: the events of the others carry no venue timestamp.

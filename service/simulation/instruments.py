@@ -13,11 +13,12 @@ from service.simulation.profiles import Profile, profile
 
 VENUES = (
     "binance_usdm", "bybit", "okx", "hyperliquid", "binance_coinm", "bitget", "gate", "deribit", "kraken_futures",
-    "bitmex", "dydx",
+    "bitmex", "dydx", "aster",
 )  # fmt: skip
 
 MAJORS = ("BTC", "ETH")  # symbols that also trade against USDC and as inverse contracts
 FOUR_HOURS = ("SUI", "HYPE")  # alts whose funding is settled every 4 h on the centralised venues
+OWN_HOURS = {("aster", "SUI"): 2, ("aster", "HYPE"): 1}  # Aster has intervals of 1, 2, 4 and 8 h
 HOURLY = ("hyperliquid", "kraken_futures", "dydx")
 BITCOIN = "XBTUSD"  # the BitMEX contract whose index converts the quanto ones
 ABSENT = (("hyperliquid", "GRAM"), ("okx", "HYPE"), ("dydx", "BNB"), ("kraken_futures", "1000SHIB"))
@@ -64,6 +65,7 @@ _SHARES = {
     "kraken_futures": {"PF": 0.02, "PI": 0.003},
     "bitmex": {"USD": 0.008, "USDT": 0.006},
     "dydx": {"": 0.005},
+    "aster": {"USDT": 0.07},
 }
 _ALTS = ("USDT", "PF", "")  # variants of every listed symbol; the others are of the majors only
 _USDC = ("USDC", "PERP")
@@ -144,6 +146,7 @@ def _listed(seed: int, venue: str, symbol: str) -> list[Instrument]:
         return []  # Hyperliquid knows the k prefix only
     rng = random.Random(f"{seed}:instruments:{venue}:{symbol}")
     interval_h = 1 if venue in HOURLY else 4 if symbol in FOUR_HOURS and venue not in ("deribit", "bitmex") else 8
+    interval_h = OWN_HOURS.get((venue, symbol), interval_h)
     multiplier = 1 / thousand if venue in _BARE else 1.0
     native_price = levels.price * multiplier
     result = []
@@ -227,7 +230,7 @@ def _contract(venue: str, variant: str, coin: str) -> tuple[Unit, float]:
 
 
 def _price_digits(venue: str, price: float) -> int:
-    if venue == "binance_usdm":
+    if venue in ("binance_usdm", "aster"):
         return 8
     figures = {"hyperliquid": 5, "okx": 6, "bitmex": 6, "kraken_futures": 6}.get(venue, 7)
     return max(0, figures - 1 - floor(log10(price)))
@@ -245,6 +248,6 @@ def _oi_digits(venue: str, levels: Profile, unit: Unit) -> int:
 def _cap(venue: str, symbol: str, interval_h: int) -> float:
     if venue in HOURLY:
         return {"hyperliquid": 0.04, "kraken_futures": 0.005, "dydx": 0.015}[venue]  # per hour (venue pages)
-    own = {"binance_usdm": (0.003, 0.02), "bybit": (0.00333, 0.015), "okx": (0.00375, 0.015)}
+    own = {"binance_usdm": (0.003, 0.02), "bybit": (0.00333, 0.015), "okx": (0.00375, 0.015), "aster": (0.003, 0.02)}
     cap_8h = own.get(venue, (0.003, 0.015))[0 if symbol in MAJORS else 1]
     return cap_8h * interval_h / 8

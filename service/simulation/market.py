@@ -31,7 +31,7 @@ ORACLE_MS = 3_000  # Hyperliquid's oracle and mark move about every 3 s
 CROWD_MS = 300_000  # long/short ratios are published every five minutes
 FORCED_PER_S = {"flush": 1.2, "cascade": 0.6}  # liquidations per instrument
 FORCED_IDLE = 1 / 900
-_LATE_NEXT = ("binance_usdm", "binance_coinm")  # the message of the settlement itself has the old time
+_LATE_NEXT = ("binance_usdm", "binance_coinm", "aster")  # the message of the settlement itself has the old time
 
 __all__ = ["HOUR_MS", "ORACLE_MS", "MarketModel", "Quote", "SymbolState"]
 

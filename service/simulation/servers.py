@@ -17,6 +17,7 @@ from service.model import Endpoints
 from service.simulation.derivatives_list import PATH, derivatives_list
 from service.simulation.market import MarketModel
 from service.simulation.protocol import Frame, Hangup, Out, Protocol, ServerPing, Session, encode
+from service.simulation.venues.aster import Aster
 from service.simulation.venues.binance import BinanceCoinm, BinanceUsdm
 from service.simulation.venues.bitget import Bitget
 from service.simulation.venues.bitmex import Bitmex
@@ -34,6 +35,7 @@ HOST = "127.0.0.1"
 BEAT_MS = 500  # the market moves each second; Bybit's book also in between
 PROTOCOLS: tuple[type[Protocol], ...] = (
     BinanceUsdm, Bybit, Okx, Hyperliquid, BinanceCoinm, Bitget, Gate, Deribit, KrakenFutures, Bitmex, Dydx,
+    Aster,
 )  # fmt: skip
 MAX_UNSENT_BYTES = 1 << 20  # a client that does not read is cut, as a venue would
 MAX_MESSAGE_BYTES = 1 << 17

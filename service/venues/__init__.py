@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.venues.binance.venue import COINM, USDM, Binance
+from service.venues.binance.venue import ASTER_PERPETUALS, COINM, USDM, Binance
 from service.venues.bitget.venue import Bitget
 from service.venues.bitmex.venue import Bitmex
 from service.venues.bybit.venue import Bybit
@@ -28,5 +28,6 @@ VENUES: dict[str, Venue] = {
         Bitmex(),
         Hyperliquid(),
         Dydx(),
+        Binance(ASTER_PERPETUALS),
     )
 }

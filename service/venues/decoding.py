@@ -93,6 +93,7 @@ def _hyperliquid(items: list[Any]) -> bool:
 SEVERAL: dict[str, Callable[[list[Any]], bool]] = {
     "binance_usdm": _binance,
     "binance_coinm": _binance,
+    "aster": _binance,
     "gate": _any_has("channel"),
     "bitmex": _any_has("table", "success", "info", "op", "status"),
     "hyperliquid": _hyperliquid,

@@ -68,8 +68,8 @@ class Emit:
     """The items of the frame under way, in order: ``out``. One object per connection; frames come one at a time.
 
     ``catalog``: what the venue's connections share. ``by_name``: what a name alone says of an instrument without
-    metadata; None: no perpetual quoted in dollars. ``read``: takes a frame's JSON and its context, and tells all of it
-    here. ``recv_ts``: when the frame was received, UTC epoch ms.
+    metadata; None, or why: no perpetual of a coin in dollars. ``read``: takes a frame's JSON and its context, and tells
+    all of it here. ``recv_ts``: when the frame was received, UTC epoch ms.
     Prices come per venue unit, amounts in canonical coins; ``venue_ts`` None: the venue does not say when.
     """
 
@@ -79,7 +79,7 @@ class Emit:
         self,
         venue: str,
         catalog: Catalog,
-        by_name: Callable[[str], Listing | None],
+        by_name: Callable[[str], Listing | str | None],
         read: Callable[[Any, str], None],
     ) -> None:
         self.venue = venue
@@ -167,16 +167,21 @@ class Emit:
                 return listing
         found = self.find(text(name))
         if found is None:
-            self.skipped(name, self.catalog.foreign.get(name) or why_foreign(name))
+            self.skipped(name, self.catalog.foreign.get(name) or self._why_not(name))
         return found
 
     def find(self, name: str) -> Listing | None:
         """The same of a name that the venue did not send itself: nothing is said of one that there is not."""
         listing = self._listings.get(name)
         if listing is None and name not in self.catalog.foreign:
-            listing = self._by_name(name)
-            return None if listing is None else self._identified(listing)
+            named = self._by_name(name)
+            return self._identified(named) if isinstance(named, Listing) else None
         return listing
+
+    def _why_not(self, name: str) -> str:
+        """Why a name that no metadata know is left out."""
+        named = self._by_name(name)
+        return named if isinstance(named, str) else why_foreign(name)
 
     def named(self, name: str) -> str:
         """A row of metadata is about this instrument, whatever else it says: it is not absent from the list."""

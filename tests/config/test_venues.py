@@ -14,13 +14,14 @@ from service.core.replay import Run
 from service.tapes import Header
 from service.venues import VENUES
 
-STREAMED = [name for name in VENUES if name not in ("binance_usdm", "binance_coinm")]
+POLLED = ["binance_usdm", "binance_coinm", "aster"]
+STREAMED = [name for name in VENUES if name not in POLLED]
 
 
 def test_only_venues_that_poll_open_interest_offer_its_cadence() -> None:
     tables = dict(table.split("]", 1) for table in render().split("[venues.")[1:])
     assert list(tables) == list(VENUES)
-    assert [name for name, table in tables.items() if "oi_poll_s" in table] == ["binance_usdm", "binance_coinm"]
+    assert [name for name, table in tables.items() if "oi_poll_s" in table] == POLLED
 
 
 @pytest.mark.parametrize("name", VENUES)

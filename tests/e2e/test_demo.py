@@ -100,7 +100,7 @@ def test_http_says_the_same_as_the_feed(demo: Demo) -> None:
     assert [body["symbol"] for body in everything["signals"]] == list(SYMBOLS)
     assert get(demo, "/v1/signals/BTC")["symbol"] == "BTC"
     venues = get(demo, "/v1/venues")
-    assert list(venues["venues"]) == list(Config().venues.enabled()) == list(VENUES)  # all eleven, in their order
+    assert list(venues["venues"]) == list(Config().venues.enabled()) == list(VENUES)  # all of them, in their order
     symbols = get(demo, "/v1/symbols")
     assert set(symbols["symbols"]) == set(SYMBOLS)
 

@@ -1,6 +1,6 @@
 """Backoff and budgets under the real limits of all venues: nobody is hammered, whatever breaks.
 
-Budgets hold in any window; eleven venues dropped at one moment come back without a burst; a venue that accepts and
+Budgets hold in any window; all venues dropped at one moment come back without a burst; a venue that accepts and
 drops, refuses or throttles at once never makes a hot loop.
 """
 

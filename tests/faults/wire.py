@@ -114,6 +114,10 @@ WIRES: dict[str, Wire] = {
         ((r"^instrument:", ALL),),
         snapshot=r'"action":"partial"',
     ),
+    "aster": Wire(
+        {"p": "mark", "i": "index", "r": "funding", "openInterest": "oi"},
+        ((r"@markPrice", ("mark", "funding")), (r"/fapi/v3/openInterest", ("oi",))),
+    ),
     "dydx": Wire(
         {"oraclePrice": "mark", "nextFundingRate": "funding", "openInterest": "oi"},
         ((r"^v4_markets", ALL),),

@@ -34,6 +34,7 @@ def test_an_alt_has_one_contract_on_each_venue_and_no_inverse_contracts() -> Non
         "kraken_futures": ["PF_SOLUSD"],
         "bitmex": ["SOLUSDT"],
         "dydx": ["SOL-USD"],
+        "aster": ["SOLUSDT"],
     }
 
 
@@ -52,7 +53,9 @@ def test_a_scaled_symbol_has_each_venues_own_name_and_unit() -> None:
         "kraken_futures": ["PF_PEPEUSD"],
         "bitmex": [],
         "dydx": ["PEPE-USD"],
+        "aster": ["1000PEPEUSDT"],
     }
+    assert {item.multiplier for item in others.pop("aster")} == {1.0}
     assert {item.multiplier for items in others.values() for item in items} == {0.001}
     assert others["gate"][0].contract_size == 10_000.0
     [bybit] = [item for item in instruments(5, ["1000SHIB"]) if item.venue == "bybit"]
@@ -90,6 +93,7 @@ def test_contract_sizes_and_intervals() -> None:
     for venue in ("hyperliquid", "kraken_futures", "dydx"):
         assert {item.interval_h for item in LISTED if item.venue == venue} == {1}
     assert {(item.interval_h, item.offset_h) for item in LISTED if item.venue == "bitmex"} == {(8, 4)}
+    assert {item.interval_h for item in LISTED if item.venue == "aster"} == {1, 2, 8}
 
 
 def test_a_quanto_contract_is_worth_bitcoin_and_is_not_listed_without_it() -> None:

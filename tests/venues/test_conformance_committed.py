@@ -47,6 +47,7 @@ def test_committed_frames(case: Case) -> None:
 
 NEVER_EMITTED: dict[str, dict[type, str]] = {  # its code names them, no frame leads to them
     "hyperliquid": {Liquidation: "trades do not say whether they are liquidations"},
+    "aster": {LongShort: "the code is Binance's, its documents have no ratios"},
 }
 
 
@@ -63,7 +64,7 @@ def test_code_tells_what_a_decoder_can_emit() -> None:
     """Of the extra streams, as the venues' own documents have them."""
     by_kind = {kind: [v for v in VENUES if kind in emitted_by(VENUES[v].decoder(Catalog()))] for kind in ITEM_TYPES}
     assert by_kind[Positions] == ["gate"]
-    assert by_kind[LongShort] == ["binance_usdm", "binance_coinm", "bybit", "okx", "bitget", "gate"]
+    assert by_kind[LongShort] == ["binance_usdm", "binance_coinm", "bybit", "okx", "bitget", "gate", "aster"]
     assert by_kind[Flow] == by_kind[OpenInterest] == by_kind[HistoryPoint] == list(VENUES)
 
 
@@ -170,6 +171,10 @@ NOT_THERE: dict[str, dict[str, str]] = {  # venue -> aspect -> why it has none
         "short liquidated": "liquidations look like any trade",
         "closing": "no notices",
         FOREIGN: "other dexes have metadata of their own",
+    },
+    "aster": {
+        **LINEAR, **ALL_COUNTED, **NO_RATIOS, **NO_POSITIONS, **NO_DELTAS, **NO_NOTICES, **FRAMES_PING,
+        "past oi": "none published",
     },
     "dydx": {
         **LINEAR, **ALL_COUNTED, **NO_RATIOS, **NO_POSITIONS, **NO_PAST, **KNOWN_INTERVAL,

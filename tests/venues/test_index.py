@@ -26,6 +26,7 @@ def ticker_of(path: Callable[[Frame], Frame], key: str) -> Callable[[Frame, obje
 CASES: dict[str, tuple[str, Callable[[Frame, object], None]]] = {
     "binance_usdm": ("ws_mark_price_update", ticker_of(lambda frame: frame, "i")),
     "binance_coinm": ("ws_mark_price_update", ticker_of(lambda frame: frame, "i")),
+    "aster": ("ws_mark_price_update", ticker_of(lambda frame: frame, "i")),
     "bybit": ("ws_tickers_snapshot", ticker_of(lambda frame: frame["data"], "indexPrice")),
     "bitget": ("ws_ticker", ticker_of(lambda frame: frame["data"][0], "indexPrice")),
     "deribit": ("ws_ticker_inverse", ticker_of(lambda frame: frame["params"]["data"], "index_price")),

@@ -16,6 +16,7 @@ import pytest
 from service.model import Bad, Decoded, Listing, Skipped
 from service.venues import VENUES
 from service.venues.contract import Catalog
+from service.venues.symbols import ASSETS, Asset
 from tests.venues.frames import T0, decode, left_out
 
 Row = dict[str, Any]
@@ -69,6 +70,23 @@ SHAPES = {
         {"contractStatus": "PENDING_TRADING", "contractSize": 0},
         {"contractSize": 0},
         (({"underlyingType": "EQUITY"}, "not_crypto"),),
+    ),
+    "aster": Shape(
+        "exchangeInfo",
+        lambda coin: f"{coin}USDT",
+        lambda coin: {
+            "symbol": f"{coin}USDT", "pair": f"{coin}USDT", "contractType": "PERPETUAL", "status": "TRADING",
+            "baseAsset": coin, "quoteAsset": "USDT", "underlyingType": "COIN", "underlyingSubType": [],
+        },
+        lambda rows: {"symbols": rows},
+        {"status": "PENDING_TRADING", "baseAsset": ""},
+        {"baseAsset": 7},
+        (
+            ({"quoteAsset": "USD"}, "foreign"),
+            ({"baseAsset": "TSLA"}, "not_crypto"),
+            ({"baseAsset": "FOO"}, "unknown_kind"),
+            ({"underlyingType": "WEATHER"}, "unknown_kind"),
+        ),
     ),
     "bybit": Shape(
         "instruments:linear",
@@ -183,7 +201,7 @@ class Lists:
     """The lists of one venue, one after the other."""
 
     def __init__(self, venue: str, shape: Shape) -> None:
-        self.catalog = Catalog()
+        self.catalog = Catalog((*ASSETS, *(Asset(name, name) for name in ("AAA", "BBB", "CCC", "NEW", "DASH"))))
         self.shape = shape
         self._decoder = VENUES[venue].decoder(self.catalog)
 

@@ -93,8 +93,8 @@ def stamped(at: int) -> str:
 
 def announcing(venue: str, at: int, next_ts: int) -> dict[str, Any]:
     """A venue's message at a time, with the next funding time."""
-    if venue.startswith("binance"):
-        name = "LPTUSDT" if venue == "binance_usdm" else "BTCUSD_PERP"
+    if venue.startswith(("binance", "aster")):
+        name = "BTCUSD_PERP" if venue == "binance_coinm" else "LPTUSDT"
         return {"e": "markPriceUpdate", "E": at, "s": name, "p": "5.5", "i": "5.25", "r": "0.0001", "T": next_ts}
     fixture = {"bybit": "ws_tickers_snapshot", "okx": "ws_funding_rate", "bitmex": "ws_partial_inverse"}
     frame: dict[str, Any] = json.loads(
@@ -119,7 +119,9 @@ def announcing(venue: str, at: int, next_ts: int) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("early_ms", "interval_h"), [(-1000, 2.0), (0, 2.0), (1, 2.0), (59_000, 2.0), (60_000, 2.0), (61_000, None)]
 )
-@pytest.mark.parametrize("venue", ["binance_usdm", "binance_coinm", "bybit", "okx", "bitget", "gate", "bitmex"])
+@pytest.mark.parametrize(
+    "venue", ["binance_usdm", "binance_coinm", "bybit", "okx", "bitget", "gate", "bitmex", "aster"]
+)
 def test_a_rollover_said_a_minute_early_measures_the_period(
     venue: str, early_ms: int, interval_h: float | None
 ) -> None:
@@ -136,7 +138,9 @@ def test_a_rollover_said_a_minute_early_measures_the_period(
     assert said(T8 + 2 * HOUR_MS - early_ms, T8 + 3 * HOUR_MS) == (None if interval_h is None else 1.0)
 
 
-@pytest.mark.parametrize("venue", ["binance_usdm", "binance_coinm", "bybit", "okx", "bitget", "gate", "bitmex"])
+@pytest.mark.parametrize(
+    "venue", ["binance_usdm", "binance_coinm", "bybit", "okx", "bitget", "gate", "bitmex", "aster"]
+)
 def test_an_interval_too_short_for_the_next_settlement_is_in_doubt_until_it_however_near_it_comes(venue: str) -> None:
     """Cause: stated hourly with a settlement in twenty hours, null at first, but in the last hour the longer period's
     rate was read as an hour's."""

@@ -15,9 +15,11 @@ COUNT = 500
 FRAME_BYTES = 16 * 1024  # the smallest limit published for a request is 32 kB (Deribit)
 # Topics a connection may carry (published, or, where nothing is, what we allow ourselves), and sockets at a time.
 TOPICS = {"binance_usdm": 1024, "binance_coinm": 200, "bybit": 400, "okx": 240, "bitget": 50, "gate": 100,
-          "deribit": 500, "kraken_futures": 100, "bitmex": 200, "hyperliquid": 1000, "dydx": 33}  # fmt: skip
+          "deribit": 500, "kraken_futures": 100, "bitmex": 200, "hyperliquid": 1000, "dydx": 33,
+          "aster": 200}  # fmt: skip
 SOCKETS = {"binance_usdm": 300, "binance_coinm": 300, "bybit": 1000, "okx": 100, "bitget": 100, "gate": 300,
-           "deribit": 32, "kraken_futures": 100, "bitmex": 60, "hyperliquid": 10, "dydx": 100}  # fmt: skip
+           "deribit": 32, "kraken_futures": 100, "bitmex": 60, "hyperliquid": 10, "dydx": 100,
+           "aster": 300}  # fmt: skip
 RENEWALS = 2  # sockets open beside those planned, while they take over
 OPENED_WITHIN_S = 120.0
 SUBSCRIBED_WITHIN_S = 60.0  # of its opening; the deadlines of first messages begin then
@@ -69,7 +71,7 @@ def test_trades_of_every_instrument_are_asked_for_once(venue: str) -> None:
     asked = "\n".join(topic for topic in extra if "trade" in topic.lower())
     assert len(asked.splitlines()) == COUNT
     for item in synthetic(venue, COUNT):
-        name = item.instrument.lower() if venue.startswith("binance") else item.instrument
+        name = item.instrument.lower() if venue.startswith(("binance", "aster")) else item.instrument
         assert name in asked
 
 

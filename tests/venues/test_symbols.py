@@ -111,7 +111,9 @@ NAMES = {  # a perpetual of the coin, as each venue writes it
     "bitmex": "{}USDT",
     "hyperliquid": "{}",
     "dydx": "{}-USD",
+    "aster": "{}USDT",
 }
+UNTOLD = ("aster",)  # venues that do not say what is a coin: only what is known to be one counts
 
 
 def emit_of(venue: str, assets: tuple[Asset, ...] = ASSETS, recv_ts: int = 0) -> Emit:
@@ -132,6 +134,9 @@ def test_every_venue_lists_both_tickers_under_the_canonical_name(venue: str, ass
     emit = emit_of(venue)
     for ticker, factor in ((asset.ticker, asset.factor), (asset.canonical, 1.0)):
         listing = emit.listing(NAMES[venue].format(ticker))
+        if venue in UNTOLD and ticker == "S":  # a stock's ticker, too: not known to be a coin there
+            assert listing is None
+            continue
         assert listing is not None
         assert (listing.symbol, listing.multiplier) == (asset.canonical, factor)
 

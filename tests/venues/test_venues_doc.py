@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 ROWS = ("mark", "index", "funding", "oi", "liquidation", "flow", "long_short", "positions")
 FEW = 20
 LIVENESS = ("heartbeat", "v4_block_height")  # topics that carry no stream
-FOLDERS = {"binance_usdm": "binance", "binance_coinm": "binance"}
+FOLDERS = {"binance_usdm": "binance", "binance_coinm": "binance", "aster": "binance"}
 
 
 class Row(NamedTuple):

@@ -61,7 +61,7 @@ _PATH = re.compile(r"(?:/(public|market|private))?/(ws|stream)(?:/(.+))?").fullm
 _MARK = re.compile(r"([^\W_A-Z]+)@markPrice(@1s)?").fullmatch
 _EVENTS = re.compile(r"([^\WA-Z]+)@(aggTrade|forceOrder)").fullmatch
 _ARRAY = re.compile(r"!markPrice@arr(@1s)?").fullmatch
-_COINM_PATH = re.compile(r"/(ws|stream)(?:/(.+))?").fullmatch
+_UNROUTED_PATH = re.compile(r"/(ws|stream)(?:/(.+))?").fullmatch
 _COINM_STREAM = re.compile(r"([^\W_A-Z]+)(_perp|)@(markPrice|indexPrice|aggTrade|forceOrder)(@1s)?").fullmatch
 _COINM_ARRAY = re.compile(r"!(markPrice|forceOrder)@arr(@1s)?").fullmatch
 Reply = tuple[int, Any]
@@ -90,7 +90,7 @@ class _Used:
         )
 
 
-_used: WeakKeyDictionary[MarketModel, _Used] = WeakKeyDictionary()
+_used: WeakKeyDictionary[MarketModel, dict[tuple[str, ...], _Used]] = WeakKeyDictionary()
 
 
 # -- USD-M, and what both share ----------------------------------------------------------------------------------------
@@ -98,13 +98,17 @@ _used: WeakKeyDictionary[MarketModel, _Used] = WeakKeyDictionary()
 
 class BinanceUsdm(Protocol):
     venue = "binance_usdm"
-    api = "fapi"
+    products: tuple[str, ...] = ("binance_usdm", "binance_coinm")  # that share one weight and the streams of all
+    api = "/fapi/v1/"
+    max_streams = MAX_STREAMS
+    ping_every_ms = PING_EVERY_MS
+    pong_within_ms = PONG_WITHIN_MS
 
     def __init__(self, model: MarketModel, rng: random.Random) -> None:
         super().__init__(model, rng)
         self._by_name = by_name(self.quotes)
-        self._all = (*model.quotes("binance_usdm"), *model.quotes("binance_coinm"))
-        self._used = _used.setdefault(model, _Used())
+        self._all = tuple(quote for venue in self.products for quote in model.quotes(venue))
+        self._used = _used.setdefault(model, {}).setdefault(self.products, _Used())
         self._oi: dict[str, tuple[int, float]] = {}
         self._aggregates = dict.fromkeys(self._by_name, 309_896_910)
 
@@ -130,22 +134,22 @@ class BinanceUsdm(Protocol):
             return [Hangup(1008, "Too many requests")]
         request = parse(text)
         if not isinstance(request, dict):
-            return [_error(None, "Invalid JSON: expected value at line 1 column 1", code=3)]
+            return [self.error(None, "Invalid JSON: expected value at line 1 column 1", code=3)]
         number, method = request.get("id"), request.get("method")
         if not isinstance(number, int) or isinstance(number, bool) or number < 0:
-            return [_error(None, "Invalid request: request ID must be an unsigned integer")]
+            return [self.error(None, "Invalid request: request ID must be an unsigned integer")]
         if method not in _METHODS:
             expected = ", ".join(f"`{name}`" for name in _METHODS)
-            return [_error(number, f"Invalid request: unknown variant `{method}`, expected one of {expected}")]
+            return [self.error(number, f"Invalid request: unknown variant `{method}`, expected one of {expected}")]
         if method == "LIST_SUBSCRIPTIONS":
             return [Frame(encode({"result": list(session.topics), "id": number}))]
         if method in ("SET_PROPERTY", "GET_PROPERTY"):
-            return [_error(number, "Invalid request: this simulation has no properties")]
+            return [self.error(number, "Invalid request: this simulation has no properties")]
         names = strings(request.get("params"))
         if names is None:
-            return [_error(number, "Invalid request: params must be an array of strings")]
-        if method == "SUBSCRIBE" and len({**session.topics, **dict.fromkeys(names)}) > MAX_STREAMS:
-            return [_error(number, f"Invalid request: more than {MAX_STREAMS} streams")]
+            return [self.error(number, "Invalid request: params must be an array of strings")]
+        if method == "SUBSCRIBE" and len({**session.topics, **dict.fromkeys(names)}) > self.max_streams:
+            return [self.error(number, f"Invalid request: more than {self.max_streams} streams")]
         for name in names:  # unknown symbols are acked like any other and never send
             if method == "SUBSCRIBE":
                 session.topics[name] = None
@@ -153,24 +157,40 @@ class BinanceUsdm(Protocol):
                 session.topics.pop(name, None)
         return [Frame(encode({"result": None, "id": number}))]
 
+    def error(self, number: int | None, message: str, code: int = 2) -> Frame:
+        document: dict[str, Any] = {"error": {"code": code, "msg": message}}
+        if number is not None:
+            document["id"] = number
+        return Frame(encode(document))
+
     def pushes(self, wanted: Mapping[str, None], now_ms: int) -> Iterator[Frame]:
         if now_ms % 1000 != 0:
             return
         for topic in wanted:
             match, array, events = _MARK(topic), _ARRAY(topic), _EVENTS(topic)
             if match is not None:
-                quote = self._by_name.get(match[1].upper())
-                if quote is not None and (match[2] is not None or now_ms % 3000 == 0):
-                    yield Frame(encode(_mark(quote, now_ms)), topic)
+                mark = self.mark_of(match[1].upper(), now_ms)
+                if mark is not None and (match[2] is not None or now_ms % 3000 == 0):
+                    yield Frame(encode(mark), topic)
             elif array is not None:
                 if array[1] is not None or now_ms % 3000 == 0:
-                    yield Frame(encode([_mark(quote, now_ms) for quote in self._all]), topic)
+                    yield Frame(encode(self.marks(now_ms)), topic)
             elif topic == FORCE_ORDERS:
                 for quote in self._all:
                     yield from self._forced(quote, topic, now_ms)
             elif events is not None and events[1].upper() in self._by_name:
                 quote = self._by_name[events[1].upper()]
                 yield from self._trades(quote, topic) if events[2] == "aggTrade" else self._forced(quote, topic, now_ms)
+
+    def marks(self, now_ms: int) -> list[dict[str, Any]]:
+        return [self._mark(quote, now_ms) for quote in self._all]
+
+    def mark_of(self, name: str, now_ms: int) -> dict[str, Any] | None:
+        quote = self._by_name.get(name)
+        return None if quote is None else self._mark(quote, now_ms)
+
+    def _mark(self, quote: Quote, now_ms: int) -> dict[str, Any]:
+        return _mark(quote, now_ms)
 
     def _trades(self, quote: Quote, topic: str) -> Iterator[Frame]:
         """Each frame is one taker order's fills at one price, up to 100 ms after it (venue page)."""
@@ -201,7 +221,7 @@ class BinanceUsdm(Protocol):
         forced = quote.liquidations()
         if forced:
             largest = max(forced, key=lambda trade: trade.contracts)
-            yield Frame(encode({"e": "forceOrder", "E": now_ms, "o": _order(quote, largest)}), topic)
+            yield Frame(encode({"e": "forceOrder", "E": now_ms, "o": order_of(quote, largest)}), topic)
 
     def wrap(self, session: Session, frame: Frame) -> str:
         return f'{{"stream":"{frame.topic}","data":{frame.text}}}' if session.kind == "stream" else frame.text
@@ -209,9 +229,9 @@ class BinanceUsdm(Protocol):
     def watch(self, session: Session, now_ms: int) -> list[Out]:
         if now_ms - session.opened_ms >= LIFETIME_MS:
             return [Hangup(1001, "24 hours")]
-        if now_ms - session.last_in_ms >= PONG_WITHIN_MS:
+        if now_ms - session.last_in_ms >= self.pong_within_ms:
             return [Hangup(1008, "Pong timeout")]
-        if now_ms - session.ping_ms >= PING_EVERY_MS:
+        if now_ms - session.ping_ms >= self.ping_every_ms:
             session.ping_ms = now_ms
             return [ServerPing()]
         return []
@@ -236,11 +256,11 @@ class BinanceUsdm(Protocol):
         if path.startswith("/futures/data/"):
             return 0
         if path.endswith("PriceKlines"):
-            return _bars_weight(query)
+            return bars_weight(query)
         return 10 if path == "/fapi/v1/premiumIndex" and "symbol" not in query else 1
 
     def _document(self, path: str, query: Mapping[str, str], now_ms: int) -> Reply:
-        base = f"/{self.api}/v1/"
+        base = self.api
         if path == f"{base}ping":
             return 200, {}
         if path == f"{base}time":
@@ -383,7 +403,7 @@ class BinanceUsdm(Protocol):
         }  # fmt: skip
 
 
-def _order(quote: Quote, trade: Trade) -> dict[str, Any]:
+def order_of(quote: Quote, trade: Trade) -> dict[str, Any]:
     """The order that closed the position: its side is the opposite of the position's."""
     name, size = quote.instrument.name, fixed(trade.contracts, quote.instrument.oi_digits)
     ordered = trade.price * (0.98 if trade.taker == "sell" else 1.02)
@@ -420,16 +440,21 @@ def _mark(quote: Quote, now_ms: int) -> dict[str, Any]:
     }
 
 
+def streams_session(path: str, query: Mapping[str, str], session_id: str, now_ms: int) -> Session | None:
+    """A session where there are no routes."""
+    match = _UNROUTED_PATH(path)
+    if match is None:
+        return None
+    combined = match[1] == "stream"
+    session = Session("stream" if combined else "ws", session_id, now_ms, ping_ms=now_ms, last_in_ms=now_ms)
+    names = query.get("streams", "") if combined else (match[2] or "")
+    session.topics.update(dict.fromkeys(name for name in names.split("/") if name))
+    return session
+
+
 def missing(key: str) -> Reply:
     """A parameter that the venue must have."""
     return 400, {"code": -1102, "msg": f"Mandatory parameter '{key}' was not sent, was empty/null, or malformed."}
-
-
-def _error(number: int | None, message: str, code: int = 2) -> Frame:
-    document: dict[str, Any] = {"error": {"code": code, "msg": message}}
-    if number is not None:
-        document["id"] = number
-    return Frame(encode(document))
 
 
 # -- COIN-M: what differs ----------------------------------------------------------------------------------------------
@@ -437,7 +462,7 @@ def _error(number: int | None, message: str, code: int = 2) -> Frame:
 
 class BinanceCoinm(BinanceUsdm):
     venue = "binance_coinm"
-    api = "dapi"
+    api = "/dapi/v1/"
 
     def __init__(self, model: MarketModel, rng: random.Random) -> None:
         super().__init__(model, rng)
@@ -447,14 +472,7 @@ class BinanceCoinm(BinanceUsdm):
         return {"market": f"ws://{authority}"}, f"http://{authority}"
 
     def accept(self, path: str, query: Mapping[str, str], session_id: str, now_ms: int) -> Session | None:
-        match = _COINM_PATH(path)
-        if match is None:
-            return None
-        combined = match[1] == "stream"
-        session = Session("stream" if combined else "ws", session_id, now_ms, ping_ms=now_ms, last_in_ms=now_ms)
-        names = query.get("streams", "") if combined else (match[2] or "")
-        session.topics.update(dict.fromkeys(name for name in names.split("/") if name))
-        return session
+        return streams_session(path, query, session_id, now_ms)
 
     def pushes(self, wanted: Mapping[str, None], now_ms: int) -> Iterator[Frame]:
         if now_ms % 1000 != 0:
@@ -567,7 +585,7 @@ class BinanceCoinm(BinanceUsdm):
 # -- statistics and history of both ------------------------------------------------------------------------------------
 
 
-def _bars_weight(query: Mapping[str, str]) -> int:
+def bars_weight(query: Mapping[str, str]) -> int:
     """The documented weight of a page of candles."""
     limit = whole(query, "limit", 500) or 0
     return 1 if limit < 100 else 2 if limit < 500 else 5 if limit <= 1000 else 10

@@ -1,9 +1,9 @@
-"""Binance, both products: the published past for the warm start.
+"""Binance, both products, and Aster: the published past for the warm start.
 
-Endpoints (developers.binance.com, derivatives, market data; `{api}` is fapi or dapi):
-`/{api}/v1/markPriceKlines` by symbol and `/{api}/v1/indexPriceKlines` by pair: rows [open time, open, high, low, close,
+Endpoints (developers.binance.com, derivatives, market data; `{api}` is fapi/v1 or dapi/v1, at Aster fapi/v3):
+`/{api}/markPriceKlines` by symbol and `/{api}/indexPriceKlines` by pair: rows [open time, open, high, low, close,
 "0", close time, ...], at most 1500, weight by `limit` (below); `/futures/data/openInterestHist`: at most 500 of 5 min,
-the newest 30 days; `/{api}/v1/fundingRate`: at most 1000, oldest first. Start and end times are inclusive.
+the newest 30 days, none at Aster; `/{api}/fundingRate`: at most 1000, oldest first. Start and end times are inclusive.
 Neither page says of what moment of its period a figure of `openInterestHist` is: taken as of the end
 (``venues/history.py``).
 """
@@ -37,9 +37,10 @@ def bars_weight(limit: int) -> float:
     return 1.0 if limit < 100 else 2.0 if limit < 500 else 5.0 if limit <= 1000 else 10.0
 
 
-def requests(name: str, base: str, pair: str, interest: str, since_ms: int, now_ms: int) -> list[Request]:
+def requests(name: str, base: str, pair: str, interest: str | None, since_ms: int, now_ms: int) -> list[Request]:
     """See :meth:`service.venues.contract.Venue.history`. ``pair`` names the index, ``interest`` is the address of open
-    interest; both differ by product. The last two kinds count as 1 of the weight, and in buckets of their own."""
+    interest (None: there is none); both differ by product. Open interest and funding count as 1 of the weight, and in
+    buckets of their own."""
     symbol = f"symbol={quote(name, safe='')}"
 
     def bars(what: str, endpoint: str, subject: str) -> list[Request]:
@@ -51,7 +52,7 @@ def requests(name: str, base: str, pair: str, interest: str, since_ms: int, now_
         return found
 
     interests = []
-    for first, last in pages(since_ms, now_ms, INTEREST_MS, INTERESTS_A_PAGE):
+    for first, last in pages(since_ms, now_ms, INTEREST_MS, INTERESTS_A_PAGE) if interest is not None else ():
         span = f"startTime={first}&endTime={last}&limit={(last - first) // INTEREST_MS + 1}"
         url = f"{interest}&period=5m&{span}"
         interests.append(Request("GET", url, context=context_of("oi", name), bucket=STATISTICS))

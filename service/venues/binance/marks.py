@@ -1,4 +1,4 @@
-"""Binance's `markPriceUpdate`, the frame that comes most, by a shorter way than the others. Pure.
+"""The `markPriceUpdate` of Binance USD-M and Aster, the frame that comes most, by a shorter way than the others. Pure.
 
 A connection of 200 instruments brings 200 of these a second, `!markPrice@arr` all of them in one frame. msgspec reads
 them into the fields below and nothing else, and all numbers of a frame at once, as JSON within bounds. Whatever is not
@@ -20,7 +20,6 @@ from service.venues.binance.metadata import LATE_FUNDING_MS, interval_at, next_f
 from service.venues.emit import Emit
 from service.venues.numbers import MAX_TEXT, PRICE_MAX, PRICE_MIN, RATE_MAX, TS_MAX, TS_MIN
 
-VENUE = "binance_usdm"
 NEVER = (0, 0)
 UNREAD = "[1,1,0]"  # in place of the numbers of what is foreign
 HINT = '"markPriceUpdate"'
@@ -70,7 +69,7 @@ _events = msgspec.json.Decoder(list[_Event]).decode
 
 
 def read_marks(raw: str, emit: Emit) -> bool:
-    """Tell the marks and funding rates of a USD-M frame; False, and nothing told, if it is not one to be read here.
+    """Tell the marks and funding rates of a frame; False, and nothing told, if it is not one to be read here.
 
     Texts are read as JSON numbers. Of what they could hold beside a number a bracket, a comma or a quote shows in what
     is read; white space would not, so it is looked for.
@@ -85,14 +84,14 @@ def read_marks(raw: str, emit: Emit) -> bool:
             return False
     except (msgspec.DecodeError, UnicodeEncodeError):  # the latter: a lone surrogate, which no socket sends
         return False
-    name, venue_ts, next_ts, catalog, recv_ts = event.s, event.E, event.T, emit.catalog, emit.recv_ts
+    name, venue_ts, next_ts, catalog, recv_ts, venue = event.s, event.E, event.T, emit.catalog, emit.recv_ts, emit.venue
     listing = catalog.listings.get(name) or emit.listing(name)
     if listing is None:
         return True
     symbol, say = listing.symbol, emit.out.append
     if listing.multiplier == 1.0:
         catalog.marks[name] = mark
-        say(Mark(VENUE, name, symbol, mark, index, venue_ts, recv_ts))
+        say(Mark(venue, name, symbol, mark, index, venue_ts, recv_ts))
     else:
         emit.mark(listing, mark, index, venue_ts)
     if next_ts == 0:
@@ -103,13 +102,13 @@ def read_marks(raw: str, emit: Emit) -> bool:
         interval_h = interval_at(catalog, name, next_ts, venue_ts)
         rate += 0.0  # -0.0 becomes 0.0
         per_8h = rate if interval_h == 8.0 else rate_8h(rate, interval_h)
-        say(Funding(VENUE, name, symbol, rate, interval_h, per_8h, next_ts, False, venue_ts, recv_ts))
+        say(Funding(venue, name, symbol, rate, interval_h, per_8h, next_ts, False, venue_ts, recv_ts))
     return True
 
 
 def _array(events: list[_Event], emit: Emit) -> bool:
     """The same of many: all numbers are read at once, and what the calls of :class:`Emit` do stands in the loop."""
-    catalog, recv_ts, say = emit.catalog, emit.recv_ts, emit.out.append
+    catalog, recv_ts, venue, say = emit.catalog, emit.recv_ts, emit.venue, emit.out.append
     last_marks, announced = catalog.marks, catalog.next_funding
     interval_of, default_h = catalog.intervals_h.get, catalog.default_interval_h
     names = [event.s for event in events]
@@ -130,7 +129,7 @@ def _array(events: list[_Event], emit: Emit) -> bool:
         symbol, venue_ts, next_ts = listing.symbol, event.E, event.T
         if listing.multiplier == 1.0:
             last_marks[name] = mark
-            say(Mark(VENUE, name, symbol, mark, index, venue_ts, recv_ts))
+            say(Mark(venue, name, symbol, mark, index, venue_ts, recv_ts))
         else:
             emit.mark(listing, mark, index, venue_ts)
         if next_ts < venue_ts - LATE_FUNDING_MS:
@@ -145,5 +144,5 @@ def _array(events: list[_Event], emit: Emit) -> bool:
             interval_h = interval_at(catalog, name, next_ts, venue_ts)
         rate += 0.0  # -0.0 becomes 0.0
         per_8h = rate if interval_h == 8.0 else rate_8h(rate, interval_h)
-        say(Funding(VENUE, name, symbol, rate, interval_h, per_8h, next_ts, False, venue_ts, recv_ts))
+        say(Funding(venue, name, symbol, rate, interval_h, per_8h, next_ts, False, venue_ts, recv_ts))
     return True

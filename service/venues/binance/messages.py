@@ -1,4 +1,4 @@
-"""Binance, both products: frames and HTTP answers to observations."""
+"""Binance, both products, and Aster: frames and HTTP answers to observations."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from service.errors import BadPayload
-from service.model import Decoded
+from service.model import Decoded, Listing
 from service.venues.binance.history import past
 from service.venues.binance.marks import HINT, read_marks
 from service.venues.binance.metadata import (
+    ASTER,
     INTERVALS_H,
     PERPETUAL,
     by_name,
@@ -38,7 +39,8 @@ class BinanceDecoder:
 
     def __init__(self, venue: str, coinm: bool, catalog: Catalog) -> None:
         self._coinm = coinm
-        self._emit = Emit(venue, catalog, by_name(venue, coinm), self._read)
+        self._named = by_name(venue, coinm)
+        self._emit = Emit(venue, catalog, self._coin_named if venue == ASTER else self._named, self._read)
         self._extra = ExtraRows(self._emit, coinm)
         self._past = past(coinm)
         self._events: dict[str, Callable[[dict[str, Any]], None]] = {  # by `e`; the others are not used
@@ -49,6 +51,11 @@ class BinanceDecoder:
         }
         if coinm:
             self._events["indexPriceUpdate"] = self._index_of_pair
+
+    def _coin_named(self, name: str) -> Listing | str | None:
+        """Aster's metadata do not tell coins from stocks, a name still less: only what is known to be a coin counts."""
+        known = self._named(name)
+        return None if known is None else self._emit.why_no_coin(known.symbol) or known
 
     def decode(self, raw: str | bytes, recv_ts: int, context: str = "") -> list[Decoded]:
         emit = self._emit
@@ -79,16 +86,16 @@ class BinanceDecoder:
                 self._event(mapping(data, "data"))
         elif "e" in frame:
             self._event(frame)
-        elif "id" in frame and "error" in frame:
+        elif "error" in frame:
             error = frame["error"]
             said = echo(error.get("msg")) if isinstance(error, dict) else echo(error)
-            self._emit.control("refused", echo(frame["id"]), said)
+            self._emit.control("refused", _request(frame), said)
         elif "id" in frame and "result" in frame:
             self._emit.control("ack", echo(frame["id"]), "")
         elif "method" in frame:
             return  # a request of ours, as recordings hold them
         elif "code" in frame and "msg" in frame:
-            self._emit.control("refused", None, f"{echo(frame['code'])} {echo(frame['msg'])}")
+            self._emit.control("refused", _request(frame), f"{echo(frame['code'])} {echo(frame['msg'])}")
         elif "symbols" in frame:
             self._emit.each(frame["symbols"], "symbols", read_instrument, self._emit, self._coinm)
             if context == "exchangeInfo":
@@ -210,3 +217,8 @@ class BinanceDecoder:
             raise BadPayload("size_mismatch", f"{listing.instrument}: {contracts:g} contracts, {amount:g} coins")
         size = amount / contracts if contracts > 0 else 0.0  # no contracts leave the size open
         self._emit.open_interest(listing, contracts, size, amount, False, venue_ts)
+
+
+def _request(frame: dict[str, Any]) -> str | None:
+    """The request that an error answers; None where it does not say."""
+    return echo(frame["id"]) if "id" in frame else None

@@ -1,6 +1,8 @@
-"""Binance, both products: instruments (`exchangeInfo`) and the funding intervals that differ from 8 h (`fundingInfo`).
+"""Binance and Aster: instruments (`exchangeInfo`) and funding intervals (`fundingInfo`: at Binance those not of 8 h).
 
 Intervals are as measured at the last rollover, else as the metadata says. COIN-M's status is `contractStatus`.
+Aster calls everything a COIN, stocks and gold too: only what is known to be a coin counts there (``venues/coins.py``).
+Its markets quoted in USD (BTCUSD) have no book: their mark is the index.
 """
 
 from __future__ import annotations
@@ -24,10 +26,12 @@ TRADIFI, DELIVERING = "TRADIFI_PERPETUAL", "PERPETUAL DELIVERING"  # the latter:
 # `underlyingType`: an index may have a coin's ticker too (DEFI). A kind we do not know is left out.
 COINS = ("", "COIN", "PREMARKET")
 NOT_COINS = ("INDEX", "EQUITY", "KR_EQUITY", "HK_EQUITY", "COMMODITY", "FOREX", "FX", "ETF", "BOND")
-DEFAULT_INTERVAL_H = 8.0  # fundingInfo lists only instruments that differ from it
+ASTER = "aster"
+# `fundingInfo` lists only instruments that differ from it; Aster's lists all, so that absence says nothing there.
+DEFAULT_INTERVALS_H = {"binance_usdm": 8.0, "binance_coinm": 8.0}
 LATE_FUNDING_MS = 600_000  # at a settlement T <= E for about a second; this long after it the schedule is broken
 PERPETUAL = "_PERP"  # COIN-M: BTCUSD_PERP prices the pair BTCUSD; BTCUSD_260327 is a delivery contract
-NAME_QUOTES = ("USDT", "USDC", "FDUSD", "BUSD")  # of USD-M, where no metadata says it
+NAME_QUOTES = ("USDT", "USDC", "FDUSD", "BUSD")  # of USD-M and Aster, where no metadata says it
 BUILT_IN_USD = {"BTC": 100.0}  # dollars per COIN-M contract where no metadata says it
 OTHERS_USD = 10.0
 USDM_TYPE, COINM_TYPE = 1, 2  # `st` of a streamed row, where it has one: whose row it is
@@ -78,7 +82,7 @@ def read_instrument(row: Any, emit: Emit, coinm: bool) -> None:
         return label(fields[state], state) == "TRADING"
 
     def terms(name: str, fields: dict[str, Any]) -> Listing | str:
-        why_not = _not_a_coin(name, fields)
+        why_not = _not_a_coin(name, fields, emit)
         if why_not is not None:
             return why_not
         symbol, multiplier = canonical(text(fields["baseAsset"]))
@@ -92,23 +96,24 @@ def read_instrument(row: Any, emit: Emit, coinm: bool) -> None:
     emit.instrument(text(fields["symbol"]), fields, terms, trades)
 
 
-def _not_a_coin(name: str, fields: dict[str, Any]) -> str | None:
+def _not_a_coin(name: str, fields: dict[str, Any], emit: Emit) -> str | None:
     """Why this is no perpetual of a coin quoted in dollars; None if it is one."""
     contract = label(fields["contractType"], "contractType")
     if contract == TRADIFI:
         return "not_crypto"
     if contract == DELIVERING:
         return "not_trading"
-    if contract != "PERPETUAL" or label(fields["quoteAsset"], "quoteAsset") not in USD_QUOTES:
+    quotes = NAME_QUOTES if emit.venue == ASTER else USD_QUOTES
+    if contract != "PERPETUAL" or label(fields["quoteAsset"], "quoteAsset") not in quotes:
         return why_foreign(name)
     underlying = label(fields.get("underlyingType", ""), "underlyingType")
     if underlying in COINS:
-        return None
+        return emit.why_no_coin(canonical(text(fields["baseAsset"]))[0]) if emit.venue == ASTER else None
     return "not_crypto" if underlying in NOT_COINS else "unknown_kind"
 
 
 def read_funding_info(rows: list[Any], emit: Emit) -> None:
-    """Funding intervals; instruments the answer does not name have 8 h. Re-lists what changed."""
+    """Funding intervals; instruments the answer does not name have 8 h, at Aster none known. Re-lists what changed."""
     catalog = emit.catalog
     before = {name: stated_interval(catalog, name) for name in catalog.listings}
     named: list[str] = []
@@ -121,7 +126,7 @@ def read_funding_info(rows: list[Any], emit: Emit) -> None:
 
     emit.each(rows, "fundingInfo", read)
     if len(named) == len(rows):  # a row without a name could be anyone's: then absence proves nothing
-        catalog.default_interval_h = DEFAULT_INTERVAL_H
+        catalog.default_interval_h = DEFAULT_INTERVALS_H.get(emit.venue)
         for name in [name for name in catalog.intervals_h if name not in named]:
             del catalog.intervals_h[name]
     for name, listing in list(catalog.listings.items()):

@@ -1,4 +1,4 @@
-"""Binance, both products: liquidations (`!forceOrder@arr`), taker flow (`<symbol>@aggTrade`), long/short ratios.
+"""Binance, both products, and Aster: liquidations (`!forceOrder@arr`), trades (`<symbol>@aggTrade`), ratios.
 
 Facts from the venue pages. `forceOrder`: `S` is the side of the order, so SELL closed a long; at most one order per
 symbol and second is sent, so it is always a lower bound; silence is normal. An order has no id, and `T` is the time of
@@ -8,6 +8,7 @@ subscribed to but read, they carry an `X` other than MARKET. Nothing is sent aga
 in order of `a`. Amounts are coins on USD-M, contracts on COIN-M, whose coins follow from the price of the trade.
 `!forceOrder@arr` brings the orders of both products on either host. `nq` of an aggTrade is what was traded without
 retail orders (RPI); `q`, all of it, is what is read.
+Aster: only orders with an `X` of FILLED are told, whatever was filled of the others.
 Ratios: `GET /futures/data/{globalLongShortAccountRatio,topLongShortAccountRatio,topLongShortPositionRatio}`.
 """
 
@@ -17,7 +18,7 @@ from typing import Any
 
 from service.errors import BadPayload
 from service.model import LongShortKind, PositionSide
-from service.venues.binance.metadata import listing_of, statistics_name
+from service.venues.binance.metadata import ASTER, listing_of, statistics_name
 from service.venues.emit import Emit
 from service.venues.numbers import coins, long_share, price, timestamp_ms
 from service.venues.reading import flag, is_buy, mapping
@@ -46,7 +47,7 @@ class ExtraRows:
         """
         order = mapping(row["o"], "o")
         listing = listing_of(order["s"], row.get("st", order.get("st")), self._emit, self._coinm)
-        if listing is None:
+        if listing is None or (self._emit.venue == ASTER and order["X"] != "FILLED"):
             return
         bought = is_buy(order["S"])
         filled, ordered, venue_ts = coins(order["z"]), coins(order["q"]), timestamp_ms(order["T"])

@@ -1,12 +1,13 @@
-"""Binance USD-M and COIN-M futures: what they are, their limits, what is asked of them.
+"""Binance USD-M and COIN-M futures, and Aster, which speaks their protocol: their limits, what is asked of them.
 
-Facts from the venue pages, both: numbers are text; open interest is polled, one-sided; an unknown symbol or a retired
+Facts from the venue pages, all: numbers are text; open interest is polled, one-sided; an unknown symbol or a retired
 route is acknowledged and then silent; the connection is cut at 24 h. USD-M: mark, index and funding come on
 `<symbol>@markPrice@1s`, amounts in base units (1000SHIB: thousands of SHIB). COIN-M: inverse contracts of a fixed
 number of dollars; the index comes on its own stream, by pair; statistics are those of a pair, all its contracts
 together, and of the ratios that of the top traders' accounts is left out (the documents disagree on how to ask for it).
 Since 2026-06-30 both are one exchange to its limits (one request weight for an address, over both hosts) and to its
 streams of all symbols: each host sends the rows of both, see :func:`service.venues.binance.metadata.listing_of`.
+Aster: as USD-M, without routes and without `/futures/data`; its `openInterest` is in no document and may vanish.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from service.model import Endpoints, ExtraStream, Listing, LongShortKind, OiFigu
 from service.venues.binance import history
 from service.venues.binance.history import FUNDING, STATISTICS
 from service.venues.binance.messages import BinanceDecoder
-from service.venues.binance.metadata import PERPETUAL
+from service.venues.binance.metadata import ASTER, PERPETUAL
 from service.venues.binance.trades import RATIO
 from service.venues.contract import Catalog, ConnectionPlan, Limits, Poll, Request, paged, sockets
 
@@ -38,29 +39,37 @@ RATIO_SLOWEST_S = 600.0  # fewer kinds rather than older values; a value is fres
 RATIO_SHARE = 1 / 3  # of the requests of STATISTICS, for each product; the rest is for history
 # Beside the weight. Documented are 1000 statistics in 5 min (we keep half of that: at "weight 0" clients ran into bans)
 # and 500 funding requests in 5 min; that both hosts count together, as with the weight, is assumed.
+# Aster documents no limit for funding requests alone; to keep this one costs it nothing.
 BUCKETS = {STATISTICS: (150, 60.0), FUNDING: (500, 300.0)}
+DOCUMENTED = OiFigure("openInterest", 1, "venue page: single side", "documented")
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """One of the two lines of contracts."""
+    """One of the lines of contracts."""
 
     name: str
     title: str
+    exchange: str
     api: str  # first part of every HTTP path
     endpoints: Endpoints
     topics_each: int
-    oi_per_min: float  # request weight for open interest; what both leave is for ratios, lists, history, recovery
+    oi_figure: OiFigure
+    oi_per_min: float  # request weight for open interest; what is left is for ratios, lists, history, recovery
+    statistics: bool  # whether there is `/futures/data/*`
     ratios: tuple[tuple[LongShortKind, str], ...]  # kind and endpoint, the most telling first
 
 
 USDM = Product(
     name="binance_usdm",
     title="Binance USD-M futures",
-    api="fapi",
+    exchange="binance",
+    api="fapi/v1",
     endpoints=Endpoints(ws={"market": "wss://fstream.binance.com/market"}, rest="https://fapi.binance.com"),
     topics_each=1,
+    oi_figure=DOCUMENTED,
     oi_per_min=1000.0,  # 500 instruments every 30 s
+    statistics=True,
     ratios=(
         ("account", "globalLongShortAccountRatio"),
         ("top_position", "topLongShortPositionRatio"),
@@ -70,23 +79,38 @@ USDM = Product(
 COINM = Product(
     name="binance_coinm",
     title="Binance COIN-M futures",
-    api="dapi",
+    exchange="binance",
+    api="dapi/v1",
     endpoints=Endpoints(ws={"market": "wss://dstream.binance.com"}, rest="https://dapi.binance.com"),
     topics_each=2,  # the mark by instrument, the index by pair
+    oi_figure=DOCUMENTED,
     oi_per_min=240.0,  # 40 instruments every 10 s; about so many there are
+    statistics=True,
     ratios=(("account", "globalLongShortAccountRatio"), ("top_position", "topLongShortPositionRatio")),
+)
+ASTER_PERPETUALS = Product(
+    name=ASTER,
+    title="Aster perpetuals",
+    exchange="aster",
+    api="fapi/v3",
+    endpoints=Endpoints(ws={"market": "wss://fstream.asterdex.com"}, rest="https://fapi.asterdex.com"),
+    topics_each=1,
+    oi_figure=OiFigure("openInterest", 1, "assumed: not documented; an odd count in a frame of 2026", "assumed"),
+    oi_per_min=1200.0,  # half of its own budget: 500 instruments every 25 s
+    statistics=False,
+    ratios=(),
 )
 
 
 class Binance:
-    """Either product: see :class:`service.venues.contract.Venue`."""
+    """One product: see :class:`service.venues.contract.Venue`."""
 
     polls_oi = True
     limits = Limits(
         connects=300,
         connect_period_s=300.0,
         sends_per_s=5.0,
-        rest_weight=2400.0,  # both products together
+        rest_weight=2400.0,  # of an exchange, both products of Binance together
         rest_period_s=60.0,
         max_topics=200,
         lifetime_s=86_400.0,
@@ -100,13 +124,13 @@ class Binance:
         self.endpoints = product.endpoints
         self.rules = VenueRules(
             venue=product.name,
-            exchange="binance",
+            exchange=product.exchange,
             mark=StreamRule(15_000, "send"),
             funding=StreamRule(300_000, "send"),
             oi=StreamRule(int(OI_POLLS_MAX_AGE * DEFAULT_OI_POLL_S * 1000), "change"),
             index_max_age_ms=15_000,
             funding_cap_8h=0.16,
-            oi_figure=OiFigure("openInterest", 1, "venue page: single side", "documented"),
+            oi_figure=product.oi_figure,
         )
         self._product = product
         self._coinm = product is COINM
@@ -120,7 +144,7 @@ class Binance:
         return BinanceDecoder(self.name, self._coinm, catalog)
 
     def metadata(self, endpoints: Endpoints) -> list[Request]:
-        base = f"{endpoints.rest}/{self._product.api}/v1"
+        base = f"{endpoints.rest}/{self._product.api}"
         return [
             Request("GET", f"{base}/{what}", context=what, bucket=bucket)
             for what, bucket in (("exchangeInfo", ""), ("fundingInfo", FUNDING))
@@ -160,7 +184,7 @@ class Binance:
         extras: Sequence[ExtraStream] = (),
     ) -> list[Poll]:
         every_s = self._cadence_s(oi_poll_s, len(listings))
-        base = f"{endpoints.rest}/{self._product.api}/v1/openInterest?symbol="
+        base = f"{endpoints.rest}/{self._product.api}/openInterest?symbol="
         interest = [
             Poll(
                 Request("GET", base + quote(item.instrument, safe=""), OI_WEIGHT, context="openInterest"),
@@ -204,9 +228,9 @@ class Binance:
         subject = self._statistics(name) + ("&contractType=PERPETUAL" if self._coinm else "")
         return history.requests(
             name,
-            f"{endpoints.rest}/{self._product.api}/v1",
+            f"{endpoints.rest}/{self._product.api}",
             f"pair={quote(self._pair(name), safe='')}",
-            f"{endpoints.rest}/futures/data/openInterestHist?{subject}",
+            f"{endpoints.rest}/futures/data/openInterestHist?{subject}" if self._product.statistics else None,
             since_ms,
             now_ms,
         )
