@@ -14,6 +14,7 @@ _EXCHANGES = {
     "binance_usdm": "binance", "bybit": "bybit", "okx": "okx", "hyperliquid": "hyperliquid", "binance_coinm": "binance",
     "bitget": "bitget", "gate": "gate", "deribit": "deribit", "kraken_futures": "kraken", "bitmex": "bitmex",
     "dydx": "dydx",
+    "lighter": "lighter",
 }  # fmt: skip
 
 

@@ -234,6 +234,7 @@ def test_venue_order_is_fixed_whatever_the_file_says() -> None:
     assert config.venues.enabled() == (
         "binance_usdm", "binance_coinm", "okx", "bitget", "gate", "deribit", "kraken_futures", "bitmex", "hyperliquid",
         "dydx",
+        "lighter",
     )  # fmt: skip
 
 

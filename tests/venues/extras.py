@@ -20,6 +20,7 @@ _LINEAR: dict[str, str] = {  # of linear instruments; every tenth is inverse whe
     "bitmex": "1000000C{}USDT",
     "hyperliquid": "kCCCC{}",
     "dydx": "C{},RAYDIUM,4k3Dyjzvzp8eMZWUXbBCjEvwSkkk59S5iCNLY3QrkX6R-USD",
+    "lighter": "C{0}-{0}",
 }
 _INVERSE = {
     "binance_coinm": "C{}USD_PERP",

@@ -12,6 +12,7 @@ HEADS = ("table", "action", "feed", "event", "channel", "topic", "type", "e", "m
 DATA_EVENTS = ("update", "all", "")  # of messages with data; any other event is about the connection
 # A body without a head is told by the first of these fields that it or one of its rows has.
 TELLS = (
+    "order_book_details", "fundings", "funding_rates", "trade_id_str",
     "optionsType", "stTag", "usdIndexPrice", "symbols", "instruments", "ctVal", "contractType", "total_size",
     "quanto_multiplier", "sumOpenInterest", "takerBuyVol", "buySellRatio", "fundInterval", "ratePeriod", "universe",
     "fundingRateInterval", "fundingIntervalHours", "realizedRate", "fundingRateDaily", "lastFundingRate",

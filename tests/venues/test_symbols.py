@@ -111,6 +111,7 @@ NAMES = {  # a perpetual of the coin, as each venue writes it
     "bitmex": "{}USDT",
     "hyperliquid": "{}",
     "dydx": "{}-USD",
+    "lighter": "{}-7",
 }
 
 
