@@ -22,7 +22,7 @@ TELLS = (
     "singleOpenInterest", "openInterestList", "openInterest", "open_interest", "markPx", "idxPx", "markPrice",
     "interest_8h", "deployer", "height", "epoch", "info", "success", "errors", "error", "r", "c",
 )  # fmt: skip
-BY_NAME = ("markets", "trading", "oraclePrices", "mids")  # objects whose keys are instruments
+BY_NAME = ("markets", "trading", "oraclePrices", "mids", "market_stats")  # objects whose keys are instruments
 
 
 def frames_in(venue: str, text: str) -> list[Any]:

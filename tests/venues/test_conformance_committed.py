@@ -177,7 +177,7 @@ NOT_THERE: dict[str, dict[str, str]] = {  # venue -> aspect -> why it has none
         FOREIGN: "every market is a perpetual in dollars",
     },
     "lighter": {
-        **LINEAR, **NO_RATIOS, **NO_POSITIONS, **NO_PAST, **KNOWN_INTERVAL,
+        **LINEAR, **NO_RATIOS, **NO_POSITIONS, **NO_PAST, **NO_DELTAS, **KNOWN_INTERVAL,
         "oi as counted": "dollars, always through the mark",
         "settled rate": "only of a request, as past rates",
         "closing": "no notices",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from service.errors import BadPayload
-from service.model import Listing, Stream
+from service.model import Listing
 from service.venues.contract import Catalog
 from service.venues.emit import PONG, Emit
 from service.venues.funding_schedule import next_hour
@@ -30,7 +30,6 @@ TRADE = "trade:"
 ANSWER = '{"type":"pong"}'  # to the server's own pings
 ALREADY_SUBSCRIBED = 30003
 SIDES_DOCUMENTED = 1
-QUIET_MS = 60_000  # a market that changes in nothing for longer is taken for one that is no longer told
 # Of open interest over that of the list of instruments, at most two lists (of an hour each) old: further apart one of
 # the two is in another unit (one is dollars, the other coins).
 OI_LEAST, OI_MOST, OI_WITHIN_MS = 0.2, 5.0, 7_200_000
@@ -48,8 +47,6 @@ class LighterDecoder:
         self.decode = self._emit.frame
         self._trades = Trades(self._emit)
         self._markets = catalog.shared(Markets)
-        # Of each row of all markets: its instrument, when it came last, and which of its streams could be read.
-        self._told: dict[str, tuple[str, int, tuple[Stream, ...]]] = {}
         self._kinds: dict[str, Callable[[dict[str, Any]], None]] = {
             "subscribed/market_stats": lambda frame: self._statistics(frame, True),
             "update/market_stats": lambda frame: self._statistics(frame, False),
@@ -106,32 +103,26 @@ class LighterDecoder:
     # -- market statistics -------------------------------------------------------------------------------------
 
     def _statistics(self, frame: dict[str, Any], first: bool) -> None:
-        """Rows of all markets by id, or the row of one. An update has the whole rows of those that changed."""
+        """Rows of all markets by id, or the row of one. An update has the whole rows of those that changed.
+
+        It vouches for no other: nothing numbers the messages, so a row that was lost looks like one that has not
+        changed. A market of which anything moves, be it its volume, comes again.
+        """
         emit, channel = self._emit, frame["channel"]
         if first:
             emit.control("ack", echo(channel), "subscribed")
-            self._told = {}
         sent, rows = timestamp_ms(frame["timestamp"]), mapping(frame["market_stats"], "market_stats")
         if channel != ALL_MARKETS:
             self._market(rows, sent)
             return
-        told = self._told
         for key, row in rows.items():
-            told.pop(key, None)  # of what cannot be read nothing is vouched for
             try:
-                found = self._market(row, sent, key)
-                if found is not None:
-                    told[key] = found
+                self._market(row, sent, key)
             except (BadPayload, KeyError) as error:
                 emit.bad(error)
-        for key, (name, at, streams) in told.items():
-            if key not in rows and sent - at <= QUIET_MS:
-                listing = emit.find(name)
-                if listing is not None and listing.trading:
-                    emit.confirm(listing, streams, sent)
 
-    def _market(self, row: Any, sent: int, key: str | None = None) -> tuple[str, int, tuple[Stream, ...]] | None:
-        """One market: what is wrong with one stream does not cost the others. Returns what was told."""
+    def _market(self, row: Any, sent: int, key: str | None = None) -> None:
+        """One market: what is wrong with one stream does not cost the others."""
         emit, fields = self._emit, mapping(row, "market_stats")
         name = instrument_of(fields)
         market = fields["market_id"]
@@ -139,32 +130,24 @@ class LighterDecoder:
             raise BadPayload("bad_name", f"market {market} under {echo(key)}"[:80])
         listing = self._listing(name)
         if listing is None:
-            return None
+            return
         self._markets.names[market] = name
         if not listing.trading:
-            return None
-        told: list[Stream] = []
+            return
         mark = None
         try:
             mark = price(fields["mark_price"])
             emit.mark(listing, mark, emit.index_in(fields, "index_price"), sent)
-            told.append("mark")
         except (BadPayload, KeyError) as error:
             emit.bad(error)
         try:
             emit.funding(listing, _hourly(fields), INTERVAL_H, next_hour(sent), sent)
-            told.append("funding")
         except (BadPayload, KeyError) as error:
             emit.bad(error)
-        try:
-            if mark is None:
-                emit.skipped(name, "no_mark")
-            else:
-                self._interest(listing, coins(fields["open_interest"]) / mark, sent)
-                told.append("oi")
-        except (BadPayload, KeyError) as error:
-            emit.bad(error)
-        return (name, sent, tuple(told)) if told else None
+        if mark is None:
+            emit.skipped(name, "no_mark")
+        else:
+            self._interest(listing, coins(fields["open_interest"]) / mark, sent)
 
     def _listing(self, name: str) -> Listing | None:
         """Before metadata, too, only what is known to be a coin."""

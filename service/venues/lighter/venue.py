@@ -40,10 +40,10 @@ class Lighter(Streamed):
     rules = VenueRules(
         venue="lighter",
         exchange="lighter",
-        mark=StreamRule(15_000, "send"),
+        mark=StreamRule(30_000, "send"),  # a row comes when anything in it has moved: of small markets not every second
         funding=StreamRule(300_000, "send"),
         oi=StreamRule(60_000, "send"),
-        index_max_age_ms=15_000,
+        index_max_age_ms=30_000,
         funding_cap_8h=0.04,  # funding_clamp_big, 4 % of 8 h
         oi_figure=OiFigure(
             "open_interest", 1, "odd lots in frames of 2026: dollars at the mark of one side", "assumed"
