@@ -182,6 +182,19 @@ LISTS = {
     ),
     "hyperliquid": ("meta", {"universe": [{"name": "OLD", "szDecimals": 1}]}),
     "dydx": ("markets", {"markets": {"OLD-USD": {"ticker": "OLD-USD", "status": "ACTIVE", "oraclePrice": "1"}}}),
+    "lighter": (
+        "markets:sides",
+        {
+            "order_book_details": [
+                {
+                    "symbol": "OLD",
+                    "market_id": 7,
+                    "market_type": "perp",
+                    "status": "active",
+                }
+            ]
+        },
+    ),
 }
 
 

@@ -95,7 +95,9 @@ class Lighter(Protocol):
             return [_error(30010, "Too Many Subscriptions")]
         session.topics[topic] = None
         if topic == STATISTICS:
-            return [Frame(_statistics("subscribed", self._rows(now_ms), now_ms), topic)]
+            rows = self._rows(now_ms)
+            self._sent = self._sent or rows
+            return [Frame(_statistics("subscribed", rows, now_ms), topic)]
         quote = self._by_id[int(market)]
         quote.trades()
         return [Frame(_trades("subscribed", topic, reversed(list(quote.recent)[-REPLAYED:])), topic)]

@@ -14,6 +14,7 @@ from service.venues.history import subject_of
 from service.venues.lighter.history import PERCENT_MOST, ROWS, tell_past
 from service.venues.lighter.metadata import (
     INTERVAL_H,
+    MARKETS,
     Markets,
     by_name,
     instrument_of,
@@ -96,9 +97,9 @@ class LighterDecoder:
         for key in ("order_book_details", "spot_order_book_details"):
             if frame.get(key) is not None:
                 emit.each(frame[key], key, read_market, emit)
-        if context == "markets":
+        if context == MARKETS:
             emit.delist_absent(context)
-        measure_sides(emit)
+            measure_sides(emit)
 
     # -- market statistics -------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from service.venues.reading import flag, label, mapping, readable
 from service.venues.symbols import canonical
 
 INTERVAL_H = 1.0
+MARKETS = "markets:sides"  # context of the whole list, which also measures what the socket's open interest counts
 MARKET_MAX = 2**31 - 1  # perpetuals have had ids up to 254, spot markets from 2048 to 4094
 SIDES_WITHIN_MS = 60_000  # of each other: the socket's and the list's open interest
 

@@ -26,7 +26,7 @@ def tell_trades(emit: Emit, trades: Trades, listing: Listing, market: int, frame
     prints: list[Print] = []
     for key, rows in (("liquidation_trades", frame.get("liquidation_trades")), ("trades", frame["trades"])):
         if rows is not None:
-            emit.each(rows, key, _read_trade, listing, market, prints)
+            emit.guard(emit.each, rows, key, _read_trade, listing, market, prints)
     trades.tell(prints, False)
 
 

@@ -17,6 +17,7 @@ from service.model import Endpoints, ExtraStream, Listing, OiFigure, StreamRule,
 from service.venues.contract import Catalog, ConnectionPlan, KeepAlive, Limits, Request, Streamed, sockets
 from service.venues.lighter import history
 from service.venues.lighter.messages import LighterDecoder
+from service.venues.lighter.metadata import MARKETS
 
 KEEPALIVE = KeepAlive('{"type":"ping"}', 45.0)  # the venue closes what sends nothing for 2 minutes
 
@@ -54,7 +55,7 @@ class Lighter(Streamed):
         return LighterDecoder(self.name, catalog)
 
     def metadata(self, endpoints: Endpoints) -> list[Request]:
-        return [Request("GET", f"{endpoints.rest}/orderBookDetails", context="markets")]
+        return [Request("GET", f"{endpoints.rest}/orderBookDetails", context=MARKETS)]
 
     def connections(
         self, endpoints: Endpoints, listings: Sequence[Listing], extras: Sequence[ExtraStream] = ()
