@@ -17,7 +17,7 @@ from service.denominators.contract import Answer, Fetch, Figure, coins_of, epoch
 from service.errors import BadPayload
 from service.statistics import fold
 
-SLUGS = {  # exchange (as service.model.VenueRules.exchange) -> slug; dYdX and Hyperliquid are no custodians of coins
+SLUGS = {  # exchange (as service.model.VenueRules.exchange) -> slug; dYdX, Hyperliquid and Lighter keep no coins
     "binance": "binance-cex",
     "bybit": "bybit",
     "okx": "okx",

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import connect
 
+from service.model import OiSides
 from service.simulation.market import HOUR_MS, MarketModel
 from service.simulation.protocol import Frame, Hangup
+from tests.faults.field import Spans, play
 from tests.simulation.build import START_MS, beat, get, market, protocol_of, receive, say, serving, session_of
+from tests.simulation.test_round_trip import Desk
 
 PATH = "/stream"
 ALL = {"type": "subscribe", "channel": "market_stats/all"}
@@ -149,3 +152,23 @@ def test_ids_are_apart_and_none_is_that_of_what_is_no_coin() -> None:
     protocol = protocol_of("lighter", model)
     ids = [row["market_id"] for row in get(protocol, "/api/v1/orderBookDetails")[1]["order_book_details"]]
     assert len(set(ids)) == len(ids) == 310
+
+
+def test_the_list_of_markets_agrees_with_the_socket_on_one_side() -> None:
+    """Cause: the one counts in coins, the other in dollars; what is compared must be the same after the division."""
+    model = market()
+    desk = Desk("lighter", model)
+    desk.talk(START_MS)
+    for request in desk.venue.metadata(desk.endpoints):
+        desk.request(request, START_MS + 1000)
+    [sides] = [item for item in desk.items if isinstance(item, OiSides)]
+    assert (sides.sides, sides.compared, sides.agreeing) == (1, len(model.quotes("lighter")), 1.0)
+    assert sides.ratio == pytest.approx(1.0)
+
+
+def test_the_service_keeps_its_sockets_for_minutes() -> None:
+    """Cause: the server's ping is a message; who does not answer it within a minute is cut (above)."""
+    run = play(("okx", "hyperliquid", "lighter"), {}, Spans(200, 40, 1, past_h=1))
+    assert run.reconnects["lighter"] == {}
+    assert run.bad.get("lighter", 0) == 0
+    assert max(run.sends["lighter", "BTC-1", "mark"]) > 230
