@@ -155,5 +155,9 @@ def test_trades_of_markets_without_a_name_and_of_no_coins_are_left_out() -> None
     ]
     decode(fresh(NAME, catalog), {"code": 200, "order_book_details": rows})
     assert left_out(decode(fresh(NAME, catalog), load(NAME, "ws_trade"))) == ["not_crypto"]
+    rows = [{"symbol": "XAU", "market_id": 3, "market_type": 7, "status": "active"}]  # broken, and gold all the same
+    assert reasons(decode(fresh(NAME, catalog), {"code": 200, "order_book_details": rows})) == ["wrong_type"]
+    gold = message([trade(1, market_id=3)], channel="trade:3")
+    assert left_out(decode(fresh(NAME, catalog), gold)) == ["not_crypto"]
     spot = message([trade(1, market_id=2048)], channel="trade:2048")
     assert left_out(decode(fresh(NAME, catalog), spot)) == ["foreign"]

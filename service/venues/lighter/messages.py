@@ -152,8 +152,9 @@ class LighterDecoder:
 
     def _listing(self, name: str) -> Listing | None:
         """Before metadata, too, only what is known to be a coin."""
-        emit = self._emit
-        if name not in emit.catalog.listings and (known := by_name(name)) is not None:
+        emit, catalog = self._emit, self._emit.catalog
+        unlisted = name not in catalog.listings and name not in catalog.foreign
+        if unlisted and (known := by_name(name)) is not None:
             why = emit.why_no_coin(known.symbol)
             if why is not None:
                 emit.skipped(name, why)
@@ -181,14 +182,13 @@ class LighterDecoder:
         if market == channel or not (market.isascii() and market.isdigit()):
             raise BadPayload("bad_name", f"channel {channel}")
         name = self._markets.names.get(int(market))
-        listing = None if name is None else emit.find(name)
-        if listing is None:
-            reason = "unknown_instrument" if name is None else emit.catalog.foreign.get(name, "foreign")
-            emit.skipped(name or channel, reason)
-        elif first:
-            self._trades.begin(listing.instrument)
-        else:
-            tell_trades(emit, self._trades, listing, int(market), frame)
+        if name is None:
+            emit.skipped(channel, "unknown_instrument")
+        elif (listing := self._listing(name)) is not None:
+            if first:
+                self._trades.begin(listing.instrument)
+            else:
+                tell_trades(emit, self._trades, listing, int(market), frame)
 
 
 def _hourly(fields: dict[str, Any]) -> float:
