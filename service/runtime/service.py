@@ -14,13 +14,15 @@ from service.config import Config, shareable
 from service.core.engine import TICK_MS, Engine
 from service.core.intake import Intake
 from service.core.snapshot import Slices
+from service.coverage import LIST, KnownShare
 from service.denominators.operator_file import to_plain
 from service.denominators.precedence import kinds_of
 from service.metrics import Metrics
 from service.model import Denominator, Endpoints, Tick
 from service.publishing import Feed
 from service.runtime.clock_watch import ClockWatch
-from service.runtime.denominator_polls import DenominatorPolls
+from service.runtime.coverage_poll import poll_coverage
+from service.runtime.denominator_polls import DenominatorPolls, SourceHealth
 from service.runtime.history_fetch import HistoryFetch
 from service.runtime.outputs import Outputs
 from service.runtime.read_models import ReadModels
@@ -43,7 +45,8 @@ class Inputs:
     """Where a run's data comes from.
 
     ``source``: live or simulated, as every message says. ``denominators``: the operator's file; ``sources``: ask the
-    enabled network sources for what it does not cover. ``warm``: begin with the venues' history (``config.start``);
+    enabled network sources for what it does not cover. ``coverage``: address of the list of other venues' open
+    interest; None: no known share. ``warm``: begin with the venues' history (``config.start``);
     otherwise the engine goes live at once.
     """
 
@@ -53,6 +56,7 @@ class Inputs:
     denominators: Sequence[Denominator]
     warm: bool = False
     sources: bool = False
+    coverage: str | None = None
 
 
 class Service:
@@ -99,6 +103,8 @@ class Service:
         self.denominator_polls = (
             DenominatorPolls(config, fixed, self.denominate, clock, rng) if inputs.sources else None
         )
+        self.known_share = KnownShare(inputs.coverage is not None)
+        self._list_health = SourceHealth(LIST.name)
         self.views = ReadModels(
             config,
             source,
@@ -108,6 +114,8 @@ class Service:
             clock,
             None if self.denominator_polls is None else self.denominator_polls.health,
             outputs.ledger,
+            self.known_share,
+            self._list_health,
         )
         self.feed = Feed(
             config.feed,
@@ -164,6 +172,17 @@ class Service:
                 tasks.append(group.create_task(self._live(), name="beat"))
                 if self.denominator_polls is not None:
                     tasks.append(group.create_task(self._poll(self.denominator_polls), name="denominators"))
+                if self._inputs.coverage is not None:
+                    polling = poll_coverage(
+                        self.config,
+                        self._inputs.coverage,
+                        self.known_share,
+                        self._list_health,
+                        lambda: self._engine.samples,
+                        self._clock,
+                        self._rng,
+                    )
+                    tasks.append(group.create_task(polling, name="coverage"))
                 if self._saver is not None:
                     tasks.append(group.create_task(self._saver.run(self.config.state.every_s), name="state"))
                 await stop.wait()
@@ -302,6 +321,7 @@ class Service:
             sampled_ms = self._engine.sampled_ms  # a replay must have sampled as far before the shift
             self._writer.record(Record("r", self._clock.now_ms(), shift_ms=shift, sampled_ms=sampled_ms))
         self._engine.reanchor(shift)
+        self.known_share.reanchor(shift)
         if self._engine.sampled_ms + TICK_MS < self._published_ms:
             # Ticks of times already published are coming: clients must not take them for repeats.
             self._published_ms = 0
