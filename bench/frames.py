@@ -67,6 +67,7 @@ FRAMES |= {
         ("kraken_futures", "ticker", "ws_ticker_linear"),
         ("bitmex", "instrument update", "ws_update_mark"),
         ("dydx", "batch", "ws_channel_batch_data"),
+        ("lighter", "statistics update", "ws_update"),
     )
 }
 # What a decoder must have read before: deltas count from their snapshot on.
@@ -90,6 +91,7 @@ LISTINGS = {
         ("deribit", "SOL_USDC-PERPETUAL", "SOL", False, 1.0, 8.0),
         ("kraken_futures", "PF_ETHUSD", "ETH", False, 1.0, 1.0),
         ("hyperliquid", "BTC", "BTC", False, 1.0, 1.0),
+        ("lighter", "ETH-0", "ETH", False, 1.0, 1.0),
     )
 }
 ARRAY_ROWS = 500

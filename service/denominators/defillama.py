@@ -17,7 +17,7 @@ from service.denominators.contract import Answer, Fetch, Figure, coins_of, epoch
 from service.errors import BadPayload
 from service.statistics import fold
 
-SLUGS = {  # exchange (as service.model.VenueRules.exchange) -> slug; Aster, dYdX, Hyperliquid are no custodians
+SLUGS = {  # exchange (as service.model.VenueRules.exchange) -> slug; Aster, dYdX, Hyperliquid, Lighter keep no coins
     "binance": "binance-cex",
     "bybit": "bybit",
     "okx": "okx",

@@ -206,10 +206,11 @@ class Control(Struct, frozen=True, gc=False):
 
     ``kind``: ``ack`` (subscription accepted; ``key`` echoes what, if the venue says), ``pong``, ``info``,
     ``refused`` (a subscription was refused), ``closing`` (the venue announced it will close: reconnect now), ``more``
-    (the list goes on: ``text`` is where its next page begins).
+    (the list goes on: ``text`` is where its next page begins), ``ping`` (the venue asks whether we live: ``text`` is
+    what to answer).
     """
 
-    kind: Literal["ack", "pong", "info", "refused", "closing", "more"]
+    kind: Literal["ack", "pong", "info", "refused", "closing", "more", "ping"]
     key: str | None
     text: str
 

@@ -17,7 +17,7 @@ SECOND_MS = 1_000
 # As the servers send it, or are polled.
 OI_EVERY_S = {
     "binance_usdm": 10, "bybit": 2, "okx": 5, "hyperliquid": 3, "binance_coinm": 10, "bitget": 1, "gate": 1,
-    "deribit": 1, "kraken_futures": 1, "bitmex": 3, "dydx": 30, "aster": 10,
+    "deribit": 1, "kraken_futures": 1, "bitmex": 3, "dydx": 30, "aster": 10, "lighter": 1,
 }  # fmt: skip
 FUNDING_EVERY_S = 10
 # Venues that say when: the events of the others carry no venue timestamp.
@@ -25,6 +25,7 @@ _UNSTAMPED = ("hyperliquid",)
 _INTERVAL_IN_FUNDING = ("okx",)  # its instruments do not say the interval, its funding does
 _OI_IN_COINS = ("okx", "bitget")  # of inverse contracts too; that of the others is derived through the mark
 _HALVED = ("gate",)  # counts both sides
+_IN_DOLLARS = ("lighter",)  # of linear contracts, too
 _NO_NEXT = ("deribit",)  # funding accrues continuously
 
 
@@ -96,7 +97,7 @@ class _Source:
         self._interval_h = float(item.interval_h)
         self._oi_every_s = OI_EVERY_S[item.venue]
         through_mark = item.unit == "quanto" or (item.inverse and item.venue not in _OI_IN_COINS)
-        self._derived = through_mark or item.venue in _HALVED
+        self._derived = through_mark or item.venue in _HALVED or item.venue in _IN_DOLLARS
 
     def observe(self, events: list[Event], ts: int, second: int, whole: bool) -> None:
         """Add what it says at ``ts``: a mark each second, the rest at the venue's pace, or the ``whole`` of it."""

@@ -13,7 +13,7 @@ from service.statistics import fold
 _EXCHANGES = {
     "binance_usdm": "binance", "bybit": "bybit", "okx": "okx", "hyperliquid": "hyperliquid", "binance_coinm": "binance",
     "bitget": "bitget", "gate": "gate", "deribit": "deribit", "kraken_futures": "kraken", "bitmex": "bitmex",
-    "dydx": "dydx", "aster": "aster",
+    "dydx": "dydx", "aster": "aster", "lighter": "lighter",
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor, log10
@@ -13,13 +14,13 @@ from service.simulation.profiles import Profile, profile
 
 VENUES = (
     "binance_usdm", "bybit", "okx", "hyperliquid", "binance_coinm", "bitget", "gate", "deribit", "kraken_futures",
-    "bitmex", "dydx", "aster",
+    "bitmex", "dydx", "aster", "lighter",
 )  # fmt: skip
 
 MAJORS = ("BTC", "ETH")  # symbols that also trade against USDC and as inverse contracts
 FOUR_HOURS = ("SUI", "HYPE")  # alts whose funding is settled every 4 h on the centralised venues
 OWN_HOURS = {("aster", "SUI"): 2, ("aster", "HYPE"): 1}  # Aster has intervals of 1, 2, 4 and 8 h
-HOURLY = ("hyperliquid", "kraken_futures", "dydx")
+HOURLY = ("hyperliquid", "kraken_futures", "dydx", "lighter")
 BITCOIN = "XBTUSD"  # the BitMEX contract whose index converts the quanto ones
 ABSENT = (("hyperliquid", "GRAM"), ("okx", "HYPE"), ("dydx", "BNB"), ("kraken_futures", "1000SHIB"))
 OLD_TICKERS = {(venue, "GRAM"): "TON" for venue in ("okx", "kraken_futures", "dydx")}  # they have not renamed it yet
@@ -50,6 +51,12 @@ _BITMEX_COINS = {
 _COINS = {"okx": _OKX_COINS, "gate": _GATE_COINS, "bitmex": _BITMEX_COINS}
 _OKX_USD = {"BTC": 100.0, "ETH": 10.0}
 _COINM_USD = {"BTC": 100.0}  # all others 10
+# Ids of markets, which stand in our names of them; another symbol's follow from the symbol.
+_LIGHTER_IDS = {
+    "ETH": 0, "BTC": 1, "SOL": 2, "DOGE": 3, "1000PEPE": 4, "WIF": 5, "XRP": 7, "LINK": 8, "AVAX": 9, "NEAR": 10,
+    "DOT": 11, "GRAM": 12, "SUI": 16, "1000SHIB": 17, "HYPE": 24, "BNB": 25, "APT": 31, "LTC": 35, "ADA": 39, "TRX": 43,
+    "ARB": 50, "OP": 55, "BCH": 58,
+}  # fmt: skip
 _QUANTO_XBT = {"ETH": 1e-6}  # bitcoin per contract and dollar of price: a `multiplier` of 100 satoshi
 
 # Share of the symbol's OI: (venue, variant) -> share.
@@ -66,6 +73,7 @@ _SHARES = {
     "bitmex": {"USD": 0.008, "USDT": 0.006},
     "dydx": {"": 0.005},
     "aster": {"USDT": 0.07},
+    "lighter": {"": 0.042},
 }
 _ALTS = ("USDT", "PF", "")  # variants of every listed symbol; the others are of the majors only
 _USDC = ("USDC", "PERP")
@@ -210,6 +218,8 @@ def _named(venue: str, variant: str, symbol: str, thousand: int, coin: str) -> t
         return f"{own}{variant}", own, variant
     if venue == "dydx":
         return f"{coin}-USD", coin, "USDC"
+    if venue == "lighter":
+        return f"{symbol}-{_LIGHTER_IDS.get(symbol, zlib.crc32(symbol.encode()) >> 1)}", symbol, "USDC"
     if venue == "binance_coinm":
         return f"{symbol}USD_PERP", symbol, "USD"
     if venue == "bybit" and coin in _SUFFIXED_ON_BYBIT and thousand > 1:
@@ -242,12 +252,13 @@ def _oi_digits(venue: str, levels: Profile, unit: Unit) -> int:
     if unit != "coins" or venue in ("gate", "bitmex"):
         return 0
     digits = max(0, min(3, floor(log10(levels.price))))
-    return digits + 1 if venue in ("hyperliquid", "bitget", "dydx") else digits
+    return digits + 1 if venue in ("hyperliquid", "bitget", "dydx", "lighter") else digits
 
 
 def _cap(venue: str, symbol: str, interval_h: int) -> float:
     if venue in HOURLY:
-        return {"hyperliquid": 0.04, "kraken_futures": 0.005, "dydx": 0.015}[venue]  # per hour (venue pages)
+        per_hour = {"hyperliquid": 0.04, "kraken_futures": 0.005, "dydx": 0.015, "lighter": 0.005}  # (venue pages)
+        return per_hour[venue]
     own = {"binance_usdm": (0.003, 0.02), "bybit": (0.00333, 0.015), "okx": (0.00375, 0.015), "aster": (0.003, 0.02)}
     cap_8h = own.get(venue, (0.003, 0.015))[0 if symbol in MAJORS else 1]
     return cap_8h * interval_h / 8

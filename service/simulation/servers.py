@@ -27,6 +27,7 @@ from service.simulation.venues.dydx import Dydx
 from service.simulation.venues.gate import Gate
 from service.simulation.venues.hyperliquid import Hyperliquid
 from service.simulation.venues.kraken_futures import KrakenFutures
+from service.simulation.venues.lighter import Lighter
 from service.simulation.venues.okx import Okx
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ HOST = "127.0.0.1"
 BEAT_MS = 500  # the market moves each second; Bybit's book also in between
 PROTOCOLS: tuple[type[Protocol], ...] = (
     BinanceUsdm, Bybit, Okx, Hyperliquid, BinanceCoinm, Bitget, Gate, Deribit, KrakenFutures, Bitmex, Dydx,
-    Aster,
+    Aster, Lighter,
 )  # fmt: skip
 MAX_UNSENT_BYTES = 1 << 20  # a client that does not read is cut, as a venue would
 MAX_MESSAGE_BYTES = 1 << 17

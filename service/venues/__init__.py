@@ -12,6 +12,7 @@ from service.venues.dydx.venue import Dydx
 from service.venues.gate.venue import Gate
 from service.venues.hyperliquid.venue import Hyperliquid
 from service.venues.kraken_futures.venue import KrakenFutures
+from service.venues.lighter.venue import Lighter
 from service.venues.okx.venue import Okx
 
 VENUES: dict[str, Venue] = {
@@ -29,5 +30,6 @@ VENUES: dict[str, Venue] = {
         Hyperliquid(),
         Dydx(),
         Binance(ASTER_PERPETUALS),
+        Lighter(),
     )
 }

@@ -41,6 +41,8 @@ class Limits:
 class KeepAlive:
     """Text the client must send every ``every_s`` seconds; the answer decodes to Control(kind="pong").
 
+    A venue that pings by messages of its own needs nothing here: such a message decodes to Control(kind="ping"), whose
+    text the link sends back.
     ``only_when_idle``: send only when nothing has been received for ``every_s``.
     """
 

@@ -146,7 +146,7 @@ class Emit:
             self.out.append(Bad("missing_field", str(error.args[0])[:80]))
 
     def control(
-        self, kind: Literal["ack", "pong", "info", "refused", "closing", "more"], key: str | None, said: str
+        self, kind: Literal["ack", "pong", "info", "refused", "closing", "more", "ping"], key: str | None, said: str
     ) -> None:
         self.out.append(Control(kind, key, said))
 

@@ -137,5 +137,5 @@ def test_the_command_lists_the_symbols_without_data_and_exits_1(
 
 OTHERS = (
     "binance_usdm", "binance_coinm", "bitget", "gate", "deribit", "kraken_futures", "bitmex", "hyperliquid", "dydx",
-    "aster",
+    "aster", "lighter",
 )  # fmt: skip

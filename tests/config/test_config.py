@@ -233,7 +233,7 @@ def test_venue_order_is_fixed_whatever_the_file_says() -> None:
     config = parse({"venues": {"okx": {}, "binance_usdm": {}, "bybit": {"enabled": False}}})
     assert config.venues.enabled() == (
         "binance_usdm", "binance_coinm", "okx", "bitget", "gate", "deribit", "kraken_futures", "bitmex", "hyperliquid",
-        "dydx", "aster",
+        "dydx", "aster", "lighter",
     )  # fmt: skip
 
 

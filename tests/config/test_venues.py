@@ -73,6 +73,7 @@ OLD_HEADER = {
         "bitmex": {"enabled": True, "ws": {}, "rest": None, "oi_poll_s": 10.0},
         "hyperliquid": {"enabled": True, "ws": {}, "rest": None, "oi_poll_s": 10.0},
         "dydx": {"enabled": True, "ws": {}, "rest": None, "oi_poll_s": 10.0},
+        "lighter": {"enabled": True, "ws": {}, "rest": None, "oi_poll_s": 10.0},
     },
     "network": {
         "proxy": None, "open_timeout_s": 10.0, "backoff_cap_s": 30.0, "healthy_s": 60.0, "listing_refresh_s": 3600.0,

@@ -50,6 +50,8 @@ def decode(line: str, recv_ts: int = 0) -> list[Decoded]:
             return [Confirm("toy", name, name, tuple(streams), None, recv_ts)]  # type: ignore[arg-type]
         case (("ack" | "pong" | "refused" | "closing" | "info"), _):
             return [Control(kind, rest[0] if rest else None, line)]  # type: ignore[arg-type]
+        case "ping", [answer]:
+            return [Control("ping", None, answer)]
     return [Bad("bad_text", line[:40])]
 
 

@@ -19,7 +19,7 @@ import orjson
 from aiohttp import web
 
 from tests.faults.chaos import ChaosServer, Fault
-from tests.faults.wire import WIRES, Kind, Wire, changed, shifted, times
+from tests.faults.wire import WIRES, Kind, Wire, changed, shifted, times, written
 
 HOUR_S = 3600
 THROTTLED_S = 90.0
@@ -68,10 +68,10 @@ class Script(Fault):
         return len(self.wire.streams(topic)) > 0
 
     def largest(self, server: ChaosServer) -> str:
-        """The first symbol's instrument with most open interest."""
+        """The first symbol's instrument with most open interest, as the venue's texts name it."""
         symbol = self.field.model.symbols[0]
         quotes = [quote for quote in server.protocol.quotes if quote.instrument.symbol == symbol]
-        return str(max(quotes, key=lambda quote: quote.coins).instrument.name)
+        return written(server.protocol.venue, max(quotes, key=lambda quote: quote.coins).instrument.name)
 
 
 def _now() -> float:

@@ -19,6 +19,7 @@ from service.clock import Clock
 from service.simulation.protocol import Frame, Out, Protocol, Session
 from service.simulation.servers import HOST, VenueServer, _Client
 from service.venues import VENUES
+from tests.faults.wire import written
 
 Note = Callable[[str, str], None]
 """(topic or path, text): told of every text that really goes out."""
@@ -88,7 +89,7 @@ class ChaosServer(VenueServer):
     def subjects(self, text: str) -> tuple[str, ...]:
         """The instruments that a text names."""
         names = [quote.instrument.name for quote in self.protocol.quotes]
-        return tuple(name for name in names if f'"{name}"' in text)
+        return tuple(name for name in names if f'"{written(self.protocol.venue, name)}"' in text)
 
     # -- TCP -------------------------------------------------------------------------------------------------------
 

@@ -34,7 +34,7 @@ from service.simulation import MarketModel, denominators, history
 from service.simulation.servers import BEAT_MS, HOST, PROTOCOLS
 from service.venues import VENUES
 from tests.faults.chaos import ChaosServer, Fault
-from tests.faults.wire import WIRES
+from tests.faults.wire import WIRES, written
 
 BASE_MS = 1_763_720_040_000  # 2025-11-21 10:14:00 UTC: no funding settles within the run
 SYMBOLS = ("BTC", "ETH")
@@ -305,7 +305,8 @@ class Field:
 
     def _noted(self, venue: str) -> Any:
         wire = WIRES[venue]
-        names = [(quote.instrument.name, f'"{quote.instrument.name}"') for quote in self.model.quotes(venue)]
+        listed = [quote.instrument.name for quote in self.model.quotes(venue)]
+        names = [(name, f'"{written(venue, name)}"') for name in listed]
 
         def note(topic: str, text: str) -> None:
             streams = wire.vouched(topic, text)

@@ -14,6 +14,7 @@ ELSEWHERE = {  # a fault for each of the others, each of another family
     "bybit": "delta first, absent field", "binance_coinm": "pongs, no data", "okx": "poisonous numbers",
     "bitget": "refused", "gate": "reset in mid-frame", "deribit": "venue clock off", "kraken_futures": "renamed field",
     "bitmex": "duplicates, replay", "hyperliquid": "frozen value", "dydx": "malformed", "aster": "403 429 503",
+    "lighter": "unit error x100",
 }  # fmt: skip
 BY_NAME = {fault.name: fault for fault in FAULTS}
 CELLS = [Cell(fault, ONE_VENUE) for fault in FAULTS]

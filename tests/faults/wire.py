@@ -124,7 +124,19 @@ WIRES: dict[str, Wire] = {
         snapshot=r'"type":"subscribed"',
         vouches=((r'"markets":', ALL), (r'"oraclePrices":', ("mark",)), (r'"trading":', ("funding", "oi"))),
     ),
+    "lighter": Wire(
+        {
+            "mark_price": "mark", "index_price": "index", "current_funding_rate": "funding", "funding_rate": "funding",
+            "open_interest": "oi",
+        },
+        ((r"^market_stats", ALL),),
+    ),
 }  # fmt: skip
+
+
+def written(venue: str, name: str) -> str:
+    """An instrument's name as it stands in the venue's texts: Lighter's are our symbol and id, which stand apart."""
+    return name.rpartition("-")[0] if venue == "lighter" else name
 
 
 # -- texts ---------------------------------------------------------------------------------------------------------

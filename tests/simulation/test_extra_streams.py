@@ -15,7 +15,7 @@ from service.venues.contract import ConnectionPlan, Decoder
 from tests.simulation.build import START_MS
 from tests.simulation.test_round_trip import EXACT, Desk
 
-VENUES = ("okx", "hyperliquid", "deribit", "kraken_futures", "bitmex", "dydx")
+VENUES = ("okx", "hyperliquid", "deribit", "kraken_futures", "bitmex", "dydx", "lighter")
 SYMBOLS = ("BTC", "ETH", "SOL", "1000PEPE")
 SECONDS = 90
 NO_LIQUIDATIONS = ("hyperliquid",)

@@ -35,6 +35,7 @@ def test_an_alt_has_one_contract_on_each_venue_and_no_inverse_contracts() -> Non
         "bitmex": ["SOLUSDT"],
         "dydx": ["SOL-USD"],
         "aster": ["SOLUSDT"],
+        "lighter": ["SOL-2"],
     }
 
 
@@ -44,7 +45,9 @@ def test_a_scaled_symbol_has_each_venues_own_name_and_unit() -> None:
     okx = pepe[2]["PEPE-USDT-SWAP"]
     assert (okx.multiplier, okx.native_size, okx.contract_size) == (0.001, 10_000_000.0, 10_000.0)
     assert pepe[0]["1000PEPEUSDT"].multiplier == pepe[3]["kPEPE"].multiplier == 1.0
-    others = {venue: list(of(venue, "1000PEPE").values()) for venue in VENUES[4:]}
+    assert [(item.name, item.multiplier) for item in of("lighter", "1000PEPE").values()] == [("1000PEPE-4", 1.0)]
+    bare = [venue for venue in VENUES[4:] if venue != "lighter"]
+    others = {venue: list(of(venue, "1000PEPE").values()) for venue in bare}
     assert {venue: [item.name for item in items] for venue, items in others.items()} == {
         "binance_coinm": [],
         "bitget": ["PEPEUSDT"],
@@ -90,7 +93,7 @@ def test_contract_sizes_and_intervals() -> None:
         symbol: [next(iter(of(venue, symbol).values())).interval_h for venue in VENUES[:2]] for symbol in ("BTC", "SUI")
     }
     assert intervals == {"BTC": [8, 8], "SUI": [4, 4]}
-    for venue in ("hyperliquid", "kraken_futures", "dydx"):
+    for venue in ("hyperliquid", "kraken_futures", "dydx", "lighter"):
         assert {item.interval_h for item in LISTED if item.venue == venue} == {1}
     assert {(item.interval_h, item.offset_h) for item in LISTED if item.venue == "bitmex"} == {(8, 4)}
     assert {item.interval_h for item in LISTED if item.venue == "aster"} == {1, 2, 8}

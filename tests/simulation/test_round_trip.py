@@ -24,6 +24,11 @@ SOMETIMES_STAMPED = ("dydx",)  # its prices are, but not in snapshots
 EXACT = {"rel": 1e-9, "abs": 1e-12}
 
 
+def is_other_product(item: Decoded) -> bool:
+    """Lists name them, and so do topics of all markets."""
+    return isinstance(item, Skipped) and item.reason in OTHER_PRODUCTS
+
+
 class Desk:
     """One venue's protocol, spoken to by the real venue file."""
 
@@ -47,7 +52,7 @@ class Desk:
         for item in self.venue.decoder(self.catalog).decode(answer.text, now_ms, request.context):
             if isinstance(item, Control) and item.kind == "more":
                 self.request(page_after(request, item.text), now_ms)
-            elif not (isinstance(item, Skipped) and item.reason in OTHER_PRODUCTS):  # which a list names, too
+            elif not is_other_product(item):
                 self.items.append(item)
 
     def talk(self, now_ms: int) -> None:
@@ -74,7 +79,7 @@ class Desk:
                 assert isinstance(pong, Frame)
                 texts.append(pong.text)
             items = [item for text in texts for item in decoder.decode(text, at_ms)]
-            self.items += items
+            self.items += [item for item in items if not is_other_product(item)]
             kinds = [item.kind for item in items if isinstance(item, Control)]
             assert kinds.count("ack") == plan.acks
             assert kinds.count("pong") == (0 if plan.keepalive is None else 1)

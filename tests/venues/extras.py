@@ -21,6 +21,7 @@ _LINEAR: dict[str, str] = {  # of linear instruments; every tenth is inverse whe
     "hyperliquid": "kCCCC{}",
     "dydx": "C{},RAYDIUM,4k3Dyjzvzp8eMZWUXbBCjEvwSkkk59S5iCNLY3QrkX6R-USD",
     "aster": "1000000C{}USDT",
+    "lighter": "C{0}-{0}",
 }
 _INVERSE = {
     "binance_coinm": "C{}USD_PERP",

@@ -12,6 +12,7 @@ HEADS = ("table", "action", "feed", "event", "channel", "topic", "type", "e", "m
 DATA_EVENTS = ("update", "all", "")  # of messages with data; any other event is about the connection
 # A body without a head is told by the first of these fields that it or one of its rows has.
 TELLS = (
+    "order_book_details", "fundings", "funding_rates", "trade_id_str",
     "optionsType", "stTag", "usdIndexPrice", "symbols", "instruments", "ctVal", "contractType", "total_size",
     "quanto_multiplier", "sumOpenInterest", "takerBuyVol", "buySellRatio", "fundInterval", "ratePeriod", "universe",
     "fundingRateInterval", "fundingIntervalHours", "realizedRate", "fundingRateDaily", "lastFundingRate",
@@ -21,7 +22,7 @@ TELLS = (
     "singleOpenInterest", "openInterestList", "openInterest", "open_interest", "markPx", "idxPx", "markPrice",
     "interest_8h", "deployer", "height", "epoch", "info", "success", "errors", "error", "r", "c",
 )  # fmt: skip
-BY_NAME = ("markets", "trading", "oraclePrices", "mids")  # objects whose keys are instruments
+BY_NAME = ("markets", "trading", "oraclePrices", "mids", "market_stats")  # objects whose keys are instruments
 
 
 def frames_in(venue: str, text: str) -> list[Any]:

@@ -181,6 +181,12 @@ NOT_THERE: dict[str, dict[str, str]] = {  # venue -> aspect -> why it has none
         "closing": "no notices",
         FOREIGN: "every market is a perpetual in dollars",
     },
+    "lighter": {
+        **LINEAR, **NO_RATIOS, **NO_POSITIONS, **NO_PAST, **NO_DELTAS, **KNOWN_INTERVAL,
+        "oi as counted": "dollars, always through the mark",
+        "settled rate": "only of a request, as past rates",
+        "closing": "no notices",
+    },
 }  # fmt: skip
 
 
@@ -221,6 +227,11 @@ ALIKE = (  # the same by what they mean
     {"multiplier", "underlyingToSettleMultiplier"},  # contracts of a dollar
     {"multiplier", "underlyingToPositionMultiplier"},  # a contract's terms
     {"size", "foreignNotional"},  # contracts of a dollar
+    {"trade_id", "trade_id_str"},  # one number, written twice
+    {"ask_id", "ask_id_str"},
+    {"bid_id", "bid_id_str"},
+    {"ask_client_id", "ask_client_id_str"},
+    {"bid_client_id", "bid_client_id_str"},
 )
 
 

@@ -39,7 +39,7 @@ SIGNIFICANT_DIGITS = 5
 TERMS = (
     "body with symbols", "body with ctVal", "body with contractType", "body with fundInterval",
     "body with quanto_multiplier", "body with settlement_period", "body with instruments", "body with typ",
-    "table=instrument action=partial",
+    "table=instrument action=partial", "body with order_book_details",
 )  # fmt: skip
 LEFT_OUT = {  # (venue, field) -> why no committed frame has it
     ("gate", ".quanto_multiplier"): "REST tickers of 2026 have it, and the decoder takes such rows for metadata",

@@ -26,7 +26,7 @@ def line(venue: str, name: str) -> str:
 def test_order_of_venues_is_fixed() -> None:
     assert list(VENUES) == [
         "binance_usdm", "binance_coinm", "bybit", "okx", "bitget", "gate", "deribit", "kraken_futures", "bitmex",
-        "hyperliquid", "dydx", "aster",
+        "hyperliquid", "dydx", "aster", "lighter",
     ]  # fmt: skip
     assert [venue.name for venue in VENUES.values()] == list(VENUES)
     assert [venue.rules.venue for venue in VENUES.values()] == list(VENUES)

@@ -436,6 +436,21 @@ async def test_one_stream_stops_while_others_flow() -> None:
         assert server.open == 1
 
 
+async def test_a_ping_that_is_a_message_is_answered_on_the_socket() -> None:
+    """Also on a socket where nothing else is due: the answer must not wait for the next keep-alive."""
+
+    async def script(peer: Peer) -> None:
+        await peer.send(*MARKS)
+        await asyncio.sleep(3)
+        await peer.send("ping yes")
+        await peer.listen()
+
+    async with linked(script) as (server, run):
+        await asyncio.sleep(5)
+        assert server.peers[0].received[-1][1] == "yes"
+        assert run.reasons() == []
+
+
 async def test_pongs_answered_but_data_stopped() -> None:
     async def script(peer: Peer) -> None:
         if peer.number == 1:

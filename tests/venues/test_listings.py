@@ -192,7 +192,20 @@ SHAPES = {
         {"isDelisted": True},
         {"isDelisted": "?"},
     ),
+    "lighter": Shape(
+        "markets:sides",
+        lambda coin: f"{coin}-7",
+        lambda coin: {
+            "symbol": coin, "market_id": 7, "market_type": "perp", "status": "active", "open_interest": 1501.5,
+            "market_config": {"force_reduce_only": False},
+        },
+        lambda rows: {"code": 200, "order_book_details": rows, "spot_order_book_details": []},
+        {"status": "inactive", "market_type": None},
+        {"status": 7},
+        (({}, "not_crypto"), ({"symbol": "WEATHER"}, "unknown_kind"), ({"market_type": "spot"}, "foreign")),
+    ),
 }  # fmt: skip
+COINS = tuple(Asset(coin, coin) for coin in ("AAA", "BBB", "CCC", "NEW", "DASH"))  # at venues that do not say what is one
 
 LISTS = [pytest.param(venue, shape, id=venue) for venue, shape in SHAPES.items()]
 
@@ -201,7 +214,7 @@ class Lists:
     """The lists of one venue, one after the other."""
 
     def __init__(self, venue: str, shape: Shape) -> None:
-        self.catalog = Catalog((*ASSETS, *(Asset(name, name) for name in ("AAA", "BBB", "CCC", "NEW", "DASH"))))
+        self.catalog = Catalog((*ASSETS, *COINS))
         self.shape = shape
         self._decoder = VENUES[venue].decoder(self.catalog)
 

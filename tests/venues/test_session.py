@@ -274,6 +274,28 @@ def test_keepalives_go_between_paced_subscriptions() -> None:
     assert texts == ["a", "b", "c", "ping", "d", "e", "ping", "f"]
 
 
+def test_a_venues_ping_is_answered_first_once_and_at_the_pace_of_all_texts() -> None:
+    """Cause: a venue that pings by messages closes the socket of a client that does not answer. Two pings need one
+    answer: each is a message that counts against the venue's limit."""
+    made = session(replace(PLAN, frames=tuple("abc")), replace(LIMITS, sends_per_s=1.0))
+    made.attempt()
+    made.opened(0)
+    assert made.poll(0) == "a"
+    assert hear(made, 100, "ping yes", "ping yes")  # True: there is something to do
+    assert made.deadline_ms() == 1_000
+    assert made.poll(999) is None
+    assert [made.poll(at * 1000) for at in range(1, 5)] == ["yes", "b", "c", None]
+
+
+def test_a_ping_is_no_word_of_any_stream() -> None:
+    made = session(replace(PLAN, frames=(), acks=0))
+    opened(made)
+    for at in range(0, FIRST_MS + 1, 1000):
+        hear(made, at, "ping yes")
+        made.poll(at)
+    assert (made.state, made.reason) == (State.CLOSING, "first_message")
+
+
 # -- silence ---------------------------------------------------------------------------------------------------
 
 

@@ -112,8 +112,9 @@ NAMES = {  # a perpetual of the coin, as each venue writes it
     "hyperliquid": "{}",
     "dydx": "{}-USD",
     "aster": "{}USDT",
+    "lighter": "{}-7",
 }
-UNTOLD = ("aster",)  # venues that do not say what is a coin: only what is known to be one counts
+UNTOLD = ("aster", "lighter")  # venues that do not say what is a coin: only what is known to be one counts
 
 
 def emit_of(venue: str, assets: tuple[Asset, ...] = ASSETS, recv_ts: int = 0) -> Emit:
@@ -186,6 +187,19 @@ LISTS = {
     ),
     "hyperliquid": ("meta", {"universe": [{"name": "OLD", "szDecimals": 1}]}),
     "dydx": ("markets", {"markets": {"OLD-USD": {"ticker": "OLD-USD", "status": "ACTIVE", "oraclePrice": "1"}}}),
+    "lighter": (
+        "markets:sides",
+        {
+            "order_book_details": [
+                {
+                    "symbol": "OLD",
+                    "market_id": 7,
+                    "market_type": "perp",
+                    "status": "active",
+                }
+            ]
+        },
+    ),
 }
 
 

@@ -131,6 +131,7 @@ class Session:
         self._received_ms = 0
         self._pinged_ms = 0
         self._pong_due_ms: int | None = None
+        self._answer: str | None = None  # to the venue's last ping: several at once need one
         self._spoke = False  # data of any kind came: what a plan without expected streams is judged by
 
     # -- what happened -----------------------------------------------------------------------------------------
@@ -194,7 +195,9 @@ class Session:
             return None
         text: str | None = None
         keepalive = self.plan.keepalive
-        if keepalive is not None and now_ms >= self._ping_due_ms():
+        if self._answer is not None:
+            text, self._answer = self._answer, None
+        elif keepalive is not None and now_ms >= self._ping_due_ms():
             text = keepalive.text
             self._pinged_ms = now_ms
             if self._pong_due_ms is None:
@@ -212,7 +215,7 @@ class Session:
         if self.state not in SERVING:
             return None
         due: list[float] = []
-        if self._queue:
+        if self._queue or self._answer is not None:
             due.append(self._send_due_ms())
         if self.plan.keepalive is not None:
             due.append(max(self._ping_due_ms(), self._send_due_ms()))
@@ -302,6 +305,9 @@ class Session:
             return True
         if item.kind == "closing":
             self._renew("closing_notice")
+            return True
+        if item.kind == "ping":
+            self._answer = item.text
             return True
         return False
 

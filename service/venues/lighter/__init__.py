@@ -1,0 +1,1 @@
+"""Lighter. Read venue first, then messages, trades, history, metadata."""
