@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.model import Control, Funding, Listing, Mark, OpenInterest, Skipped
+from service.model import Control, Endpoints, Funding, Listing, Mark, OpenInterest, Skipped
 from service.venues.contract import Catalog, Decoder
 from service.venues.kraken_futures.venue import KrakenFutures
 from tests.venues.frames import (
@@ -25,6 +25,8 @@ from tests.venues.frames import (
 )
 
 VENUE = KrakenFutures()
+V1 = KrakenFutures()  # with the unified socket switched off
+V1.endpoints = Endpoints({**VENUE.endpoints.ws, "unified": ""}, VENUE.endpoints.rest)
 NAME = "kraken_futures"
 TS = 1763719200300
 NEXT = 1763722800000
@@ -177,8 +179,10 @@ def test_control_frames() -> None:
 
 def test_own_requests_in_a_recording_are_silent() -> None:
     listing = Listing(NAME, "PF_ETHUSD", "ETH", False, 1.0, 1.0, 1.0, True, T0)
-    (plan,) = VENUE.connections(VENUE.endpoints, [listing])
-    assert decode(blind(), plan.frames[0]) == []
+    plans = VENUE.connections(VENUE.endpoints, [listing], ("flow",))
+    texts = [text for plan in plans for text in (*plan.frames, *plan.anew.get("PF_ETHUSD", ()))]
+    assert len(texts) == 8
+    assert all(decode(blind(), text) == [] for text in texts)
 
 
 @pytest.mark.parametrize(
@@ -281,7 +285,7 @@ def test_rest_funding_history() -> None:
 
 def test_connections_one_product_a_request() -> None:
     listings = [Listing(NAME, f"PF_C{n}USD", f"C{n}", False, 1.0, 1.0, 1.0, True, T0) for n in range(103)]
-    plans = VENUE.connections(VENUE.endpoints, listings)
+    plans = V1.connections(V1.endpoints, listings)
     assert [(plan.name, plan.acks) for plan in plans] == [("public-1", 100), ("public-2", 3)]
     assert [json.loads(frame)["product_ids"] for frame in plans[1].frames] == [
         ["PF_C100USD"],
