@@ -280,6 +280,8 @@ class Service:
         """A line whenever another source of a venue counts, or what agrees has changed."""
         at = self._engine.sampled_ms
         for venue, agreement in self._engine.market.agreements.items():
+            if agreement.proven_at is None and not agreement.stirred:
+                continue  # neither has spoken yet
             counts = agreement.counting(at)
             agreed = ",".join(
                 f"{key}={found['field']}:{found['unit']}".replace(" ", "_") for key, found in agreement.agreed.items()

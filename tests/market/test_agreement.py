@@ -312,6 +312,7 @@ def test_a_state_without_agreements_loads_and_nothing_is_stored_before_the_candi
     two.market.load(orjson.loads(orjson.dumps(stored)))
     two.step()
     assert list(two.market.dump()["agreements"]) == [VENUE]
+    assert orjson.loads(b"".join(two.market.texts())) == two.market.dump()
 
 
 def test_rules_for_values_hold_in_v1s_place() -> None:

@@ -670,3 +670,22 @@ def test_a_plan_may_be_paced_more_slowly_than_its_venue() -> None:
     assert made.poll(0) == "sub BTC"
     assert made.poll(199) is None
     assert made.poll(200) == "sub ETH"
+
+
+def test_no_deadline_lies_in_the_past_while_a_text_must_wait_for_its_turn() -> None:
+    """Cause: an instrument is due, but a ping has just gone out. A deadline that nothing can be done about makes the
+    link ask again and again without a pause."""
+    made = session(replace(QUIET, sends_per_s=5.0, keepalive=KeepAlive("ping", 60.1)))
+    made.attempt()
+    made.opened(0)
+    for at in (0, 200):
+        assert made.poll(at) is not None
+    at = 200
+    while at < 400_000 and made.state in SERVING:
+        hear(made, at, "pong")
+        due = made.deadline_ms()
+        assert due is not None
+        at = max(at, due)
+        before = (made.state, made.poll(at))
+        later = made.deadline_ms()
+        assert before[1] is not None or made.state not in SERVING or later is None or later > at

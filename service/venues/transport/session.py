@@ -234,7 +234,7 @@ class Session:
         if self.plan.quiet_s is not None:
             due.append(self._quiet_at_ms(self.plan.quiet_s))
         if self._fresh_ms and self._subscribed_ms is not None:
-            due.append(self._anew_due_ms())
+            due.append(max(self._anew_due_ms(), self._send_due_ms()))
             due.append(self._in_vain_at_ms())
         if self.reason not in PLANNED and (lifetime := self._lifetime_due_ms()) is not None:
             due.append(lifetime)
