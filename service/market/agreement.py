@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from math import log
 from typing import Any
 
-from service.market.streams import Track
+from service.market.streams import AHEAD_MS, Track
 from service.market.venue_state import Instrument
 from service.model import Candidate, Event, Flow, Funding, Mark, OpenInterest
 from service.state import Plain, Stateful
@@ -144,7 +144,7 @@ class Agreement(Stateful):
         at, name = row.recv_ts, row.instrument
         if name not in self.proven_ms or at - self.proven_ms[name] > TOGETHER_MS:
             return
-        if at - self.compared_ms.get(name, 0) < EVERY_MS:
+        if at - self.compared_ms.get(name, 0) < EVERY_MS or not _timely(row, instrument.mark):
             return
         mark = instrument.mark.mark
         if mark is None or not _recent(instrument.mark, at):
@@ -322,6 +322,13 @@ class Agreement(Stateful):
 
 def _kind(row: Candidate) -> str:
     return INVERSE if row.inverse else LINEAR
+
+
+def _timely(row: Candidate, track: Track) -> bool:
+    """Whether the row's own time would let it count: what would be refused must not earn an agreement."""
+    if row.venue_ts is None:
+        return True
+    return -AHEAD_MS <= row.recv_ts - row.venue_ts <= track.max_age_ms or not track.sends
 
 
 def _recent(track: Track, at: int) -> bool:

@@ -39,6 +39,7 @@ class Two:
         self.inverse = dict(inverse)
         self.at = 0
         self.scale = 1.0  # of every price
+        self.late_ms = 0  # how old the unified source's times are
         self.market = self.fresh()
 
     def fresh(self) -> Market:
@@ -71,7 +72,7 @@ class Two:
 
     def candidate(self, name: str, symbol: str, inverse: bool, rows: tuple[tuple[str, str, float], ...]) -> Candidate:
         at = T0 + self.at
-        return Candidate(VENUE, name, symbol, rows, inverse, 1.0, 1.0, 1.0, at + HOUR_MS, at, at)
+        return Candidate(VENUE, name, symbol, rows, inverse, 1.0, 1.0, 1.0, at + HOUR_MS, at - self.late_ms, at)
 
     def run(self, ms: int, **options: Any) -> None:
         end = self.at + ms
@@ -398,3 +399,12 @@ def test_what_people_see() -> None:
     assert (two.counts, two.why) == ("none", "unified is silent")
     two.market.apply(Listing(VENUE, "PF_BTC", "BTC", False, 1.0, 1.0, 1.0, True, T0 + two.at))
     assert two.counts == "none"  # a listing is no value
+
+
+@pytest.mark.parametrize(("late_ms", "agrees"), [(15_000, True), (15_001, False), (-2_000, True), (-2_001, False)])
+def test_rows_whose_times_would_be_refused_earn_no_agreement(late_ms: int, agrees: bool) -> None:
+    """Cause guarded against: `unified` would be said to count while every value of it is refused as too old."""
+    two = Two()
+    two.late_ms = late_ms
+    two.run(ROUND_MS + 60_000)
+    assert (two.agreed == AGREED) is agrees

@@ -202,3 +202,24 @@ async def test_a_quiet_contract_is_asked_for_again() -> None:
         assert 8 <= len(times) <= 12
         assert all(b - a < 70 for a, b in itertools.pairwise(times))
         assert rig.gate.upgrades[UNIFIED] == 3
+
+
+async def test_a_refused_symbol_costs_itself_alone() -> None:
+    rig = Rig()
+    gone = "PF_SOLUSD"
+
+    def refused(topic: str, text: str) -> str | None:
+        if topic == f"unified:ticker:{gone}":
+            return None
+        if topic == "" and f'"symbol":"{gone}"' in text and '"channel":"ticker"' in text:
+            return f'{{"method":"subscribe","success":false,"error":"not supported","symbol":"{gone}"}}'
+        return text
+
+    rig.gate.on_send = refused
+    async with rig.running():
+        others = len(rig.gate.protocol.quotes) - 1
+        await until(lambda: len(rig.candidates) == others, 30)
+        await asyncio.sleep(300)
+        assert gone not in rig.candidates
+        assert rig.gate.upgrades[UNIFIED] == 3
+        assert rig.gap_s(10.0) <= 2.5
