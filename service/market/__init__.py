@@ -49,17 +49,27 @@ class Market(Stateful):
         self.agreements = {venue: Agreement(sources) for venue, sources in self._sources.items()}
         self._share_sides()
 
-    def apply(self, event: Event) -> str | None:
+    def apply(self, event: Event, proven: bool = True) -> str | None:
         """Take one event. None: accepted, or of a symbol or venue that is not configured.
 
         Else why it does not count (a metric label): ``future``, ``too_old``, ``out_of_order`` (refused),
         ``implausible`` (of taker flow and liquidations), ``quarantined_mark``, ``quarantined_oi``,
-        ``quarantined_funding`` or ``too_many_instruments``.
+        ``quarantined_funding`` or ``too_many_instruments``. ``proven`` False: of a candidate that counts.
         """
         if isinstance(event, Candidate):
             return self._take_candidate(event)
-        code = self._apply(event)
-        if event.venue in self.agreements and not self.filling and code not in REFUSED:
+        if event.venue in self.heard:
+            self.heard[event.venue] = True
+        if isinstance(event, OiSides):
+            self._measure_sides(event)
+            return None
+        state = self.symbols.get(event.symbol)
+        if state is None:
+            return None
+        code = state.apply(event, self.filling)
+        if isinstance(event, OpenInterest) and event.venue in self.sides and self.sides[event.venue].stepping:
+            self._look_for_steps(event.venue, event.recv_ts)
+        if event.venue in self.agreements and proven and not self.filling and code not in REFUSED:
             self.agreements[event.venue].proven(event)
         return code
 
@@ -69,22 +79,8 @@ class Market(Stateful):
         if agreement is None or state is None:
             return None
         instrument = state.venues[row.venue].instruments.get(row.instrument)
-        codes = [self._apply(item) for item in agreement.take(row, instrument)]
+        codes = [self.apply(item, proven=False) for item in agreement.take(row, instrument)]
         return next((code for code in codes if code is not None), None)
-
-    def _apply(self, event: Event) -> str | None:
-        if event.venue in self.heard:
-            self.heard[event.venue] = True
-        if isinstance(event, OiSides):
-            self._measure_sides(event)
-            return None
-        state = self.symbols.get(event.symbol)
-        if state is None or isinstance(event, Candidate):
-            return None
-        code = state.apply(event, self.filling)
-        if isinstance(event, OpenInterest) and event.venue in self.sides and self.sides[event.venue].stepping:
-            self._look_for_steps(event.venue, event.recv_ts)
-        return code
 
     # -- sides of open interest --------------------------------------------------------------------------------
 
