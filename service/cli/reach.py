@@ -24,12 +24,14 @@ GEO_BLOCKS = (403, 451)
 
 @dataclass(slots=True)
 class Reach:
-    """What one venue answered. ``problems``: ``what: why`` lines; ``listed``: our symbols that it lists, if it said."""
+    """What one venue answered. ``problems``: ``what: why`` lines; ``listed``: our symbols that it lists, if it said.
+    ``notes``: the same of a source without which the venue counts."""
 
     venue: str
     problems: list[str] = field(default_factory=list)
     listed: list[str] | None = None
     sockets: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def reachable(self) -> bool:
@@ -42,7 +44,7 @@ class Reach:
         listed = self.listed or []
         missing = [symbol for symbol in symbols if symbol not in listed]
         text = f"reachable (HTTP{''.join(', ' + kind for kind in self.sockets)}), lists {len(listed)} of {len(symbols)}"
-        return text + (f"; not {' '.join(missing)}" if missing else "")
+        return "; ".join([text, *([f"not {' '.join(missing)}"] if missing else []), *self.notes])
 
 
 async def reach(
@@ -90,8 +92,8 @@ async def _sockets(
     """One connection of each kind that this run would open; all kinds where the instruments are not known."""
     plans = venue.connections(endpoints, wanted, extras) if wanted else []
     for kind, base in endpoints.ws.items():
-        planned = [plan for plan in plans if plan.url.startswith(base)]
-        if plans and not planned:
+        planned = [plan for plan in plans if base and plan.url.startswith(base)]
+        if (plans and not planned) or not base:
             continue
         url, headers = _target(planned, base)
         try:
@@ -99,7 +101,8 @@ async def _sockets(
                 async with session.ws_connect(url, headers=headers, proxy=proxy):
                     result.sockets.append(f"{kind} socket")
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            result.problems.append(f"{kind} socket: {why(error)}")
+            needed = venue.rules.sources is None or kind != venue.rules.sources[1]
+            (result.problems if needed else result.notes).append(f"{kind} socket: {why(error)}")
 
 
 def _target(planned: Sequence[ConnectionPlan], base: str) -> tuple[str, Mapping[str, str]]:

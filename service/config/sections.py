@@ -215,6 +215,8 @@ class _AnyVenues(Section):
         unknown = f"no socket of this venue; it has {', '.join(kinds)}"
         problems = []
         for kind, url in value.ws.items():
+            if url == "" and kind in kinds and kind in (VENUES[info.field_name].rules.sources or ()):
+                continue  # a source that is not proven can be switched off
             text = _address_problem(url, "ws", "wss") if kind in kinds else unknown
             if text is not None:
                 error = PydanticCustomError("judgement", "{text}", {"text": text})

@@ -15,7 +15,9 @@ from service.metrics import Metrics
 from service.model import (
     EXTRA_STREAMS,
     Bad,
+    Candidate,
     Confirm,
+    Control,
     Decoded,
     Event,
     ExtraStream,
@@ -45,11 +47,13 @@ EVENTS: dict[type[Event], ExtraStream | None] = {  # what is applied, and the ex
     Confirm: None,
     Listing: None,
     OiSides: None,
+    Candidate: None,
     Liquidation: "liquidation",
     Flow: "flow",
     Positions: "positions",
     LongShort: "long_short",
 }
+MAX_NOTICES = 256  # different ones logged: a bound, not a limit in use
 MAX_CONNECTIONS = 4096  # decoders kept; connections beyond it are forgotten oldest first (their links are long gone)
 
 
@@ -83,6 +87,7 @@ class Intake:
         self.catalogs = {name: Catalog(assets) for name in venues}
         self._decoders: dict[tuple[str, str], Decode] = {}  # by venue and connection
         self.last_bad: dict[str, str] = {}
+        self._noticed: set[tuple[str, str | None, str]] = set()
 
     def adopt_sides(self, sides: Mapping[str, int]) -> None:
         """Sides in force by venue, of a restored engine: decoders go on from there. Before any frame."""
@@ -125,6 +130,8 @@ class Intake:
                 self.bad(venue, item.reason, item.detail)  # type: ignore[union-attr]
             elif kind is Skipped:
                 self._metrics.skipped(venue, item.reason)  # type: ignore[union-attr]
+            elif kind is Control and item.kind == "notice":  # type: ignore[union-attr]
+                self._notice(venue, item.key, item.text)  # type: ignore[union-attr]
         return items
 
     def rejected(self, venue: str, connection: str, reason: str) -> None:
@@ -166,3 +173,10 @@ class Intake:
         if self.last_bad.get(venue) != text:  # one line per kind of trouble, not per frame
             self.last_bad[venue] = text
             log.warning("bad payload venue=%s %s", venue, text)
+
+    def _notice(self, venue: str, key: str | None, text: str) -> None:
+        """Log what a person should read, each once."""
+        said = (venue, key, text)
+        if said not in self._noticed and len(self._noticed) < MAX_NOTICES:
+            self._noticed.add(said)
+            log.warning("notice venue=%s %s %s", venue, key or "-", text)

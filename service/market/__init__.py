@@ -7,18 +7,20 @@ before a sample, and none received after it, before taking that sample.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from service.config import MarketSection
+from service.market.agreement import Agreement
 from service.market.sides import MEASURED, STEPPED, SideRule
-from service.market.streams import UNIT_TRUST_MS, near
+from service.market.streams import FUTURE, OUT_OF_ORDER, TOO_OLD, UNIT_TRUST_MS, near
 from service.market.symbol_state import SymbolState
 from service.market.venue_state import Instrument
-from service.model import Consensus, Event, OiSides, OpenInterest, VenueRules
+from service.model import Candidate, Consensus, Event, OiSides, OpenInterest, VenueRules
 from service.state import Plain, Stateful
 
-__all__ = ["Market", "SideRule"]
+__all__ = ["Agreement", "Market", "SideRule"]
 
+REFUSED = (FUTURE, TOO_OLD, OUT_OF_ORDER)
 STEPPING_LEAST = 3  # instruments that double or halve at once; all where there are two
 AT_ONCE_MS = 300_000  # so shortly one after the other
 ONE_SIDED_BEFORE = ("gate",)  # whose figure of two sides was taken for one in states that do not hold the rule
@@ -27,12 +29,13 @@ ONE_SIDED_BEFORE = ("gate",)  # whose figure of two sides was taken for one in s
 class Market(Stateful):
     """The market state of all symbols. Memory is bounded by symbols x venues x 16 instruments.
 
-    ``sides``: by venue, which sides its open interest counts, by what evidence.
+    ``sides``: by venue, which sides its open interest counts, by what evidence. ``agreements``: by venue that has a
+    candidate for its source, whether the two agree.
     """
 
-    STATE = ("symbols", "heard", "sides")
+    STATE = ("symbols", "heard", "sides", "agreements")
     STORED: ClassVar = {"symbols": "books"}
-    LATER: ClassVar = frozenset({"sides"})
+    LATER: ClassVar = frozenset({"sides", "agreements"})
 
     def __init__(self, symbols: Sequence[str], rules: Sequence[VenueRules], settings: MarketSection) -> None:
         self._rules = tuple(rules)
@@ -42,15 +45,19 @@ class Market(Stateful):
         self.filling = False  # what comes is the back-filled past: the engine says so
         self.heard = {rule.venue: False for rule in rules}  # anything at all, of any symbol, since the start
         self.sides = {rule.venue: SideRule(rule.oi_figure) for rule in rules}
+        self._sources = {rule.venue: rule.sources for rule in rules if rule.sources is not None}
+        self.agreements = {venue: Agreement(sources) for venue, sources in self._sources.items()}
         self._share_sides()
 
-    def apply(self, event: Event) -> str | None:
+    def apply(self, event: Event, proven: bool = True) -> str | None:
         """Take one event. None: accepted, or of a symbol or venue that is not configured.
 
         Else why it does not count (a metric label): ``future``, ``too_old``, ``out_of_order`` (refused),
         ``implausible`` (of taker flow and liquidations), ``quarantined_mark``, ``quarantined_oi``,
-        ``quarantined_funding`` or ``too_many_instruments``.
+        ``quarantined_funding`` or ``too_many_instruments``. ``proven`` False: of a candidate that counts.
         """
+        if isinstance(event, Candidate):
+            return self._take_candidate(event)
         if event.venue in self.heard:
             self.heard[event.venue] = True
         if isinstance(event, OiSides):
@@ -62,7 +69,18 @@ class Market(Stateful):
         code = state.apply(event, self.filling)
         if isinstance(event, OpenInterest) and event.venue in self.sides and self.sides[event.venue].stepping:
             self._look_for_steps(event.venue, event.recv_ts)
+        if event.venue in self.agreements and proven and not self.filling and code not in REFUSED:
+            self.agreements[event.venue].proven(event)
         return code
+
+    def _take_candidate(self, row: Candidate) -> str | None:
+        """Numbers of a source that is not proven: nothing is heard of the venue before they count. The first code."""
+        agreement, state = self.agreements.get(row.venue), self.symbols.get(row.symbol)
+        if agreement is None or state is None:
+            return None
+        instrument = state.venues[row.venue].instruments.get(row.instrument)
+        codes = [self.apply(item, proven=False) for item in agreement.take(row, instrument)]
+        return next((code for code in codes if code is not None), None)
 
     # -- sides of open interest --------------------------------------------------------------------------------
 
@@ -146,6 +164,8 @@ class Market(Stateful):
             state.reanchor(delta_ms)
         for rule in self.sides.values():
             rule.reanchor(delta_ms)
+        for agreement in self.agreements.values():
+            agreement.reanchor(delta_ms)
 
     def listed(self, symbol: str) -> tuple[tuple[str, str], ...]:
         """(venue, instrument) of the perpetuals now listed and trading; () for a symbol that is not configured."""
@@ -159,17 +179,28 @@ class Market(Stateful):
             if item.counts_as_listed
         )
 
+    def parts(self) -> list[tuple[str, Any]]:
+        """Of agreements those whose candidate has ever spoken."""
+        stirred = {venue: agreement for venue, agreement in self.agreements.items() if agreement.stirred}
+        rest = [(name, value) for name, value in super().parts() if name != "agreements"]
+        return [*rest, ("agreements", stirred)] if stirred else rest
+
     def make(self, name: str, key: str) -> Stateful | None:
         if name == "heard":
             return None
         if name == "sides":
             return SideRule(self._figures[key])
+        if name == "agreements":
+            return Agreement(self._sources.get(key, ("", "")))
         return SymbolState(key, self._rules, self._settings)
 
     def load(self, plain: Plain) -> None:
         """Restore a dump of a market with the same symbols and venues, in the same order; else ValueError, KeyError."""
         symbols = list(self.symbols)
         super().load(plain)
+        self.agreements = {
+            venue: self.agreements.get(venue) or Agreement(sources) for venue, sources in self._sources.items()
+        }
         if list(self.symbols) != symbols:
             raise ValueError(f"state of other symbols than {', '.join(symbols)}")
         for venue, rule in self.sides.items():

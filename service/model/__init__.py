@@ -1,10 +1,10 @@
 """The messages that pass between the stages. All immutable; times are UTC epoch milliseconds.
 
 Venue stage out: :class:`Mark`, :class:`Funding`, :class:`OpenInterest`, :class:`Confirm`, :class:`Listing`,
-:class:`Liquidation`, :class:`Flow`, :class:`Positions`, :class:`LongShort`, :class:`OiSides` (together :data:`Event`);
-:class:`HistoryPoint`, a point of a venue's published history; and what concerns only the link: :class:`Control`,
-:class:`Skipped`, :class:`Bad` (with the former, :data:`Decoded`). Market stage out: :class:`Consensus`. Indicators
-out: :class:`Readings`. Scoring out: :class:`Tick`. One term per thing:
+:class:`Liquidation`, :class:`Flow`, :class:`Positions`, :class:`LongShort`, :class:`OiSides`, :class:`Candidate`
+(together :data:`Event`); :class:`HistoryPoint`, a point of a venue's published history; and what concerns only the
+link: :class:`Control`, :class:`Skipped`, :class:`Bad` (with the former, :data:`Decoded`). Market stage out:
+:class:`Consensus`. Indicators out: :class:`Readings`. Scoring out: :class:`Tick`. One term per thing:
 
 * *venue*: a trading place and product line, e.g. ``binance_usdm``;
 * *instrument*: the venue's own name of a perpetual, e.g. ``BTC-USDT-SWAP``;
@@ -20,6 +20,7 @@ from service.model.observation import (
     EXTRA_STREAMS,
     STREAMS,
     Bad,
+    Candidate,
     Confirm,
     Control,
     Decoded,
@@ -48,6 +49,7 @@ __all__ = [
     "EXTRA_STREAMS",
     "STREAMS",
     "Bad",
+    "Candidate",
     "Confirm",
     "Consensus",
     "Control",

@@ -52,6 +52,8 @@ class VenueRules:
 
     ``index_max_age_ms``: how long an index price stays fresh where it comes apart from the mark.
     ``funding_cap_8h``: the largest plausible abs(rate_8h); beyond it a funding rate is quarantined.
+    ``sources``: names of the proven source and of the one that may take its place once the two were found to agree
+    (:class:`~service.model.Candidate`); None: the venue has one source.
     """
 
     venue: str
@@ -62,6 +64,7 @@ class VenueRules:
     index_max_age_ms: int
     funding_cap_8h: float
     oi_figure: OiFigure = OiFigure()
+    sources: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,16 +201,39 @@ class OiSides(Struct, frozen=True, gc=False):
     recv_ts: int
 
 
+class Candidate(Struct, frozen=True, gc=False):
+    """Numbers of a source of the venue that is not proven yet: the market compares them with those of the proven one,
+    and takes them in its place only where the two were found to agree.
+
+    ``fields``: (quantity, name of the field, value) of a row, in the order in which fields of one quantity are
+    preferred. ``mark``, ``index``: USD per canonical unit; ``oi``, ``funding``: as sent, what they count is for the
+    comparison to find; ``buys``, ``sells``: coins of takers if the size counts contracts. ``contract_size``,
+    ``multiplier``, ``inverse``: as in :class:`Listing`. ``next_ts``: the next settlement of the venue's schedule.
+    """
+
+    venue: str
+    instrument: str
+    symbol: str
+    fields: tuple[tuple[str, str, float], ...]
+    inverse: bool
+    contract_size: float
+    multiplier: float
+    interval_h: float
+    next_ts: int
+    venue_ts: int | None
+    recv_ts: int
+
+
 class Control(Struct, frozen=True, gc=False):
     """A frame about the connection, not about a market.
 
     ``kind``: ``ack`` (subscription accepted; ``key`` echoes what, if the venue says), ``pong``, ``info``,
     ``refused`` (a subscription was refused), ``closing`` (the venue announced it will close: reconnect now), ``more``
     (the list goes on: ``text`` is where its next page begins), ``ping`` (the venue asks whether we live: ``text`` is
-    what to answer).
+    what to answer), ``notice`` (something that a person should read).
     """
 
-    kind: Literal["ack", "pong", "info", "refused", "closing", "more", "ping"]
+    kind: Literal["ack", "pong", "info", "refused", "closing", "more", "ping", "notice"]
     key: str | None
     text: str
 
@@ -232,5 +255,5 @@ class Bad(Struct, frozen=True, gc=False):
 
 Extra: TypeAlias = Liquidation | Flow | Positions | LongShort
 InstrumentEvent: TypeAlias = Mark | Funding | OpenInterest | Confirm | Listing | Extra
-Event: TypeAlias = InstrumentEvent | OiSides
+Event: TypeAlias = InstrumentEvent | OiSides | Candidate
 Decoded: TypeAlias = Event | HistoryPoint | Control | Skipped | Bad

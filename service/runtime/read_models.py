@@ -170,9 +170,15 @@ class ReadModels:
             "last_bad_payload": self._intake.last_bad.get(name),
             "links": None if health is None else health.plain(),
             "oi_sides": self._engine.market.sides[name].described(),
+            **self._source_of(name),
             "refused": {code: count for (venue, code), count in self._engine.refused.items() if venue == name},
             "symbols": {sample.symbol: _streams(view) for sample, view in self._seen(name)},
         }
+
+    def _source_of(self, name: str) -> dict[str, Any]:
+        """Which of its sources counts, of a venue that has two."""
+        agreement = self._engine.market.agreements.get(name)
+        return {} if agreement is None else {"counted_source": agreement.described(self._engine.sampled_ms)}
 
     def _summary(self, name: str) -> dict[str, Any]:
         live = stale = 0

@@ -131,6 +131,7 @@ class Service:
         self._runners = runners(config, venues, inputs.endpoints, self.intake, clock, rng, self.health)
         self._published_ms = 0
         self._sides_told: dict[str, str] = {}
+        self._sources_told: dict[str, tuple[str, str]] = {}
         self._created_ms = clock.now_ms()
         if inputs.warm and self._created_ms - engine.sampled_ms > SHORT_GAP_MS:
             if self._writer is not None:
@@ -278,6 +279,7 @@ class Service:
         if now // 1000 * 1000 % STATUS_EVERY_MS == 0:
             self.feed.publish_status(self.views.status())
             self._tell_sides()
+            self._tell_sources()
 
     def _tell_sides(self) -> None:
         """A line for every decision on what a venue's open interest counts."""
@@ -292,6 +294,23 @@ class Service:
                     said,
                 )
             self._sides_told[venue] = said
+
+    def _tell_sources(self) -> None:
+        """A line whenever another source of a venue counts, or what agrees has changed."""
+        at = self._engine.sampled_ms
+        for venue, agreement in self._engine.market.agreements.items():
+            if agreement.proven_at is None and not agreement.stirred:
+                continue  # neither has spoken yet
+            counts = agreement.counting(at)
+            agreed = ",".join(
+                f"{key}={found['field']}:{found['unit']}".replace(" ", "_") for key, found in agreement.agreed.items()
+            )
+            told = (counts, agreed)
+            if self._sources_told.get(venue, ("", "")) != told:
+                why = agreement.reason(at) or "-"
+                level = logging.INFO if counts == agreement.sources[0] else logging.WARNING
+                log.log(level, "source venue=%s counts=%s agreed=%s why=%s", venue, counts, agreed or "none", why)
+            self._sources_told[venue] = told
 
     def _publish(self, ticks: list[Tick]) -> None:
         newest = ticks[-1].ts

@@ -71,8 +71,8 @@ class VenueRunner:
                 if not failed and not self.catalog.listings:
                     failed = requests  # a venue that lists nothing at all has not answered
                 wanted = self._wanted()
-                if wanted != self.listings:
-                    self._plan(group, wanted)
+                if wanted != self.listings or (not wanted and not self._links and self.venue.rules.sources):
+                    self._plan(group, wanted)  # a venue with a second source may have its list there alone
                 if wanted or not failed:
                     self.listed.set()
                 if failed:
@@ -105,9 +105,10 @@ class VenueRunner:
             gone, new = sorted(before - after), sorted(after - before)
             log.info("venue=%s instruments=%d new=%d gone=%s", name, len(wanted), len(new), ",".join(gone) or "-")
         self.listings = wanted
-        plans = (
-            {plan.name: plan for plan in self.venue.connections(self.endpoints, wanted, scope.extras)} if wanted else {}
+        planned = (
+            self.venue.connections(self.endpoints, wanted, scope.extras) if wanted or self.venue.rules.sources else []
         )
+        plans = {plan.name: plan for plan in planned}
         changed: list[Link] = []
         retired = [self._links.pop(plan_name) for plan_name in list(self._links) if plan_name not in plans]
         for plan_name, plan in plans.items():

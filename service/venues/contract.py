@@ -108,6 +108,10 @@ class ConnectionPlan:
     deliver within ``Limits.first_message_s``, and again within its max_age, or the link is renewed.
     ``acks`` is how many acknowledgements a healthy venue sends for ``frames`` (0 where it sends none).
     ``quiet_s``: no frame at all for so long means the socket is dead, where nothing is expected (extra streams).
+    ``sends_per_s``: where it is slower than ``Limits.sends_per_s``. ``apart``: another host than the venue's others,
+    whose refusals must not keep them from connecting. ``anew``: by instrument, what asks for a new snapshot of its
+    :class:`~service.model.Candidate`, sent where it has not spoken for ``anew_s``; where none speaks for three times as
+    long, the socket is closed.
     """
 
     name: str
@@ -118,6 +122,10 @@ class ConnectionPlan:
     keepalive: KeepAlive | None = None
     quiet_s: float | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    sends_per_s: float | None = None
+    apart: bool = False
+    anew: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    anew_s: float = 60.0
 
 
 class Catalog:

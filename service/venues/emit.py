@@ -5,7 +5,7 @@ A broken frame becomes one :class:`Bad`; a broken row costs that row; a broken f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, time
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from service.errors import BadPayload
 from service.formulas import rate_8h
 from service.model import (
     Bad,
+    Candidate,
     Confirm,
     Control,
     Decoded,
@@ -146,7 +147,10 @@ class Emit:
             self.out.append(Bad("missing_field", str(error.args[0])[:80]))
 
     def control(
-        self, kind: Literal["ack", "pong", "info", "refused", "closing", "more", "ping"], key: str | None, said: str
+        self,
+        kind: Literal["ack", "pong", "info", "refused", "closing", "more", "ping", "notice"],
+        key: str | None,
+        said: str,
     ) -> None:
         self.out.append(Control(kind, key, said))
 
@@ -370,6 +374,37 @@ class Emit:
         if sides is not None:
             self.catalog.oi_sides = sides
         self.out.append(OiSides(self.venue, sides, ratio, compared, agreeing, self.recv_ts))
+
+    def candidate(
+        self,
+        listing: Listing,
+        fields: Sequence[tuple[str, str, float]],
+        interval_h: float,
+        next_ts: int,
+        venue_ts: int | None,
+    ) -> None:
+        """Numbers of a source that is not proven, see :class:`service.model.Candidate`. Prices come per venue unit."""
+        if listing.contract_size is None:
+            self.skipped(listing.instrument, "unknown_contract_size")
+            return
+        multiplier = listing.multiplier
+        converted = tuple(
+            (quantity, field, canonical_price(value, multiplier) if quantity in ("mark", "index") else value)
+            for quantity, field, value in fields
+        )
+        self.out.append(
+            Candidate(
+                *self._whose(listing),
+                converted,
+                listing.inverse,
+                listing.contract_size,
+                multiplier,
+                interval_h,
+                next_ts,
+                venue_ts,
+                self.recv_ts,
+            )
+        )
 
     def confirm(self, listing: Listing, streams: tuple[Stream, ...], venue_ts: int | None) -> None:
         """The venue vouches again for what it said last on these streams."""

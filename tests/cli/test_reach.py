@@ -6,6 +6,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +140,14 @@ OTHERS = (
     "binance_usdm", "binance_coinm", "bitget", "gate", "deribit", "kraken_futures", "bitmex", "hyperliquid", "dydx",
     "aster", "lighter",
 )  # fmt: skip
+
+
+async def test_a_source_that_is_not_proven_is_no_reason_to_be_out_of_reach() -> None:
+    async with server().running() as site:
+        site.trouble = lambda asked: web.Response(status=503) if asked.startswith("/new") else None
+        ws = {**site.endpoints.ws, "new": site.endpoints.ws["main"].replace("/ws", "/new")}
+        venue = PastVenue("okx")
+        venue.rules = replace(venue.rules, sources=("main", "new"))
+        found = await reach(venue, Endpoints(ws, site.endpoints.rest), ("NONE",), NetworkSection(), ("flow",), NOW)
+    assert found.reachable
+    assert found.line(("NONE",)).endswith("not NONE; new socket: HTTP 404")

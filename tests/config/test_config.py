@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from service.config import Config, load, parse
 from service.config.render import render
 from service.config.sections import AssetSection
+from service.core.build import endpoints_of
 from service.errors import ConfigError
 from service.venues import VENUES
 
@@ -239,3 +240,11 @@ def test_venue_order_is_fixed_whatever_the_file_says() -> None:
 
 if __name__ == "__main__":
     (ROOT / "config" / "default.toml").write_text(HEAD + render())
+
+
+def test_a_source_that_is_not_proven_can_be_switched_off() -> None:
+    config = parse({"venues": {"kraken_futures": {"ws": {"unified": ""}}}})
+    assert endpoints_of(config)["kraken_futures"].ws["unified"] == ""
+    with pytest.raises(ConfigError) as refused:
+        parse({"venues": {"kraken_futures": {"ws": {"public": ""}}}})
+    assert "venues.kraken_futures.ws.public" in str(refused.value)

@@ -156,3 +156,17 @@ def test_a_replay_leaves_out_what_was_off_when_the_tape_was_made(flow: bool, kin
     run.take(Record("o", at + 1, "dydx", "extra#1"))
     run.take(Record("f", at + 2, "dydx", "extra#1", raw=raw))
     assert applied == kinds
+
+
+def test_what_a_person_should_read_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Cause guarded against: a warning of the venue in every acknowledgement would fill the log."""
+    intake, _, _, _ = build(venue="kraken_futures")
+    ack = (
+        '{"method":"subscribe","success":true,"result":{"channel":"ticker","symbol":"PF_ETHUSD","warnings":["W"]},'
+        '"req_id":5}'
+    )
+    for _ in range(3):
+        intake.frame("kraken_futures", "unified-1#1", ack)
+    assert [record.getMessage() for record in caplog.records] == [
+        "notice venue=kraken_futures ticker:PF_ETHUSD warning: W"
+    ]

@@ -23,7 +23,7 @@ from websockets.exceptions import ConnectionClosed
 
 from service.config import Config, parse
 from service.core.build import rules_of
-from service.model import Denominator, Event, VenueRules
+from service.model import Candidate, Denominator, Event, VenueRules
 from service.simulation import MarketModel, denominators, history
 from service.tapes import Header, read
 from service.venues import VENUES
@@ -224,7 +224,8 @@ def test_the_replay_is_byte_identical_in_any_hash_seed(demo: Demo, hash_seed: st
 
 
 def live_events(demo: Demo) -> Iterable[Event | int]:
-    """What the tape's frames say, decoded, and the published ticks, in order."""
+    """What the tape's frames say, decoded, and the published ticks, in order. Candidates are left out: before two hours
+    have agreed they change nothing."""
     catalogs = {name: Catalog() for name in VENUES}
     decoders: dict[tuple[str, str], Any] = {}
     for item in read(demo.tape, lambda text: None):
@@ -239,7 +240,7 @@ def live_events(demo: Demo) -> Iterable[Event | int]:
             if key not in decoders:
                 decoders[key] = VENUES[item.venue].decoder(catalogs[item.venue])
             for decoded in decoders[key].decode(item.raw, item.ts, item.context):
-                if isinstance(decoded, Event.__args__):  # type: ignore[attr-defined]
+                if isinstance(decoded, Event.__args__) and not isinstance(decoded, Candidate):  # type: ignore[attr-defined]
                     yield decoded
 
 

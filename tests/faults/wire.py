@@ -103,6 +103,7 @@ WIRES: dict[str, Wire] = {
         {
             "markPrice": "mark", "index": "index", "funding_rate": "funding", "funding_rate_prediction": "funding",
             "relative_funding_rate": "funding", "relative_funding_rate_prediction": "funding", "openInterest": "oi",
+            "mark_price": "mark", "index_price": "index", "open_interest": "oi",  # unified: carries nothing
         },
         ((r"^ticker:", ALL),),
     ),

@@ -12,7 +12,7 @@ from service.core.engine import Engine
 from service.core.intake import Intake
 from service.coverage import LIST, KnownShare, Tickers
 from service.metrics import Metrics
-from service.model import Funding, Mark, OpenInterest
+from service.model import Candidate, Funding, Mark, OpenInterest
 from service.runtime.denominator_polls import SourceHealth
 from service.runtime.read_models import ReadModels
 from tests.core.build import T0
@@ -88,3 +88,22 @@ def test_the_known_share_and_what_it_rests_on() -> None:
     assert views.scrape().known_share_as_of_ms == listed.as_of
     assert views.venues()["sources"] == {"coingecko_derivatives": health.plain()}
     assert without.venues()["sources"] == {}
+
+
+def test_a_venue_with_two_sources_says_which_one_counts_and_why() -> None:
+    config = parse({"service": {"symbols": ["BTC"]}})
+    engine = Engine(config.service.symbols, rules_of(config), config.market, [])
+    venues = venues_of(config)
+    intake = Intake(venues, ServiceClock(), engine.apply, lambda: 0, Metrics(tuple(venues), "live", "0"))
+    views = ReadModels(config, "live", engine, intake, {}, ServiceClock())
+    engine.advance(T0)
+    engine.apply(Mark("kraken_futures", "PF_XBTUSD", "BTC", 90_000.0, None, None, T0 + 500))
+    engine.advance(T0 + 1000)
+    shown = views.venues()["venues"]
+    assert (shown["kraken_futures"]["counted_source"]["counts"], "counted_source" in shown["okx"]) == ("v1", False)
+    fields = (("mark", "mark_price", 90_000.0), ("oi", "oi", 7.0))
+    engine.apply(Candidate("kraken_futures", "PF_XBTUSD", "BTC", fields, False, 1.0, 1.0, 1.0, T0, None, T0 + 100_000))
+    engine.advance(T0 + 101_000)
+    shown = views.venues()["venues"]["kraken_futures"]["counted_source"]
+    assert shown["counts"] == "none"
+    assert shown["reason"].startswith("not agreed: linear mark compared 0 of 0")

@@ -15,6 +15,7 @@ from msgspec.structs import fields
 
 from service.model import (
     Bad,
+    Candidate,
     Confirm,
     Control,
     Decoded,
@@ -52,6 +53,7 @@ OTHERS: dict[type, str] = {
     Confirm: "confirm",
     HistoryPoint: "past",
     OiSides: "sides",
+    Candidate: "candidate",
 }
 ROW_NAMES = {  # of `elr decode`, where they differ from those of the items
     "taker_buy_coins": "taker_buy",
@@ -128,7 +130,12 @@ def of_item(venue: str, item: Decoded) -> dict[str, Any]:
             del values["index"]
     kind = type(item)
     head = {"stream": STREAMS[kind]} if kind in STREAMS else {"item": OTHERS[kind]}
-    return head | {ROW_NAMES.get(name, name): list(v) if type(v) is tuple else v for name, v in values.items()}
+    return head | {ROW_NAMES.get(name, name): _listed(v) for name, v in values.items()}
+
+
+def _listed(value: Any) -> Any:
+    """Tuples as JSON has them."""
+    return [_listed(item) for item in value] if type(value) is tuple else value
 
 
 def of_row(venue: str, row: Told) -> dict[str, Any]:

@@ -107,6 +107,8 @@ def topics(frame: str) -> list[str]:
     params = request.get("params")
     if isinstance(params, list):
         return [str(item) for item in params]
+    if isinstance(params, dict) and "channel" in params:
+        return [f"{params['channel']} {item}" for item in params.get("symbol", [""])]
     if isinstance(params, dict):
         return [str(item) for item in params["channels"]]
     if "args" in request:

@@ -12,6 +12,7 @@ from typing import Any
 
 from service.model import (
     Bad,
+    Candidate,
     Confirm,
     Control,
     Decoded,
@@ -146,13 +147,20 @@ def check_sane(found: list[Decoded], venue: str) -> None:
             assert item.multiplier > 0
         elif isinstance(item, Liquidation | Flow | Positions | LongShort | HistoryPoint):
             check_sane_extra(item)
+        elif isinstance(item, Candidate):
+            assert item.contract_size > 0
+            assert all(math.isfinite(value) for _, _, value in item.fields)
+            assert all(value >= 0 for quantity, _, value in item.fields if quantity != "funding")
+            assert all(value > 0 for quantity, _, value in item.fields if quantity in ("mark", "index"))
         elif isinstance(item, OiSides):
             assert item.sides in (1, 2, None)
             assert math.isfinite(item.ratio)
             assert item.compared >= LEAST_INSTRUMENTS
         elif not isinstance(item, Bad | Control):
             assert isinstance(item, Confirm | Skipped)
-        if isinstance(item, Mark | Funding | OpenInterest | Confirm | Liquidation | Flow | Positions | LongShort):
+        if isinstance(
+            item, Mark | Funding | OpenInterest | Candidate | Confirm | Liquidation | Flow | Positions | LongShort
+        ):
             assert item.venue_ts is None or 1_262_304_000_000 <= item.venue_ts <= 4_102_444_800_000
             assert item.instrument
             assert item.symbol

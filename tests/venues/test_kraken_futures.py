@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.model import Control, Funding, Listing, Mark, OpenInterest, Skipped
+from service.model import Candidate, Control, Decoded, Endpoints, Funding, Listing, Mark, OpenInterest, Skipped
 from service.venues.contract import Catalog, Decoder
 from service.venues.kraken_futures.venue import KrakenFutures
 from tests.venues.frames import (
@@ -25,6 +25,8 @@ from tests.venues.frames import (
 )
 
 VENUE = KrakenFutures()
+V1 = KrakenFutures()  # with the unified socket switched off
+V1.endpoints = Endpoints({**VENUE.endpoints.ws, "unified": ""}, VENUE.endpoints.rest)
 NAME = "kraken_futures"
 TS = 1763719200300
 NEXT = 1763722800000
@@ -177,8 +179,10 @@ def test_control_frames() -> None:
 
 def test_own_requests_in_a_recording_are_silent() -> None:
     listing = Listing(NAME, "PF_ETHUSD", "ETH", False, 1.0, 1.0, 1.0, True, T0)
-    (plan,) = VENUE.connections(VENUE.endpoints, [listing])
-    assert decode(blind(), plan.frames[0]) == []
+    plans = VENUE.connections(VENUE.endpoints, [listing], ("flow",))
+    texts = [text for plan in plans for text in (*plan.frames, *plan.anew.get("PF_ETHUSD", ()))]
+    assert len(texts) == 8
+    assert all(decode(blind(), text) == [] for text in texts)
 
 
 @pytest.mark.parametrize(
@@ -281,7 +285,7 @@ def test_rest_funding_history() -> None:
 
 def test_connections_one_product_a_request() -> None:
     listings = [Listing(NAME, f"PF_C{n}USD", f"C{n}", False, 1.0, 1.0, 1.0, True, T0) for n in range(103)]
-    plans = VENUE.connections(VENUE.endpoints, listings)
+    plans = V1.connections(V1.endpoints, listings)
     assert [(plan.name, plan.acks) for plan in plans] == [("public-1", 100), ("public-2", 3)]
     assert [json.loads(frame)["product_ids"] for frame in plans[1].frames] == [
         ["PF_C100USD"],
@@ -318,3 +322,103 @@ def test_no_mutation_escapes(seed: int) -> None:
 def test_no_mutation_escapes_under_the_venues_contexts(rng: Any, context: str) -> None:
     decoder = blind()
     check_answers(decoder, NAME, rng, context)
+
+
+# -- the unified socket --------------------------------------------------------------------------------------------
+
+
+def row(**changes: object) -> dict[str, Any]:
+    """A message with one ticker."""
+    fields = {"symbol": "PF_ETHUSD", "mark_price": 3010.5, "timestamp": "2025-11-21T10:00:05.700Z"}
+    return {"channel": "ticker", "type": "update", "data": [fields | changes]}
+
+
+def fields_of(found: list[Decoded]) -> list[tuple[str, str, float]]:
+    (item,) = [item for item in found if isinstance(item, Candidate)]
+    return list(item.fields)
+
+
+def test_plans_of_the_unified_socket() -> None:
+    listings = [Listing(NAME, f"PF_C{n}USD", f"C{n}", False, 1.0, 1.0, 1.0, True, T0) for n in range(103)]
+    plans = VENUE.connections(VENUE.endpoints, listings, ("flow",))
+    newer = [plan for plan in plans if plan.apart]
+    assert [(plan.name, plan.acks, len(plan.anew)) for plan in newer] == [
+        ("unified-list", 1, 0), ("unified-1", 100, 100), ("unified-2", 3, 3),
+        ("unified-trade-1", 100, 0), ("unified-trade-2", 3, 0),
+    ]  # fmt: skip
+    for plan in newer:
+        assert (plan.url, plan.expects, plan.sends_per_s) == ("wss://uws.kraken.com/v2/public", (), 5.0)
+        assert plan.keepalive is not None
+        assert (json.loads(plan.keepalive.text)["method"], plan.keepalive.every_s) == ("ping", 30.0)
+        assert all(json.loads(text)["params"]["asset_class"] == "derivatives" for text in plan.frames)
+    assert [plan for plan in plans if not plan.apart] == V1.connections(V1.endpoints, listings, ("flow",))
+    assert [plan.name for plan in VENUE.connections(VENUE.endpoints, [])] == ["unified-list"]
+    assert V1.connections(V1.endpoints, []) == []
+    (asked,) = [plan.anew["PF_C101USD"] for plan in newer if "PF_C101USD" in plan.anew]
+    assert [json.loads(text)["method"] for text in asked] == ["unsubscribe", "subscribe"]
+    assert json.loads(asked[1])["params"]["snapshot"] is True
+
+
+@pytest.mark.parametrize("value", [3011.25, "3011.25", "3.01125e3"])
+@pytest.mark.parametrize("name", ["mark_price", "markPrice", "mark"])
+def test_names_and_numbers_are_read_tolerantly(name: str, value: object) -> None:
+    changes = {"mark_price": None, name: value}
+    assert fields_of(decode(blind(), row(**changes))) == [("mark", name, 3011.25)]
+
+
+@pytest.mark.parametrize("raw", ["NaN", [1], {}, True, "1_000", -1.0])
+def test_a_broken_field_costs_itself(raw: object) -> None:
+    found = decode(blind(), row(open_interest=raw))
+    assert len(reasons(found)) == 1
+    assert fields_of(found) == [("mark", "mark_price", 3010.5)]
+
+
+def test_suspended_here_or_by_v1_or_in_maintenance_is_not_live() -> None:
+    """Cause guarded against: how this socket says that a market is suspended is not documented, but v1 says it."""
+    catalog = Catalog()
+    decoder = VENUE.decoder(catalog)
+    assert left_out(decode(decoder, row(suspended=True))) == ["suspended"]
+    assert left_out(decode(VENUE.decoder(catalog), ticker(suspended=True), T0)) == ["suspended"]
+    assert left_out(decode(decoder, row(), T0 + 59_999)) == ["suspended"]
+    assert kinds(decode(decoder, row(), T0 + 60_000)) == [Candidate]
+    for system, kept in (("maintenance", False), ("post_only", True), ("online", True)):
+        decode(decoder, {"channel": "status", "data": [{"system": system}]})
+        assert (kinds(decode(decoder, row(), T0 + 70_000)) == [Candidate]) is kept
+
+
+def test_fields_that_are_not_known_are_told_once_and_within_bounds() -> None:
+    decoder = blind()
+    found = decode(decoder, row(**{f"novelty{n}": n for n in range(500)}))
+    (notice,) = [item for item in found if isinstance(item, Control)]
+    assert notice.kind == "notice"
+    assert notice.text.startswith("fields that are not known: novelty0 novelty1 ")
+    assert len(notice.text) < 500
+    assert kinds(decode(decoder, row(novelty1=7))) == [Candidate]
+
+
+def test_names_of_its_list_are_known_where_http_named_none() -> None:
+    """They let the sockets subscribe; the market is told nothing, and what HTTP says later counts."""
+    catalog = Catalog()
+    decoder = VENUE.decoder(catalog)
+    assert decode(decoder, load(NAME, "ws_unified_instrument")) == []
+    assert [(name, item.trading) for name, item in catalog.listings.items()] == [("PF_ETHUSD", True)]
+    gone = {"channel": "instrument", "data": [{"symbol": "PF_ETHUSD", "status": "delisted"}]}
+    assert decode(decoder, gone) == []
+    assert catalog.listings["PF_ETHUSD"].trading is False
+    decode(decoder, load(NAME, "http_get_instruments"), context="instruments")
+    known = dict(catalog.listings)
+    decode(decoder, {"channel": "instrument", "data": [{"symbol": "PF_XBTUSD", "status": "delisted"}]})
+    assert catalog.listings == known
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {"channel": 5}, {"channel": "ticker"}, {"channel": "ticker", "data": 5}, {"method": 7}, {"method": "subscribe"},
+        {"method": "subscribe", "success": "yes"}, {"method": "subscribe", "success": True},
+        {"channel": "status", "data": [{}]}, {"channel": "trade", "data": [{"symbol": "PF_ETHUSD", "side": "up"}]},
+        {"channel": "instrument", "data": [5]}, row(timestamp="soon"), row(symbol=None),
+    ],
+)  # fmt: skip
+def test_a_bad_frame_costs_one(frame: object) -> None:
+    assert len(reasons(decode(blind(), frame))) == 1

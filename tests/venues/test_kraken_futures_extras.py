@@ -15,6 +15,8 @@ from tests.venues.extras import NOW, check_only_what_is_wanted, check_plans, poi
 from tests.venues.frames import T0, decode, left_out, load, reasons
 
 VENUE = KrakenFutures()
+V1 = KrakenFutures()  # with the unified socket switched off
+V1.endpoints = Endpoints({**VENUE.endpoints.ws, "unified": ""}, VENUE.endpoints.rest)
 NAME = "kraken_futures"
 LINEAR = Listing(NAME, "PF_ETHUSD", "ETH", False, 1.0, 1.0, 1.0, True, T0)
 INVERSE = Listing(NAME, "PI_XBTUSD", "BTC", True, 1.0, 1.0, 1.0, True, T0)
@@ -204,9 +206,9 @@ def test_history_requests_fit_their_pages() -> None:
 
 
 def test_plans_for_500_listings_keep_the_limits() -> None:
-    names = check_plans(VENUE, listings(500))
+    names = check_plans(V1, listings(500))
     assert names[5:] == [f"trade-extra-{n}" for n in range(1, 7)]
-    check_only_what_is_wanted(VENUE, listings(60), {"flow": "trade-extra", "liquidation": "trade-extra"})
+    check_only_what_is_wanted(V1, listings(60), {"flow": "trade-extra", "liquidation": "trade-extra"})
     assert VENUE.polls(VENUE.endpoints, listings(3), 10.0, ("long_short", "positions")) == []
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from service.errors import OurBug
-from service.model import Flow
+from service.model import Candidate, Flow
 from service.venues.contract import ConnectionPlan, KeepAlive, Limits
 from service.venues.transport.session import REASONS, SERVING, TABLE, Happening, Session, State
 from service.venues.transport.silence_policy import Key, SilencePolicy
@@ -645,3 +645,69 @@ def test_random_histories_never_spin_and_never_break() -> None:
 def test_mark_age_constant() -> None:
     """The tests above speak of 20 s: two times the mark's age."""
     assert 2 * MARK_AGE_S == 20
+
+
+# -- a source that is not proven -----------------------------------------------------------------------------------
+
+QUIET = replace(
+    PLAN, expects=(), acks=0, anew={"BTC": ("unsub BTC", "sub BTC"), "ETH": ("unsub ETH", "sub ETH")}, anew_s=60.0
+)
+
+
+def said(made: Session, now_ms: int, name: str) -> None:
+    made.received(now_ms, [Candidate("toy", name, name, (), False, 1.0, 1.0, 1.0, 0, None, now_ms)])
+
+
+def test_what_has_been_silent_for_longest_is_asked_for_again_never_in_a_burst() -> None:
+    """Cause: a ticker that speaks on trades alone grows old on a healthy socket; a hundred at once would be refused."""
+    made = session(QUIET)
+    opened(made)
+    said(made, 1_000, "ETH")
+    said(made, 5_000, "BTC")
+    assert made.deadline_ms() == 61_000
+    assert sent(made, 60_950) == []
+    assert sent(made, 61_000) == ["unsub ETH", "sub ETH"]
+    assert made.deadline_ms() == 66_000  # BTC is due, but not at once
+    assert sent(made, 66_000) == ["unsub BTC", "sub BTC"]
+    said(made, 70_000, "ETH")
+    assert made.deadline_ms() == 126_000  # once a minute
+
+
+def test_a_socket_that_acknowledges_and_serves_nothing_is_closed() -> None:
+    made = session(QUIET)
+    opened(made)
+    hear(made, 10, "ack", "ack")
+    at = 10
+    while made.state in SERVING and at < 1_000_000:
+        at = made.deadline_ms() or at
+        hear(made, at, "pong")
+        sent(made, at)
+    assert (made.reason, at) == ("first_message", 180_001)
+
+
+def test_a_plan_may_be_paced_more_slowly_than_its_venue() -> None:
+    made = session(replace(PLAN, sends_per_s=5.0))
+    made.attempt()
+    made.opened(0)
+    assert made.poll(0) == "sub BTC"
+    assert made.poll(199) is None
+    assert made.poll(200) == "sub ETH"
+
+
+def test_no_deadline_lies_in_the_past_while_a_text_must_wait_for_its_turn() -> None:
+    """Cause: an instrument is due, but a ping has just gone out. A deadline that nothing can be done about makes the
+    link ask again and again without a pause."""
+    made = session(replace(QUIET, sends_per_s=5.0, keepalive=KeepAlive("ping", 60.1)))
+    made.attempt()
+    made.opened(0)
+    for at in (0, 200):
+        assert made.poll(at) is not None
+    at = 200
+    while at < 400_000 and made.state in SERVING:
+        hear(made, at, "pong")
+        due = made.deadline_ms()
+        assert due is not None
+        at = max(at, due)
+        before = (made.state, made.poll(at))
+        later = made.deadline_ms()
+        assert before[1] is not None or made.state not in SERVING or later is None or later > at

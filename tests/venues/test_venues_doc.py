@@ -35,6 +35,7 @@ class Section(NamedTuple):
     rows: dict[str, Row]
     metadata: str
     uncertain: list[str]
+    text: str
 
 
 @cache
@@ -48,7 +49,7 @@ def page() -> tuple[str, dict[str, Section]]:
         assert cells[0] == ["stream", "source", "native, to canonical", "cadence", "max age", "history"]
         (metadata,) = re.findall(r"^Metadata: (.+)\.$", part, re.MULTILINE)
         uncertain = part.partition("\nUncertain:\n")[2].strip().splitlines()
-        sections[name] = Section({row[0]: Row(*row[1:]) for row in cells[2:]}, metadata, uncertain)
+        sections[name] = Section({row[0]: Row(*row[1:]) for row in cells[2:]}, metadata, uncertain, part)
     return head, sections
 
 
@@ -131,6 +132,9 @@ def test_every_topic_is_on_the_page(venue: str) -> None:
     for plan in plans(venue, EXTRA_STREAMS):
         for frame in plan.frames:
             for topic in topics(frame):
+                if plan.apart:  # of a source that is not proven: described below the table
+                    assert f"`{topic.split()[0]}`" in section.text, f"{topic} is not on the page"
+                    continue
                 assert any(within(name, topic) for name in known) or (
                     any(word in topic and f"`{word}`" in "".join(section.uncertain) for word in LIVENESS)
                 ), f"{topic} is not on the page"

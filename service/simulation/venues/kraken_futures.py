@@ -1,4 +1,7 @@
-"""Kraken Futures as its page describes it: one ack per product, alerts that name no request, protocol pings only."""
+"""Kraken Futures as its page describes it: one ack per product, alerts that name no request, protocol pings only.
+
+The unified socket that is to replace it is in kraken_unified.py, over the same market.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,7 @@ from service.simulation.protocol import (
     trimmed,
 )  # fmt: skip
 from service.simulation.quotes import Trade
+from service.simulation.venues import kraken_unified as unified
 
 SILENT_MS = 60_000  # without any frame of the client, pings included
 REQUESTS_PER_S = 100
@@ -267,17 +271,19 @@ class KrakenFutures(Protocol):
         self._by_name = by_name(self.quotes)
 
     def addresses(self, authority: str) -> tuple[dict[str, str], str]:
-        return {"public": f"ws://{authority}/ws/v1"}, f"http://{authority}/derivatives/api/v3"
+        sockets = {"public": f"ws://{authority}/ws/v1", unified.KIND: f"ws://{authority}{unified.PATH}"}
+        return sockets, f"http://{authority}/derivatives/api/v3"
 
     def accept(self, path: str, query: Mapping[str, str], session_id: str, now_ms: int) -> Session | None:
-        if path != "/ws/v1":
-            return None
-        return Session("public", session_id, now_ms, last_in_ms=now_ms)
+        kinds = {"/ws/v1": "public", unified.PATH: unified.KIND}
+        return Session(kinds[path], session_id, now_ms, last_in_ms=now_ms) if path in kinds else None
 
     def greeting(self, session: Session, now_ms: int) -> list[Out]:
-        return [Frame('{"event":"info","version":1}')]
+        return [unified.status(session) if session.kind == unified.KIND else Frame('{"event":"info","version":1}')]
 
     def received(self, session: Session, text: str, now_ms: int) -> list[Out]:
+        if session.kind == unified.KIND:
+            return unified.received(self._by_name, session, text, now_ms)
         if session.count_in(now_ms) > REQUESTS_PER_S:
             return [Hangup(1008, "rate limit exceeded")]
         request = parse(text)
@@ -317,8 +323,11 @@ class KrakenFutures(Protocol):
 
     def pushes(self, wanted: Mapping[str, None], now_ms: int) -> Iterator[Frame]:
         if now_ms % 1000 == 0:  # one message a second and product
+            yield from unified.pushes(self._by_name, (t for t in wanted if t.startswith(unified.KIND)), now_ms)
             for topic in wanted:
                 feed, _, name = topic.partition(":")
+                if feed == unified.KIND:
+                    continue
                 if feed != "trade":
                     yield Frame(self._text(topic, now_ms), topic)
                     continue

@@ -13,6 +13,7 @@ from service.venues.history import subject_of
 from service.venues.kraken_futures.history import tell_past, tell_rates
 from service.venues.kraken_futures.metadata import INTERVAL_H, VENUE, by_name, read_instrument
 from service.venues.kraken_futures.trades import TradeRows
+from service.venues.kraken_futures.unified import Shared, Unified
 from service.venues.numbers import coins, iso_ms, price, rate, text, timestamp_ms
 from service.venues.reading import echo, flag, items, label, mapping, readable, said, unknown
 
@@ -28,6 +29,8 @@ class KrakenFuturesDecoder:
     def __init__(self, catalog: Catalog) -> None:
         self._emit = Emit(VENUE, catalog, by_name, self._read)
         self.decode = self._emit.frame
+        self._unified = Unified(self._emit)
+        self._suspended = catalog.shared(Shared).suspended
         trades = TradeRows(self._emit)
         self._feeds: dict[str, Callable[[dict[str, Any]], None]] = {  # books, light ticker, heartbeats: not used
             "ticker": self._ticker,
@@ -44,6 +47,8 @@ class KrakenFuturesDecoder:
             handler = self._feeds.get(label(parsed["feed"], "feed"))
             if handler is not None:
                 handler(parsed)
+        elif "method" in parsed or "channel" in parsed:
+            self._unified.read(parsed)
         elif (asked := subject_of(context)) is not None and tell_past(self._emit, parsed, *asked):
             return
         elif "result" in parsed or "error" in parsed or "errors" in parsed:
@@ -83,6 +88,7 @@ class KrakenFuturesDecoder:
         as live."""
         listing = self._emit.listing(text(fields[key]).upper())
         if listing is not None and flag(fields.get("suspended", False), "suspended"):
+            self._suspended[listing.instrument] = self._emit.recv_ts
             self._emit.skipped(listing.instrument, "suspended")
             return None
         return listing

@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidPro
 from service.errors import VenueError, VenueRejected, VenueSilent
 from service.venues.contract import ConnectionPlan
 from service.venues.transport.backoff import Backoff
-from service.venues.transport.budget import THROTTLED, http_reason, parse_retry_after
+from service.venues.transport.budget import THROTTLED, VenueBudget, http_reason, parse_retry_after
 from service.venues.transport.reasons import closed_reason, open_reason
 from service.venues.transport.session import SERVING, Session, State
 from service.venues.transport.silence_policy import SilencePolicy
@@ -49,6 +49,7 @@ class Link:
         self.plan = plan
         self.changed = asyncio.Event()
         self._backoff = Backoff(io.network.backoff_cap_s, io.rng, io.network.healthy_s)
+        self.budget = VenueBudget(io.venue.limits) if plan.apart else io.budget
         self._patience = SilencePolicy(int(io.network.backoff_cap_s * 1000))
         self._sockets = 0
         self._current: _Socket | None = None
@@ -233,7 +234,7 @@ class _Socket:
     async def _converse(self) -> None:
         link = self._link
         loop = asyncio.get_running_loop()
-        while (wait_s := link.io.budget.reserve_connect(loop.time(), extra=not link.plan.expects)) > 0:  # noqa: ASYNC110 - a budget has no event
+        while (wait_s := link.budget.reserve_connect(loop.time(), extra=not link.plan.expects)) > 0:  # noqa: ASYNC110 - a budget has no event
             await asyncio.sleep(max(wait_s, 0.001))
         self.session.attempt()
         link.changed.set()
@@ -315,7 +316,7 @@ async def _open(link: Link, plan: ConnectionPlan) -> ClientConnection:
         status = error.response.status_code
         if status in THROTTLED:
             after_s = parse_retry_after(error.response.headers.get("Retry-After"), link.io.clock.now_ms() / 1000)
-            link.io.budget.penalise_connects(asyncio.get_running_loop().time(), after_s)
+            link.budget.penalise_connects(asyncio.get_running_loop().time(), after_s)
         raise VenueRejected(http_reason(status), f"HTTP {status}") from error
     except (InvalidHandshake, InvalidProxy, InvalidURI, OSError, EOFError) as error:
         raise open_reason(error) from error

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from service.errors import OurBug
 from service.model import (
+    Candidate,
     Confirm,
     Control,
     Decoded,
@@ -32,6 +33,8 @@ from service.venues.transport.silence_policy import Key, SilencePolicy
 SILENT_AGES = 2  # a stream is silent after this many times its max_age without a value or a Confirm
 ACK_MS = 10_000  # acknowledgements come within this long of the last subscription, if nothing else speaks
 REFUSAL_GRACE_MS = 5_000  # after a refusal, other subscriptions of the socket have this long to speak
+ANEW_GAP_MS = 5_000  # between two requests for new snapshots: never a burst of them
+ANEW_IN_VAIN = 3  # times ``anew_s`` without a word of any instrument: the socket serves nothing
 PONG_MS = 10_000  # after a keep-alive, anything at all must be received within this long
 
 
@@ -123,7 +126,7 @@ class Session:
         self._awaited = {key: None for key in plan.expects if not patience.given_up(key)}
         self._failed: dict[Key, int] = {}  # silent here, with the failures known when a successor was asked for
         self._queue = deque(plan.frames)
-        self._send_gap_ms = 1000.0 / limits.sends_per_s
+        self._send_gap_ms = 1000.0 / (plan.sends_per_s or limits.sends_per_s)
         self._sent_ms: float | None = None
         self._subscribed_ms: int | None = None  # when the last of the plan's frames went out
         self._acks = 0
@@ -132,6 +135,9 @@ class Session:
         self._pinged_ms = 0
         self._pong_due_ms: int | None = None
         self._answer: str | None = None  # to the venue's last ping: several at once need one
+        self._fresh_ms = dict.fromkeys(plan.anew, 0)  # when each last spoke, or was asked for again
+        self._asked_anew_ms = 0
+        self._told_ms: int | None = None  # when the last of them spoke
         self._spoke = False  # data of any kind came: what a plan without expected streams is judged by
 
     # -- what happened -----------------------------------------------------------------------------------------
@@ -180,6 +186,11 @@ class Session:
                     news |= self._heard((item.instrument, stream), now_ms)
             elif isinstance(item, Control):
                 news |= self._controlled(item, now_ms)
+            elif isinstance(item, Candidate):
+                self._spoke = True
+                self._told_ms = now_ms
+                if item.instrument in self._fresh_ms:
+                    self._fresh_ms[item.instrument] = now_ms
             elif isinstance(item, Liquidation | Flow | Positions | LongShort):
                 self._spoke = True  # extra streams: their silence is normal, so none is expected
         return news
@@ -202,9 +213,9 @@ class Session:
             self._pinged_ms = now_ms
             if self._pong_due_ms is None:
                 self._pong_due_ms = now_ms + PONG_MS
-        elif self._queue:
+        elif self._queue or self._ask_anew(now_ms):
             text = self._queue.popleft()
-            if not self._queue:
+            if not self._queue and self._subscribed_ms is None:
                 self._subscribed_ms = now_ms
         if text is not None:
             self._sent_ms = now_ms
@@ -225,6 +236,9 @@ class Session:
             due.extend(at for at, _ in self._early())
         if self.plan.quiet_s is not None:
             due.append(self._quiet_at_ms(self.plan.quiet_s))
+        if self._fresh_ms and self._subscribed_ms is not None:
+            due.append(max(self._anew_due_ms(), self._send_due_ms()))
+            due.append(self._in_vain_at_ms())
         if self.reason not in PLANNED and (lifetime := self._lifetime_due_ms()) is not None:
             due.append(lifetime)
         if (first := self.first_due_ms) is not None:
@@ -334,6 +348,8 @@ class Session:
                     return self.stop(reason)
         if self.plan.quiet_s is not None and now_ms >= self._quiet_at_ms(self.plan.quiet_s):
             return self.stop("stream_silent")
+        if self._fresh_ms and self._subscribed_ms is not None and now_ms >= self._in_vain_at_ms():
+            return self.stop("first_message" if self._told_ms is None else "stream_silent")
         if not self._first_heard:
             self._settle(now_ms)
         lifetime = self._lifetime_due_ms()
@@ -404,6 +420,26 @@ class Session:
     def _quiet_at_ms(self, quiet_s: float) -> int:
         """When a socket without any frame is dead."""
         return self._received_ms + int(quiet_s * 1000)
+
+    def _ask_anew(self, now_ms: int) -> bool:
+        """Queue the request for a new snapshot of the instrument that has been silent for longest, if one is due."""
+        if not self._fresh_ms or self._subscribed_ms is None or now_ms < self._anew_due_ms():
+            return False
+        oldest = min(self._fresh_ms, key=self._fresh_ms.__getitem__)
+        self._fresh_ms[oldest] = self._asked_anew_ms = now_ms
+        self._queue.extend(self.plan.anew[oldest])
+        return True
+
+    def _anew_due_ms(self) -> int:
+        assert self._subscribed_ms is not None
+        oldest = max(min(self._fresh_ms.values()), self._subscribed_ms)
+        return max(oldest + int(self.plan.anew_s * 1000), self._asked_anew_ms + ANEW_GAP_MS)
+
+    def _in_vain_at_ms(self) -> int:
+        """When a socket none of whose instruments speak is of no use, whatever else it sends."""
+        assert self._subscribed_ms is not None
+        told = self._subscribed_ms if self._told_ms is None else self._told_ms
+        return max(told, self._subscribed_ms) + ANEW_IN_VAIN * int(self.plan.anew_s * 1000)
 
     def _send_due_ms(self) -> float:
         return 0.0 if self._sent_ms is None else self._sent_ms + self._send_gap_ms
