@@ -33,6 +33,7 @@ class Market(Stateful):
     STATE = ("symbols", "heard", "sides")
     STORED: ClassVar = {"symbols": "books"}
     LATER: ClassVar = frozenset({"sides"})
+    CONFIGURED: ClassVar = frozenset({"symbols", "heard", "sides"})
 
     def __init__(self, symbols: Sequence[str], rules: Sequence[VenueRules], settings: MarketSection) -> None:
         self._rules = tuple(rules)
@@ -42,6 +43,7 @@ class Market(Stateful):
         self.filling = False  # what comes is the back-filled past: the engine says so
         self.heard = {rule.venue: False for rule in rules}  # anything at all, of any symbol, since the start
         self.sides = {rule.venue: SideRule(rule.oi_figure) for rule in rules}
+        self.unread: dict[str, str] = {}  # symbols whose stored part did not load, and why
         self._share_sides()
 
     def apply(self, event: Event) -> str | None:
@@ -166,12 +168,27 @@ class Market(Stateful):
             return SideRule(self._figures[key])
         return SymbolState(key, self._rules, self._settings)
 
+    def damaged(self, name: str, key: str, error: Exception) -> None:
+        if name != "symbols":
+            raise error
+        self.unread[key] = f"{type(error).__name__}: {error}"
+
+    def take_over(self, symbol: str, state: SymbolState) -> None:
+        """``state``, of a market with the same venues, is the symbol's from now on."""
+        self.symbols[symbol] = state
+        self._share_sides()
+
+    def begin_anew(self, symbol: str) -> None:
+        self.take_over(symbol, SymbolState(symbol, self._rules, self._settings))
+
     def load(self, plain: Plain) -> None:
-        """Restore a dump of a market with the same symbols and venues, in the same order; else ValueError, KeyError."""
-        symbols = list(self.symbols)
+        """Restore what a dump has of the configured symbols and venues, by name. Raises ValueError or KeyError for what
+        is no dump of a market. Symbols that do not load stay fresh: ``unread``."""
+        self.unread = {}
         super().load(plain)
-        if list(self.symbols) != symbols:
-            raise ValueError(f"state of other symbols than {', '.join(symbols)}")
+        if not plain["books"].keys() <= self.symbols.keys():
+            for venue, rule in self.sides.items():
+                rule.keep({instrument.name for instrument in self._instruments(venue)})
         for venue, rule in self.sides.items():
             fresh = SideRule(self._figures[venue])
             if rule.known_as != fresh.known_as:  # a release knows better: nothing of before compares

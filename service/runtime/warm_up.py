@@ -59,7 +59,7 @@ async def fill_history(
         log.info("warm start: %d instruments, so only the last %.1f h are filled in", len(listings), longest / 60)
     restored = engine.sampled_ms != 0
     after_ms = max(engine.sampled_ms, since_ms, earliest_ms)
-    source = minutes(archive, listings, after_ms, engine.held.first, with_funding=not restored)
+    source = minutes(archive, listings, after_ms, engine.held.first, with_funding=not restored, anew=engine.begun_anew)
     minute = first = after_ms // MINUTE_MS * MINUTE_MS + MINUTE_MS
     turns = Turns()
     while not engine.held.full:
@@ -77,6 +77,37 @@ async def fill_history(
             tell(f"filling in the past {100 * min(1.0, (minute - first) / (goal_ms - first)):.0f} %")
         await turns.take()
     return (minute - first) // MINUTE_MS
+
+
+async def fill_begun_anew(
+    engine: Engine, archive: Archive, listings: Sequence[Listing], since_ms: int, tell: Callable[[str], None]
+) -> int:
+    """The past of the symbols that begin anew in a restored, cold ``engine``, from ``since_ms`` to its last full
+    minute; :func:`fill_history` goes on from there. It is filled in apart: the other symbols stay as they are.
+
+    Returns the number of minutes; 0 where there is nothing to fill, or so much is held back that there is no time.
+    """
+    until_ms = engine.sampled_ms // MINUTE_MS * MINUTE_MS
+    mine = [listing for listing in listings if listing.symbol in engine.begun_anew]
+    after_ms = max(since_ms, until_ms - MAX_INSTRUMENT_MINUTES // max(len(mine), 1) * MINUTE_MS)
+    if not mine or after_ms >= until_ms:
+        return 0
+    apart = engine.apart(engine.begun_anew)
+    turns = Turns()
+    filled = 0
+    for minute, events in minutes(archive, mine, after_ms, {}):
+        if minute > until_ms:
+            break
+        if engine.held.full:
+            return 0
+        apart.backfill(minute, silent=True, events=events)
+        filled += 1
+        if filled % 20 == 0:
+            share = (minute - after_ms) / (until_ms - after_ms)
+            tell(f"filling in the past of {len(engine.begun_anew)} new symbols {100 * share:.0f} %")
+        await turns.take()
+    engine.adopt(apart)
+    return filled
 
 
 async def catch_up(engine: Engine, created_ms: int) -> None:

@@ -76,7 +76,7 @@ def test_a_tape_replays_to_the_bytes_that_were_published(version: str) -> None:
 def test_a_state_is_gone_on_from(version: str) -> None:
     """Cause guarded against: a renamed attribute, and every user loses a month of percentiles at the upgrade."""
     plain, config = state_of(version), config_of(version)
-    assert misfit(plain, config, plain["created_ms"]) is None
+    assert misfit(plain, plain["created_ms"]) is None
     engine = fresh(config)
     engine.restore(plain["engine"])
     saved = engine.save()

@@ -150,6 +150,7 @@ class PastServer:
         self.endpoints = Endpoints({}, "")
         self.delay_s = 0.0  # of each history answer
         self.asked: list[str] = []
+        self.since: dict[str, set[int]] = {}  # by name, from when on its past was asked for
         self.opened: list[str] = []  # names of each socket, in order
         self.open: list[str] = []
         self._clock = clock
@@ -176,6 +177,7 @@ class PastServer:
     async def _history(self, request: web.Request) -> web.Response:
         what, name = request.query["what"], request.query["name"]
         self.asked.append(f"{name}:{what}")
+        self.since.setdefault(name, set()).add(int(request.query["since"]))
         await asyncio.sleep(self.delay_s)
         refused = self.trouble("/history")
         if refused is not None:
