@@ -356,10 +356,11 @@ class Engine(Stateful):
 
     def apart(self, symbols: Sequence[str]) -> Engine:
         """A cold engine of some of the symbols alone, to fill with their past; then :meth:`adopt` it. The weights in
-        force are this engine's."""
+        force and the venues heard are this engine's."""
         denominators = [self._denominators[symbol] for symbol in symbols if symbol in self._denominators]
         made = Engine(symbols, self._rules, self.market_settings, denominators)
         made.learner = self.learner
+        made.market.heard.update(self.market.heard)
         return made
 
     def adopt(self, other: Engine) -> None:

@@ -209,11 +209,14 @@ class Learner(Stateful):
 
     @classmethod
     def saved(cls, plain: Plain) -> Learner:
-        """As it was dumped, for looking at: in mode ``static``, whatever it was used for."""
+        """As it was dumped, for looking at: in mode ``static``, whatever it was used for. Raises ValueError where not
+        all of it can be read: what begins anew was not learned."""
         about = plain["about"]
         experts = {name: known[:-2] for name, known in about["experts"].items()}
         made = cls(about["symbols"], experts, WeightsSection(mode="static", per_symbol=about["per_symbol"]))
         made.load(plain)
+        if made.unread:
+            raise ValueError("; ".join(f"{name}: {why}" for name, why in made.unread.items()))
         return made
 
     def report(self) -> dict[str, Any]:

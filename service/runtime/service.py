@@ -221,20 +221,18 @@ class Service:
         if engine.begun_anew:
             log.info("warm start: and for the last %d h of %s", start.history_h, ", ".join(engine.begun_anew))
         await warm.fetch(start.deadline_s, lambda: engine.held.half_full, self._tell)
-        filled = begun = 0
+        filled = 0
         if warm.archive.points > 0:
-            if engine.begun_anew:
-                begun = await fill_begun_anew(engine, warm.archive, warm.listings(), whole_ms, self._tell)
+            await fill_begun_anew(engine, warm.archive, warm.listings(), whole_ms, self._tell)
             filled = await fill_history(
                 engine, warm.archive, warm.listings(), asked_ms, self._created_ms, self._clock, self._tell
             )
-        if begun > 0:
-            log.info("warm: %.1f h of history of %s filled in", begun / 60, ", ".join(engine.begun_anew))
         if filled > 0:
             log.info("warm: %.1f h of history filled in, %d points", filled / 60, warm.archive.points)
-        elif engine.sampled_ms != 0 and begun == 0:
-            log.warning("no venue gave any history: going on from the saved state, with a gap")
-        elif engine.sampled_ms == 0:
+        elif engine.sampled_ms != 0:
+            if warm.archive.points == 0:
+                log.warning("no venue gave any history: going on from the saved state, with a gap")
+        else:
             log.warning("cold start: no venue gave any history; every window and statistic fills up live")
         self._write_header()
         self._tell("catching up")

@@ -149,6 +149,7 @@ class PastServer:
         self.trouble: Callable[[str], web.Response | None] = lambda path: None
         self.endpoints = Endpoints({}, "")
         self.delay_s = 0.0  # of each history answer
+        self.without_past: set[str] = set()  # names that there is no history of
         self.asked: list[str] = []
         self.since: dict[str, set[int]] = {}  # by name, from when on its past was asked for
         self.opened: list[str] = []  # names of each socket, in order
@@ -182,6 +183,8 @@ class PastServer:
         refused = self.trouble("/history")
         if refused is not None:
             return refused
+        if name in self.without_past:
+            return web.Response(text="")
         step = {"oi": 5 * MINUTE_MS, "funding": 8 * 60 * MINUTE_MS}.get(what, MINUTE_MS)
         since, now = int(request.query["since"]), int(request.query["now"])
         value = {"mark": price, "index": price, "oi": interest, "funding": lambda symbol, ts: 1e-4}[what]
