@@ -3,7 +3,8 @@
 A stateful class lists the attributes that change in ``STATE``. Values may be scalars, None, lists, tuples,
 deques, ``array`` objects (kept as little-endian bytes), string-keyed dicts of these, and other stateful objects.
 ``load`` fills an object that was constructed with the same parameters; for a dict of stateful objects the class
-overrides :meth:`Stateful.make`. Within lists, deques and dicts a tuple comes back as a list.
+overrides :meth:`Stateful.make`. Within lists, deques and dicts a tuple comes back as a list. Dicts whose keys the
+configuration gives (symbols, venues) are named in ``CONFIGURED`` and loaded by name.
 
 What JSON does not keep is refused when dumped, not noticed when the state is needed: NaN and infinity (orjson writes
 null), keys that are not strings. ``array`` objects may hold any float.
@@ -23,6 +24,7 @@ import orjson
 
 Plain = Any  # JSON value: None, bool, int, float, str, list, dict
 _PACKED = {"type", "base64"}  # the keys of an array's plain form
+DAMAGE = (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError)  # loading another shape raises
 _AS_THEY_ARE = frozenset((type(None), bool, int, str))
 
 
@@ -33,6 +35,9 @@ class Stateful:
     STORED: ClassVar[Mapping[str, str]] = {}  # a renamed attribute -> the name that stays in what is stored
     # Names newer than the oldest dump that still loads: missing there, they keep what was constructed.
     LATER: ClassVar[frozenset[str]] = frozenset()
+    # Dicts with a member for each symbol or venue of the configuration: loaded by name. What a dump does not have keeps
+    # what was constructed, what it has beyond is left out, the order is the constructed one.
+    CONFIGURED: ClassVar[frozenset[str]] = frozenset()
     __slots__ = ()
 
     def parts(self) -> Iterable[tuple[str, Any]]:
@@ -78,6 +83,9 @@ class Stateful:
             elif isinstance(current, dict):
                 if not isinstance(value, dict):
                     raise ValueError(f"{type(self).__name__}.{name}: {type(value).__name__}, expected dict")
+                if name in self.CONFIGURED:
+                    self._load_by_name(name, current, value)
+                    continue
                 current.clear()
                 for key, item in value.items():
                     made = self.make(name, key)
@@ -99,6 +107,24 @@ class Stateful:
                 setattr(self, name, tuple(_like(item) for item in value))
             else:
                 setattr(self, name, _like(value))
+
+    def _load_by_name(self, name: str, current: dict[str, Any], plain: dict[str, Plain]) -> None:
+        for key in [key for key in current if key in plain]:
+            made = self.make(name, key)
+            if made is None:
+                current[key] = _like(plain[key])
+                continue
+            try:
+                made.load(plain[key])
+            except DAMAGE as error:
+                self.damaged(name, key, error)
+            else:
+                current[key] = made
+
+    def damaged(self, name: str, key: str, error: Exception) -> None:
+        """A member of a ``CONFIGURED`` dict does not load. Raises ``error``, unless the others are worth keeping
+        without it: then it stays as constructed."""
+        raise error
 
     def make(self, name: str, key: str) -> Stateful | None:
         """A fresh member for dict attribute ``name`` at ``key``; None if its values are plain."""

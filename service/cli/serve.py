@@ -103,7 +103,8 @@ def _engine(config: Config, denominators: list[Denominator], state: StateFile | 
     if engine.sampled_ms == 0:
         log.info("start: %s, %s", found or f"no saved state in {state.path.parent}", then)
         return engine
-    if clock.now_ms() - engine.sampled_ms <= SHORT_GAP_MS:
+    new = config.start.history and engine.begun_anew
+    if clock.now_ms() - engine.sampled_ms <= SHORT_GAP_MS and not new:
         gap = "it goes on at once"
     else:
         gap = "the gap is filled in from the venues' history" if config.start.history else "the gap stays empty"

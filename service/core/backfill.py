@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 from service.formulas import rate_8h
 from service.market.sides import by_two
@@ -175,14 +175,16 @@ def minutes(
     after_ms: int,
     live: Mapping[tuple[str, str, str], int],
     with_funding: bool = True,
+    anew: Container[str] = (),
 ) -> Iterator[tuple[int, list[Event]]]:
     """Every UTC minute after ``after_ms``, for ever, with its events, received at it; the first begins with listings.
 
     ``live``: first receipt of each (venue, instrument, stream) that has spoken live; may grow meanwhile.
-    ``with_funding`` False: the engine has seen running estimates, beside which settled rates say nothing new.
+    ``with_funding`` False: the engine has seen running estimates, beside which settled rates say nothing new, but for
+    the symbols that begin ``anew``.
     """
     sources = [
-        _Source(listing, streams, with_funding, 0 if with_funding else after_ms)
+        _Source(listing, streams, with_funding or listing.symbol in anew, 0 if with_funding else after_ms)
         for listing in listings
         if (streams := archive.of(listing.venue, listing.instrument))
     ]

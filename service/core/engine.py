@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import orjson
 
@@ -32,9 +33,31 @@ MINUTE_MS = 60_000
 HELD_UP_MS = 600_000
 STALE_BY_MS = 310_000  # funding is fresh for five minutes, everything else for less
 # 2: extra streams, denominators, the back-filled past of a window's start; 3: the scoreboard; 4: its p_hit; 5: sides of
-# open interest.
-STATE_VERSION = 5
-LOADED_VERSIONS = (4, STATE_VERSION)  # what 4 does not have stays as constructed (Stateful.LATER)
+# open interest; 6: of any symbols and venues, loaded by name.
+STATE_VERSION = 6
+LOADED_VERSIONS = (4, 5, STATE_VERSION)  # what they do not have stays as constructed (Stateful.LATER)
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedOver:
+    """What of a stored state goes on in an engine of other symbols or venues, in the order of the configuration.
+
+    ``new``: symbols that the state does not have; ``unread``: symbols whose part does not load, and why; both begin
+    anew. ``unread_records``: the same of records of outcomes and of learned weights. ``gone_*``: no longer configured.
+    """
+
+    kept: tuple[str, ...]
+    new: tuple[str, ...]
+    unread: Mapping[str, str]
+    unread_records: Mapping[str, str]
+    gone: tuple[str, ...]
+    new_venues: tuple[str, ...]
+    gone_venues: tuple[str, ...]
+
+    @property
+    def whole(self) -> bool:
+        """It is the state of just these symbols and venues."""
+        return not (self.new or self.unread or self.unread_records or self.gone or self.new_venues or self.gone_venues)
 
 
 class Engine(Stateful):
@@ -46,6 +69,7 @@ class Engine(Stateful):
     """
 
     STATE = ("sampled_ms", "market", "indicators", "scorers", "scoreboard")
+    CONFIGURED: ClassVar = frozenset({"indicators", "scorers"})
 
     def __init__(
         self,
@@ -57,6 +81,7 @@ class Engine(Stateful):
     ) -> None:
         self.symbols = tuple(symbols)
         self.market_settings = settings
+        self._rules = tuple(rules)
         self._exchanges = {rule.venue: rule.exchange for rule in rules}
         self._denominators = {item.symbol: item for item in denominators}
         self.market = Market(self.symbols, rules, settings)
@@ -68,6 +93,8 @@ class Engine(Stateful):
         self.sampled_ms: int = 0  # time of the last sample; 0 before any
         self.samples: list[Consensus] = []  # the last sample of every symbol
         self.refused: dict[tuple[str, str], int] = {}  # (venue, code) -> observations not counted
+        self.begun_anew: tuple[str, ...] = ()  # symbols without a past in an engine that goes on from a stored state
+        self._unread: dict[str, str] = {}  # symbols whose stored part did not load, and why
         self.held = Holdback()
         self._cold = True
         self._catching_up = False  # open, but what was held before is not applied yet
@@ -280,11 +307,69 @@ class Engine(Stateful):
         return [*super().parts(), ("learner", self.learner)]
 
     def load(self, plain: Plain) -> None:
-        """A state from before the weights were learned has none of them: they begin anew."""
+        """What a dump has of the configured symbols and venues, by name; :meth:`carry_over` says what that is.
+
+        A state from before the weights were learned has none of them: they begin anew.
+        """
+        self._unread = {}
         if isinstance(plain, dict) and "learner" in plain:
             self.learner.load(plain["learner"])
             plain = {name: value for name, value in plain.items() if name != "learner"}
         super().load(plain)
+        self._unread |= self.market.unread
+        parts = (plain["market"]["books"], plain["indicators"], plain["scorers"])
+        for symbol in self.symbols:
+            found = sum(symbol in part for part in parts)  # integers
+            if 0 < found < len(parts):
+                self._unread.setdefault(symbol, "a part of it is missing")
+        self.begun_anew = tuple(
+            symbol for symbol in self.symbols if symbol in self._unread or symbol not in plain["indicators"]
+        )
+        for symbol in self.begun_anew:  # its parts belong together
+            self.market.begin_anew(symbol)
+            self.indicators[symbol] = SymbolIndicators(symbol)
+            self.scorers[symbol] = self._scorer(symbol)
+
+    def damaged(self, name: str, key: str, error: Exception) -> None:
+        self._unread[key] = f"{type(error).__name__}: {error}"
+
+    def carry_over(self, plain: Plain) -> CarriedOver:
+        """Load a :meth:`dump` of an engine with any symbols and venues. Raises one of :data:`service.state.DAMAGE` for
+        what is none; the engine is then of no use any more."""
+        self.load(plain)
+        symbols, venues = plain["indicators"], plain["market"]["heard"]
+        mine = self.market.heard
+        return CarriedOver(
+            kept=tuple(symbol for symbol in self.symbols if symbol not in self.begun_anew),
+            new=tuple(symbol for symbol in self.begun_anew if symbol not in self._unread),
+            unread=self._unread,
+            unread_records={
+                **{f"the record of {symbol}": why for symbol, why in self.scoreboard.unread.items()},
+                **{f"what was learned for {name}": why for name, why in self.learner.unread.items()},
+            },
+            gone=tuple(symbol for symbol in symbols if symbol not in self.indicators),
+            new_venues=tuple(venue for venue in mine if venue not in venues),
+            gone_venues=tuple(venue for venue in venues if venue not in mine),
+        )
+
+    # -- symbols that begin anew -------------------------------------------------------------------------------
+
+    def apart(self, symbols: Sequence[str]) -> Engine:
+        """A cold engine of some of the symbols alone, to fill with their past; then :meth:`adopt` it. The weights in
+        force and the venues heard are this engine's."""
+        denominators = [self._denominators[symbol] for symbol in symbols if symbol in self._denominators]
+        made = Engine(symbols, self._rules, self.market_settings, denominators)
+        made.learner = self.learner
+        made.market.heard.update(self.market.heard)
+        return made
+
+    def adopt(self, other: Engine) -> None:
+        """Take over the symbols of an engine set :meth:`apart`, whose last sample is at most a minute before this
+        one's. The other symbols stay as they are."""
+        for symbol in other.symbols:
+            self.market.take_over(symbol, other.market.symbols[symbol])
+            self.indicators[symbol] = other.indicators[symbol]
+            self.scorers[symbol] = other.scorers[symbol]
 
     @property
     def begun(self) -> bool:
@@ -340,18 +425,17 @@ class Engine(Stateful):
             pass
 
     def restore(self, plain: Mapping[str, Any], filling: bool = False) -> None:
-        """Load a :meth:`save` of an engine with the same symbols; raises ValueError if it is not one.
+        """Load a :meth:`save` of an engine with the same symbols and venues; raises ValueError if it is not one.
 
         ``filling``: it was saved between two :meth:`backfill`, which go on.
         """
         if plain.get("version") not in LOADED_VERSIONS:
             raise ValueError(f"state version {plain.get('version')!r}, expected one of {LOADED_VERSIONS}")
-        if plain.get("symbols") != list(self.symbols):
-            raise ValueError("state of other symbols")
-        self.load(plain["engine"])
+        if plain.get("symbols") != list(self.symbols) or not self.carry_over(plain["engine"]).whole:
+            raise ValueError("state of other symbols or venues, or damaged")
         self._cold = filling or self.sampled_ms == 0
 
     def salvage(self, plain: Plain) -> None:
         """Of a dump that cannot be gone on from, what does not age: the record of outcomes and what was learned."""
-        self.scoreboard.salvage(plain["scoreboard"])
+        self.scoreboard.load(plain["scoreboard"])
         self.learner.load(plain["learner"])

@@ -36,7 +36,7 @@ class Run:
 
     def __init__(self, header: Header, name: str | Path) -> None:
         try:
-            self.config: Config = parse(header.config)
+            self.config: Config = parse(_as_recorded(header.config))
             self._aliases = self.config.aliases()
             denominators = self._denominators(header.denominators)
             venues: Mapping[str, Venue] = {name: VENUES[name] for name in self.config.venues.enabled()}
@@ -117,6 +117,15 @@ class Run:
         if record.kind != "e":
             self.intake.take(record)
         return []
+
+
+def _as_recorded(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The header's configuration, in which every venue has a table: one without did not exist yet when the tape was
+    recorded. It is left out: never heard, it would count as listing every symbol."""
+    known = config.get("venues", {})
+    if not isinstance(known, dict) or not known:
+        return dict(config)
+    return {**config, "venues": {**known, **{name: {"enabled": False} for name in VENUES if name not in known}}}
 
 
 def replay(items: Iterable[Header | Record], name: str | Path) -> Iterator[tuple[Run, Record, list[Tick]]]:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 
@@ -52,6 +52,7 @@ class Learner(Stateful):
     """
 
     STATE = ("_hedges", "_pending")
+    CONFIGURED: ClassVar = frozenset({"_hedges"})
 
     def __init__(
         self, symbols: Sequence[str], experts: Mapping[str, Sequence[str]], settings: WeightsSection | None = None
@@ -65,6 +66,7 @@ class Learner(Stateful):
         self._pending: dict[str, Any] = {}
         self._frozen = self._given()
         self._in_force: dict[str, InForce | None] = {}
+        self.unread: dict[str, str] = {}  # groups and windows whose stored shares did not load, and why
         self._settle()
 
     # -- at a tick ---------------------------------------------------------------------------------------------
@@ -169,24 +171,35 @@ class Learner(Stateful):
     def load(self, plain: Plain) -> None:
         """Go on from a :meth:`dump`. What was learned with other components or pooling does not fit: begins anew.
 
-        Of other symbols it does: pooled it is of all symbols anyway, and a symbol's own stays its own. Their rounds
-        under way are given up.
+        Of other symbols it does: pooled it is of all symbols anyway, and a symbol's own stays its own. The rounds under
+        way go on with the symbols that stay.
         """
+        self.unread = {}
         about, before = self._about(), dict(plain["about"])
         symbols = before.pop("symbols")
         if before == {name: value for name, value in about.items() if name != "symbols"}:
             rest = {name: value for name, value in plain.items() if name != "about"}
-            fresh = {name: hedge.dump() for name, hedge in self._hedges.items()}
-            rest["_hedges"] = {name: rest["_hedges"].get(name, begun) for name, begun in fresh.items()}
             if symbols != about["symbols"]:
-                rest["_pending"] = {}
+                rest["_pending"] = self._staying(rest["_pending"])
             super().load(rest)
         else:
             log.warning("what the weights had learned is of other components or pooling: learning begins anew")
         self._settle()
 
+    def _staying(self, pending: Mapping[str, Any]) -> dict[str, Any]:
+        """Rounds under way, without symbols that are not configured."""
+        staying = {}
+        for name, waiting in pending.items():
+            said = {symbol: waiting["said"][symbol] for symbol in self._symbols if symbol in waiting["said"]}
+            if said:
+                staying[name] = {**waiting, "said": said}
+        return staying
+
     def make(self, name: str, key: str) -> Stateful | None:
         return self._fresh(key.rpartition(":")[2]) if name == "_hedges" else None
+
+    def damaged(self, name: str, key: str, error: Exception) -> None:
+        self.unread[key] = f"{type(error).__name__}: {error}"
 
     def _fresh(self, window: str) -> Hedge:
         experts = self._experts[window]
@@ -196,11 +209,14 @@ class Learner(Stateful):
 
     @classmethod
     def saved(cls, plain: Plain) -> Learner:
-        """As it was dumped, for looking at: in mode ``static``, whatever it was used for."""
+        """As it was dumped, for looking at: in mode ``static``, whatever it was used for. Raises ValueError where not
+        all of it can be read: what begins anew was not learned."""
         about = plain["about"]
         experts = {name: known[:-2] for name, known in about["experts"].items()}
         made = cls(about["symbols"], experts, WeightsSection(mode="static", per_symbol=about["per_symbol"]))
         made.load(plain)
+        if made.unread:
+            raise ValueError("; ".join(f"{name}: {why}" for name, why in made.unread.items()))
         return made
 
     def report(self) -> dict[str, Any]:

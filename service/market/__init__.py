@@ -36,6 +36,7 @@ class Market(Stateful):
     STATE = ("symbols", "heard", "sides", "agreements")
     STORED: ClassVar = {"symbols": "books"}
     LATER: ClassVar = frozenset({"sides", "agreements"})
+    CONFIGURED: ClassVar = frozenset({"symbols", "heard", "sides", "agreements"})
 
     def __init__(self, symbols: Sequence[str], rules: Sequence[VenueRules], settings: MarketSection) -> None:
         self._rules = tuple(rules)
@@ -47,6 +48,7 @@ class Market(Stateful):
         self.sides = {rule.venue: SideRule(rule.oi_figure) for rule in rules}
         self._sources = {rule.venue: rule.sources for rule in rules if rule.sources is not None}
         self.agreements = {venue: Agreement(sources) for venue, sources in self._sources.items()}
+        self.unread: dict[str, str] = {}  # symbols whose stored part did not load, and why
         self._share_sides()
 
     def apply(self, event: Event, proven: bool = True) -> str | None:
@@ -194,15 +196,27 @@ class Market(Stateful):
             return Agreement(self._sources.get(key, ("", "")))
         return SymbolState(key, self._rules, self._settings)
 
+    def damaged(self, name: str, key: str, error: Exception) -> None:
+        if name != "symbols":
+            raise error
+        self.unread[key] = f"{type(error).__name__}: {error}"
+
+    def take_over(self, symbol: str, state: SymbolState) -> None:
+        """``state``, of a market with the same venues, is the symbol's from now on."""
+        self.symbols[symbol] = state
+        self._share_sides()
+
+    def begin_anew(self, symbol: str) -> None:
+        self.take_over(symbol, SymbolState(symbol, self._rules, self._settings))
+
     def load(self, plain: Plain) -> None:
-        """Restore a dump of a market with the same symbols and venues, in the same order; else ValueError, KeyError."""
-        symbols = list(self.symbols)
+        """Restore what a dump has of the configured symbols and venues, by name. Raises ValueError or KeyError for what
+        is no dump of a market. Symbols that do not load stay fresh: ``unread``."""
+        self.unread = {}
         super().load(plain)
-        self.agreements = {
-            venue: self.agreements.get(venue) or Agreement(sources) for venue, sources in self._sources.items()
-        }
-        if list(self.symbols) != symbols:
-            raise ValueError(f"state of other symbols than {', '.join(symbols)}")
+        if not plain["books"].keys() <= self.symbols.keys():
+            for venue, rule in self.sides.items():
+                rule.keep({instrument.name for instrument in self._instruments(venue)})
         for venue, rule in self.sides.items():
             fresh = SideRule(self._figures[venue])
             if rule.known_as != fresh.known_as:  # a release knows better: nothing of before compares

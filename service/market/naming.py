@@ -5,7 +5,7 @@ Pure; docs/signal.md section 2. A lone venue against three or more that agree is
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import ClassVar
 
 from service.market.streams import near
@@ -82,6 +82,13 @@ class Naming(Stateful):
                 self.venues, self.since, self.agreed_since = [], None, None
         else:
             self.since = None
+
+    def keep(self, venues: Container[str]) -> None:
+        """Only these venues are configured now. Without any of the others left there is no conflict to wait out."""
+        kept = [venue for venue in self.venues if venue in venues]
+        if self.venues and not kept:
+            self.since = self.agreed_since = None
+        self.venues = kept
 
     def reanchor(self, delta_ms: int) -> None:
         if self.since is not None:

@@ -7,6 +7,7 @@ on a single trade, whether it is always an even number of lots, whether all of i
 
 from __future__ import annotations
 
+from collections.abc import Container
 from math import gcd
 from typing import Any, ClassVar
 
@@ -170,6 +171,11 @@ class SideRule(Stateful):
     def forget(self, instrument: str) -> None:
         """There is nothing to compare the instrument's next observation with."""
         self.steps.pop(instrument, None)
+
+    def keep(self, instruments: Container[str]) -> None:
+        """Only these are followed now: a doubt must not wait for the return of others."""
+        self.steps = {name: step for name, step in self.steps.items() if name in instruments}
+        self.levels = {name: level for name, level in self.levels.items() if name in instruments}
 
     def all_stepped(self, levels: dict[str, float], at: int) -> None:
         """Most of the venue's instruments doubled or halved at once. ``levels``: what they had before, in contracts."""

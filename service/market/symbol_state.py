@@ -44,6 +44,7 @@ class SymbolState(Stateful):
     STATE = ("venues", "ln_oi_index", "oi_receipts", "naming")
     STORED: ClassVar = {"venues": "shelves"}
     LATER: ClassVar = frozenset({"naming"})
+    CONFIGURED: ClassVar = frozenset({"venues"})
 
     def __init__(self, symbol: str, rules: Sequence[VenueRules], settings: MarketSection) -> None:
         self.symbol = symbol
@@ -60,11 +61,10 @@ class SymbolState(Stateful):
         return VenueState(self._rules[key], self._trust)
 
     def load(self, plain: Plain) -> None:
-        """Restore; raises ValueError or KeyError for a dump of other venues, or of the same in another order."""
-        venues = list(self.venues)
+        """Restore; raises ValueError or KeyError for what is not a dump of this class. Of other venues than the
+        configured ones nothing is kept: neither their open interest nor their part in a conflict of names."""
         super().load(plain)
-        if list(self.venues) != venues:
-            raise ValueError(f"{self.symbol}: state of other venues than {', '.join(venues)}")
+        self.naming.keep(self.venues)
         self._span_marks()
 
     # -- events ------------------------------------------------------------------------------------------------

@@ -90,16 +90,15 @@ class _HistorySink:
 class HistoryFetch:
     """One fetch of the past of all wanted instruments.
 
-    ``since_ms`` to now is asked for. ``on_bad(venue, reason, detail)`` is told of broken answers. The venues' runners
-    must be running: they list the instruments.
+    ``since_ms``: by symbol, in their order, from when on its past is asked for. ``on_bad(venue, reason, detail)`` is
+    told of broken answers. The venues' runners must be running: they list the instruments.
     """
 
     def __init__(
         self,
         runners: Mapping[str, VenueRunner],
-        symbols: Sequence[str],
+        since_ms: Mapping[str, int],
         min_venues: int,
-        since_ms: int,
         clock: Clock,
         rng: random.Random,
         on_bad: Callable[[str, str, str], None],
@@ -107,13 +106,13 @@ class HistoryFetch:
         self.archive = Archive()
         self.progress = {name: VenueProgress() for name in runners}
         self._runners = runners
-        self._rank = {symbol: number for number, symbol in enumerate(symbols)}
+        self._rank = {symbol: number for number, symbol in enumerate(since_ms)}
         self._min_venues = min_venues
         self._since_ms = since_ms
         self._clock = clock
         self._rng = rng
         self._on_bad = on_bad
-        self._claimed: dict[str, set[str]] = {symbol: set() for symbol in symbols}  # venues under way or done
+        self._claimed: dict[str, set[str]] = {symbol: set() for symbol in since_ms}  # venues under way or done
 
     async def fetch(
         self, deadline_s: float, enough: Callable[[], bool] = lambda: False, tell: Callable[[str], None] | None = None
@@ -198,7 +197,8 @@ class HistoryFetch:
         progress.last_s = loop.time()
         now_ms = self._clock.now_ms()
         waiting = [
-            _Job(item, runner.venue.history(runner.endpoints, item, self._since_ms, now_ms)) for item in runner.listings
+            _Job(item, runner.venue.history(runner.endpoints, item, self._since_ms[item.symbol], now_ms))
+            for item in runner.listings
         ]
         progress.total = sum(len(job.requests) for job in waiting)
         waiting = [job for job in waiting if job.requests]

@@ -30,7 +30,7 @@ from service.runtime.saver import Saver
 from service.runtime.scoreboard_output import ScoreboardOutput
 from service.runtime.state_file import StateFile, document_in_slices
 from service.runtime.venue_runner import keep, runners
-from service.runtime.warm_up import SHORT_GAP_MS, catch_up, fill_history
+from service.runtime.warm_up import SHORT_GAP_MS, catch_up, fill_begun_anew, fill_history
 from service.tapes import Header, Record
 from service.venues.contract import Venue
 from service.venues.transport.health import VenueHealth
@@ -133,7 +133,8 @@ class Service:
         self._sides_told: dict[str, str] = {}
         self._sources_told: dict[str, tuple[str, str]] = {}
         self._created_ms = clock.now_ms()
-        if inputs.warm and self._created_ms - engine.sampled_ms > SHORT_GAP_MS:
+        gap_ms = self._created_ms - engine.sampled_ms
+        if inputs.warm and (gap_ms > SHORT_GAP_MS or engine.begun_anew):
             if self._writer is not None:
                 self._writer.hold()
         else:
@@ -226,27 +227,31 @@ class Service:
     async def _warm_up(self) -> None:
         """The past first; meanwhile the links open and what they deliver is held."""
         start, engine = self.config.start, self._engine
-        asked_ms = max(engine.sampled_ms, self._created_ms - start.history_h * 3_600_000)
+        whole_ms = self._created_ms - start.history_h * 3_600_000
+        asked_ms = max(engine.sampled_ms, whole_ms)
         warm = HistoryFetch(
             self._runners,
-            self.config.service.symbols,
+            {symbol: whole_ms if symbol in engine.begun_anew else asked_ms for symbol in self.config.service.symbols},
             self.config.market.min_venues,
-            asked_ms,
             self._clock,
             self._rng,
             self.intake.bad,
         )
         log.info("warm start: asking the venues for the last %.1f h", (self._created_ms - asked_ms) / 3_600_000)
+        if engine.begun_anew:
+            log.info("warm start: and for the last %d h of %s", start.history_h, ", ".join(engine.begun_anew))
         await warm.fetch(start.deadline_s, lambda: engine.held.half_full, self._tell)
         filled = 0
         if warm.archive.points > 0:
+            await fill_begun_anew(engine, warm.archive, warm.listings(), whole_ms, self._tell)
             filled = await fill_history(
                 engine, warm.archive, warm.listings(), asked_ms, self._created_ms, self._clock, self._tell
             )
         if filled > 0:
             log.info("warm: %.1f h of history filled in, %d points", filled / 60, warm.archive.points)
         elif engine.sampled_ms != 0:
-            log.warning("no venue gave any history: going on from the saved state, with a gap")
+            if warm.archive.points == 0:
+                log.warning("no venue gave any history: going on from the saved state, with a gap")
         else:
             log.warning("cold start: no venue gave any history; every window and statistic fills up live")
         self._write_header()

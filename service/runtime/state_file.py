@@ -1,4 +1,8 @@
-"""The service's own state on disk: what a restart goes on from. One file, replaced as a whole or not at all."""
+"""The service's own state on disk: what a restart goes on from. One file, replaced as a whole or not at all.
+
+It is loaded by name: a change of symbols or venues costs the others nothing. What is no longer configured is left out
+and not kept for later: at its return it would be old, and the venues' history fills in a day of it in a minute.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +20,11 @@ import orjson
 
 from service import __version__
 from service.config import Config
-from service.core.engine import LOADED_VERSIONS, STATE_VERSION, Engine
+from service.core.engine import LOADED_VERSIONS, STATE_VERSION, CarriedOver, Engine
 from service.core.renames import renamed_state
 from service.core.snapshot import Slices
 from service.errors import ConfigError
+from service.state import DAMAGE
 
 if sys.platform != "win32":
     import fcntl
@@ -40,19 +45,20 @@ def default_folder() -> Path:
 
 
 def document(engine: Engine, config: Config, created_ms: int) -> dict[str, Any]:
-    """What is written: the engine and what it fits. Plain values that share nothing with the engine."""
-    return {**_fits(config, created_ms), "engine": engine.save()}
+    """What is written: the engine and what it is of. Plain values that share nothing with the engine."""
+    return {**_about(config, created_ms), "engine": engine.save()}
 
 
 def document_in_slices(engine: Engine, config: Config, created_ms: int) -> Slices:
     """Its JSON text, as :meth:`Engine.snapshot` gives the engine's."""
     slices = engine.snapshot()
-    yield [orjson.dumps(_fits(config, created_ms))[:-1], b',"engine":', *next(slices)]
+    yield [orjson.dumps(_about(config, created_ms))[:-1], b',"engine":', *next(slices)]
     yield from slices
     yield [b"}"]
 
 
-def _fits(config: Config, created_ms: int) -> dict[str, Any]:
+def _about(config: Config, created_ms: int) -> dict[str, Any]:
+    """``symbols``, ``venues`` and ``market`` are for a person who looks at it: none of them decides what is loaded."""
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -64,7 +70,7 @@ def _fits(config: Config, created_ms: int) -> dict[str, Any]:
     }
 
 
-def misfit(plain: dict[str, Any], config: Config, now_ms: int) -> str | None:
+def misfit(plain: dict[str, Any], now_ms: int) -> str | None:
     """Why this state cannot be gone on from, in words; None if it can."""
     if plain.get("format") != FORMAT or plain.get("version") != VERSION:
         return f"it is of another format ({plain.get('format')!r} version {plain.get('version')!r})"
@@ -76,9 +82,6 @@ def misfit(plain: dict[str, Any], config: Config, now_ms: int) -> str | None:
         return f"it is {(created_ms - now_ms) / 1000:.0f} s from the future"
     if now_ms - created_ms > MAX_AGE_MS:
         return f"it is {(now_ms - created_ms) / 3_600_000:.0f} h old, at most {MAX_AGE_MS // 3_600_000} h are used"
-    for what, mine in (("symbols", list(config.service.symbols)), ("venues", list(config.venues.enabled()))):
-        if plain.get(what) != mine:
-            return f"it is of other {what}"
     if engine.get("version") not in LOADED_VERSIONS:
         return f"its engine is of version {engine.get('version')!r}, this one of {STATE_VERSION}"
     return None
@@ -160,22 +163,42 @@ def restored(file: StateFile, config: Config, make: Callable[[], Engine], now_ms
     if plain is None:
         return make(), None
     plain = _under_todays_names(plain, config)
-    why = misfit(plain, config, now_ms)
+    why = misfit(plain, now_ms)
     if why is not None:
         return _with_record(make, plain), f"saved state is not used: {why}"
     engine = make()
     try:
-        engine.load(plain["engine"]["engine"])
-        _judge(engine, plain["created_ms"])
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        carried = engine.carry_over(plain["engine"]["engine"])
+        _judge(engine, carried, plain["created_ms"])
+    except DAMAGE as error:
         file.set_aside(f"{type(error).__name__}: {error}")
         return make(), "saved state is not used: it is damaged"
+    if not carried.kept:
+        return _with_record(make, plain), "saved state is not used: it is of other symbols"
     covered_h = engine.covered_minutes / 60
     if config.start.history and covered_h < config.start.history_h / 2:
         return _with_record(make, plain), (
             f"saved state is not used: it knows only {covered_h:.1f} h, history is worth more"
         )
-    return engine, f"restored the state saved {_ago(now_ms - plain['created_ms'])} ago"
+    for what, text in {**carried.unread, **carried.unread_records}.items():
+        log.warning("of the saved state %s is damaged (%s): it begins anew", what, text)
+    return engine, f"restored the state saved {_ago(now_ms - plain['created_ms'])} ago{_changes(carried)}"
+
+
+def _changes(carried: CarriedOver) -> str:
+    """What is not as it was, in words; empty where all is."""
+    begun = len(carried.new) + len(carried.unread)
+    parts = [
+        ("new", carried.new),
+        ("damaged, so they begin anew", tuple(carried.unread)),
+        ("no longer configured", carried.gone),
+        ("new venues", carried.new_venues),
+        ("venues no longer configured", carried.gone_venues),
+    ]
+    told = [f"{what}: {', '.join(names)}" for what, names in parts if names]
+    if begun:
+        told.insert(0, f"{len(carried.kept)} of {len(carried.kept) + begun} symbols")
+    return f": {'; '.join(told)}" if told else ""
 
 
 def _under_todays_names(plain: dict[str, Any], config: Config) -> dict[str, Any]:
@@ -194,18 +217,18 @@ def _with_record(make: Callable[[], Engine], plain: dict[str, Any]) -> Engine:
     engine = make()
     try:
         engine.salvage(plain["engine"]["engine"])
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError):  # of another shape: they begin anew
+    except DAMAGE:  # of another shape: they begin anew
         return make()
     log.info("of the saved state the record of %d outcomes is kept", engine.scoreboard.chain.seq)
     return engine
 
 
-def _judge(engine: Engine, created_ms: int) -> None:
+def _judge(engine: Engine, carried: CarriedOver, created_ms: int) -> None:
     """Raises ValueError for what loads and yet cannot be gone on from."""
     if type(engine.sampled_ms) is not int or not 0 < engine.sampled_ms <= created_ms + AHEAD_MS:
         raise ValueError(f"last sample {engine.sampled_ms!r}")
-    if list(engine.indicators) != list(engine.symbols) or list(engine.scorers) != list(engine.symbols):
-        raise ValueError("symbols are missing")
+    if carried.unread and not carried.kept:
+        raise ValueError("; ".join(f"{symbol}: {why}" for symbol, why in carried.unread.items()))
 
 
 def _ago(age_ms: int) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from service.clock import Clock
 from service.core.backfill import MINUTE_MS, Archive, minutes
 from service.core.engine import HELD_UP_MS, Engine
-from service.model import Listing
+from service.model import Event, Listing
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ async def fill_history(
         log.info("warm start: %d instruments, so only the last %.1f h are filled in", len(listings), longest / 60)
     restored = engine.sampled_ms != 0
     after_ms = max(engine.sampled_ms, since_ms, earliest_ms)
-    source = minutes(archive, listings, after_ms, engine.held.first, with_funding=not restored)
+    source = minutes(archive, listings, after_ms, engine.held.first, with_funding=not restored, anew=engine.begun_anew)
     minute = first = after_ms // MINUTE_MS * MINUTE_MS + MINUTE_MS
     turns = Turns()
     while not engine.held.full:
@@ -77,6 +77,38 @@ async def fill_history(
             tell(f"filling in the past {100 * min(1.0, (minute - first) / (goal_ms - first)):.0f} %")
         await turns.take()
     return (minute - first) // MINUTE_MS
+
+
+async def fill_begun_anew(
+    engine: Engine, archive: Archive, listings: Sequence[Listing], since_ms: int, tell: Callable[[str], None]
+) -> None:
+    """The past of the symbols that begin anew in a restored, cold ``engine``, from ``since_ms`` to its last full
+    minute; :func:`fill_history` goes on from there. It is filled in apart: the other symbols stay as they are."""
+    names = ", ".join(engine.begun_anew)
+    until_ms = engine.sampled_ms // MINUTE_MS * MINUTE_MS
+    if not names or until_ms <= since_ms:
+        return  # fill_history begins at since_ms for all of them
+    mine = [listing for listing in listings if listing.symbol in engine.begun_anew]
+    if not any(archive.of(listing.venue, listing.instrument) for listing in mine):
+        log.warning("no venue gave any history of %s: their windows and statistics fill up live", names)
+        return
+    after_ms = max(since_ms, until_ms - MAX_INSTRUMENT_MINUTES // len(mine) * MINUTE_MS)
+    apart = engine.apart(engine.begun_anew)
+    heard: list[Event] = [listing for listing in listings if listing not in mine]  # their venues have answered
+    turns = Turns()
+    for minute, events in minutes(archive, mine, after_ms, {}):
+        if minute > until_ms:
+            break
+        if engine.held.full:
+            log.warning("no time is left to fill in the history of %s: they begin live", names)
+            return
+        apart.backfill(minute, silent=True, events=[*heard, *events])
+        heard = []
+        if minute % (20 * MINUTE_MS) == 0:
+            tell(f"filling in the past of {names} {100 * (minute - after_ms) / (until_ms - after_ms):.0f} %")
+        await turns.take()
+    engine.adopt(apart)
+    log.info("warm: %.1f h of history of %s filled in", (until_ms - after_ms) / 3_600_000, names)
 
 
 async def catch_up(engine: Engine, created_ms: int) -> None:

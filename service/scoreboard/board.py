@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from service.metrics import EvalNumbers
 from service.model import SignalBody
@@ -11,7 +11,7 @@ from service.scoreboard.chain import Chain, written
 from service.scoreboard.outcome import HORIZONS, Outcome, short
 from service.scoreboard.pending import Pending
 from service.scoreboard.tally import Tally, entry, reliability
-from service.state import Plain, Stateful
+from service.state import DAMAGE, Plain, Stateful
 
 _NUMBERS = {name: number for number, (name, _) in enumerate(HORIZONS)}
 
@@ -41,9 +41,13 @@ class Scoreboard(Stateful):
     At each live tick first :meth:`mature`, before it is scored; then, once it is published, :meth:`take`. Back-filled
     ticks come to neither. :meth:`record` is what ``p_hit`` says.
     ``since``: the first published tick that was taken, None before.
+
+    What is open of a symbol that is no longer configured is lost at the first live tick after the load, and the ledger
+    says so; until then it is stored with the others.
     """
 
     STATE = ("_boards", "chain", "since")
+    CONFIGURED: ClassVar = frozenset({"_boards"})
 
     def __init__(self, symbols: Sequence[str]) -> None:
         self.symbols = tuple(symbols)
@@ -51,10 +55,33 @@ class Scoreboard(Stateful):
         self._boards = {symbol: _Board(self._phases[symbol]) for symbol in self.symbols}
         self.chain = Chain()
         self.since: int | None = None
+        self._leaving: dict[str, _Board] = {}  # of symbols no longer configured, until the next live tick
         self._lines: list[tuple[str, str, str]] | None = None
+        self.unread: dict[str, str] = {}  # symbols whose stored record did not load, and why: it begins anew
 
     def make(self, name: str, key: str) -> Stateful | None:
         return _Board(self._phases[key])
+
+    def parts(self) -> list[tuple[str, Any]]:
+        return [(name, {**value, **self._leaving} if name == "_boards" else value) for name, value in super().parts()]
+
+    def load(self, plain: Plain) -> None:
+        """Restore a :meth:`dump`, also one of other symbols. Raises ValueError or KeyError for what is none."""
+        self.unread = {}
+        super().load(plain)
+        self._leaving = {}
+        for symbol, kept in plain["_boards"].items():
+            if symbol not in self._boards:
+                board = _Board(0)
+                try:
+                    board.load(kept)
+                except DAMAGE as error:
+                    self.damaged("_boards", symbol, error)
+                else:
+                    self._leaving[symbol] = board
+
+    def damaged(self, name: str, key: str, error: Exception) -> None:
+        self.unread[key] = f"{type(error).__name__}: {error}"
 
     # -- outcomes ----------------------------------------------------------------------------------------------
 
@@ -78,6 +105,9 @@ class Scoreboard(Stateful):
     def mature(self, ts: int, prices: Sequence[float | None]) -> list[Outcome]:
         """The outcomes that tick ``ts`` decides, lost ones included; ``prices`` in the order of the symbols."""
         found: list[Outcome] = []
+        for symbol, board in self._leaving.items():
+            found += board.pending.give_up(symbol, board.settle)
+        self._leaving.clear()
         for symbol, price in zip(self.symbols, prices, strict=True):
             board = self._boards[symbol]
             found += board.pending.mature(symbol, ts, None if price is None else short(price), board.settle)
@@ -96,18 +126,9 @@ class Scoreboard(Stateful):
         """Count an outcome that the ledger tells and this record, older than it, does not know yet; in their order."""
         if self.since is None:
             self.since = outcome.ts
-        if outcome.symbol in self._boards:
-            self._boards[outcome.symbol].told(outcome)
-
-    def salvage(self, plain: Plain) -> None:
-        """The record of a :meth:`dump` of other symbols: that of those it knows. Raises as :meth:`load` does."""
-        boards = {symbol: _Board(self._phases[symbol]) for symbol in self.symbols}
-        for symbol, kept in plain["_boards"].items():
-            if symbol in boards:
-                boards[symbol].load(kept)
-        self.chain.load(plain["chain"])
-        self.since = plain["since"]
-        self._boards = boards
+        board = self._boards.get(outcome.symbol) or self._leaving.get(outcome.symbol)
+        if board is not None:
+            board.told(outcome)
 
     def reanchor(self, delta_ms: int) -> None:
         """The service clock's anchor moved: what is due keeps its distance, rounded to whole seconds."""

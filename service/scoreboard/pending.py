@@ -11,6 +11,7 @@ from service.state import Stateful
 
 _PER = 3  # numbers per horizon: score, p_hit, code
 _ROW = 3 + _PER * len(HORIZONS)  # published ts, the same by today's clock, price; then each horizon's
+NEVER_MS = 1 << 62  # later than everything that is due
 _SPARE = 64  # rows kept before the used-up ones are cut off
 _DIRECTIONS: tuple[str | None, ...] = (None, "long", "short", "neutral")
 _IN_HIT, _IN_IC = 4, 8  # bits of the code, above the direction
@@ -98,6 +99,10 @@ class Pending(Stateful):
                 settle(number, outcome)
                 yield outcome
         self._cut()
+
+    def give_up(self, symbol: str, settle: Callable[[int, Outcome], None]) -> Iterator[Outcome]:
+        """All that is open is lost: there will be no more prices of the symbol."""
+        return self.mature(symbol, NEVER_MS, None, settle)
 
     def told(self, number: int, outcome: Outcome) -> None:
         """Close what a ledger has told since this state was kept; nothing where it was opened only after that."""

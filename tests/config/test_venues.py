@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,7 @@ def test_check_says_what_has_no_effect(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 SOURCE = {"enabled": True, "rest": None, "every_s": 3600.0}
-OLD_HEADER = {
+OLD_HEADER: dict[str, Any] = {
     "service": {"symbols": ["BTC", "ETH"], "log_level": "info"},
     "feed": {
         "host": "127.0.0.1", "port": 8080, "max_clients": 1000, "max_clients_per_address": 100,
@@ -94,12 +95,28 @@ OLD_HEADER = {
 }  # fmt: skip
 
 
+OLD_VENUES: dict[str, dict[str, Any]] = OLD_HEADER["venues"]
+
+
 def test_a_tape_recorded_when_every_venue_had_a_cadence_replays() -> None:
     """The header's configuration as the version before wrote it: every table, each of the eleven with `oi_poll_s`."""
-    config = parse(json.loads(json.dumps(OLD_HEADER)))
-    assert shareable(config) == {**OLD_HEADER, "assets": [], "coverage": SOURCE}
-    header = Header(1_763_683_200_000, "live", "0.1.0", True, OLD_HEADER, [], None)
+    header = Header(1_763_683_200_000, "live", "0.1.0", True, json.loads(json.dumps(OLD_HEADER)), [], None)
     run = Run(header, "old.tape")
-    assert run.config == config
-    assert run.config.venues.enabled() == tuple(name for name in VENUES if name != "gate")
+    plain = shareable(run.config)
+    assert {name: plain["venues"].pop(name)["enabled"] for name in VENUES if name not in OLD_VENUES} == dict.fromkeys(
+        (name for name in VENUES if name not in OLD_VENUES), False
+    )
+    assert plain == {**OLD_HEADER, "assets": [], "coverage": SOURCE}
+    assert run.config.venues.enabled() == tuple(name for name in OLD_VENUES if name != "gate")
     assert {*OLD_HEADER, "assets", "coverage"} == set(Config.model_fields)
+
+
+@pytest.mark.parametrize("without", ["binance_usdm", "gate", "dydx"])
+def test_a_venue_that_a_tape_has_no_table_for_did_not_exist_when_it_was_recorded(without: str) -> None:
+    """Cause: never heard in the tape, it would count as listing every symbol. In a file absent still means default."""
+    venues = {name: table for name, table in OLD_VENUES.items() if name != without}
+    plain = {**OLD_HEADER, "venues": venues}
+    run = Run(Header(1_763_683_200_000, "live", "0.1.0", True, plain, [], None), "old.tape")
+    expected = tuple(name for name in venues if name != "gate")
+    assert run.config.venues.enabled() == expected == tuple(run.engine.market.heard)
+    assert without in parse(plain).venues.enabled()

@@ -148,7 +148,11 @@ def test_a_stream_that_is_off_is_dropped_from_a_channel_that_carries_two(
 def test_a_replay_leaves_out_what_was_off_when_the_tape_was_made(flow: bool, kinds: list[str]) -> None:
     """Cause: a replay that applied what the live run had dropped would publish other signals."""
     at = Hand().now
-    config = {"venues": {"dydx": {"enabled": True}}, "streams": {"flow": flow}}
+    config = {
+        "market": {"min_venues": 1},
+        "venues": {"dydx": {"enabled": True}},
+        "streams": {"flow": flow},
+    }
     run = Run(Header(at, "live", "test", True, config, [], None), "a.tape")
     applied: list[str] = []
     run.engine.apply = lambda event: applied.append(type(event).__name__)  # type: ignore[method-assign]

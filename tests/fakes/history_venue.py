@@ -149,7 +149,9 @@ class PastServer:
         self.trouble: Callable[[str], web.Response | None] = lambda path: None
         self.endpoints = Endpoints({}, "")
         self.delay_s = 0.0  # of each history answer
+        self.without_past: set[str] = set()  # names that there is no history of
         self.asked: list[str] = []
+        self.since: dict[str, set[int]] = {}  # by name, from when on its past was asked for
         self.opened: list[str] = []  # names of each socket, in order
         self.open: list[str] = []
         self._clock = clock
@@ -176,10 +178,13 @@ class PastServer:
     async def _history(self, request: web.Request) -> web.Response:
         what, name = request.query["what"], request.query["name"]
         self.asked.append(f"{name}:{what}")
+        self.since.setdefault(name, set()).add(int(request.query["since"]))
         await asyncio.sleep(self.delay_s)
         refused = self.trouble("/history")
         if refused is not None:
             return refused
+        if name in self.without_past:
+            return web.Response(text="")
         step = {"oi": 5 * MINUTE_MS, "funding": 8 * 60 * MINUTE_MS}.get(what, MINUTE_MS)
         since, now = int(request.query["since"]), int(request.query["now"])
         value = {"mark": price, "index": price, "oi": interest, "funding": lambda symbol, ts: 1e-4}[what]

@@ -240,7 +240,16 @@ def test_another_symbol_or_another_order_costs_nothing_learned(per_symbol: bool)
     assert all(part["rounds"] > 0 for part in after["BTC" if per_symbol else "all"]["windows"].values())
     if per_symbol:
         assert {part["rounds"] for part in after["NEW"]["windows"].values()} == {0}
-    assert other.dump()["_pending"] == {}
+    for name, waiting in plain["_pending"].items():  # rounds under way go on, with the symbols that stay
+        assert other.dump()["_pending"][name] == waiting
+    alone = Learner(("NEW", "ETH"), EXPERTS, WeightsSection(per_symbol=per_symbol))
+    alone.load(plain)
+    assert plain["_pending"]
+    for name, waiting in plain["_pending"].items():
+        assert alone.dump()["_pending"][name] == {**waiting, "said": {"ETH": waiting["said"]["ETH"]}}
+    stranger = Learner(("NEW",), EXPERTS, WeightsSection(per_symbol=per_symbol))
+    stranger.load(plain)
+    assert stranger.dump()["_pending"] == {}
 
 
 def test_what_was_learned_with_other_components_or_pooling_does_not_fit() -> None:

@@ -286,7 +286,7 @@ def test_the_record_outlives_a_state_of_other_symbols(tmp_path: Path) -> None:
     was = run.engine.scoreboard
     plain = orjson.loads(orjson.dumps(was.dump()))
     more = Scoreboard(("ETH", "BTC"))
-    more.salvage(plain)
+    more.load(plain)
     assert orjson.dumps(more.tally("BTC", "1m").dump()) == orjson.dumps(was.tally("BTC", "1m").dump())
     assert more.tally("ETH", "1m").n == 0
     assert (more.since, more.chain.dump()) == (was.since, was.chain.dump())
@@ -295,9 +295,55 @@ def test_the_record_outlives_a_state_of_other_symbols(tmp_path: Path) -> None:
     assert all(item.ret is None for item in lost)
 
 
-@pytest.mark.parametrize("change", ["age", "venues", "little", "shape"])
+def test_what_is_open_of_a_symbol_that_is_gone_is_lost_and_the_ledger_says_so(tmp_path: Path) -> None:
+    """Cause: signals that were published would have no line in the ledger for good, as if they had never been."""
+    prices = walk(11)
+    run = Run(tmp_path, warm(engine(), prices), keep=False)
+    run.seconds(prices, T0, 700)
+    was = run.engine.scoreboard
+    plain = orjson.loads(orjson.dumps(was.dump()))
+    other = Scoreboard(("ETH",))
+    other.keep_lines()
+    other.load(plain)
+    assert other.dump()["_boards"]["BTC"] == plain["_boards"]["BTC"]  # stored until it is told, a tape's header has it
+    lost = other.mature(T0 + 710_000, [50.0])
+    assert {(item.symbol, item.ret, item.at) for item in lost} == {("BTC", None, None)}
+    same = Scoreboard(("BTC",))
+    same.load(plain)
+    due = same.mature(T0 + 10**9, [100.0])  # of the same record, all that is open
+    assert [(item.ts, item.horizon, item.score) for item in lost] == [(i.ts, i.horizon, i.score) for i in due]
+    lines = other.drain()
+    checked = verify(lines, was.chain.hash, was.chain.seq)
+    assert (checked.broken, checked.lines, checked.hash) == (None, len(due), other.chain.hash)
+    assert list(other.dump()["_boards"]) == ["ETH"]
+    assert other.mature(T0 + 720_000, [50.0]) == []
+
+
+def test_what_the_ledger_tells_of_a_symbol_that_is_gone_is_not_told_twice(tmp_path: Path) -> None:
+    """Cause: a line written after the last save and before the crash would have a second one that says lost."""
+    prices = walk(11)
+    run = Run(tmp_path, warm(engine(), prices), keep=False)
+    run.seconds(prices, T0, 700)
+    plain = orjson.loads(orjson.dumps(run.engine.scoreboard.dump()))
+    later = Scoreboard(("BTC",))
+    later.load(plain)
+    told = later.mature(T0 + 710_000, [100.0])
+    assert told
+    other = Scoreboard(("ETH",))
+    other.load(plain)
+    for outcome in told:
+        other.told(outcome)
+    lost = {(item.ts, item.horizon) for item in other.mature(T0 + 720_000, [50.0])}
+    assert lost
+    assert not lost & {(item.ts, item.horizon) for item in told}
+
+
+PARTS = ("indicators", "scorers")
+
+
+@pytest.mark.parametrize("change", ["age", "symbols", "little", "shape"])
 def test_the_record_and_what_was_learned_outlive_a_state_that_is_not_used(change: str, tmp_path: Path) -> None:
-    """Cause: after three days off, or with another venue, a record of months and all weights began anew."""
+    """Cause: after three days off a record of months and all weights began anew."""
     prices = walk(12)
     run = Run(tmp_path / "l", warm(engine(), prices), keep=False)
     run.seconds(prices, T0, 700)
@@ -311,8 +357,9 @@ def test_the_record_and_what_was_learned_outlive_a_state_that_is_not_used(change
     now = T0 + 701_000
     if change == "age":
         now += 80 * HOUR
-    elif change == "venues":
-        plain["venues"] = ["okx"]
+    elif change == "symbols":  # the record is known of a symbol whose windows are not: salvaged from such a state
+        for part in (plain["engine"]["engine"]["market"]["books"], *map(plain["engine"]["engine"].get, PARTS)):
+            part["ETH"] = part.pop("BTC")
     elif change == "shape":
         plain["engine"]["version"] = 1
         del plain["engine"]["engine"]["scoreboard"]["chain"]
