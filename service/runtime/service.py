@@ -19,6 +19,7 @@ from service.denominators.precedence import kinds_of
 from service.metrics import Metrics
 from service.model import Denominator, Endpoints, Tick
 from service.publishing import Feed
+from service.runtime.audits import Audits
 from service.runtime.clock_watch import ClockWatch
 from service.runtime.denominator_polls import DenominatorPolls
 from service.runtime.history_fetch import HistoryFetch
@@ -99,6 +100,8 @@ class Service:
         self.denominator_polls = (
             DenominatorPolls(config, fixed, self.denominate, clock, rng) if inputs.sources else None
         )
+        self._runners = runners(config, venues, inputs.endpoints, self.intake, clock, rng, self.health)
+        self.audits = Audits(engine, self._runners, config.audit, clock) if config.audit.enabled else None
         self.views = ReadModels(
             config,
             source,
@@ -108,6 +111,8 @@ class Service:
             clock,
             None if self.denominator_polls is None else self.denominator_polls.health,
             outputs.ledger,
+            self.audits,
+            inputs.endpoints,
         )
         self.feed = Feed(
             config.feed,
@@ -120,7 +125,6 @@ class Service:
             self.views,
             config.aliases(),
         )
-        self._runners = runners(config, venues, inputs.endpoints, self.intake, clock, rng, self.health)
         self._published_ms = 0
         self._sides_told: dict[str, str] = {}
         self._created_ms = clock.now_ms()
@@ -164,6 +168,8 @@ class Service:
                 tasks.append(group.create_task(self._live(), name="beat"))
                 if self.denominator_polls is not None:
                     tasks.append(group.create_task(self._poll(self.denominator_polls), name="denominators"))
+                if self.audits is not None:
+                    tasks.append(group.create_task(self.audits.run(), name="audits"))
                 if self._saver is not None:
                     tasks.append(group.create_task(self._saver.run(self.config.state.every_s), name="state"))
                 await stop.wait()
