@@ -49,7 +49,7 @@ class Source:
     """
 
     requests: Callable[[str, Sequence[Listing]], list[Request]]
-    rows: Callable[[Any], Iterable[tuple[str, Row]]]
+    rows: Callable[[Any], Iterable[tuple[Any, Any]]]
     mark: Callable[[Row], float]
     funding: Callable[[Row, Listing], float]
     oi: Callable[[Row, Listing], float]
@@ -63,18 +63,19 @@ def read(
 
     Never raises for what a venue answers.
     """
-    read_rows: dict[str, list[tuple[str, Row]]] = {}
+    read_rows: dict[str, list[tuple[str, Row]]] = {}  # rows that are none, or without a name, cost themselves
     failures: list[str] = []
     for context, body in answers.items():
         document: Any = None
         try:
             document = orjson.loads(body)
-            read_rows[context] = list(source.rows(document))
+            rows = source.rows(document)
+            read_rows[context] = [(name, row) for name, row in rows if isinstance(name, str) and isinstance(row, dict)]
         except _ODD as error:
             failures.append(f"{context}: {_complaint(body, document, error)}")
     found: dict[str, dict[str, Any]] = {}
-    for rows in read_rows.values():
-        for name, row in rows:
+    for of_answer in read_rows.values():
+        for name, row in of_answer:
             found.setdefault(name, {ANSWERED: read_rows}).update(row)
     return {item.instrument: _figures(source, found.get(item.instrument), item) for item in listings}, failures
 
@@ -135,18 +136,17 @@ def _get(url: str, context: str, weight: float = 1.0, headers: tuple[tuple[str, 
     return Request("GET", url, weight, context=context, headers=headers)
 
 
-def _keyed(key: str, *path: str) -> Callable[[Any], Iterator[tuple[str, Row]]]:
-    """Rows of the list at ``path`` of an answer, by the instrument's name in ``key``. Rows without a name are of no
-    instrument. Raises where ``path`` leads to no list."""
+def _keyed(key: str, *path: str) -> Callable[[Any], Iterator[tuple[Any, Any]]]:
+    """Rows of the list at ``path`` of an answer, by the instrument's name in ``key``. Raises where there is no list."""
 
-    def rows(document: Any) -> Iterator[tuple[str, Row]]:
+    def rows(document: Any) -> Iterator[tuple[Any, Any]]:
         for step in path:
             document = document[step]
         if not isinstance(document, list):
             raise TypeError(f"no list of {key}")
         for row in document:
-            if isinstance(row, dict) and isinstance(row.get(key), str):
-                yield row[key], row
+            if isinstance(row, dict):
+                yield row.get(key), row
 
     return rows
 
@@ -176,7 +176,7 @@ def _binance(api: str, premium_weight: float, sized: bool = False) -> Callable[[
     return requests
 
 
-def _binance_rows(document: Any) -> Iterator[tuple[str, Row]]:
+def _binance_rows(document: Any) -> Iterator[tuple[Any, Any]]:
     """A list, the list under ``symbols``, or one row alone; null where no interval differs from 8 h."""
     if isinstance(document, dict):
         document = document["symbols"] if "symbols" in document else [{"symbol": document["symbol"], **document}]
@@ -219,7 +219,7 @@ def _okx_requests(rest: str, listings: Sequence[Listing]) -> list[Request]:
     ]
 
 
-def _okx_rows(document: Any) -> Iterator[tuple[str, Row]]:
+def _okx_rows(document: Any) -> Iterator[tuple[Any, Any]]:
     if document["code"] != "0":
         raise ValueError(document["code"])
     yield from _keyed("instId", "data")(document)
@@ -245,7 +245,7 @@ def _bitget_requests(rest: str, listings: Sequence[Listing]) -> list[Request]:
     ]
 
 
-def _bitget_rows(document: Any) -> Iterator[tuple[str, Row]]:
+def _bitget_rows(document: Any) -> Iterator[tuple[Any, Any]]:
     if document["code"] != "00000":
         raise ValueError(document["code"])
     yield from _keyed("symbol", "data")(document)
@@ -280,11 +280,11 @@ def _deribit_oi(row: Row, listing: Listing) -> float:
     return amount / _number(row, "mark_price") if listing.inverse else amount
 
 
-def _kraken_rows(document: Any) -> Iterator[tuple[str, Row]]:
+def _kraken_rows(document: Any) -> Iterator[tuple[Any, Any]]:
     if document["result"] != "success":
         raise ValueError("no success")
     for name, row in _keyed("symbol", "tickers")(document):
-        yield name.upper(), row
+        yield str(name).upper(), row
 
 
 def _kraken_funding(row: Row, listing: Listing) -> float:
@@ -304,11 +304,11 @@ def _kraken_oi(row: Row, listing: Listing) -> float:
 XBT, USDT = 1e8, 1e6  # smallest units in a coin
 
 
-def _bitmex_rows(document: Any) -> Iterator[tuple[str, Row]]:
+def _bitmex_rows(document: Any) -> Iterator[tuple[Any, Any]]:
     """Each row with what bitcoin costs, for values settled in it."""
-    rows = dict(_keyed("symbol")(document))
-    price = rows.get("XBTUSD", {}).get("indicativeSettlePrice")
-    for name, row in rows.items():
+    rows = list(_keyed("symbol")(document))
+    price = next((row.get("indicativeSettlePrice") for name, row in rows if name == "XBTUSD"), None)
+    for name, row in rows:
         yield name, {**row, "indicativeSettlePrice of XBTUSD": price}
 
 
@@ -334,11 +334,12 @@ def _hyperliquid_requests(rest: str, listings: Sequence[Listing]) -> list[Reques
     return [Request("POST", f"{rest}/info", 20.0, '{"type":"metaAndAssetCtxs"}', "metaAndAssetCtxs")]
 
 
-def _hyperliquid_rows(document: Any) -> Iterator[tuple[str, Row]]:
+def _hyperliquid_rows(document: Any) -> Iterator[tuple[Any, Any]]:
     """Names and figures are told apart, by their place."""
     meta, contexts = document
     for named, context in zip(meta["universe"], contexts, strict=True):
-        yield named["name"], context
+        if isinstance(named, dict):
+            yield named.get("name"), context
 
 
 def _lighter_requests(rest: str, listings: Sequence[Listing]) -> list[Request]:
@@ -349,15 +350,14 @@ def _lighter_requests(rest: str, listings: Sequence[Listing]) -> list[Request]:
     ]
 
 
-def _lighter_rows(document: Any) -> Iterator[tuple[str, Row]]:
+def _lighter_rows(document: Any) -> Iterator[tuple[Any, Any]]:
     """By symbol and by number. The list of rates has rows of other exchanges, too, and names the rate ``rate``."""
     rates = "funding_rates" in document
     for row in document["funding_rates" if rates else "order_book_details"]:
-        ours = row["exchange"] == "lighter" if rates else row["market_type"] == "perp"
-        if ours:
-            kept = {"rate": row["rate"]} if rates else row
-            yield row["symbol"], kept
-            yield str(row["market_id"]), kept
+        if isinstance(row, dict) and (row.get("exchange") == "lighter" if rates else row.get("market_type") == "perp"):
+            kept = {"rate": row.get("rate")} if rates else row
+            yield row.get("symbol"), kept
+            yield str(row.get("market_id")), kept
 
 
 SOURCES: dict[str, Source] = {
