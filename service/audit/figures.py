@@ -23,6 +23,7 @@ from service.venues.contract import Request
 
 Row = Mapping[str, Any]
 NOT_AT_VENUE = "not at the venue"
+NOT_READ = "not read"  # some answer was none: what is missing may have been in it
 ANSWERED = ""  # in a merged row: the contexts of the answers that were understood
 _ODD = (KeyError, TypeError, ValueError, IndexError, AttributeError, ZeroDivisionError, OverflowError)
 
@@ -57,14 +58,14 @@ class Source:
 
 
 def read(
-    source: Source, answers: Mapping[str, bytes], listings: Iterable[Listing]
+    source: Source, answers: Mapping[str, bytes], listings: Iterable[Listing], failed: Sequence[str] = ()
 ) -> tuple[dict[str, Figures], list[str]]:
-    """The figures of every listing, and which answers were none. ``answers``: bodies by the context of their request.
+    """The figures of every listing, and which requests failed: those of ``failed``, and those whose answer was none.
 
-    Never raises for what a venue answers.
+    ``answers``: bodies by the context of their request. Never raises for what a venue answers.
     """
     read_rows: dict[str, list[tuple[str, Row]]] = {}  # rows that are none, or without a name, cost themselves
-    failures: list[str] = []
+    failures = list(failed)
     for context, body in answers.items():
         document: Any = None
         try:
@@ -77,7 +78,8 @@ def read(
     for of_answer in read_rows.values():
         for name, row in of_answer:
             found.setdefault(name, {ANSWERED: read_rows}).update(row)
-    return {item.instrument: _figures(source, found.get(item.instrument), item) for item in listings}, failures
+    absent = NOT_READ if failures else NOT_AT_VENUE
+    return {item.instrument: _figures(source, found.get(item.instrument), item, absent) for item in listings}, failures
 
 
 def _complaint(body: bytes, document: Any, error: Exception) -> str:
@@ -91,9 +93,9 @@ def _complaint(body: bytes, document: Any, error: Exception) -> str:
     return f"another shape than documented ({type(error).__name__}: {error})"[:120]
 
 
-def _figures(source: Source, row: Row | None, listing: Listing) -> Figures:
+def _figures(source: Source, row: Row | None, listing: Listing, absent: str) -> Figures:
     if row is None:
-        return Figures(missing=dict.fromkeys(("mark", "funding", "oi"), NOT_AT_VENUE))
+        return Figures(missing=dict.fromkeys(("mark", "funding", "oi"), absent))
     missing: dict[str, str] = {}
 
     def value(figure: str, reading: Callable[[], float], least: float) -> float | None:
@@ -101,11 +103,11 @@ def _figures(source: Source, row: Row | None, listing: Listing) -> Figures:
             said = reading()
             if least <= said and isfinite(said):
                 return said
-            missing[figure] = f"{NOT_AT_VENUE}: {said:g}"
+            missing[figure] = f"unreadable: {said:g}"
         except KeyError as error:
-            missing[figure] = f"{NOT_AT_VENUE}: no {error.args[0]}"
+            missing[figure] = f"{absent}: no {error.args[0]}"
         except _ODD as error:
-            missing[figure] = f"{NOT_AT_VENUE}: {error}"[:80]
+            missing[figure] = f"unreadable: {error}"[:80]
         return None
 
     mark = value("mark", lambda: source.mark(row) / listing.multiplier, 1e-300)

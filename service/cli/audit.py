@@ -84,12 +84,12 @@ async def _audits(
             requests = SOURCES[name].requests(str(addresses[name]), mine) if mine else []
             answers, failures = await fetched(poller, requests)
             now = await _asked(client, url, "/v1/venues")  # at once: marks move
-            theirs, unread = read(SOURCES[name], answers, mine)
+            theirs, failures = read(SOURCES[name], answers, mine, failures)
             try:
                 rows = compare(name, mine, _ours(now["venues"][name]), theirs, config.audit) if answers else []
             except (KeyError, TypeError, AttributeError) as error:
                 raise NoAudit(f"{url}: figures of another shape ({type(error).__name__}: {error})") from None
-            return Audit(name, clock.now_ms(), tuple(rows), (*failures, *unread))
+            return Audit(name, clock.now_ms(), tuple(rows), tuple(failures))
 
         return source, list(await asyncio.gather(*(one(name) for name in addresses)))
 

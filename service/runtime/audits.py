@@ -43,7 +43,7 @@ async def fetched(poller: Poller, requests: Sequence[Request]) -> tuple[dict[str
                 answers[request.context] = await poller.fetch_apart(session, request)
                 in_vain = 0
             except VenueError as error:
-                failures.append(f"{request.context}: {error}")
+                failures.append(f"{request.context}: {error}".rstrip(": "))
                 in_vain += error.reason not in OWN_FAULT
             if in_vain >= GIVE_UP and count < len(requests):
                 failures.append(f"given up: {len(requests) - count} more requests were not made")
@@ -107,9 +107,9 @@ class Audits:
         requests = source.requests(runner.endpoints.rest, listings) if listings else []
         answers, failures = await fetched(runner.poller, requests)
         own = ours(self._engine, name)  # at once: marks move
-        theirs, unread = read(source, answers, listings)
+        theirs, failures = read(source, answers, listings, failures)
         rows = compare(name, listings, own, theirs, self._settings) if answers else []
-        return Audit(name, self._clock.now_ms(), tuple(rows), (*failures, *unread))
+        return Audit(name, self._clock.now_ms(), tuple(rows), tuple(failures))
 
     async def _repeat(self, name: str, runner: VenueRunner, first_s: float) -> None:
         await runner.listed.wait()
