@@ -279,7 +279,15 @@ async def test_a_decoder_with_a_wrong_unit_is_named(monkeypatch: pytest.MonkeyPa
 
 async def test_what_a_venue_does_not_answer_is_a_line_and_the_others_go_on(tmp_path: Path) -> None:
     """Bad JSON, 503, rows that are missing, other types, silence: each venue's own, and no traceback."""
-    async with running(("bybit", "okx", "gate", "deribit", "bitget", "kraken_futures")) as here:
+    names = ("bybit", "okx", "gate", "deribit", "bitget", "kraken_futures")
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()  # and never answer
+        await _answer_badly(names, silent.getsockname()[1], tmp_path / "elr.toml")
+
+
+async def _answer_badly(names: tuple[str, ...], port: int, config: Path) -> None:
+    async with running(names) as here:
         await until(here.live)
         servers = here.simulated.servers
         servers["bybit"].on_send = lambda topic, text: "<html>" if topic.endswith("/tickers") else text
@@ -288,12 +296,8 @@ async def test_what_a_venue_does_not_answer_is_a_line_and_the_others_go_on(tmp_p
         servers["deribit"].on_send = lambda topic, text: (
             re.sub(r'"open_interest":[\d.]+', '"open_interest":[]', text) if topic.startswith("/") else text
         )
-        silent = await asyncio.start_server(lambda reader, writer: asyncio.sleep(DEADLINE_S), "127.0.0.1", 0)
-        port = silent.sockets[0].getsockname()[1]
-        config = tmp_path / "elr.toml"
         config.write_text(f'[network]\nopen_timeout_s = 0.4\n[venues.bitget]\nrest = "http://127.0.0.1:{port}"\n')
         status, document = await here.json("--config", str(config))
-        silent.close()
         venues = document["venues"]
         assert (status, document["beyond"]) == (0, 0)
         assert {name: venue["compared"] == len(venue["rows"]) for name, venue in venues.items()} == {
