@@ -347,19 +347,17 @@ def _hyperliquid_rows(document: Any) -> Iterator[tuple[Any, Any]]:
 def _lighter_requests(rest: str, listings: Sequence[Listing]) -> list[Request]:
     base = rest.removesuffix("/api/v1") + "/api/v1"
     return [
-        _get(f"{base}/funding-rates", "funding-rates", 300.0),
-        _get(f"{base}/orderBookDetails", "orderBookDetails", 300.0),
+        _get(f"{base}/funding-rates", "funding-rates"),
+        _get(f"{base}/orderBookDetails", "orderBookDetails"),
     ]
 
 
 def _lighter_rows(document: Any) -> Iterator[tuple[Any, Any]]:
-    """By symbol and by number. The list of rates has rows of other exchanges, too, and names the rate ``rate``."""
+    """By symbol and id (BTC-1). The list of rates has rows of other exchanges, too; its ``rate`` is per 8 h."""
     rates = "funding_rates" in document
     for row in document["funding_rates" if rates else "order_book_details"]:
         if isinstance(row, dict) and (row.get("exchange") == "lighter" if rates else row.get("market_type") == "perp"):
-            kept = {"rate": row.get("rate")} if rates else row
-            yield row.get("symbol"), kept
-            yield str(row.get("market_id")), kept
+            yield f"{row.get('symbol')}-{row.get('market_id')}", {"rate": row.get("rate")} if rates else row
 
 
 SOURCES: dict[str, Source] = {

@@ -86,7 +86,7 @@ async def _audits(
             now = await _asked(client, url, "/v1/venues")  # at once: marks move
             theirs, failures = read(SOURCES[name], answers, mine, failures)
             try:
-                rows = compare(name, mine, _ours(now["venues"][name]), theirs, config.audit) if answers else []
+                rows = compare(name, mine, _ours(now["venues"][name]), theirs, config.audit)
             except (KeyError, TypeError, AttributeError) as error:
                 raise NoAudit(f"{url}: figures of another shape ({type(error).__name__}: {error})") from None
             return Audit(name, clock.now_ms(), tuple(rows), tuple(failures))
@@ -191,9 +191,9 @@ def _show(config: Config, source: str, audits: Sequence[Audit], everything: bool
     console.print(grid)
     if len(shown) < len(rows):
         console.print(f"{len(rows) - len(shown)} more: --all")
-    console.print()
-    for line in _notes(rows):
-        console.print(line, highlight=False)
+    notes = _notes(rows)
+    for line in ["", *notes, ""] if notes else [""]:
+        console.print(line, highlight=False, markup=False)
     totals = Table("venue", box=None, header_style="bold", pad_edge=False)
     for name in ("compared", "beyond", "missing"):
         totals.add_column(name, justify="right")
@@ -201,7 +201,6 @@ def _show(config: Config, source: str, audits: Sequence[Audit], everything: bool
     for item in audits:
         missing = len(item.rows) - item.compared
         totals.add_row(item.venue, str(item.compared), str(item.beyond), str(missing), "\n".join(item.failures))
-    console.print()
     console.print(totals)
     compared, beyond = sum(item.compared for item in audits), sum(item.beyond for item in audits)  # integers
     allowed = config.audit

@@ -108,7 +108,7 @@ class Audits:
         answers, failures = await fetched(runner.poller, requests)
         own = ours(self._engine, name)  # at once: marks move
         theirs, failures = read(source, answers, listings, failures)
-        rows = compare(name, listings, own, theirs, self._settings) if answers else []
+        rows = compare(name, listings, own, theirs, self._settings)
         return Audit(name, self._clock.now_ms(), tuple(rows), tuple(failures))
 
     async def _repeat(self, name: str, runner: VenueRunner, first_s: float) -> None:

@@ -300,7 +300,7 @@ CASES = {
         ],
     ),
     "lighter": Case(
-        [listing("BTC"), listing("0", "ETH")],  # by name or by number
+        [listing("BTC-1"), listing("ETH-0", "ETH")],
         {
             "funding-rates": {
                 "code": 200,
@@ -328,7 +328,7 @@ CASES = {
                 ],
             },
         },
-        {"BTC": (70021.3, 0.000096, 2092.76507), "0": (2501.4, -0.000032, 47381.5269)},
+        {"BTC-1": (70021.3, 0.000096, 2092.76507), "ETH-0": (2501.4, -0.000032, 47381.5269)},
     ),
 }  # fmt: skip
 
