@@ -95,6 +95,18 @@ _ALL = (
         "Unix time of the oldest figure in use of a source of reserves or supply.",
     ),
     Family(
+        "elr_oi_known_share",
+        "gauge",
+        ("symbol",),
+        "Share of the open interest known of all venues that ours hold and that is fresh, 0 to 1.",
+    ),
+    Family(
+        "elr_oi_known_share_as_of_seconds",
+        "gauge",
+        (),
+        "Unix time of the list of other venues' open interest behind the known shares.",
+    ),
+    Family(
         "elr_eval_hit_ratio",
         "gauge",
         ("symbol", "horizon"),
@@ -363,8 +375,9 @@ class ScrapeState:
 
     ``symbols`` and ``venues`` (name, up) as configured: other label values are not rendered. ``reconnects``:
     (venue, reason, count). ``sides``: (venue, figure of open interest, evidence, sides, in doubt). ``bases``: (source,
-    as_of ms of its oldest figure in use). ``audits``: of venues that were audited. ``weights``: empty where each symbol
-    has its own. ``ledger``: None where none is kept. ``signals``: filled by the feed with what it published last.
+    as_of ms of its oldest figure in use). ``known_shares``: (symbol, share of the known open interest). ``audits``: of
+    venues that were audited. ``weights``: empty where each symbol has its own. ``ledger``: None where none is kept.
+    ``signals``: filled by the feed with what it published last.
     """
 
     now_ms: int
@@ -375,6 +388,8 @@ class ScrapeState:
     max_venue_symbols: int = 50
     sides: tuple[tuple[str, str, str, int, bool], ...] = ()
     bases: tuple[tuple[str, int | None], ...] = ()
+    known_shares: tuple[tuple[str, float | None], ...] = ()
+    known_share_as_of_ms: int | None = None
     signals: tuple[SignalNumbers, ...] = ()
     evaluations: tuple[EvalNumbers, ...] = ()
     weights: tuple[WeightNumbers, ...] = ()

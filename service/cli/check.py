@@ -11,9 +11,11 @@ from service.cli.reach import reach, without_quorum
 from service.clock import ServiceClock
 from service.config import Config, load, notes, renamed
 from service.core.build import denominators_of, endpoints_of, venues_of
+from service.coverage import LIST
 from service.denominators import SOURCES
 from service.errors import BadPayload, VenueError
 from service.learning import Learner
+from service.runtime.coverage_poll import ask_coverage
 from service.runtime.denominator_polls import fetch, sections, session
 from service.scoring import COMPONENT_IDS
 
@@ -59,6 +61,17 @@ async def _sources(config: Config, now_ms: int) -> list[str]:
     return await asyncio.gather(*(ask(name) for name, section in sections(config).items() if section.enabled))
 
 
+async def _coverage(config: Config, now_ms: int) -> list[str]:
+    """One request for the list of other venues' open interest; without it only the known share is missing."""
+    if not config.coverage.enabled:
+        return []
+    try:
+        listed = await ask_coverage(config, config.coverage.rest or LIST.rest, now_ms)
+    except (VenueError, BadPayload) as error:
+        return [f"known share from {LIST.name}: not reachable ({error}); it stays null"]
+    return [f"known share from {LIST.name}: reachable, {listed.rows} tickers of {listed.markets} venues"]
+
+
 async def _net(config: Config) -> int:
     endpoints = endpoints_of(config)
     symbols, extras = config.service.symbols, config.streams.wanted()
@@ -73,7 +86,7 @@ async def _net(config: Config) -> int:
         print(f"{item.venue}: {item.line(symbols)}")
     count = sum(item.reachable for item in found)  # integers
     print(f"{count} of {len(found)} venues reachable")
-    for line in await _sources(config, now_ms):
+    for line in (*await _sources(config, now_ms), *await _coverage(config, now_ms)):
         print(line)
     lost = without_quorum(symbols, found, config.market.min_venues)
     if not lost:

@@ -20,7 +20,7 @@ from service.core.engine import Engine
 from service.errors import ConfigError, PublishError
 from service.runtime.outputs import open_outputs
 from service.runtime.service import Inputs, Service
-from service.simulation import MarketModel, SimulatedVenues, denominators
+from service.simulation import MarketModel, SimulatedList, SimulatedVenues, denominators
 from service.simulation.drive import drive_past, start_of_past
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ def run(options: argparse.Namespace) -> int:
         venues = venues_of(config)
         simulated = SimulatedVenues(model, clock, rng)
         endpoints = await simulated.start()
+        listing = SimulatedList(model, clock, rng)
         try:
             service = Service(
                 config=config,
@@ -53,6 +54,7 @@ def run(options: argparse.Namespace) -> int:
                     venues=venues,
                     endpoints={name: endpoints[name] for name in venues},
                     denominators=figures,
+                    coverage=await listing.start() if config.coverage.enabled else None,
                 ),
                 engine=engine,
                 clock=clock,
@@ -61,6 +63,7 @@ def run(options: argparse.Namespace) -> int:
             )
             await service.run(stop)
         finally:
+            await listing.stop()
             await simulated.stop()
 
     run_until_stopped(main)

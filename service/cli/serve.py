@@ -13,6 +13,7 @@ from service.clock import ServiceClock
 from service.config import Config, load, notes, renamed
 from service.core.build import denominators_of, endpoints_of, rules_of, venues_of
 from service.core.engine import Engine
+from service.coverage import LIST
 from service.denominators import SOURCES
 from service.model import Denominator
 from service.runtime.denominator_polls import sections
@@ -70,6 +71,7 @@ def _serve(
                 denominators=denominators,
                 warm=config.start.history,
                 sources=True,
+                coverage=(config.coverage.rest or LIST.rest) if config.coverage.enabled else None,
             ),
             engine=engine,
             clock=clock,

@@ -293,7 +293,7 @@ class StateSection(Section):
 
 
 class SourceSection(Section):
-    """A network source of denominators."""
+    """A slow network source."""
 
     enabled: bool = Field(True, description="Whether it is asked.")
     rest: HttpAddress | None = Field(None, description="HTTP base address that replaces the source's own.")
@@ -420,6 +420,10 @@ class Config(Section):
     start: StartSection = Field(default_factory=StartSection)
     state: StateSection = Field(default_factory=StateSection)
     denominators: DenominatorsSection = Field(default_factory=DenominatorsSection)
+    coverage: SourceSection = Field(
+        default_factory=SourceSection,
+        description="CoinGecko's list of other venues' open interest, for the known share (docs/coverage.md).",
+    )
     scoreboard: ScoreboardSection = Field(default_factory=ScoreboardSection)
     metrics: MetricsSection = Field(default_factory=MetricsSection)
     audit: AuditSection = Field(default_factory=AuditSection)

@@ -46,6 +46,7 @@ class _Page:
         self._signals()
         self._samples()
         self._venues()
+        self._known_shares()
         self._audits()
         self._evaluations()
         self._ledger()
@@ -129,6 +130,15 @@ class _Page:
                 for figure, symbol, value in audit.figures:
                     if symbol in shown:
                         self._add(names[figure], (audit.venue, symbol), value)
+
+    def _known_shares(self) -> None:
+        state = self._state
+        recent = {sample.symbol for sample in state.samples if state.now_ms - sample.ts <= SAMPLE_TTL_MS}
+        for symbol, share in state.known_shares:
+            if symbol in self._symbols and symbol in recent:
+                self._add("elr_oi_known_share", (symbol,), share)
+        as_of_ms = state.known_share_as_of_ms
+        self._add("elr_oi_known_share_as_of_seconds", (), None if as_of_ms is None else as_of_ms / 1000)
 
     def _evaluations(self) -> None:
         for symbol, horizon, hit, ic, ic_se, brier, n, trials, ic_pairs, matured, lost in self._state.evaluations:

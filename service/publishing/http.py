@@ -58,6 +58,14 @@ class Views(Protocol):
         """One symbol's part of it."""
         ...
 
+    def coverage(self) -> dict[str, Any]:
+        """``/v1/coverage`` without the symbols: the list of other venues' open interest, and how old it is."""
+        ...
+
+    def coverage_of(self, symbol: str) -> dict[str, Any] | None:
+        """One symbol's part of it; None before there is any."""
+        ...
+
     def scrape(self) -> ScrapeState:
         """What ``/metrics`` shows; the feed fills in ``signals``."""
         ...
@@ -169,6 +177,7 @@ class Routes:
             "/readyz": self._readyz,
             "/v1/signals": self._signals,
             "/v1/symbols": lambda ask, whole: _json(views.symbols()),
+            "/v1/coverage": self._coverage,
             "/v1/scoreboard": self._scoreboard,
             "/v1/venues": lambda ask, whole: _json(views.venues()),
             "/v1/weights": lambda ask, whole: _json(views.weights()),
@@ -209,6 +218,14 @@ class Routes:
             return body_bytes(self._views.scoreboard_of(symbol))
 
         return self._paged(ask, whole, rounded(self._views.scoreboard()), b"symbols", text)
+
+    def _coverage(self, ask: Ask, whole: bool) -> Reply:
+        def text(symbol: str) -> bytes | None:
+            found = self._views.coverage_of(symbol)
+            return None if found is None else body_bytes(found)
+
+        # In pages for everybody: a symbol has a hundred markets, and all of them at once would hold up the event loop.
+        return self._paged(ask, False, rounded(self._views.coverage()), b"symbols", text)
 
     def _paged(
         self, ask: Ask, whole: bool, head: dict[str, Any], name: bytes, text_of: Callable[[str], bytes | None]

@@ -195,22 +195,29 @@ async def fetch(
 ) -> Answer:
     """One request read as it comes. Raises :exc:`VenueError` or :exc:`BadPayload`; redirects are refused."""
     reader = source.reader(request)
+    await download(client, network, request.url, request.max_bytes, reader.feed)
+    return reader.finish(now_ms)
+
+
+async def download(
+    client: aiohttp.ClientSession, network: NetworkSection, url: str, max_bytes: int, feed: Callable[[bytes], None]
+) -> None:
+    """A body, piece by piece to ``feed``. Raises as :func:`fetch` does, and what ``feed`` raises."""
     size = 0
     try:
-        async with client.get(request.url, allow_redirects=False, proxy=network.proxy) as response:
+        async with client.get(url, allow_redirects=False, proxy=network.proxy) as response:
             if response.status in (403, 418, 429, 503):
                 after = response.headers.get("Retry-After", "")
                 raise Throttled(response.status, min(float(after), 86_400.0) if after.isdecimal() else 60.0)
             if not 200 <= response.status < 300:
-                raise VenueRejected(f"http_{response.status}", request.url.partition("?")[0])
+                raise VenueRejected(f"http_{response.status}", url.partition("?")[0])
             async for chunk in response.content.iter_chunked(1 << 16):
                 size += len(chunk)
-                if size > request.max_bytes:
-                    raise BadPayload("oversized", f"above {request.max_bytes} bytes")
-                reader.feed(chunk)
+                if size > max_bytes:
+                    raise BadPayload("oversized", f"above {max_bytes} bytes")
+                feed(chunk)
                 await asyncio.sleep(0)  # parsing a megabyte takes milliseconds: others first
     except TimeoutError:
-        raise VenueSilent("timeout", request.url.partition("?")[0]) from None
+        raise VenueSilent("timeout", url.partition("?")[0]) from None
     except (aiohttp.ClientError, OSError) as error:
         raise VenueError("unreachable", (str(error) or type(error).__name__)[:120]) from None
-    return reader.finish(now_ms)

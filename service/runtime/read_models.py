@@ -9,6 +9,7 @@ from service.clock import Clock
 from service.config import Config
 from service.core.engine import Engine
 from service.core.intake import Intake
+from service.coverage import LIST, STALE_MS, KnownShare
 from service.market import SideRule
 from service.market.symbol_state import NAMING_CONFLICT
 from service.metrics import LedgerNumbers, ScrapeState
@@ -27,8 +28,8 @@ class ReadModels:
     """Implements :class:`service.publishing.Views` over the engine's last samples and the links' health.
 
     ``health`` is empty in a replay: a venue is then up while any of its streams is fresh. ``sources``: health of the
-    denominators' sources. ``ledger``: None where none is kept. ``audits``: None where none are made. ``endpoints``: the
-    venues' addresses; empty in a replay.
+    denominators' sources. ``ledger``: None where none is kept. ``known``, ``list_health``: of the list of other venues'
+    open interest. ``audits``: None where none are made. ``endpoints``: the venues' addresses; empty in a replay.
     """
 
     def __init__(
@@ -41,6 +42,8 @@ class ReadModels:
         clock: Clock,
         sources: Mapping[str, SourceHealth] | None = None,
         ledger: LedgerFile | None = None,
+        known: KnownShare | None = None,
+        list_health: SourceHealth | None = None,
         audits: Audits | None = None,
         endpoints: Mapping[str, Endpoints] | None = None,
     ) -> None:
@@ -52,6 +55,8 @@ class ReadModels:
         self._clock = clock
         self._sources = {} if sources is None else sources
         self._ledger = ledger
+        self._known = KnownShare(False) if known is None else known
+        self._list_health = list_health
         self._audits = audits
         self._endpoints = {} if endpoints is None else endpoints
         self._venues = config.venues.enabled()
@@ -80,7 +85,7 @@ class ReadModels:
             "ts": self._clock.now_ms(),
             "source": self._source,
             "venues": {name: self._venue(name) for name in self._venues},
-            "sources": {name: health.plain() for name, health in self._sources.items()},
+            "sources": {name: health.plain() for name, health in self._asked().items()},
             "naming_conflicts": {
                 sample.symbol: code.partition(":")[2].split(",")
                 for sample in self._engine.samples
@@ -104,9 +109,38 @@ class ReadModels:
     def scoreboard_of(self, symbol: str) -> dict[str, Any]:
         return self._engine.scoreboard.of_symbol(symbol)
 
+    def coverage(self) -> dict[str, Any]:
+        """The list that the known shares rest on, how old it is, and which sides it takes of our venues."""
+        now_ms, listed = self._clock.now_ms(), self._known.listed
+        simulated = self._source == "simulated"
+        return {
+            "ts": now_ms,
+            "source": self._source,
+            "list": {
+                "name": LIST.name,
+                "title": "simulated list" if simulated else LIST.title,
+                "licence": "none (simulated)" if simulated else LIST.licence,
+                "wanted": self._known.wanted,
+                "as_of": None if listed is None else listed.as_of,
+                "age_s": None if listed is None else (now_ms - listed.as_of) / 1000,
+                "stale": self._known.stale(now_ms),
+                "stale_after_s": STALE_MS // 1000,
+                "rows": None if listed is None else listed.rows,
+                "markets": None if listed is None else listed.markets,
+                "unreadable": {} if listed is None else listed.left_out.get("", {}),
+            },
+            "sides_measured": self._known.measured_sides(self._engine.samples, now_ms),
+        }
+
+    def coverage_of(self, symbol: str) -> dict[str, Any] | None:
+        """The known share of one symbol; None before its first sample."""
+        now_ms = self._clock.now_ms()
+        return next((self._known.of(item, now_ms) for item in self._engine.samples if item.symbol == symbol), None)
+
     def scrape(self) -> ScrapeState:
+        now_ms, listed = self._clock.now_ms(), self._known.listed
         return ScrapeState(
-            now_ms=self._clock.now_ms(),
+            now_ms=now_ms,
             symbols=self._config.service.symbols,
             venues=tuple((name, self._up(name)) for name in self._venues),
             samples=tuple(self._engine.samples),
@@ -120,11 +154,18 @@ class ReadModels:
                 (name, rule.figure.name, rule.evidence, rule.sides, rule.doubted) for name, rule in self._sides()
             ),
             bases=tuple((name, health.as_of_ms) for name, health in self._sources.items()),
+            known_shares=tuple((item.symbol, self._known.share(item, now_ms)) for item in self._engine.samples),
+            known_share_as_of_ms=None if listed is None else listed.as_of,
             evaluations=self._engine.scoreboard.numbers(),
             weights=self._engine.learner.numbers(),
             ledger=None if self._ledger is None else _written(self._ledger),
             audits=() if self._audits is None else self._audits.numbers(),
         )
+
+    def _asked(self) -> dict[str, SourceHealth]:
+        """Every slow source that is asked."""
+        listing = self._list_health
+        return {**self._sources, **({} if listing is None or not self._known.wanted else {listing.name: listing})}
 
     def _venue(self, name: str) -> dict[str, Any]:
         health = self._health.get(name)

@@ -14,6 +14,7 @@ from service.config import Config, shareable
 from service.core.engine import TICK_MS, Engine
 from service.core.intake import Intake
 from service.core.snapshot import Slices
+from service.coverage import LIST, KnownShare
 from service.denominators.operator_file import to_plain
 from service.denominators.precedence import kinds_of
 from service.metrics import Metrics
@@ -21,7 +22,8 @@ from service.model import Denominator, Endpoints, Tick
 from service.publishing import Feed
 from service.runtime.audits import Audits
 from service.runtime.clock_watch import ClockWatch
-from service.runtime.denominator_polls import DenominatorPolls
+from service.runtime.coverage_poll import poll_coverage
+from service.runtime.denominator_polls import DenominatorPolls, SourceHealth
 from service.runtime.history_fetch import HistoryFetch
 from service.runtime.outputs import Outputs
 from service.runtime.read_models import ReadModels
@@ -44,7 +46,8 @@ class Inputs:
     """Where a run's data comes from.
 
     ``source``: live or simulated, as every message says. ``denominators``: the operator's file; ``sources``: ask the
-    enabled network sources for what it does not cover. ``warm``: begin with the venues' history (``config.start``);
+    enabled network sources for what it does not cover. ``coverage``: address of the list of other venues' open
+    interest; None: no known share. ``warm``: begin with the venues' history (``config.start``);
     otherwise the engine goes live at once.
     """
 
@@ -54,6 +57,7 @@ class Inputs:
     denominators: Sequence[Denominator]
     warm: bool = False
     sources: bool = False
+    coverage: str | None = None
 
 
 class Service:
@@ -100,6 +104,8 @@ class Service:
         self.denominator_polls = (
             DenominatorPolls(config, fixed, self.denominate, clock, rng) if inputs.sources else None
         )
+        self.known_share = KnownShare(inputs.coverage is not None)
+        self._list_health = SourceHealth(LIST.name)
         self._runners = runners(config, venues, inputs.endpoints, self.intake, clock, rng, self.health)
         self.audits = Audits(engine, self._runners, config.audit, clock) if config.audit.enabled else None
         self.views = ReadModels(
@@ -111,6 +117,8 @@ class Service:
             clock,
             None if self.denominator_polls is None else self.denominator_polls.health,
             outputs.ledger,
+            self.known_share,
+            self._list_health,
             self.audits,
             inputs.endpoints,
         )
@@ -168,6 +176,17 @@ class Service:
                 tasks.append(group.create_task(self._live(), name="beat"))
                 if self.denominator_polls is not None:
                     tasks.append(group.create_task(self._poll(self.denominator_polls), name="denominators"))
+                if self._inputs.coverage is not None:
+                    polling = poll_coverage(
+                        self.config,
+                        self._inputs.coverage,
+                        self.known_share,
+                        self._list_health,
+                        lambda: self._engine.samples,
+                        self._clock,
+                        self._rng,
+                    )
+                    tasks.append(group.create_task(polling, name="coverage"))
                 if self.audits is not None:
                     tasks.append(group.create_task(self.audits.run(), name="audits"))
                 if self._saver is not None:
@@ -308,6 +327,7 @@ class Service:
             sampled_ms = self._engine.sampled_ms  # a replay must have sampled as far before the shift
             self._writer.record(Record("r", self._clock.now_ms(), shift_ms=shift, sampled_ms=sampled_ms))
         self._engine.reanchor(shift)
+        self.known_share.reanchor(shift)
         if self._engine.sampled_ms + TICK_MS < self._published_ms:
             # Ticks of times already published are coming: clients must not take them for repeats.
             self._published_ms = 0

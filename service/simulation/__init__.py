@@ -5,6 +5,6 @@ from __future__ import annotations
 from service.simulation.backfill import history
 from service.simulation.denominators import denominators
 from service.simulation.market import MarketModel
-from service.simulation.servers import SimulatedVenues
+from service.simulation.servers import SimulatedList, SimulatedVenues
 
-__all__ = ["MarketModel", "SimulatedVenues", "denominators", "history"]
+__all__ = ["MarketModel", "SimulatedList", "SimulatedVenues", "denominators", "history"]

@@ -14,8 +14,9 @@ from aiohttp import WSMsgType, web
 
 from service.clock import Clock
 from service.model import Endpoints
+from service.simulation.derivatives_list import PATH, derivatives_list
 from service.simulation.market import MarketModel
-from service.simulation.protocol import Frame, Hangup, Out, Protocol, ServerPing, Session
+from service.simulation.protocol import Frame, Hangup, Out, Protocol, ServerPing, Session, encode
 from service.simulation.venues.binance import BinanceCoinm, BinanceUsdm
 from service.simulation.venues.bitget import Bitget
 from service.simulation.venues.bitmex import Bitmex
@@ -203,6 +204,34 @@ class VenueServer:
 
     def _filtered(self, topic: str, text: str) -> str | None:
         return text if self.on_send is None else self.on_send(topic, text)
+
+
+class SimulatedList:
+    """Somebody else's list of all venues' derivatives: the simulated market, and a few venues that are not in it."""
+
+    def __init__(self, model: MarketModel, clock: Clock, rng: random.Random) -> None:
+        self._model = model
+        self._clock = clock
+        self._seed = rng.getrandbits(32)
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> str:
+        """Listen on a free loopback port; the base address."""
+        application = web.Application()
+        application.router.add_get(PATH, self._answer)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, HOST, 0).start()
+        return f"http://{HOST}:{self._runner.addresses[0][1]}"
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        rows = derivatives_list(self._model, random.Random(self._seed), self._clock.now_ms())
+        return web.Response(text=encode(rows), content_type="application/json")
 
 
 class SimulatedVenues:

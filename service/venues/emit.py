@@ -34,6 +34,7 @@ from service.model import (
     Skipped,
     Stream,
 )
+from service.venues.coins import why_no_coin
 from service.venues.contract import Catalog, page_of
 from service.venues.numbers import COINS_MAX, number, price, text
 from service.venues.reading import document, items
@@ -234,6 +235,11 @@ class Emit:
             size *= factor
         multiplier = listing.multiplier * factor
         return replace(listing, symbol=asset.canonical, multiplier=multiplier, contract_size=size)
+
+    def why_no_coin(self, symbol: str) -> str | None:
+        """Of a venue whose metadata do not tell coins from stocks: why an instrument is left out; None: a coin.
+        ``symbol``: by its name, before the table of assets is asked."""
+        return why_no_coin(symbol, self._assets)
 
     def refuse(self, name: str, reason: str = "") -> None:
         """Metadata says the name is foreign, and why ("": see the name); if we had it listed, it no longer trades and

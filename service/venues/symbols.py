@@ -121,8 +121,17 @@ def base_asset(name: str) -> str:
     >>> [base_asset(name) for name in ("btc", "BTCUSDT", "XBT/USD", "PF_XBTUSD", "kPEPE", "KPEPE", "PYUSD")]
     ['BTC', 'BTC', 'BTC', 'BTC', '1000PEPE', '1000PEPE', 'PYUSD']
     """
+    return canonical(base_ticker(name))[0]
+
+
+def base_ticker(name: str) -> str:
+    """The same as it is written, before :func:`canonical` says in which unit.
+
+    >>> [base_ticker(name) for name in ("BTC-PERPUSDT", "1000000MOGUSDT", "PEPE_USDT", "kPEPE")]
+    ['BTC', '1000000MOG', 'PEPE', '1000PEPE']
+    """
     if name[:1] == "k" and name[1:2].isupper():
-        return base_asset(f"1000{name[1:]}")
+        return base_ticker(f"1000{name[1:]}")
     base = name.strip(" ").upper()
     for prefix in ("PF_", "PI_"):
         base = base.removeprefix(prefix)
@@ -135,7 +144,7 @@ def base_asset(name: str) -> str:
         base = base.partition(mark)[0] or base
     if base[:1] == "K" and f"1000{base[1:]}" in SCALED_SYMBOLS:
         base = f"1000{base[1:]}"
-    return canonical(base)[0]
+    return base
 
 
 def canonical_symbol(name: str, known: Mapping[str, str]) -> str:

@@ -128,6 +128,7 @@ def test_serve_without_a_network_stays_up_says_why_and_publishes_no_data(tmp_pat
     config.write_text(
         '[service]\nsymbols = ["BTC"]\n[feed]\nport = 0\n[state]\nfolder = "state"\n'
         + "".join(f"[denominators.{name}]\nenabled = false\n" for name in ("defillama", "coingecko"))
+        + "[coverage]\nenabled = false\n"
         + "".join(f'[venues.{name}]\nrest = "{nowhere}"\n' for name in ("binance_usdm", "bybit", "okx", "hyperliquid"))
         + "[venues.gate]\noi_poll_s = 20\n"
     )

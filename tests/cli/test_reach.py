@@ -124,12 +124,14 @@ def test_the_command_lists_the_symbols_without_data_and_exits_1(
         lines += [f'{kind} = "ws://127.0.0.1:9"' for kind in kinds]
     lines += [f"[venues.{name}]\nenabled = false" for name in OTHERS]
     lines += [f'[denominators.{name}]\nrest = "http://127.0.0.1:9"' for name in ("defillama", "coingecko")]
+    lines += ['[coverage]\nrest = "http://127.0.0.1:9"']
     path.write_text("\n".join(lines))
     assert run(["check", "--net", str(path)]) == 1
     said = capsys.readouterr().out
     assert "bybit: HTTP: connection refused; linear socket: connection refused; inverse socket: conn" in said
     assert "0 of 2 venues reachable" in said
-    assert said.count(": not reachable (unreachable") == 2  # the sources of denominators
+    assert said.count(": not reachable (unreachable") == 3  # two sources of denominators, and the list:
+    assert "known share from coingecko_derivatives: not reachable (unreachable" in said
     assert "GRAM: NO quorum: 0 reachable venues list it, 2 are needed" in said
 
 

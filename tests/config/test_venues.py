@@ -48,6 +48,7 @@ def test_check_says_what_has_no_effect(tmp_path: Path, capsys: pytest.CaptureFix
     assert said == ["venues.gate.oi_poll_s: has no effect: the open interest of this venue is streamed"]
 
 
+SOURCE = {"enabled": True, "rest": None, "every_s": 3600.0}
 OLD_HEADER = {
     "service": {"symbols": ["BTC", "ETH"], "log_level": "info"},
     "feed": {
@@ -80,7 +81,7 @@ OLD_HEADER = {
     "state": {"keep": True, "folder": "/var/lib/elr", "every_s": 60.0},
     "denominators": {
         "file": "/etc/elr/coins.toml",
-        "defillama": {"enabled": True, "rest": None, "every_s": 3600.0},
+        "defillama": SOURCE,
         "coinmetrics": {"enabled": False, "rest": None, "every_s": 3600.0},
         "coingecko": {"enabled": True, "rest": None, "every_s": 3600.0},
         "coingecko_ids": {},
@@ -94,7 +95,7 @@ OLD_HEADER = {
 def test_a_tape_recorded_when_every_venue_had_a_cadence_replays() -> None:
     """The header's configuration as the version before wrote it: every table, each of the eleven with `oi_poll_s`."""
     config = parse(json.loads(json.dumps(OLD_HEADER)))
-    later = {name: shareable(Config())[name] for name in ("assets", "audit")}  # as they are without any setting
+    later = {"assets": [], "coverage": SOURCE, "audit": shareable(Config())["audit"]}  # as without any setting
     assert shareable(config) == {**OLD_HEADER, **later}
     header = Header(1_763_683_200_000, "live", "0.1.0", True, OLD_HEADER, [], None)
     run = Run(header, "old.tape")

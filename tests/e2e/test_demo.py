@@ -105,6 +105,16 @@ def test_http_says_the_same_as_the_feed(demo: Demo) -> None:
     assert set(symbols["symbols"]) == set(SYMBOLS)
 
 
+def test_the_known_share_is_that_of_the_simulated_list(demo: Demo) -> None:
+    found = get(demo, "/v1/coverage")
+    assert (found["source"], found["list"]["title"], found["list"]["stale"]) == ("simulated", "simulated list", False)
+    assert [item["symbol"] for item in found["symbols"]] == list(SYMBOLS)
+    for item in found["symbols"]:
+        assert item["share"] == pytest.approx(0.74, abs=0.1), item["reason"]
+    health = get(demo, "/v1/venues")["sources"]["coingecko_derivatives"]
+    assert (health["failures"], health["last_error"]) == (0, None)
+
+
 async def test_market_and_status_channels(demo: Demo) -> None:
     messages = await follow(demo.feed, ["market.BTC", "status", "signal.ETH"], 1)
     market = [message for message in messages if message["type"] == "market"]

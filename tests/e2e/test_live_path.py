@@ -22,6 +22,7 @@ def configuration(endpoints: dict[str, Endpoints]) -> str:
     lines = ["[service]", 'symbols = ["BTC"]', "[feed]", "port = 0", "[start]", "history = false"]
     for source in ("defillama", "coingecko"):
         lines += [f"[denominators.{source}]", "enabled = false"]
+    lines += ["[coverage]", "enabled = false"]
     for name, endpoint in endpoints.items():
         lines += [f"[venues.{name}]", f'rest = "{endpoint.rest}"', f"[venues.{name}.ws]"]
         lines += [f'{kind} = "{url}"' for kind, url in endpoint.ws.items()]

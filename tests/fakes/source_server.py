@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import orjson
@@ -49,6 +50,27 @@ def coin(id_: str, supply: float | None, last_updated: str) -> dict[str, Any]:
     }
 
 
+def derivative(market: str, symbol: str, index_id: str | None, price: str, **changes: Any) -> dict[str, Any]:
+    """A row of ``/derivatives``, in the shape of the documented example; every field with a value of its own."""
+    return {
+        "market": market,
+        "symbol": symbol,
+        "index_id": index_id,
+        "price": price,
+        "price_percentage_change_24h": 1.5274,
+        "contract_type": "perpetual",
+        "index": 3393.5342,
+        "basis": -0.0523,
+        "spread": 0.01,
+        "funding_rate": -0.007182,
+        "open_interest": 9_327_998.66,
+        "volume_24h": 392_642_535.232,
+        "last_traded_at": 1_794_999_000,
+        "expired_at": None,
+        **changes,
+    }
+
+
 def catalogue(offers: dict[str, dict[str, bool]]) -> dict[str, Any]:
     """An answer of the catalogue: asset -> metric -> whether the community may read it daily."""
     return {
@@ -77,6 +99,7 @@ class SourceServer:
     def __init__(self) -> None:
         self.answers: dict[str, Any] = {}
         self.headers: dict[str, str] = {}
+        self.delay_s = 0.0
         self.asked: list[str] = []
         self.base = ""
         self._runner: web.AppRunner | None = None
@@ -96,6 +119,7 @@ class SourceServer:
 
     async def _answer(self, request: web.Request) -> web.Response:
         self.asked.append(request.path_qs)
+        await asyncio.sleep(self.delay_s)
         answer = self.answers.get(request.path, 404)
         if isinstance(answer, int):
             return web.Response(status=answer, headers=self.headers)

@@ -247,6 +247,12 @@ class FakeViews:
     def scoreboard_of(self, symbol: str) -> dict[str, Any]:
         return {"symbol": symbol, "horizons": {"1m": {"n": 1, "hit": 1.0}}}
 
+    def coverage(self) -> dict[str, Any]:
+        return {"ts": self.clock.now, "list": {"name": "coingecko_derivatives", "age_s": 1 / 3}}
+
+    def coverage_of(self, symbol: str) -> dict[str, Any] | None:
+        return None if symbol == "ETH" else {"symbol": symbol, "share": 2 / 3, "reason": None}
+
     def scrape(self) -> ScrapeState:
         return ScrapeState(
             now_ms=self.clock.now,

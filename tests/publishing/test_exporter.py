@@ -131,6 +131,19 @@ def test_the_record_of_the_scoreboard() -> None:
     assert not any("symbol=SOL" in key for key in found)
 
 
+def test_known_shares_and_the_time_of_their_list() -> None:
+    shares = (("BTC", 0.7), ("ETH", None), ("NOPE", 0.5))
+    found = scrape(state(known_shares=shares, known_share_as_of_ms=TS - 500))
+    shown = {key: value for key, value in found.items() if key[0].startswith("elr_oi_known")}
+    assert shown == {
+        ("elr_oi_known_share", "symbol=BTC"): 0.7,
+        ("elr_oi_known_share_as_of_seconds",): (TS - 500) / 1000,
+    }
+    assert not any(key[0].startswith("elr_oi_known") for key in scrape(state()))
+    held_up = scrape(state(known_shares=shares, known_share_as_of_ms=TS - 500, now_ms=TS + 31_000))
+    assert [key[0] for key in held_up if key[0].startswith("elr_oi_known")] == ["elr_oi_known_share_as_of_seconds"]
+
+
 def test_the_ledger_where_one_is_kept() -> None:
     shown = {key[0]: value for key, value in scrape(state()).items() if key[0].startswith("elr_ledger")}
     assert shown == {

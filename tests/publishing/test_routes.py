@@ -13,7 +13,16 @@ from service.publishing.http import Ask, accepts_gzip, origin_allowed
 from service.publishing.message import rounded
 from tests.publishing.factories import EPOCH, SYMBOLS, TS, Running, http, make_tick, sample, signal_body
 
-PATHS = ("/healthz", "/readyz", "/metrics", "/v1/signals", "/v1/signals/BTC", "/v1/symbols", "/v1/venues")
+PATHS = (
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/v1/signals",
+    "/v1/signals/BTC",
+    "/v1/symbols",
+    "/v1/venues",
+    "/v1/coverage",
+)
 
 
 async def test_every_path_answers_get_and_head_alike() -> None:
@@ -67,6 +76,15 @@ async def test_symbols_and_venues_come_from_the_views() -> None:
     async with Running() as run:
         assert orjson.loads((await http(run.port, "GET /v1/symbols"))[2]) == run.views.symbols()
         assert orjson.loads((await http(run.port, "GET /v1/venues"))[2]) == run.views.venues()
+
+
+async def test_coverage_is_a_head_and_the_symbols_that_have_any() -> None:
+    async with Running() as run:
+        document = orjson.loads((await http(run.port, "GET /v1/coverage"))[2])
+        assert document["list"] == {"name": "coingecko_derivatives", "age_s": 0.3333333333}
+        assert document["next"] is None
+        found = {item["symbol"]: item["share"] for item in document["symbols"]}
+        assert found == {symbol: 0.6666666667 for symbol in SYMBOLS if symbol != "ETH"}
 
 
 @pytest.mark.parametrize(
