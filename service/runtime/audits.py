@@ -10,8 +10,6 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 
-import aiohttp
-
 from service.audit import SOURCES, Audit, Figures, compare, read
 from service.clock import Clock
 from service.config import AuditSection
@@ -119,9 +117,7 @@ class Audits:
         while True:
             try:
                 self._tell(await self.once(name, runner))
-            except (aiohttp.ClientError, OSError) as error:  # of the pool itself; a request's own are VenueError
-                log.warning("audit venue=%s failed: %s", name, error)
-            except Exception:
+            except Exception:  # the one guard of an audit: what the venue does is a failure of a request above
                 log.exception("audit venue=%s failed, a defect of ours", name)
             await asyncio.sleep(self._settings.every_s)
 

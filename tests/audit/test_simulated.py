@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from service.audit import SOURCES, Audit, Figures, compare
 from service.cli import audit as cli
@@ -368,3 +369,32 @@ async def test_without_a_service_a_line_says_what_to_start(capsys: pytest.Captur
         assert status == 1
         assert "Traceback" not in err
         assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("symbols", "venues", "said"),
+    [
+        ({"symbols": {}}, {"source": "replay", "venues": {"okx": {"rest": None}}}, "source=replay: it has no venues"),
+        ({"symbols": {}}, {"source": "live", "venues": {"okx": {}}}, "an older version"),
+        ({"symbols": []}, {"source": "live", "venues": {}}, "not this service"),
+        ([], {}, "not an object"),
+        ({"symbols": {}}, "<html>", "not JSON"),
+    ],
+)
+async def test_what_is_no_service_with_venues_is_said_in_a_line(symbols: Any, venues: Any, said: str) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        document = symbols if request.path == "/v1/symbols" else venues
+        return web.Response(text=document if isinstance(document, str) else json.dumps(document))
+
+    application = web.Application()
+    application.router.add_get("/v1/{what}", answer)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        status, out, err = await run_audit(f"http://127.0.0.1:{runner.addresses[0][1]}")
+    finally:
+        await runner.cleanup()
+    assert (status, out) == (1, "")
+    assert len(err.splitlines()) == 1
+    assert said in err
