@@ -68,6 +68,27 @@ _ALL = (
     ),
     Family("elr_oi_sides_doubt", "gauge", ("venue",), "1 while it is in doubt: its open interest does not count."),
     Family(
+        "elr_audit_oi_ratio",
+        "gauge",
+        ("venue", "symbol"),
+        "Our open interest over the venue's own over HTTP, of the instrument furthest off.",
+    ),
+    Family(
+        "elr_audit_mark_ratio",
+        "gauge",
+        ("venue", "symbol"),
+        "Our mark price over the venue's own over HTTP, of the instrument furthest off.",
+    ),
+    Family(
+        "elr_audit_funding_difference_8h",
+        "gauge",
+        ("venue", "symbol"),
+        "Our funding rate per 8 hours minus the venue's own over HTTP, of the instrument furthest off.",
+    ),
+    Family("elr_audit_compared", "gauge", ("venue",), "Figures that the last audit found on both sides."),
+    Family("elr_audit_beyond", "gauge", ("venue",), "Of these, figures further off than `[audit]` allows."),
+    Family("elr_audit_timestamp_seconds", "gauge", ("venue",), "Unix time of the venue's last audit."),
+    Family(
         "elr_base_as_of_seconds",
         "gauge",
         ("source",),
@@ -326,6 +347,18 @@ class LedgerNumbers:
     stopped: bool
 
 
+class AuditNumbers(NamedTuple):
+    """A venue's last audit, at ``ts_ms``. ``figures``: (oi, mark or funding; symbol; ratio, of funding the difference)
+    of the instrument furthest off. ``stale``: too old to show anything but its time."""
+
+    venue: str
+    ts_ms: int
+    compared: int
+    beyond: int
+    figures: tuple[tuple[str, str, float], ...]
+    stale: bool
+
+
 @dataclass(frozen=True, slots=True)
 class WeightNumbers:
     """What one window's experts have earned (docs/weights.md): ``shares`` by expert, whether in use or not."""
@@ -342,9 +375,9 @@ class ScrapeState:
 
     ``symbols`` and ``venues`` (name, up) as configured: other label values are not rendered. ``reconnects``:
     (venue, reason, count). ``sides``: (venue, figure of open interest, evidence, sides, in doubt). ``bases``: (source,
-    as_of ms of its oldest figure in use). ``known_shares``: (symbol, share of the known open interest). ``weights``:
-    empty where each symbol has its own. ``ledger``: None where none is kept. ``signals``: filled by the feed with what
-    it published last.
+    as_of ms of its oldest figure in use). ``known_shares``: (symbol, share of the known open interest). ``audits``: of
+    venues that were audited. ``weights``: empty where each symbol has its own. ``ledger``: None where none is kept.
+    ``signals``: filled by the feed with what it published last.
     """
 
     now_ms: int
@@ -361,6 +394,7 @@ class ScrapeState:
     evaluations: tuple[EvalNumbers, ...] = ()
     weights: tuple[WeightNumbers, ...] = ()
     ledger: LedgerNumbers | None = None
+    audits: tuple[AuditNumbers, ...] = ()
 
 
 def numbers_of(body: SignalBody) -> SignalNumbers:

@@ -165,6 +165,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     scoreboard.add_argument("--symbols", metavar="S", nargs="+", help="rows of these symbols, beside those of all")
 
+    audit = command(
+        "audit",
+        "the venues' own figures beside ours",
+        "Asks every venue over HTTP (public data, no keys) for open interest, mark and funding, and prints them\n"
+        "beside what a running service believes. Exit status 1 where one is further off than [audit] allows, or\n"
+        "where nothing could be compared. docs/first-live-day.md says how to read it.",
+    )
+    audit.add_argument(
+        "url", metavar="URL", nargs="?", default="http://127.0.0.1:8080", help="address of the running service"
+    )
+    audit.add_argument(
+        "--config", metavar="FILE", type=Path, help="TOML file: what [audit] allows, network.proxy, which venues"
+    )
+    audit.add_argument("--symbols", metavar="S", nargs="+", help="only these symbols")
+    audit.add_argument("--all", action="store_true", dest="everything", help="every figure, not only the furthest off")
+    audit.add_argument("--json", action="store_true", help="JSON on standard output, every figure")
+
     command("venues", "what each venue provides", "Venues, their addresses, streams, units, cadences and limits.")
 
     check = command(

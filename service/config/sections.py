@@ -346,6 +346,19 @@ class MetricsSection(Section):
     max_venue_symbols: int = Field(50, ge=0, le=5000, description="Symbols with per-venue series.")
 
 
+class AuditSection(Section):
+    """The venues' own figures over HTTP beside ours, from time to time (docs/first-live-day.md)."""
+
+    enabled: bool = Field(True, description="Whether `elr serve` makes it. `elr audit` does at any time.")
+    every_s: Number = Field(600.0, ge=60, le=86_400, description="Seconds between two of a venue.")
+    oi: Number = Field(0.05, gt=0, le=10, description="Open interest further off than this fraction is beyond.")
+    mark: Number = Field(0.01, gt=0, le=10, description="A mark further off than this fraction is beyond.")
+    funding_share: Number = Field(
+        0.25, gt=0, le=10, description="Funding further off than this share of the larger rate, and ..."
+    )
+    funding_8h: Number = Field(0.00002, gt=0, le=1, description="... than this per 8 h, is beyond.")
+
+
 class FrozenWeights(Section):
     """Weights that stay as they are."""
 
@@ -415,6 +428,7 @@ class Config(Section):
     )
     scoreboard: ScoreboardSection = Field(default_factory=ScoreboardSection)
     metrics: MetricsSection = Field(default_factory=MetricsSection)
+    audit: AuditSection = Field(default_factory=AuditSection)
     weights: WeightsSection = Field(default_factory=WeightsSection)
 
     def all_assets(self) -> tuple[Asset, ...]:

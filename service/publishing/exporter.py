@@ -47,6 +47,7 @@ class _Page:
         self._samples()
         self._venues()
         self._known_shares()
+        self._audits()
         self._evaluations()
         self._ledger()
         self._weights()
@@ -114,6 +115,21 @@ class _Page:
             self._add("elr_oi_sides_doubt", (venue,), doubted)
         for source, as_of_ms in self._state.bases:
             self._add("elr_base_as_of_seconds", (source,), None if as_of_ms is None else as_of_ms / 1000)
+
+    def _audits(self) -> None:
+        names = {
+            "oi": "elr_audit_oi_ratio", "mark": "elr_audit_mark_ratio", "funding": "elr_audit_funding_difference_8h",
+        }  # fmt: skip
+        shown = frozenset(self._state.symbols[: self._state.max_venue_symbols])
+        for audit in self._state.audits:
+            self._add("elr_audit_timestamp_seconds", (audit.venue,), audit.ts_ms / 1000)
+            if not audit.stale:
+                self._add("elr_audit_compared", (audit.venue,), audit.compared)
+                # Where nothing could be compared, 0 would say that all is well.
+                self._add("elr_audit_beyond", (audit.venue,), audit.beyond if audit.compared > 0 else None)
+                for figure, symbol, value in audit.figures:
+                    if symbol in shown:
+                        self._add(names[figure], (audit.venue, symbol), value)
 
     def _known_shares(self) -> None:
         state = self._state

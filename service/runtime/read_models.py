@@ -13,8 +13,9 @@ from service.coverage import LIST, STALE_MS, KnownShare
 from service.market import SideRule
 from service.market.symbol_state import NAMING_CONFLICT
 from service.metrics import LedgerNumbers, ScrapeState
-from service.model import Consensus, VenueView
+from service.model import Consensus, Endpoints, VenueView
 from service.publishing import status_body
+from service.runtime.audits import Audits, described, ours
 from service.runtime.denominator_polls import SourceHealth
 from service.runtime.ledger_file import LedgerFile
 from service.venues.changes import day_of, shown
@@ -29,7 +30,7 @@ class ReadModels:
 
     ``health`` is empty in a replay: a venue is then up while any of its streams is fresh. ``sources``: health of the
     denominators' sources. ``ledger``: None where none is kept. ``known``, ``list_health``: of the list of other venues'
-    open interest.
+    open interest. ``audits``: None where none are made. ``endpoints``: the venues' addresses; empty in a replay.
     """
 
     def __init__(
@@ -44,6 +45,8 @@ class ReadModels:
         ledger: LedgerFile | None = None,
         known: KnownShare | None = None,
         list_health: SourceHealth | None = None,
+        audits: Audits | None = None,
+        endpoints: Mapping[str, Endpoints] | None = None,
     ) -> None:
         self._config = config
         self._source = source
@@ -55,6 +58,8 @@ class ReadModels:
         self._ledger = ledger
         self._known = KnownShare(False) if known is None else known
         self._list_health = list_health
+        self._audits = audits
+        self._endpoints = {} if endpoints is None else endpoints
         self._venues = config.venues.enabled()
 
     def symbols(self) -> dict[str, Any]:
@@ -155,6 +160,7 @@ class ReadModels:
             evaluations=self._engine.scoreboard.numbers(),
             weights=self._engine.learner.numbers(),
             ledger=None if self._ledger is None else _written(self._ledger),
+            audits=() if self._audits is None else self._audits.numbers(),
         )
 
     def _asked(self) -> dict[str, SourceHealth]:
@@ -164,21 +170,36 @@ class ReadModels:
 
     def _venue(self, name: str) -> dict[str, Any]:
         health = self._health.get(name)
+        endpoints = self._endpoints.get(name)
         return {
             **self._summary(name),
             "changes": shown(name, day_of(self._clock.now_ms())),
+            "rest": None if endpoints is None else _without_login(endpoints.rest),
+            "audit": None if self._audits is None else described(self._audits.latest.get(name)),
             "last_bad_payload": self._intake.last_bad.get(name),
             "links": None if health is None else health.plain(),
             "oi_sides": self._engine.market.sides[name].described(),
             **self._source_of(name),
             "refused": {code: count for (venue, code), count in self._engine.refused.items() if venue == name},
-            "symbols": {sample.symbol: _streams(view) for sample, view in self._seen(name)},
+            "symbols": {
+                sample.symbol: {**_streams(view), "instruments": self._instruments(name, sample.symbol)}
+                for sample, view in self._seen(name)
+            },
         }
 
     def _source_of(self, name: str) -> dict[str, Any]:
         """Which of its sources counts, of a venue that has two."""
         agreement = self._engine.market.agreements.get(name)
         return {} if agreement is None else {"counted_source": agreement.described(self._engine.sampled_ms)}
+
+    def _instruments(self, venue: str, symbol: str) -> dict[str, Any]:
+        """What counts now, by instrument; None where it does not, and why under ``missing``."""
+        return {
+            name: {
+                "mark": own.mark, "funding_8h": own.funding, "oi_coins": own.oi, "missing": dict(own.missing),
+            }
+            for name, own in ours(self._engine, venue, symbol).items()
+        }  # fmt: skip
 
     def _summary(self, name: str) -> dict[str, Any]:
         live = stale = 0
@@ -203,6 +224,13 @@ class ReadModels:
 
     def _seen(self, name: str) -> list[tuple[Consensus, VenueView]]:
         return [(sample, view) for sample in self._engine.samples for view in sample.venues if view.venue == name]
+
+
+def _without_login(address: str) -> str:
+    """An address for everybody to see."""
+    scheme, slashes, rest = address.rpartition("://")
+    host, slash, path = rest.partition("/")
+    return scheme + slashes + host.rpartition("@")[2] + slash + path
 
 
 def _written(ledger: LedgerFile) -> LedgerNumbers:

@@ -20,6 +20,7 @@ from service.denominators.precedence import kinds_of
 from service.metrics import Metrics
 from service.model import Denominator, Endpoints, Tick
 from service.publishing import Feed
+from service.runtime.audits import Audits
 from service.runtime.clock_watch import ClockWatch
 from service.runtime.coverage_poll import poll_coverage
 from service.runtime.denominator_polls import DenominatorPolls, SourceHealth
@@ -105,6 +106,8 @@ class Service:
         )
         self.known_share = KnownShare(inputs.coverage is not None)
         self._list_health = SourceHealth(LIST.name)
+        self._runners = runners(config, venues, inputs.endpoints, self.intake, clock, rng, self.health)
+        self.audits = Audits(engine, self._runners, config.audit, clock) if config.audit.enabled else None
         self.views = ReadModels(
             config,
             source,
@@ -116,6 +119,8 @@ class Service:
             outputs.ledger,
             self.known_share,
             self._list_health,
+            self.audits,
+            inputs.endpoints,
         )
         self.feed = Feed(
             config.feed,
@@ -128,7 +133,6 @@ class Service:
             self.views,
             config.aliases(),
         )
-        self._runners = runners(config, venues, inputs.endpoints, self.intake, clock, rng, self.health)
         self._published_ms = 0
         self._sides_told: dict[str, str] = {}
         self._sources_told: dict[str, tuple[str, str]] = {}
@@ -185,6 +189,8 @@ class Service:
                         self._rng,
                     )
                     tasks.append(group.create_task(polling, name="coverage"))
+                if self.audits is not None:
+                    tasks.append(group.create_task(self.audits.run(), name="audits"))
                 if self._saver is not None:
                     tasks.append(group.create_task(self._saver.run(self.config.state.every_s), name="state"))
                 await stop.wait()

@@ -106,9 +106,10 @@ def test_a_tape_recorded_when_every_venue_had_a_cadence_replays() -> None:
     assert {name: plain["venues"].pop(name)["enabled"] for name in VENUES if name not in OLD_VENUES} == dict.fromkeys(
         (name for name in VENUES if name not in OLD_VENUES), False
     )
-    assert plain == {**OLD_HEADER, "assets": [], "coverage": SOURCE}
+    later = {"assets": [], "coverage": SOURCE, "audit": shareable(Config())["audit"]}  # as without any setting
+    assert plain == {**OLD_HEADER, **later}
     assert run.config.venues.enabled() == tuple(name for name in OLD_VENUES if name != "gate")
-    assert {*OLD_HEADER, "assets", "coverage"} == set(Config.model_fields)
+    assert {*OLD_HEADER, *later} == set(Config.model_fields)
 
 
 @pytest.mark.parametrize("without", ["binance_usdm", "gate", "dydx"])

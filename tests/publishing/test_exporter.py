@@ -16,7 +16,16 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.metrics import FAMILIES, EvalNumbers, LedgerNumbers, Metrics, ScrapeState, WeightNumbers, numbers_of
+from service.metrics import (
+    FAMILIES,
+    AuditNumbers,
+    EvalNumbers,
+    LedgerNumbers,
+    Metrics,
+    ScrapeState,
+    WeightNumbers,
+    numbers_of,
+)
 from service.publishing.exporter import render
 from tests.publishing.factories import SYMBOLS, TS, VENUES, sample, signal_body, view
 
@@ -142,6 +151,27 @@ def test_the_ledger_where_one_is_kept() -> None:
     }  # fmt: skip
     assert scrape(state(ledger=LedgerNumbers(0, 700, True)))[("elr_ledger_stopped",)] == 1
     assert names(scrape(state(ledger=None)), "elr_ledger") == set()
+
+
+def test_the_audit_where_one_was_made() -> None:
+    """What is too old says nothing of now, and nothing compared is no agreement."""
+    figures = (("oi", "BTC", 2.0), ("mark", "BTC", 1.001), ("funding", "BTC", -0.00003), ("oi", "NONE", 3.0))
+    audits = (
+        AuditNumbers("okx", TS - 60_000, 3, 1, figures, False),
+        AuditNumbers("bybit", TS - 9_000_000, 3, 2, figures, True),
+        AuditNumbers("gate", TS - 70_000, 0, 0, (), False),
+    )
+    found = {key: value for key, value in scrape(state(audits=audits)).items() if key[0].startswith("elr_audit")}
+    assert found == {
+        ("elr_audit_oi_ratio", "symbol=BTC", "venue=okx"): 2.0,
+        ("elr_audit_mark_ratio", "symbol=BTC", "venue=okx"): 1.001,
+        ("elr_audit_funding_difference_8h", "symbol=BTC", "venue=okx"): -0.00003,
+        ("elr_audit_compared", "venue=okx"): 3.0,
+        ("elr_audit_compared", "venue=gate"): 0.0,
+        ("elr_audit_beyond", "venue=okx"): 1.0,
+        **{("elr_audit_timestamp_seconds", f"venue={item.venue}"): item.ts_ms / 1000 for item in audits},
+    }
+    assert names(scrape(state(audits=audits, max_venue_symbols=0)), "elr_audit_oi_ratio") == set()
 
 
 def test_learned_weights() -> None:

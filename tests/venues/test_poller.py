@@ -18,6 +18,7 @@ from aiohttp import web
 from aiohttp.client_reqrep import ConnectionKey
 
 from service.config import NetworkSection
+from service.errors import VenueError
 from service.model import Decoded, Endpoints
 from service.venues.bybit.venue import Bybit
 from service.venues.contract import Catalog, Limits, Poll, Request
@@ -279,6 +280,39 @@ async def test_a_failing_history_never_holds_up_the_live_polls() -> None:
     assert run.health.rest.ok is True
 
 
+async def test_what_is_fetched_apart_reaches_no_decoder_and_waits_for_the_live_polls() -> None:
+    """Cause guarded against: an audit's answer on the tape would be part of every replay."""
+    limits = replace(LIMITS, rest_weight=10.0, rest_period_s=10.0)
+    site, run = Site(answer), Run(limits=limits)
+    async with site.running(), run.poller.session() as session:
+
+        async def fetch() -> None:
+            while True:
+                request = Request("GET", f"{site.url}/audit?name=APART", context="audit")
+                assert await run.poller.fetch_apart(session, request) == b"oi APART 12.5"
+
+        apart = asyncio.create_task(fetch())
+        async with run.polling(site.polls(5.0, names=("BTC",))):
+            await asyncio.sleep(60)
+        apart.cancel()
+        await asyncio.wait([apart])
+    assert all(b - a == pytest.approx(5, abs=0.5) for a, b in itertools.pairwise(site.times("BTC")))
+    for at in site.times("APART"):
+        assert sum(at <= other < at + 9.9 for other in site.times("APART")) <= 6
+    assert 25 <= len(site.times("APART")) <= 36
+    assert set(run.sink.contexts) == {"oi BTC"}
+
+
+async def test_an_oversized_answer_fetched_apart_is_told_to_nobody_else() -> None:
+    site, run = Site(_endless), Run()
+    async with site.running(), run.poller.session() as session:
+        with pytest.raises(VenueError, match="oversized"):
+            await run.poller.fetch_apart(session, Request("GET", f"{site.url}/audit", context="audit"))
+    assert run.sink.of("rejected") == []
+    assert run.health.rest.failures == {"oversized": 1}
+    assert run.health.rest.ok is None
+
+
 async def _bomb(request: web.Request, number: int) -> web.StreamResponse:
     return web.Response(body=gzip.compress(b"x" * (64 << 20)), headers={"Content-Encoding": "gzip"})
 
@@ -286,7 +320,7 @@ async def _bomb(request: web.Request, number: int) -> web.StreamResponse:
 async def _endless(request: web.Request, number: int) -> web.StreamResponse:
     response = web.StreamResponse()
     await response.prepare(request)
-    for _ in range(100):
+    for _ in range(200):
         await response.write(b"y" * 100_000)
     return response
 

@@ -9,6 +9,7 @@ from typing import NamedTuple, get_args
 
 import pytest
 
+from service.audit import SOURCES
 from service.market.reported import FRESH_MS
 from service.model import EXTRA_STREAMS, ExtraStream
 from service.venues import VENUES
@@ -222,9 +223,10 @@ def test_sides_of_open_interest() -> None:
 
 
 def test_where_to_look_exists() -> None:
-    """Metrics, reasons and fields that the page sends its reader to."""
+    """Metrics, reasons and fields that the page and the one of the first live day send their reader to."""
     head, sections = page()
-    texts = [head, *("\n".join(section.uncertain) for section in sections.values())]
+    first_day = (ROOT / "docs" / "first-live-day.md").read_text()
+    texts = [head, first_day, *("\n".join(section.uncertain) for section in sections.values())]
     source = "\n".join(path.read_text() for path in sorted((ROOT / "service").rglob("*.py")))
     metrics = (ROOT / "docs" / "metrics.md").read_text()
     for text in texts:
@@ -237,3 +239,13 @@ def test_where_to_look_exists() -> None:
         assert section.uncertain
         assert all(line.startswith("- ") for line in section.uncertain)
     assert all(reason in REASONS for reason in re.findall(r"reason `(\w+)`", "".join(texts)))
+
+
+def test_the_first_live_day_knows_every_venue() -> None:
+    """Where the audit reads each one's open interest, as the code has it, and what stays unknown of it."""
+    text = (ROOT / "docs" / "first-live-day.md").read_text()
+    read = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|$", text, re.MULTILINE))
+    assert {name: words for name, words in read.items() if name in VENUES} == {
+        name: SOURCES[name].oi_read for name in VENUES
+    }
+    assert re.findall(r"\[list\]\(venues\.md#(\w+)\)", text) == list(VENUES)

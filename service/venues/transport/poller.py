@@ -110,10 +110,7 @@ class Poller:
         Returns None, or why it failed: a bounded reason, counted; it never makes live polls wait, except for a venue
         that throttles.
         """
-        loop = asyncio.get_running_loop()
-        budget, weight, bucket = self._io.budget, request.weight, request.bucket
-        while (wait_s := budget.reserve_history(loop.time(), weight, bucket)) > 0:  # noqa: ASYNC110 - a budget has no event
-            await asyncio.sleep(max(wait_s, 0.001))
+        await self._spared(request)
         try:
             body = await self._fetch(session, request, POLL_BYTES, 1.0)
             if refuses(sink.frame(self._io.venue.name, CONNECTION, body, request.context)):
@@ -127,6 +124,26 @@ class Poller:
             return None
         self._io.health.rest_failed(failure.reason, self._io.clock.now_ms(), f"history {failure.detail}", down=False)
         return failure.reason
+
+    async def fetch_apart(self, session: aiohttp.ClientSession, request: Request) -> bytes:
+        """The body of an answer that is for no decoder and on no tape, within what live polls can spare.
+
+        Raises :exc:`VenueError`; the failure is counted, and makes live polls wait only where the venue throttles.
+        """
+        await self._spared(request)
+        try:
+            return await self._fetch(session, request, METADATA_BYTES, METADATA_FACTOR, apart=True)
+        except VenueError as error:
+            detail = f"{request.context} {error.detail}"
+            self._io.health.rest_failed(error.reason, self._io.clock.now_ms(), detail, down=False)
+            raise
+
+    async def _spared(self, request: Request) -> None:
+        """Wait until live polls can spare the request's weight, and take it."""
+        loop = asyncio.get_running_loop()
+        budget, weight, bucket = self._io.budget, request.weight, request.bucket
+        while (wait_s := budget.reserve_history(loop.time(), weight, bucket)) > 0:  # noqa: ASYNC110 - a budget has no event
+            await asyncio.sleep(max(wait_s, 0.001))
 
     # -- inside ------------------------------------------------------------------------------------------------
 
@@ -199,8 +216,13 @@ class Poller:
             blocked_s = self._io.budget.rest_blocked_s(now_s)
             self._resume_s = max(self._resume_s, now_s + max(blocked_s, self._backoff.next_delay_s()))
 
-    async def _fetch(self, session: aiohttp.ClientSession, request: Request, limit: int, patience: float) -> bytes:
-        """The body of a 2xx answer, at most ``limit`` bytes. Raises :exc:`VenueError` for anything else."""
+    async def _fetch(
+        self, session: aiohttp.ClientSession, request: Request, limit: int, patience: float, apart: bool = False
+    ) -> bytes:
+        """The body of a 2xx answer, at most ``limit`` bytes. Raises :exc:`VenueError` for anything else.
+
+        ``apart``: the sink is told nothing.
+        """
         total_s = self._io.network.open_timeout_s * patience
         headers = dict(request.headers)
         if request.body is not None:
@@ -224,7 +246,8 @@ class Poller:
                     body += chunk
                     if len(body) > limit:
                         response.close()  # not released to the pool: the rest is never read
-                        self._io.sink.rejected(self._io.venue.name, CONNECTION, "oversized")
+                        if not apart:
+                            self._io.sink.rejected(self._io.venue.name, CONNECTION, "oversized")
                         raise VenueError("oversized", f"body above {limit} bytes")
                 return bytes(body)
         except (aiohttp.ClientError, OSError) as error:
