@@ -164,7 +164,7 @@ def _document(config: Config, source: str, audits: Sequence[Audit]) -> dict[str,
         "source": source,
         "allowed": {name: getattr(config.audit, name) for name in ("oi", "mark", "funding_share", "funding_8h")},
         "compared": sum(item.compared for item in audits),  # integers
-        "beyond": sum(item.beyond for item in audits),
+        "beyond": sum(item.beyond for item in audits),  # integers
         "venues": {
             item.venue: {
                 "ts": item.ts,

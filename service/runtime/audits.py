@@ -60,6 +60,8 @@ def ours(engine: Engine, venue: str, symbol: str | None = None) -> dict[str, Fig
     found: dict[str, Figures] = {}
     for state in market.symbols.values() if symbol is None else (market.symbols[symbol],):
         for name, item in state.venues[venue].instruments.items():
+            if not item.trading:  # delisted, or listed as closed: nobody says anything of it
+                continue
             tracks: dict[str, Track] = {"mark": item.mark, "funding": item.funding, "oi": item.oi}
             missing = {figure: track.state.lower() for figure, track in tracks.items() if track.state != "LIVE"}
             if "funding" not in missing and item.funding.rate_8h is None:

@@ -11,10 +11,11 @@ from typing import Any
 import orjson
 import pytest
 
-from service.config import Config, parse
+from service.config import Config
 from service.core.build import rules_of
 from service.core.engine import STATE_VERSION, Engine
 from service.core.renames import renamed_state
+from service.core.replay import Run
 from service.model import Denominator
 from service.publishing import body_bytes
 from service.runtime.state_file import misfit
@@ -45,7 +46,7 @@ def state_of(version: str) -> dict[str, Any]:
 def config_of(version: str) -> Config:
     header = next(iter(read(STORED / version / "tape.gz", pytest.fail)))
     assert isinstance(header, Header)
-    return parse(header.config)
+    return Run(header, version).config  # without the venues that did not exist then
 
 
 def as_stored(saved: Any, stored: Any) -> Any:

@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import pytest
 
-from service.model import Bad, Confirm, Funding, Mark, OpenInterest, Skipped
+from service.model import Bad, Candidate, Confirm, Funding, Mark, OpenInterest, Skipped
 from service.simulation.market import MarketModel
 from service.simulation.protocol import Frame, Session
 from service.venues.contract import Decoder
@@ -48,7 +48,7 @@ def test_updates_decode_to_the_market_as_it_moves(venue: str) -> None:
                 if frame.topic not in session.topics:
                     continue
                 for item in decoder.decode(desk.protocol.wrap(session, frame), now_ms):
-                    if isinstance(item, Confirm) or is_other_product(item):
+                    if isinstance(item, Candidate | Confirm) or is_other_product(item):
                         continue
                     assert not isinstance(item, Bad | Skipped), item
                     assert isinstance(item, Mark | Funding | OpenInterest), item

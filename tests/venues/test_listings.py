@@ -205,9 +205,7 @@ SHAPES = {
         (({}, "not_crypto"), ({"symbol": "WEATHER"}, "unknown_kind"), ({"market_type": "spot"}, "foreign")),
     ),
 }  # fmt: skip
-COINS = tuple(
-    Asset(coin, coin) for coin in ("AAA", "BBB", "CCC", "NEW", "DASH")
-)  # at venues that do not say what is one
+COINS = tuple(Asset(coin, coin) for coin in ("AAA", "BBB", "CCC", "NEW"))  # at venues that do not say what is one
 
 LISTS = [pytest.param(venue, shape, id=venue) for venue, shape in SHAPES.items()]
 

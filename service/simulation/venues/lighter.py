@@ -167,9 +167,19 @@ class Lighter(Protocol):
             ]
             spot = {"symbol": "ETH/USDC", "market_id": SPOT, "market_type": "spot", "status": "active"}
             return Answer(200, encode({"code": 200, "order_book_details": details, "spot_order_book_details": [spot]}))
+        if method == "GET" and path == "/api/v1/funding-rates":
+            return Answer(200, encode({"code": 200, "funding_rates": self._rates()}))
         if method == "GET" and path == "/api/v1/fundings":
             return self._fundings(query)
         return Answer(404, encode({"code": 404, "message": "not found"}))
+
+    def _rates(self) -> list[dict[str, Any]]:
+        """Of 8 h, fractions; those of other exchanges stand beside the venue's own."""
+        return [
+            {"market_id": market, "exchange": exchange, "symbol": quote.instrument.base, "rate": round(rate, 8)}
+            for market, quote in self._by_id.items()
+            for exchange, rate in (("binance", 0.0001), ("lighter", quote.rate * 8), ("hyperliquid", -0.0002))
+        ]
 
     def _fundings(self, query: Mapping[str, str]) -> Answer:
         """Settled hours, oldest first; times in seconds, rates in percent without a sign."""
@@ -237,6 +247,8 @@ def _described(
         "status": status,
         "size_decimals": size_digits,
         "price_decimals": digits,
+        "mark_price": fixed(price, digits),  # these two since September 2026 at the latest, not yet in May
+        "index_price": fixed(price, digits),
         "last_trade_price": round(price, digits),
         "daily_base_token_volume": volume,
         "open_interest": coins,  # coins, and not dollars as on the socket

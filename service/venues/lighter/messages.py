@@ -44,7 +44,7 @@ class LighterDecoder:
     """See :class:`service.venues.contract.Decoder`."""
 
     def __init__(self, venue: str, catalog: Catalog) -> None:
-        self._emit = Emit(venue, catalog, by_name, self._read)
+        self._emit = Emit(venue, catalog, self._coin_named, self._read)
         self.decode = self._emit.frame
         self._trades = Trades(self._emit)
         self._markets = catalog.shared(Markets)
@@ -58,6 +58,11 @@ class LighterDecoder:
             "connected": lambda frame: self._emit.control("info", None, "connected"),
             "unsubscribed": lambda frame: self._emit.control("info", echo(frame.get("channel")), "unsubscribed"),
         } | dict.fromkeys(OURS, lambda frame: None)
+
+    def _coin_named(self, name: str) -> Listing | str | None:
+        """Before metadata, too, only what is known to be a coin."""
+        known = by_name(name)
+        return None if known is None else self._emit.why_no_coin(known.symbol) or known
 
     def _read(self, parsed: Any, context: str) -> None:
         frame = mapping(parsed, "frame")
@@ -129,7 +134,7 @@ class LighterDecoder:
         market = fields["market_id"]
         if key is not None and key != str(market):
             raise BadPayload("bad_name", f"market {market} under {echo(key)}"[:80])
-        listing = self._listing(name)
+        listing = emit.listing(name)
         if listing is None:
             return
         self._markets.names[market] = name
@@ -149,17 +154,6 @@ class LighterDecoder:
             emit.skipped(name, "no_mark")
         else:
             self._interest(listing, coins(fields["open_interest"]) / mark, sent)
-
-    def _listing(self, name: str) -> Listing | None:
-        """Before metadata, too, only what is known to be a coin."""
-        emit, catalog = self._emit, self._emit.catalog
-        unlisted = name not in catalog.listings and name not in catalog.foreign
-        if unlisted and (known := by_name(name)) is not None:
-            why = emit.why_no_coin(known.symbol)
-            if why is not None:
-                emit.skipped(name, why)
-                return None
-        return emit.listing(name)
 
     def _interest(self, listing: Listing, counted: float, sent: int) -> None:
         """``counted``: coins as the venue counts. Raises :exc:`BadPayload` where the list of instruments, which counts
@@ -184,7 +178,7 @@ class LighterDecoder:
         name = self._markets.names.get(int(market))
         if name is None:
             emit.skipped(channel, "unknown_instrument")
-        elif (listing := self._listing(name)) is not None:
+        elif (listing := emit.listing(name)) is not None:
             if first:
                 self._trades.begin(listing.instrument)
             else:

@@ -76,7 +76,7 @@ class VenueBudget:
 
     def __init__(self, limits: Limits, process_connects: Window | None = None) -> None:
         self._connects = Window(limits.connects, limits.connect_period_s)
-        self._process_connects = process_connects
+        self.process_connects = process_connects
         self._rest = Window(limits.rest_weight, limits.rest_period_s)
         self._buckets = {name: Window(*each) for name, each in limits.buckets.items()}
         each_s = limits.connect_period_s / limits.connects
@@ -95,13 +95,13 @@ class VenueBudget:
         wait = max(self._connects_after_s - now_s, self._connects.wait_s(now_s), 0.0)
         if self._distance_s > 0.0 and self._connects.used(now_s) >= (EXTRA_SHARE if extra else BURST_SHARE):
             wait = max(wait, self._connected_s + self._distance_s - now_s)
-        if self._process_connects is not None:
-            wait = max(wait, self._process_connects.wait_s(now_s))
+        if self.process_connects is not None:
+            wait = max(wait, self.process_connects.wait_s(now_s))
         if wait == 0.0:
             self._connects.spend(now_s)
             self._connected_s = now_s
-            if self._process_connects is not None:
-                self._process_connects.spend(now_s)
+            if self.process_connects is not None:
+                self.process_connects.spend(now_s)
         return wait
 
     def reserve_rest(self, now_s: float, weight: float = 1.0, bucket: str = "", share: float = 1.0) -> float:

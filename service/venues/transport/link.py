@@ -49,7 +49,7 @@ class Link:
         self.plan = plan
         self.changed = asyncio.Event()
         self._backoff = Backoff(io.network.backoff_cap_s, io.rng, io.network.healthy_s)
-        self.budget = VenueBudget(io.venue.limits) if plan.apart else io.budget
+        self.budget = VenueBudget(io.venue.limits, io.budget.process_connects) if plan.apart else io.budget
         self._patience = SilencePolicy(int(io.network.backoff_cap_s * 1000))
         self._sockets = 0
         self._current: _Socket | None = None
