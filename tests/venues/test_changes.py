@@ -31,7 +31,7 @@ def test_the_end_of_krakens_old_interfaces_is_warned_of_in_time() -> None:
     assert len(warnings(VENUES, END - timedelta(WARN_DAYS))) == 2
     first, second = warnings(VENUES, date(2026, 12, 1))
     assert first.startswith("kraken_futures: ends in 90 days, on 2027-03-01: the REST API and the WebSocket v1 of ")
-    assert "excluded unless the unified socket has agreed" in first
+    assert "excluded then, unless its unified socket has agreed" in first
     assert "(documented)" in first
     # What the venue did not say itself is not said as if it had.
     assert second.startswith("kraken_futures: may end in 90 days, on 2027-03-01: charts and analytics")
