@@ -105,8 +105,9 @@ CHANGES = (  # in the order of days
     Change(
         ("kraken_futures",), date(2027, 3, 1), "the REST API and the WebSocket v1 of futures.kraken.com",
         "documented", "docs.kraken.com, futures-rest", "",
-        "Kraken is excluded then, unless its unified socket has agreed with v1: see counted_source of kraken_futures in "
-        "/v1/venues. Keep the service running, with its state, over that day; or set venues.kraken_futures.enabled = false",
+        "Kraken is excluded then, unless its unified socket has agreed with v1: see counted_source of kraken_futures "
+        "in /v1/venues. Keep the service running, with its state, over that day; or set "
+        "venues.kraken_futures.enabled = false",
     ),
     Change(
         ("kraken_futures",), date(2027, 3, 1), "charts and analytics (`/api/charts/v1`): same host, no notice",
