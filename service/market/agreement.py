@@ -280,13 +280,13 @@ class Agreement(Stateful):
         if self.spoke_ms is None or at - self.spoke_ms > SILENT_MS:
             return f"{candidate} is silent"
         missing = [
-            f"{kind} {quantity} compared {self._compared(f'{kind} {quantity}')}"
+            f"{kind} {quantity} agrees on {self._compared(f'{kind} {quantity}')}"
             for kind in (LINEAR, INVERSE)
             for quantity in NEEDED
             if f"{kind} {quantity}" not in self.agreed
             and (kind == LINEAR or any(key.startswith(INVERSE) for key in (*self.asked, *self.agreed)))
         ]
-        return f"not agreed: {', '.join(missing)}" if missing else None
+        return f"not agreed over two hours yet: {', '.join(missing)}" if missing else None
 
     def _compared(self, key: str) -> str:
         """On how many instruments a field agrees so far, of how many that could be compared in this round."""

@@ -203,14 +203,15 @@ def test_one_quantity_that_does_not_agree_keeps_all_out(factors: tuple[float, fl
     assert two.counts == "none"
     assert two.live() == (False, False, False)
     assert two.why is not None
-    assert two.why.startswith(f"not agreed: linear {missing} compared 0 of ")
+    assert two.why.startswith(f"not agreed over two hours yet: linear {missing} agrees on 0 of ")
 
 
 def test_a_field_that_is_not_there_is_told() -> None:
     two = Two(lambda mark, contracts, rate, inverse: as_v1(mark, contracts, rate, inverse)[:1])
     two.run(HOUR_MS)
     assert (
-        two.why == "not agreed: linear mark compared 3 of 3, linear oi compared 0 of 3, linear funding compared 0 of 3"
+        two.why == "not agreed over two hours yet: linear mark agrees on 3 of 3, linear oi agrees on 0 of 3, "
+        "linear funding agrees on 0 of 3"
     )
 
 
@@ -232,7 +233,7 @@ def test_linear_and_inverse_contracts_are_apart() -> None:
     assert two.live("PF_BTC") == (True, True, True)
     assert two.live("PI_BTC") == (False, False, False)
     assert two.counts == "unified"
-    assert two.why == "not agreed: inverse oi compared 0 of 0"
+    assert two.why == "not agreed over two hours yet: inverse oi agrees on 0 of 0"
 
 
 def test_a_price_near_one_tells_no_unit() -> None:
