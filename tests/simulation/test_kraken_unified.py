@@ -198,5 +198,5 @@ def test_without_an_agreement_the_venue_leaves_the_sums() -> None:
     agreement = market.agreements[VENUE]
     assert agreement.counting(at) == "none"
     assert agreement.reason(at) is not None
-    assert "linear funding compared 0 of 3" in str(agreement.reason(at))
+    assert "linear funding agrees on 0 of 3" in str(agreement.reason(at))
     assert all(not view.fresh for sample in run.engine.samples for view in sample.venues)

@@ -44,6 +44,10 @@ def update(*rows: dict[str, Any], at: int = SENT) -> dict[str, Any]:
     return {"type": "update/market_stats", "channel": "market_stats:all", "timestamp": at, "market_stats": stats}
 
 
+def snapshot(*rows: dict[str, Any], at: int = SENT) -> dict[str, Any]:
+    return update(*rows, at=at) | {"type": "subscribed/market_stats"}
+
+
 def listed(*rows: tuple[str, int, float], **changes: object) -> dict[str, Any]:
     """The list of markets: symbol, id, coins of open interest."""
     return {
@@ -69,6 +73,10 @@ def metadata(catalog: Catalog, document: dict[str, Any], recv_ts: int = SENT) ->
 
 def interests(found: list[Decoded]) -> list[float]:
     return [item.coins for item in found if isinstance(item, OpenInterest)]
+
+
+def skipped(found: list[Decoded]) -> list[str]:
+    return [item.reason for item in found if isinstance(item, Skipped)]
 
 
 def trading(catalog: Catalog) -> list[str]:
@@ -189,6 +197,39 @@ def test_dollars_taken_for_coins_fit_neither_one_side_nor_two() -> None:
     assert [item.sides for item in found if isinstance(item, OiSides)] == [None]
 
 
+def test_a_unit_that_changes_between_two_lists_is_doubted_at_once() -> None:
+    """Cause: dollars for coins are off by the price, so the row of a coin near one dollar shows nothing wrong: three
+    markets that are far off say it of all. It was believed until the next list, for up to an hour."""
+    catalog = Catalog()
+    prices = {"BTC": 70_000.0, "ETH": 2_500.0, "SOL": 140.0, "XRP": 2.0, "DOGE": 0.5, "ADA": 0.7}
+    names = [(symbol, market, 1000.0) for market, symbol in enumerate(prices)]
+    metadata(catalog, listed(*names), SENT - 600_000)
+    decoder = fresh(NAME, catalog)
+
+    def said(unit: float) -> list[Decoded]:
+        rows = [
+            row(symbol, market, mark_price=str(prices[symbol]), open_interest=str(coins * prices[symbol] ** unit))
+            for symbol, market, coins in names
+        ]
+        return decode(decoder, update(*rows), SENT)
+
+    assert OiSides not in kinds(said(1.0))
+    found = said(0.0)
+    assert reasons(found) == ["size_mismatch"] * 3
+    assert [item.sides for item in found if isinstance(item, OiSides)] == [None]
+    assert OiSides not in kinds(said(0.0))  # once is enough, until a list comes
+    metadata(catalog, listed(*names), SENT)
+    assert OiSides in kinds(said(0.0))
+
+
+def test_a_snapshot_after_the_list_measures_the_sides() -> None:
+    """Cause: at a start the list comes before the socket, so that nothing was measured for an hour."""
+    catalog = Catalog()
+    metadata(catalog, listed(("BTC", 1, 2000.0), ("ETH", 0, 30_000.0), ("SOL", 2, 50_000.0)), SENT - 3000)
+    found = decode(fresh(NAME, catalog), snapshot(*ROWS), SENT)
+    assert [item.sides for item in found if isinstance(item, OiSides)] == [1]
+
+
 def test_a_socket_that_has_been_silent_measures_nothing() -> None:
     catalog = Catalog()
     decode(fresh(NAME, catalog), update(*ROWS), SENT)
@@ -247,6 +288,54 @@ def test_a_market_that_is_listed_again_is_another_instrument_and_does_not_count_
     assert interests(found) == pytest.approx([1500.0])
     metadata(catalog, listed(("ETH", 0, 30_000.0)))
     assert trading(catalog) == ["ETH-0"]  # what a whole list does not name is gone
+
+
+def test_an_id_that_the_list_does_not_name_waits_for_the_next_list() -> None:
+    """Cause: a market listed anew counted beside its old id, twice, until the list came."""
+    catalog = Catalog()
+    metadata(catalog, listed(("BTC", 1, 2000.0)))
+    decoder = fresh(NAME, catalog)
+    assert decode(decoder, update(row("BTC", 201))) == [Skipped(NAME, "BTC-201", "unknown_instrument")]
+    metadata(catalog, listed(("BTC", 201, 2000.0)))
+    assert interests(decode(decoder, update(row("BTC", 201)))) == pytest.approx([2000.0])
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"), [({"trading_hours": "09:30-16:00"}, ["not_crypto"]), ({"hidden": True}, [])]
+)
+def test_a_market_with_hours_is_no_coin_and_a_hidden_one_does_not_trade(settings: Any, reason: list[str]) -> None:
+    catalog = Catalog()
+    assert skipped(metadata(catalog, listed(("BTC", 1, 2000.0), market_config=settings))) == reason
+    assert trading(catalog) == []
+
+
+def test_a_market_that_has_stopped_is_no_news_in_a_snapshot() -> None:
+    """Cause: a snapshot has rows of all markets and one time for all. One that had stopped was live after each
+    reconnect, which its own silence brought about, with a rate for the next hour."""
+    catalog = Catalog()
+    first = fresh(NAME, catalog)
+    assert interests(decode(first, snapshot(row()), SENT)) == pytest.approx([2000.0])
+    again, later = fresh(NAME, catalog), SENT + 600_000
+    assert not {Mark, Funding, OpenInterest} & set(kinds(decode(again, snapshot(row(), at=later), later)))
+    assert Mark in kinds(decode(again, snapshot(row(mark_price="70002.3"), at=later), later))
+
+
+@pytest.mark.parametrize(("age_ms", "counts"), [(2 * HOUR, True), (2 * HOUR + 1, False), (-HOUR, True)])
+def test_a_row_whose_last_settlement_is_long_ago_has_stopped(age_ms: int, counts: bool) -> None:
+    found = decode(fresh(NAME), update(row(funding_timestamp=SENT - age_ms)), SENT)
+    assert (Mark in kinds(found)) == counts
+    assert skipped(found) == ([] if counts else ["stopped"])
+
+
+def test_ages_at_which_nothing_counts_any_more() -> None:
+    rules = VENUE.rules
+    assert (rules.mark.max_age_ms, rules.index_max_age_ms, rules.oi.max_age_ms) == (30_000, 30_000, 60_000)
+    assert rules.funding.max_age_ms == 300_000
+
+
+def test_a_row_under_another_markets_id_is_refused() -> None:
+    frame = update(row()) | {"market_stats": {"7": row()}}
+    assert reasons(decode(fresh(NAME), frame)) == ["bad_name"]
 
 
 def test_a_list_that_cannot_be_read_delists_nobody() -> None:

@@ -36,6 +36,10 @@ SIDES_DOCUMENTED = 1
 OI_LEAST, OI_MOST, OI_WITHIN_MS = 0.2, 5.0, 7_200_000
 # The limit of a rate stands beside it in the same unit, 4.0000 percent. As a fraction it would be below.
 CLAMP_LEAST, CLAMP_MOST = 0.4, 40.0
+# So many markets off at once are no moves of their own. A unit that changes is off by the price: of a coin near one
+# dollar that does not show in its own row, but in those of the others.
+MISMATCHES = 3
+SETTLED_WITHIN_MS = 7_200_000  # `funding_timestamp` is the last full hour: a row with an older one has stopped
 OURS = ("subscribe", "unsubscribe")  # requests, as recordings hold them
 UNUSED_ANSWERS = ("funding_rates", "trades", "c", "order_books")  # rates of other venues among them; candles are "c"
 
@@ -104,6 +108,9 @@ class LighterDecoder:
                 emit.each(frame[key], key, read_market, emit)
         if context == MARKETS:
             emit.delist_absent(context)
+            markets = self._markets
+            markets.listed, markets.judged = True, False
+            markets.mismatched.clear()
             measure_sides(emit)
 
     # -- market statistics -------------------------------------------------------------------------------------
@@ -112,33 +119,49 @@ class LighterDecoder:
         """Rows of all markets by id, or the row of one. An update has the whole rows of those that changed.
 
         It vouches for no other: nothing numbers the messages, so a row that was lost looks like one that has not
-        changed. A market of which anything moves, be it its volume, comes again.
+        changed. A market of which anything moves, be it its volume, comes again. A snapshot has a row of each market,
+        also of one that has stopped, and one time for all: what stood just so in the last row is no news.
         """
         emit, channel = self._emit, frame["channel"]
         if first:
             emit.control("ack", echo(channel), "subscribed")
         sent, rows = timestamp_ms(frame["timestamp"]), mapping(frame["market_stats"], "market_stats")
         if channel != ALL_MARKETS:
-            self._market(rows, sent)
+            self._market(rows, sent, first)
             return
         for key, row in rows.items():
             try:
-                self._market(row, sent, key)
+                self._market(row, sent, first, key)
             except (BadPayload, KeyError) as error:
                 emit.bad(error)
+        if first:
+            measure_sides(emit)  # at the start the list comes before the socket
+        if len(self._markets.mismatched) >= MISMATCHES and not self._markets.judged:
+            self._markets.judged = True
+            measure_sides(emit, OI_WITHIN_MS)  # at once, not with the next list
 
-    def _market(self, row: Any, sent: int, key: str | None = None) -> None:
+    def _market(self, row: Any, sent: int, first: bool, key: str | None = None) -> None:
         """One market: what is wrong with one stream does not cost the others."""
         emit, fields = self._emit, mapping(row, "market_stats")
         name = instrument_of(fields)
         market = fields["market_id"]
         if key is not None and key != str(market):
             raise BadPayload("bad_name", f"market {market} under {echo(key)}"[:80])
+        markets = self._markets
+        if markets.listed and name not in emit.catalog.listings and name not in emit.catalog.foreign:
+            emit.skipped(name, "unknown_instrument")  # listed anew, perhaps beside its old id: the next list tells
+            return
         listing = emit.listing(name)
         if listing is None:
             return
-        self._markets.names[market] = name
+        markets.names[market] = name
         if not listing.trading:
+            return
+        before, markets.rows[name] = markets.rows.get(name), fields
+        if first and before == fields:
+            return
+        if "funding_timestamp" in fields and sent - timestamp_ms(fields["funding_timestamp"]) > SETTLED_WITHIN_MS:
+            emit.skipped(name, "stopped")
             return
         mark = None
         try:
@@ -163,7 +186,9 @@ class LighterDecoder:
         amount = counted / (emit.catalog.oi_sides or SIDES_DOCUMENTED)
         single, at = emit.catalog.one_sided.get(name, (0.0, 0))
         if single > 0.0 and emit.recv_ts - at <= OI_WITHIN_MS and not OI_LEAST <= amount / single <= OI_MOST:
+            self._markets.mismatched[name] = None
             raise BadPayload("size_mismatch", f"{name}: {amount:g} coins, listed with {single:g}"[:80])
+        self._markets.mismatched.pop(name, None)
         emit.open_interest(listing, amount, listing.multiplier, amount * listing.multiplier, True, sent)
 
     # -- trades ------------------------------------------------------------------------------------------------

@@ -18,12 +18,18 @@ SIDES_WITHIN_MS = 60_000  # of each other: the socket's and the list's open inte
 
 
 class Markets:
-    """What the venue's connections tell each other: ``names``, the instrument behind a market's id, and ``interest``,
-    of each instrument the coins that the socket's figure says, as the venue counts, and when it was received."""
+    """What the venue's connections tell each other: ``names``, the instrument behind a market's id; ``interest``, of
+    each instrument the coins that the socket's figure says, as the venue counts, and when it was received; ``rows``, of
+    each the last row; ``mismatched``, those whose open interest was far off the list's, and ``judged``, whether that
+    has been told since the last list; ``listed``: the list has been read."""
 
     def __init__(self) -> None:
         self.names: dict[int, str] = {}
         self.interest: dict[str, tuple[float, int]] = {}
+        self.rows: dict[str, dict[str, Any]] = {}
+        self.mismatched: dict[str, None] = {}
+        self.judged = False
+        self.listed = False
 
 
 def market_id(value: Any) -> int:
@@ -65,7 +71,8 @@ def _trades(fields: dict[str, Any]) -> bool:
     way out: its open interest falls whatever traders think of the coin."""
     settings = mapping(fields.get("market_config", {}), "market_config")
     closing = flag(settings.get("force_reduce_only", False), "force_reduce_only")
-    return label(fields["status"], "status") == "active" and not closing
+    hidden = flag(settings.get("hidden", False), "hidden")
+    return label(fields["status"], "status") == "active" and not closing and not hidden
 
 
 def _terms(name: str, fields: dict[str, Any], emit: Emit) -> Listing | str:
@@ -76,16 +83,19 @@ def _terms(name: str, fields: dict[str, Any], emit: Emit) -> Listing | str:
     why = emit.why_no_coin(known.symbol)
     if why is not None:
         return why
+    settings = mapping(fields.get("market_config", {}), "market_config")
+    if label(settings.get("trading_hours", ""), "trading_hours") != "":
+        return "not_crypto"  # a coin trades round the clock
     size = known.multiplier
     return Listing(emit.venue, name, known.symbol, False, size, size, INTERVAL_H, _trades(fields), emit.recv_ts)
 
 
-def measure_sides(emit: Emit) -> None:
-    """What the socket's open interest counts, by the list that has just come, whose `open_interest` is one side in
-    coins. A socket that no longer speaks of dollars fits neither one side nor two."""
+def measure_sides(emit: Emit, within_ms: int = SIDES_WITHIN_MS) -> None:
+    """What the socket's open interest counts, by the list, whose `open_interest` is one side in coins. A socket that no
+    longer speaks of dollars fits neither one side nor two. ``within_ms``: of each other, the two figures."""
     figures = []
     for name, (amount, at) in emit.catalog.shared(Markets).interest.items():
         single, listed_at = emit.catalog.one_sided.get(name, (0.0, 0))
-        if single > 0.0 and abs(listed_at - at) <= SIDES_WITHIN_MS:
+        if single > 0.0 and abs(listed_at - at) <= within_ms:
             figures.append((amount, single))
     emit.sides(figures)

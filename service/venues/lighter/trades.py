@@ -24,7 +24,9 @@ NO_TAKER = ("deleverage", "market-settlement")
 def tell_trades(emit: Emit, trades: Trades, listing: Listing, market: int, frame: dict[str, Any]) -> None:
     """The trades of one message, of one market."""
     prints: list[Print] = []
-    for key, rows in (("liquidation_trades", frame.get("liquidation_trades")), ("trades", frame["trades"])):
+    if "liquidation_trades" not in frame and "trades" not in frame:
+        raise BadPayload("missing_field", "trades")
+    for key, rows in (("liquidation_trades", frame.get("liquidation_trades")), ("trades", frame.get("trades"))):
         if rows is not None:
             emit.guard(emit.each, rows, key, _read_trade, listing, market, prints)
     trades.tell(prints, False)
@@ -49,7 +51,7 @@ def _read_trade(row: Any, listing: Listing, market: int, prints: list[Print]) ->
 
 def _check_side(fields: dict[str, Any], closed: PositionSide) -> None:
     """The position that was closed, by its own sign. Raises :exc:`BadPayload`."""
-    if "taker_position_size_before" in fields:
+    if fields.get("taker_position_size_before") is not None:
         before = number(fields["taker_position_size_before"], -COINS_MAX, COINS_MAX)
         if not (before > 0.0 if closed == "long" else before < 0.0):
             raise BadPayload("size_mismatch", f"{closed} liquidated, position before {before:g}")
