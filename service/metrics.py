@@ -101,6 +101,12 @@ _ALL = (
         "Share of the open interest known of all venues that ours hold and that is fresh, 0 to 1.",
     ),
     Family(
+        "elr_oi_known_share_most",
+        "gauge",
+        ("symbol",),
+        "The same without doubtful figures of others, and half of those that may count both sides.",
+    ),
+    Family(
         "elr_oi_known_share_as_of_seconds",
         "gauge",
         (),
@@ -374,10 +380,10 @@ class ScrapeState:
     """Everything a scrape shows, as of ``now_ms`` by the service clock. Immutable: read by a thread.
 
     ``symbols`` and ``venues`` (name, up) as configured: other label values are not rendered. ``reconnects``:
-    (venue, reason, count). ``sides``: (venue, figure of open interest, evidence, sides, in doubt). ``bases``: (source,
-    as_of ms of its oldest figure in use). ``known_shares``: (symbol, share of the known open interest). ``audits``: of
-    venues that were audited. ``weights``: empty where each symbol has its own. ``ledger``: None where none is kept.
-    ``signals``: filled by the feed with what it published last.
+    (venue, reason, count). ``sides``: (venue, figure of open interest, evidence, sides, in doubt). ``bases``:
+    (source, as_of ms of its oldest figure in use). ``known_shares``: (symbol, share of the known open interest, the
+    most that it may be). ``audits``: of venues that were audited. ``weights``: empty where each symbol has its own.
+    ``ledger``: None where none is kept. ``signals``: filled by the feed with what it published last.
     """
 
     now_ms: int
@@ -388,7 +394,7 @@ class ScrapeState:
     max_venue_symbols: int = 50
     sides: tuple[tuple[str, str, str, int, bool], ...] = ()
     bases: tuple[tuple[str, int | None], ...] = ()
-    known_shares: tuple[tuple[str, float | None], ...] = ()
+    known_shares: tuple[tuple[str, float | None, float | None], ...] = ()
     known_share_as_of_ms: int | None = None
     signals: tuple[SignalNumbers, ...] = ()
     evaluations: tuple[EvalNumbers, ...] = ()

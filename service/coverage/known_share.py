@@ -16,7 +16,7 @@ STALE_MS = 86_400_000  # an older list says nothing any more
 PRICE_WITHIN = 0.05  # of ours: a stock, or another coin, under the same ticker is further away
 CHECK_WITHIN_MS = 900_000  # the list's prices are compared with ours of about the same time
 DAYS_OF_VOLUME = 10.0  # a larger open interest than its own volume of so many days is doubtful
-LEAST_OF_LAST = 0.5  # a list with fewer of the markets than that is not whole
+LEAST_OF_LAST = 0.5  # a list with fewer of the markets than that, or of a symbol's open interest, is not whole
 
 
 @dataclass(slots=True)
@@ -66,14 +66,18 @@ class _Stated:
 
 @dataclass(slots=True)
 class _Checked:
-    """One symbol's tickers after the comparison of prices: ``ours`` by venue, the others by market."""
+    """One symbol's tickers after the comparison of prices: ``ours`` by venue, the others by market. ``price``: ours at
+    that moment, at which the list's dollars are coins. ``refused``: why there is no share, though there are figures."""
 
+    price: float
     ours: dict[str, _Stated] = field(default_factory=dict)
     others: dict[str, _Stated] = field(default_factory=dict)
     silent: dict[str, None] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
+    refused: str | None = None
     others_usd: float = 0.0  # the sums over ``others``, kept because every scrape asks for every symbol
     least_usd: float = 0.0
+    mispriced_usd: float = 0.0  # of the others whose price is not ours
 
     def unread(self, held: Iterable[_Held]) -> list[_Stated]:
         """Venues of ours that we do not read, or that have told us nothing yet: of these the list's figure counts."""
@@ -82,11 +86,13 @@ class _Checked:
 
 
 class _Held(NamedTuple):
-    """Our own figure of a venue of ours: one side, in USD. Not fresh: as it was last accepted."""
+    """Our own figure of a venue of ours: one side, in USD. Not fresh: as it was last accepted. ``silent_usd``: last
+    accepted of those instruments of a fresh venue that are not."""
 
     venue: str
     fresh: bool
     usd: float
+    silent_usd: float
 
 
 class _Sums(NamedTuple):
@@ -100,7 +106,8 @@ class _Sums(NamedTuple):
 
 
 class KnownShare:
-    """Keeps the last good list. A symbol's tickers are compared with our price once, when there is one.
+    """Keeps the last good list. A symbol's tickers are compared with our price once, when there is one; from then on
+    the list's figures are coins at that price, as ours are: a price that moves moves both.
 
     ``wanted``: somebody asks for the list; else every share is null because it is off.
     """
@@ -109,6 +116,9 @@ class KnownShare:
         self.wanted = wanted
         self.listed: Listed | None = None
         self._checked: dict[str, _Checked] = {}
+        self._others: dict[
+            str, tuple[float, int]
+        ] = {}  # by symbol, coins of the others in the last good list, its time
 
     def take(self, listed: Listed) -> bool:
         """The new list in force; False where it has lost half of the markets of the last one, which then stays."""
@@ -127,17 +137,20 @@ class KnownShare:
     def stale(self, now_ms: int) -> bool:
         return self.listed is not None and now_ms - self.listed.as_of > STALE_MS
 
-    def share(self, sample: Consensus, now_ms: int) -> float | None:
-        """The share alone: what every scrape asks for."""
+    def shares(self, sample: Consensus, now_ms: int) -> tuple[float | None, float | None]:
+        """The share and the most that it may be: what every scrape asks for."""
         checked = self._checked_of(sample, now_ms)
-        return None if checked is None or sample.price is None else _sums(_held(sample, sample.price), checked).share
+        if checked is None or sample.price is None:
+            return None, None
+        sums = _sums(_held(sample, sample.price), checked, sample.price)
+        return sums.share, sums.share_most
 
     def of(self, sample: Consensus, now_ms: int) -> dict[str, Any]:
         """One symbol of ``/v1/coverage`` (docs/coverage.md). ``share`` is null with the ``reason``, never a guess."""
         price = sample.price if sample.quorum else None
         held = [] if price is None else _held(sample, price)
         checked = self._checked_of(sample, now_ms)
-        sums = _sums(held, checked)
+        sums = _sums(held, checked, price)
         others = [] if checked is None else [*checked.others.values(), *checked.unread(held)]
         return {
             "symbol": sample.symbol,
@@ -148,7 +161,7 @@ class KnownShare:
             "ours_oi_usd": None if price is None else sums.ours,
             "not_fresh_oi_usd": None if price is None else sums.not_fresh,
             "others_oi_usd": sums.others,
-            "ours": [_beside(item, None if checked is None else checked.ours.get(item.venue)) for item in held],
+            "ours": [_beside(item, checked, price) for item in held],
             "others": [item.plain() for item in sorted(others, key=lambda stated: (-stated.usd, stated.market))],
             "without_figure": [] if checked is None else sorted(checked.silent),
             "left_out": {} if checked is None else checked.left_out,
@@ -168,7 +181,8 @@ class KnownShare:
             for item in _held(sample, sample.price):
                 stated = checked.ours.get(item.venue)
                 if stated is not None and item.fresh and item.usd > 0.0:
-                    pairs.setdefault(item.venue, []).append((stated.usd, item.usd))
+                    scale = sample.price / checked.price
+                    pairs.setdefault(item.venue, []).append((stated.usd * scale, item.usd + item.silent_usd))
         found = {venue: measure(figures) for venue, figures in pairs.items()}
         return {
             venue: {"sides": result[0], "ratio": result[1], "symbols": result[2], "agreeing": result[3]}
@@ -178,7 +192,7 @@ class KnownShare:
 
     def _why_null(self, sample: Consensus, now_ms: int, checked: _Checked | None) -> str:
         if checked is not None:
-            return "no_other_venue"
+            return checked.refused or "no_other_venue"
         if self.listed is None:
             return "no_answer" if self.wanted else "off"
         if self.stale(now_ms):
@@ -192,54 +206,77 @@ class KnownShare:
             return None
         if symbol not in self._checked and now_ms - listed.as_of <= CHECK_WITHIN_MS:
             tickers = listed.tickers.get(symbol, ())
-            self._checked[symbol] = _judged(tickers, sample.price, listed.left_out.get(symbol, {}))
+            found = _judged(tickers, sample.price, listed.left_out.get(symbol, {}))
+            self._checked[symbol] = found
+            coins, at = self._others.get(symbol, (0.0, 0))
+            lost = listed.as_of - at <= STALE_MS and found.others_usd / sample.price < LEAST_OF_LAST * coins
+            if found.refused is None and lost:
+                found.refused = "not_whole"
+            if found.refused is None:
+                self._others[symbol] = (found.others_usd / sample.price, listed.as_of)
         return self._checked.get(symbol)
 
 
 def _judged(tickers: Sequence[Ticker], price: float, left_out: Mapping[str, int]) -> _Checked:
-    found = _Checked(left_out=dict(left_out))
+    found = _Checked(price, left_out=dict(left_out))
     for ticker in tickers:
         known = market_of(ticker.market)
         if known is None:
             reason = f"unclear_market:{ticker.market}"
         elif not any(abs(theirs / price - 1) <= PRICE_WITHIN for theirs in ticker.prices):
             reason = "price"
+            if venue_of(known, ticker.instrument) is None:
+                found.mispriced_usd += ticker.oi_usd or 0.0  # in the order of the list
         elif ticker.oi_usd is None:
             found.silent[ticker.market] = None
             continue
         else:
             venue = venue_of(known, ticker.instrument)
             group = found.others if venue is None else found.ours
-            group.setdefault(venue or ticker.market, _Stated(ticker.market, known)).add(
-                ticker.oi_usd, ticker.volume_usd
-            )
-            continue
+            stated = group.setdefault(venue or ticker.market, _Stated(ticker.market, known))
+            if stated.market == ticker.market:
+                stated.add(ticker.oi_usd, ticker.volume_usd)
+                continue
+            reason = "repeated"  # one venue of ours under two names
         found.left_out[reason] = found.left_out.get(reason, 0) + 1
     found.others_usd = fold(stated.one_side() for stated in found.others.values())
     found.least_usd = fold(stated.least() for stated in found.others.values())
+    if found.mispriced_usd > found.others_usd:
+        found.refused = "unchecked"  # the market has moved between the list and us, or most is another asset
+    elif len(found.silent) > len(found.others):
+        found.refused = "little_known"
     return found
 
 
 def _held(sample: Consensus, price: float) -> list[_Held]:
-    return [
-        _Held(view.venue, view.fresh, price * ((view.oi_coins or 0.0) if view.fresh else view.oi_coins_last))
-        for view in sample.venues
-    ]
+    held = []
+    for view in sample.venues:
+        coins = (view.oi_coins or 0.0) if view.fresh else view.oi_coins_last
+        silent = max(view.oi_coins_last - coins, 0.0) if view.fresh else 0.0
+        held.append(_Held(view.venue, view.fresh, price * coins, price * silent))
+    return held
 
 
-def _sums(held: Sequence[_Held], checked: _Checked | None) -> _Sums:
+def _sums(held: Sequence[_Held], checked: _Checked | None, price: float | None) -> _Sums:
     ours = fold(item.usd for item in held if item.fresh)
-    not_fresh = fold(item.usd for item in held if not item.fresh)
+    not_fresh = fold(item.silent_usd if item.fresh else item.usd for item in held)
     unread = [] if checked is None else checked.unread(held)
-    if checked is None or not (checked.others or unread):
+    if checked is None or price is None or not (checked.others or unread):
         return _Sums(ours, not_fresh, None, None, None)
-    others = fold((checked.others_usd, *(stated.one_side() for stated in unread)))
-    least = fold((checked.least_usd, *(stated.least() for stated in unread)))
+    scale = price / checked.price
+    others = scale * fold((checked.others_usd, *(stated.one_side() for stated in unread)))
+    least = scale * fold((checked.least_usd, *(stated.least() for stated in unread)))
+    if checked.refused is not None:
+        return _Sums(ours, not_fresh, others, None, None)
     return _Sums(ours, not_fresh, others, ours / (ours + not_fresh + others), ours / (ours + not_fresh + least))
 
 
-def _beside(item: _Held, stated: _Stated | None) -> dict[str, Any]:
-    """Our figure, and what the list states of the same venue: about 2 would mean that it counts both sides there."""
-    told = None if stated is None or item.usd <= 0.0 else stated.usd
-    ratio = told / item.usd if told is not None and item.fresh else None
+def _beside(item: _Held, checked: _Checked | None, price: float | None) -> dict[str, Any]:
+    """Our figure, and what the list states of the same venue, both at our price of now: about 2 would mean that it
+    counts both sides there."""
+    stated = None if checked is None else checked.ours.get(item.venue)
+    told = None
+    if checked is not None and stated is not None and price is not None and item.usd > 0.0:
+        told = stated.usd * price / checked.price
+    ratio = told / (item.usd + item.silent_usd) if told is not None and item.fresh else None
     return {"venue": item.venue, "fresh": item.fresh, "oi_usd": item.usd, "stated_oi_usd": told, "ratio": ratio}

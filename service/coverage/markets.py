@@ -37,18 +37,21 @@ MARKETS = {
     "dydx chain": Market(("dydx",), 1, "documented"),
     "dydx (v4)": Market(("dydx",), 1, "documented"),
     "aster": Market(("aster",), 1, "assumed"),
+    "asterdex": Market(("aster",), 1, "assumed"),
     "lighter": Market(("lighter",), 1, "assumed"),
+    "zklighter": Market(("lighter",), 1, "assumed"),
     "htx": Market((), 1, "measured"),
     "kucoin": Market((), 1, "measured"),
     "mexc": Market((), 1, "measured"),
 }
 _product = re.compile(r"[ ]+\(?(?:futures|derivatives?|perpetuals?|perps?)\)?$").sub
-_OURS = {re.split(r"[ .]", name)[0] for name, market in MARKETS.items() if market.venues}
+_OLD_NAMES = ("okex", "crypto facilities")  # of OKX, of Kraken's futures
+_OURS = (*dict.fromkeys(re.split(r"[ .]", name)[0] for name, market in MARKETS.items() if market.venues), *_OLD_NAMES)
 
 
 @lru_cache(1000)  # the same hundred names in thousands of tickers
 def market_of(name: str) -> Market | None:
-    """None where a name begins as one of ours does and is not in the table: whose it is, is not clear.
+    """None where a name begins as one of ours does, or did, and is not in the table: whose it is, is not clear.
 
     It may be ours under a new name, which would count twice, or a sister company, which we do not read.
 
@@ -57,7 +60,7 @@ def market_of(name: str) -> Market | None:
     """
     short = _product("", name.strip().lower())
     found = MARKETS.get(short)
-    if found is None and re.split(r"[ .]", short)[0] in _OURS:
+    if found is None and short.startswith(_OURS):
         return None
     return OTHER if found is None else found
 

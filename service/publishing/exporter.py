@@ -134,9 +134,10 @@ class _Page:
     def _known_shares(self) -> None:
         state = self._state
         recent = {sample.symbol for sample in state.samples if state.now_ms - sample.ts <= SAMPLE_TTL_MS}
-        for symbol, share in state.known_shares:
+        for symbol, share, most in state.known_shares:
             if symbol in self._symbols and symbol in recent:
                 self._add("elr_oi_known_share", (symbol,), share)
+                self._add("elr_oi_known_share_most", (symbol,), most)
         as_of_ms = state.known_share_as_of_ms
         self._add("elr_oi_known_share_as_of_seconds", (), None if as_of_ms is None else as_of_ms / 1000)
 

@@ -46,7 +46,7 @@ async def poll_coverage(
                 raise BadPayload("not_whole", f"{listed.markets} markets, less than half of the last list")
             health.answered_ms = health.as_of_ms = listed.as_of
             for sample in samples():
-                known.share(sample, clock.now_ms())  # compares prices: here one by one, not all in the next scrape
+                known.shares(sample, clock.now_ms())  # compares prices: here one by one, not all in the next scrape
                 await asyncio.sleep(0)
         except (VenueError, BadPayload) as refused:
             error = f"{refused.reason} {refused.detail}".strip()

@@ -155,7 +155,7 @@ class ReadModels:
                 (name, rule.figure.name, rule.evidence, rule.sides, rule.doubted) for name, rule in self._sides()
             ),
             bases=tuple((name, health.as_of_ms) for name, health in self._sources.items()),
-            known_shares=tuple((item.symbol, self._known.share(item, now_ms)) for item in self._engine.samples),
+            known_shares=tuple((item.symbol, *self._known.shares(item, now_ms)) for item in self._engine.samples),
             known_share_as_of_ms=None if listed is None else listed.as_of,
             evaluations=self._engine.scoreboard.numbers(),
             weights=self._engine.learner.numbers(),

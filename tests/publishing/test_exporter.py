@@ -132,11 +132,12 @@ def test_the_record_of_the_scoreboard() -> None:
 
 
 def test_known_shares_and_the_time_of_their_list() -> None:
-    shares = (("BTC", 0.7), ("ETH", None), ("NOPE", 0.5))
+    shares = (("BTC", 0.7, 0.8), ("ETH", None, None), ("NOPE", 0.5, 0.5))
     found = scrape(state(known_shares=shares, known_share_as_of_ms=TS - 500))
     shown = {key: value for key, value in found.items() if key[0].startswith("elr_oi_known")}
     assert shown == {
         ("elr_oi_known_share", "symbol=BTC"): 0.7,
+        ("elr_oi_known_share_most", "symbol=BTC"): 0.8,
         ("elr_oi_known_share_as_of_seconds",): (TS - 500) / 1000,
     }
     assert not any(key[0].startswith("elr_oi_known") for key in scrape(state()))

@@ -73,7 +73,7 @@ async def test_the_list_comes_about_once_an_hour(server: SourceServer) -> None:
     assert (polled.health.failures, polled.health.last_error) == (0, None)
     # Compared with our price when the list came: later than 15 minutes after it, it could not be.
     late = replace(sample(view("okx", 0.1)), price=83_000.0)
-    assert polled.known.share(late, polled.known.listed.as_of + 3_000_000) is not None
+    assert polled.known.shares(late, polled.known.listed.as_of + 3_000_000)[0] is not None
 
 
 @pytest.mark.looptime

@@ -84,7 +84,7 @@ def test_the_known_share_and_what_it_rests_on() -> None:
     assert (head["list"]["as_of"], head["list"]["stale"], head["list"]["markets"]) == (listed.as_of, False, 1)
     assert 0 <= head["list"]["age_s"] < 60
     assert (without.coverage()["list"]["wanted"], without.coverage()["list"]["age_s"]) == (False, None)
-    assert views.scrape().known_shares == (("DASH", None), ("BTC", pytest.approx(0.5)))
+    assert views.scrape().known_shares == (("DASH", None, None), ("BTC", pytest.approx(0.5), pytest.approx(0.5)))
     assert views.scrape().known_share_as_of_ms == listed.as_of
     assert views.venues()["sources"] == {"coingecko_derivatives": health.plain()}
     assert without.venues()["sources"] == {}
