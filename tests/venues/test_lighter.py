@@ -129,7 +129,7 @@ def test_the_next_funding_time_is_the_next_full_hour_and_never_funding_timestamp
         ({"current_funding_rate": "-0.5"}, False),
         ({"funding_clamp_big": "0.0400", "current_funding_rate": "0.000012"}, True),  # fractions
         ({"funding_clamp_big": "400.0"}, True),  # basis points
-        ({"funding_clamp_big": ""}, False),
+        ({"funding_clamp_big": "4.0"}, False),
     ],
 )
 def test_a_rate_in_another_unit_is_refused_and_costs_only_itself(changes: dict[str, str], refused: bool) -> None:
@@ -153,7 +153,8 @@ def test_a_rate_in_another_unit_is_refused_and_costs_only_itself(changes: dict[s
         (400.0, 0, False),  # five times
         (399.9, 0, True),
         (140_004_400.0, 2 * HOUR, True),  # as if the socket's figure were coins already
-        (140_004_400.0, 2 * HOUR + 1, False),  # the list is too old to say anything
+        (2000.0, 2 * HOUR, False),
+        (2000.0, 2 * HOUR + 1, True),  # the list is too old to vouch for the unit
         (0.0, 0, False),
     ],
 )
@@ -331,6 +332,21 @@ def test_ages_at_which_nothing_counts_any_more() -> None:
     rules = VENUE.rules
     assert (rules.mark.max_age_ms, rules.index_max_age_ms, rules.oi.max_age_ms) == (30_000, 30_000, 60_000)
     assert rules.funding.max_age_ms == 300_000
+
+
+def test_a_rate_whose_unit_nothing_beside_it_shows_is_refused() -> None:
+    """Cause: without the limit in the same unit a fraction was read as percent."""
+    fields = {key: value for key, value in row().items() if key != "funding_clamp_big"}
+    found = decode(fresh(NAME), update(fields))
+    assert reasons(found) == ["missing_field"]
+    assert Funding not in kinds(found)
+
+
+@pytest.mark.parametrize("channel", ["market_stats:2", "market_stats", "something"])
+def test_the_row_of_one_market_must_be_its_channels(channel: str) -> None:
+    frame = update(row()) | {"channel": channel, "market_stats": row()}
+    assert reasons(decode(fresh(NAME), frame)) == ["bad_name"]
+    assert Mark in kinds(decode(fresh(NAME), frame | {"channel": "market_stats:1"}))
 
 
 def test_a_row_under_another_markets_id_is_refused() -> None:

@@ -23,10 +23,10 @@ from service.venues.lighter.metadata import (
 )
 from service.venues.lighter.trades import tell_trades
 from service.venues.numbers import coins, number, price, timestamp_ms
-from service.venues.reading import echo, label, mapping, said, unknown
+from service.venues.reading import echo, label, mapping, unknown
 from service.venues.trades import Trades
 
-ALL_MARKETS = "market_stats:all"
+ALL_MARKETS, ONE_MARKET = "market_stats:all", "market_stats:"
 TRADE = "trade:"
 ANSWER = '{"type":"pong"}'  # to the server's own pings
 ALREADY_SUBSCRIBED = 30003
@@ -127,7 +127,7 @@ class LighterDecoder:
             emit.control("ack", echo(channel), "subscribed")
         sent, rows = timestamp_ms(frame["timestamp"]), mapping(frame["market_stats"], "market_stats")
         if channel != ALL_MARKETS:
-            self._market(rows, sent, first)
+            self._market(rows, sent, first, label(channel, "channel").removeprefix(ONE_MARKET))
             return
         for key, row in rows.items():
             try:
@@ -140,12 +140,12 @@ class LighterDecoder:
             self._markets.judged = True
             measure_sides(emit, OI_WITHIN_MS)  # at once, not with the next list
 
-    def _market(self, row: Any, sent: int, first: bool, key: str | None = None) -> None:
+    def _market(self, row: Any, sent: int, first: bool, key: str) -> None:
         """One market: what is wrong with one stream does not cost the others."""
         emit, fields = self._emit, mapping(row, "market_stats")
         name = instrument_of(fields)
         market = fields["market_id"]
-        if key is not None and key != str(market):
+        if key != str(market):
             raise BadPayload("bad_name", f"market {market} under {echo(key)}"[:80])
         markets = self._markets
         if markets.listed and name not in emit.catalog.listings and name not in emit.catalog.foreign:
@@ -185,7 +185,9 @@ class LighterDecoder:
         self._markets.interest[name] = (counted, emit.recv_ts)
         amount = counted / (emit.catalog.oi_sides or SIDES_DOCUMENTED)
         single, at = emit.catalog.one_sided.get(name, (0.0, 0))
-        if single > 0.0 and emit.recv_ts - at <= OI_WITHIN_MS and not OI_LEAST <= amount / single <= OI_MOST:
+        if single > 0.0 and emit.recv_ts - at > OI_WITHIN_MS:
+            raise BadPayload("size_mismatch", f"{name}: nothing to compare with, the list is over two hours old")
+        if single > 0.0 and not OI_LEAST <= amount / single <= OI_MOST:
             self._markets.mismatched[name] = None
             raise BadPayload("size_mismatch", f"{name}: {amount:g} coins, listed with {single:g}"[:80])
         self._markets.mismatched.pop(name, None)
@@ -213,7 +215,7 @@ class LighterDecoder:
 def _hourly(fields: dict[str, Any]) -> float:
     """The rate of the running hour, a fraction. Raises :exc:`BadPayload` unless it is said in percent: documents have
     shown fractions under the same name."""
-    limit = said(fields, "funding_clamp_big", coins)
-    if limit is not None and not CLAMP_LEAST <= limit <= CLAMP_MOST:
+    limit = coins(fields["funding_clamp_big"])
+    if not CLAMP_LEAST <= limit <= CLAMP_MOST:
         raise BadPayload("out_of_bounds", f"funding_clamp_big {limit:g} is not in percent")
     return number(fields["current_funding_rate"], -PERCENT_MOST, PERCENT_MOST) / 100
