@@ -439,3 +439,4 @@ class Engine(Stateful):
         """Of a dump that cannot be gone on from, what does not age: the record of outcomes and what was learned."""
         self.scoreboard.load(plain["scoreboard"])
         self.learner.load(plain["learner"])
+        self.market.salvage(plain.get("market", {}))

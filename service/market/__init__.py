@@ -16,7 +16,7 @@ from service.market.streams import FUTURE, OUT_OF_ORDER, TOO_OLD, UNIT_TRUST_MS,
 from service.market.symbol_state import SymbolState
 from service.market.venue_state import Instrument
 from service.model import Candidate, Consensus, Event, OiSides, OpenInterest, VenueRules
-from service.state import Plain, Stateful
+from service.state import DAMAGE, Plain, Stateful
 
 __all__ = ["Agreement", "Market", "SideRule"]
 
@@ -78,7 +78,7 @@ class Market(Stateful):
     def _take_candidate(self, row: Candidate) -> str | None:
         """Numbers of a source that is not proven: nothing is heard of the venue before they count. The first code."""
         agreement, state = self.agreements.get(row.venue), self.symbols.get(row.symbol)
-        if agreement is None or state is None:
+        if agreement is None or state is None or self.filling:  # of the past, the proven source is not heard either
             return None
         instrument = state.venues[row.venue].instruments.get(row.instrument)
         codes = [self.apply(item, proven=False) for item in agreement.take(row, instrument)]
@@ -197,6 +197,8 @@ class Market(Stateful):
         return SymbolState(key, self._rules, self._settings)
 
     def damaged(self, name: str, key: str, error: Exception) -> None:
+        if name == "agreements":
+            return  # it is earned anew; it must not cost the symbols theirs
         if name != "symbols":
             raise error
         self.unread[key] = f"{type(error).__name__}: {error}"
@@ -208,6 +210,16 @@ class Market(Stateful):
 
     def begin_anew(self, symbol: str) -> None:
         self.take_over(symbol, SymbolState(symbol, self._rules, self._settings))
+
+    def salvage(self, plain: Plain) -> None:
+        """Of a dump that cannot be gone on from, what does not age: on what a venue's two sources agree. What does not
+        load is left out."""
+        for venue, agreement in self.agreements.items():
+            try:
+                if (stored := plain.get("agreements", {}).get(venue)) is not None:
+                    agreement.salvage(stored)
+            except DAMAGE:
+                continue
 
     def load(self, plain: Plain) -> None:
         """Restore what a dump has of the configured symbols and venues, by name. Raises ValueError or KeyError for what

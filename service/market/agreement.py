@@ -29,9 +29,11 @@ ROUND_MS = 7_200_000
 LEAST_COMPARISONS = 60  # of an instrument in a round, which has 120 minutes
 LEAST_INSTRUMENTS = 3  # all where there are fewer
 LEAST_AGREEING = 0.9  # of an instrument's comparisons, and of the instruments
+CONTRADICTED = 5  # comparisons of a field and unit of which most do not agree: what was recorded of it counts no more
 TELLING = log(1.25)  # at a price near 1 an amount of coins and one of dollars look alike: such a contract tells nothing
 LEAST_RATE = 1e-7  # per interval: rates near 0 agree in every unit
 
+AGREED = {"field", "unit", "since", "checked", "instruments", "against"}
 LINEAR, INVERSE = "linear", "inverse"
 NEEDED = ("mark", "oi", "funding")
 Reading = Callable[[float, float, Candidate], float]
@@ -99,8 +101,9 @@ class Agreement(Stateful):
     def proven(self, event: Event) -> None:
         """The proven source said something that was not refused. Before the candidate has ever spoken nothing of it is
         kept: there is nothing to compare, and nothing to store."""
+        if isinstance(event, Mark | Funding | OpenInterest | Flow):
+            self.proven_at = event.recv_ts  # any of its sockets: were one left, what it brings would count twice
         if isinstance(event, Mark) and event.mark is not None:
-            self.proven_at = event.recv_ts
             if self.stirred:
                 self.proven_ms[event.instrument] = event.recv_ts
         elif isinstance(event, Flow) and self.stirred:
@@ -118,7 +121,7 @@ class Agreement(Stateful):
         elif instrument is not None:
             self._compare(row, instrument)
         self._end_round(at)
-        if not self.silent(at) or not self.agrees(_kind(row)):
+        if not self.silent(at) or not self.agrees(_kind(row)) or self._is_against(row):
             return []
         return list(self._observations(row, instrument))
 
@@ -136,7 +139,19 @@ class Agreement(Stateful):
         return at - heard > SILENT_MS
 
     def agrees(self, kind: str) -> bool:
-        return all(f"{kind} {quantity}" in self.agreed for quantity in NEEDED)
+        """There is an agreement on all that is needed, and the round under way does not contradict it."""
+        keys = [f"{kind} {quantity}" for quantity in NEEDED]
+        return all(key in self.agreed and not self._is_contradicted(key) for key in keys)
+
+    def _is_contradicted(self, key: str) -> bool:
+        found = self.agreed[key]
+        tallies = self.tallies.get(f"{key} {found['field']} {found['unit']}", {}).values()
+        compared, agreeing = sum(tally[0] for tally in tallies), sum(tally[1] for tally in tallies)  # integers
+        return compared >= CONTRADICTED and 2 * agreeing < compared
+
+    def _is_against(self, row: Candidate) -> bool:
+        """A contract of its own kind: it was compared, and did not agree where the others did."""
+        return any(row.instrument in self.agreed[f"{_kind(row)} {quantity}"]["against"] for quantity in NEEDED)
 
     # -- comparing ---------------------------------------------------------------------------------------------
 
@@ -214,11 +229,17 @@ class Agreement(Stateful):
                 before = self.agreed.get(key)
                 same = before is not None and (before["field"], before["unit"]) == (field, unit)
                 since = before["since"] if before is not None and same else at
+                against = [
+                    instrument
+                    for instrument, (compared, agreeing) in tallies.items()
+                    if compared >= CONTRADICTED and agreeing < LEAST_AGREEING * compared
+                ]
                 self.agreed[key] = {
                     "field": field, "unit": unit, "since": since, "checked": at, "instruments": len(shares),
+                    "against": against,
                 }  # fmt: skip
                 return
-        if judged:
+        if judged or (key in self.agreed and self._is_contradicted(key)):
             self.agreed.pop(key, None)
 
     # -- in the proven one's place -----------------------------------------------------------------------------
@@ -300,11 +321,18 @@ class Agreement(Stateful):
     # -- clock and state ---------------------------------------------------------------------------------------
 
     def load(self, plain: Plain) -> None:
-        """An agreement on a unit that is not known here is none."""
+        """An agreement on a unit that is not known here, or one that is not whole, is none."""
         super().load(plain)
-        for key in list(self.agreed):
-            if key != FLOW and self.agreed[key]["unit"] not in UNITS.get(key, {}):
+        for key, found in list(self.agreed.items()):
+            known = key == FLOW or found.get("unit") in UNITS.get(key, {})
+            if not known or found.keys() != AGREED:
                 del self.agreed[key]
+
+    def salvage(self, plain: Plain) -> None:
+        """The agreements of a dump, and nothing of the round under way."""
+        whole = Agreement(self.sources)
+        whole.load(plain)
+        self.agreed = whole.agreed
 
     def reanchor(self, delta_ms: int) -> None:
         for name in ("round_ms", "proven_at", "since_ms", "spoke_ms"):
@@ -327,7 +355,7 @@ def _kind(row: Candidate) -> str:
 def _timely(row: Candidate, track: Track) -> bool:
     """Whether the row's own time would let it count: what would be refused must not earn an agreement."""
     if row.venue_ts is None:
-        return True
+        return False  # it may be minutes late, and would count as of now
     return -AHEAD_MS <= row.recv_ts - row.venue_ts <= track.max_age_ms or not track.sends
 
 

@@ -160,7 +160,8 @@ def runners(
     result = {}
     for name, venue in venues.items():
         budget = budgets.setdefault(venue.rules.exchange, VenueBudget(venue.limits, process_connects))
-        io = VenueIo(venue, intake, clock, random.Random(rng.random()), budget, config.network, health[name])
+        apart = VenueBudget(venue.limits, process_connects)
+        io = VenueIo(venue, intake, clock, random.Random(rng.random()), budget, config.network, health[name], apart)
         scope = Scope(endpoints[name], symbols, config.venues.of(name).oi_poll_s, extras)
         result[name] = VenueRunner(io, scope, intake.catalogs[name])
     return result

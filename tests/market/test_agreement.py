@@ -409,3 +409,87 @@ def test_rows_whose_times_would_be_refused_earn_no_agreement(late_ms: int, agree
     two.late_ms = late_ms
     two.run(ROUND_MS + 60_000)
     assert (two.agreed == AGREED) is agrees
+
+
+MANY = {f"C{number}": 20.0 * (number + 1) for number in range(12)}
+
+
+def test_a_contract_that_did_not_agree_never_counts_though_its_kind_does() -> None:
+    """Cause: one of twelve was off in every comparison; nine in ten sufficed for the kind, and it counted with them."""
+
+    def fields(mark: float, contracts: float, rate: float, inverse: bool) -> tuple[tuple[str, str, float], ...]:
+        return as_v1(mark, contracts * (1.4 if mark < 21.0 else 1.0), rate, inverse)
+
+    two = agreeing(fields=fields, linear=MANY)
+    two.run(HOUR_MS, v1=False)
+    assert two.counts == "unified"
+    assert two.live("PF_C1") == (True, True, True)
+    assert two.live("PF_C0") == (False, False, False)
+
+
+def test_a_contradiction_under_way_suspends_the_agreement() -> None:
+    """Cause: on the day of the switch the newer source began to count otherwise; the verdict of the last round stood
+    until the next, and for ever where too little was compared before v1 ended."""
+    two = agreeing()
+    two.fields = lambda mark, contracts, rate, inverse: as_v1(mark, contracts, rate * mark, inverse)
+    two.run(600_000)
+    assert two.agreed == AGREED
+    two.run(4 * HOUR_MS, v1=False)
+    assert two.live() == (False, False, False)
+    assert "linear funding" not in two.agreed
+
+
+def test_v1_is_not_silent_while_any_of_its_sockets_speaks() -> None:
+    """Cause: its tickers fell silent and its trades went on, so that taker flow counted twice."""
+    two = agreeing()
+    for _ in range(30):
+        two.step(v1=False)
+        two.market.apply(Flow(VENUE, "PF_BTC", "BTC", 1.0, 0.0, T0 + two.at, T0 + two.at))
+    assert two.counts == "v1"
+    assert two.live()[0] is False
+
+
+def test_rows_without_a_time_of_their_own_earn_no_agreement() -> None:
+    """Cause: a source minutes late agreed in a calm market, and counted as if it were of now."""
+    two = Two()
+    candidate = two.candidate
+    two.candidate = lambda *given: replace(candidate(*given), venue_ts=None)  # type: ignore[method-assign]
+    two.run(ROUND_MS + 60_000)
+    assert two.agreed == {}
+
+
+def test_nothing_of_the_newer_source_counts_while_the_past_is_filled_in() -> None:
+    """Cause: v1 is not heard in what was held back, so the newer source counted beside it."""
+    two = agreeing()
+    before = two.item().oi.confirmed_at
+    two.market.filling = True
+    two.run(300_000, v1=False)
+    assert two.item().oi.confirmed_at == before
+
+
+@pytest.mark.parametrize("damage", [{"unit": None}, {"since": None}, {"unit": "furlongs"}])
+def test_a_damaged_agreement_costs_itself_alone(damage: dict[str, Any]) -> None:
+    two = agreeing()
+    stored = orjson.loads(orjson.dumps(two.market.dump()))
+    record = stored["agreements"][VENUE]["agreed"]["linear oi"]
+    for key, value in damage.items():
+        record.update({key: value}) if value is not None else record.pop(key)
+    again = two.fresh()
+    again.load(stored)
+    assert list(again.agreements[VENUE].agreed) == ["linear mark", "linear funding"]
+    stored["agreements"][VENUE] = {"what": "is this"}
+    again = two.fresh()
+    again.load(stored)
+    assert again.agreements[VENUE].agreed == {}
+    assert again.symbols["BTC"].venues[VENUE].instruments.keys() == {"PF_BTC"}
+
+
+def test_an_agreement_outlives_a_state_that_cannot_be_gone_on_from() -> None:
+    """Cause: after v1's end nothing can earn it again; a state of three days ago lost it, and Kraken with it."""
+    two = agreeing()
+    again = two.fresh()
+    again.salvage(orjson.loads(orjson.dumps(two.market.dump())))
+    assert again.agreements[VENUE].agreed == two.market.agreements[VENUE].agreed
+    assert again.agreements[VENUE].proven_at is None
+    assert again.symbols["BTC"].venues[VENUE].instruments == {}
+    again.salvage({})

@@ -88,9 +88,11 @@ class KrakenFuturesDecoder:
         as live."""
         listing = self._emit.listing(text(fields[key]).upper())
         if listing is not None and flag(fields.get("suspended", False), "suspended"):
-            self._suspended[listing.instrument] = self._emit.recv_ts
+            self._suspended[listing.instrument] = None
             self._emit.skipped(listing.instrument, "suspended")
             return None
+        if listing is not None:
+            self._suspended.pop(listing.instrument, None)
         return listing
 
     def _prices(self, listing: Listing, fields: dict[str, Any], index_key: str, venue_ts: int | None) -> None:

@@ -57,14 +57,13 @@ NOT_USED = (  # known, and of no use here; the next settlement is the top of the
 KNOWN = frozenset((*NOT_USED, *SUSPENDED, *TIMES, *(name for _, names, _ in NAMES for name in names)))
 MAX_TOLD = 40  # unknown fields of one row that are named
 MAX_TOLD_CHARACTERS = 400
-TOGETHER_MS = 60_000  # v1 said that a market is suspended, this shortly before
 
 
 class Shared:
     """What all connections of the venue share about this socket."""
 
     def __init__(self) -> None:
-        self.suspended: dict[str, int] = {}  # instrument -> receipt of v1's last word that it is suspended
+        self.suspended: dict[str, None] = {}  # what v1 last called suspended: so it is until v1 says otherwise
         self.trade_ids: dict[str, int] = {}  # the newest counted: two sockets bring the same trades for a moment
         self.unknown: set[str] = set()  # fields already told
         self.listed: set[str] = set()  # instruments that no HTTP answer has named
@@ -149,7 +148,7 @@ class Unified:
     def _is_suspended(self, name: str, fields: dict[str, Any]) -> bool:
         """As this row says, or v1 beside it: how this socket says it is not documented."""
         said = [flag(fields[key], key) for key in SUSPENDED if fields.get(key) is not None]
-        return any(said) or self._emit.recv_ts - self._shared.suspended.get(name, -TOGETHER_MS) < TOGETHER_MS
+        return any(said) or name in self._shared.suspended
 
     def _tell_unknown(self, channel: str, fields: Mapping[str, Any], known: frozenset[str]) -> None:
         told = self._shared.unknown

@@ -49,7 +49,9 @@ class Link:
         self.plan = plan
         self.changed = asyncio.Event()
         self._backoff = Backoff(io.network.backoff_cap_s, io.rng, io.network.healthy_s)
-        self.budget = VenueBudget(io.venue.limits, io.budget.process_connects) if plan.apart else io.budget
+        self.budget = io.budget
+        if plan.apart:
+            self.budget = io.apart or VenueBudget(io.venue.limits, io.budget.process_connects)
         self._patience = SilencePolicy(int(io.network.backoff_cap_s * 1000))
         self._sockets = 0
         self._current: _Socket | None = None

@@ -38,3 +38,4 @@ class VenueIo:
     budget: VenueBudget  # of the exchange: other venues may share it
     network: Network
     health: VenueHealth
+    apart: VenueBudget | None = None  # of sockets whose trouble must not cost the others; None: each has its own
