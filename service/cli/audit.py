@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -44,14 +45,33 @@ def run(options: argparse.Namespace) -> int:
     wanted = None
     if options.symbols is not None:
         wanted = {canonical_symbol(name, config.aliases()) for name in options.symbols}
-    source, audits = asyncio.run(_audits(options.url.rstrip("/"), config, options.config is not None, wanted))
+    url = re.sub("^ws", "http", options.url.rstrip("/"))  # the feed's address will do
+    if not url.startswith(("http://", "https://")):
+        raise NoAudit(f"{_shown(url)}: an address begins with http://")
+    source, audits = asyncio.run(_audits(url, config, options.config is not None, wanted))
     compared, beyond = sum(item.compared for item in audits), sum(item.beyond for item in audits)  # integers
     if options.json:
         sys.stdout.buffer.write(orjson.dumps(_document(config, source, audits), option=orjson.OPT_INDENT_2) + b"\n")
         sys.stdout.flush()
     else:
         _show(config, source, audits, options.everything)
-    return 1 if beyond or not compared else 0
+    return 1 if beyond or not compared or _unsound(audits) else 0
+
+
+def _unsound(audits: Sequence[Audit]) -> list[str]:
+    """Why the audit of a venue says nothing, though nothing in it is beyond: a line each."""
+    found = []
+    for item in audits:
+        if (item.rows or item.failures) and 2 * item.compared < max(len(item.rows), 1):
+            found.append(f"{item.venue}: less than half of its figures could be compared")
+        elif quarantined := [row.instrument for row in item.rows if "not here: quarantined" in row.note]:
+            found.append(f"{item.venue}: not counted here, so not compared: {', '.join(sorted(set(quarantined))[:5])}")
+    return found
+
+
+def _shown(url: str) -> str:
+    """An address without a login in it."""
+    return re.sub("//[^/@]*@", "//", url)
 
 
 async def _audits(
@@ -68,18 +88,22 @@ async def _audits(
             addresses = {name: _address(config, name, venues["venues"][name]["rest"]) for name in names}
             source = str(venues["source"])
         except (KeyError, TypeError, AttributeError) as error:
-            raise NoAudit(f"{url}: not this service, or an older version ({type(error).__name__}: {error})") from None
+            raise NoAudit(
+                f"{_shown(url)}: not this service, or an older version ({type(error).__name__}: {error})"
+            ) from None
         if None in addresses.values():
-            raise NoAudit(f"{url}: serves source={source}: it has no venues that could be asked")
+            raise NoAudit(f"{_shown(url)}: serves source={source}: it has no venues that could be asked")
         unknown = sorted(set(wanted or ()) - set(listed["symbols"]))
         if unknown:
-            raise ConfigError([f"--symbols {' '.join(unknown)}: not among those of {url}"])
+            raise ConfigError([f"--symbols {' '.join(unknown)}: not among those of {_shown(url)}"])
         clock, rng = ServiceClock(), random.Random()
+        budgets: dict[str, VenueBudget] = {}  # by exchange, as in the service
 
         async def one(name: str) -> Audit:
             if name not in SOURCES or name not in VENUES:
                 return Audit(name, clock.now_ms(), failures=("this version does not know where its figures stand",))
-            poller = _poller(name, config, clock, rng)
+            budget = budgets.setdefault(VENUES[name].rules.exchange, VenueBudget(VENUES[name].limits))
+            poller = _poller(name, config, clock, rng, budget)
             mine = [item for item in listings if item.venue == name]
             requests = SOURCES[name].requests(str(addresses[name]), mine) if mine else []
             answers, failures = await fetched(poller, requests)
@@ -88,7 +112,7 @@ async def _audits(
             try:
                 rows = compare(name, mine, _ours(now["venues"][name]), theirs, config.audit)
             except (KeyError, TypeError, AttributeError) as error:
-                raise NoAudit(f"{url}: figures of another shape ({type(error).__name__}: {error})") from None
+                raise NoAudit(f"{_shown(url)}: figures of another shape ({type(error).__name__}: {error})") from None
             return Audit(name, clock.now_ms(), tuple(rows), tuple(failures))
 
         return source, list(await asyncio.gather(*(one(name) for name in addresses)))
@@ -100,19 +124,20 @@ async def _asked(client: aiohttp.ClientSession, url: str, path: str) -> dict[str
         async with client.get(url + path) as answer:
             body = await answer.read()
             if answer.status != 200:
-                raise NoAudit(f"{url}{path}: answers {answer.status}")
+                why = ": behind a login" if answer.status in (401, 403) else ""
+                raise NoAudit(f"{_shown(url)}{path}: answers {answer.status}{why}")
         document = orjson.loads(body)
     except (aiohttp.InvalidURL, UnicodeError) as error:
-        raise NoAudit(f"{url}: no address: {error}") from None
+        raise NoAudit(f"{_shown(url)}: no address: {error}") from None
     except (aiohttp.ClientError, TimeoutError) as error:
         raise NoAudit(
-            f"no service answers at {url} ({str(error) or 'no answer in time'}): start one with `elr serve` (live) or "
-            "`elr demo` (simulated), and ask again once it is ready"
+            f"no service answers at {_shown(url)} ({str(error) or 'no answer in time'}): start one with `elr serve` "
+            "(live) or `elr demo` (simulated), and ask again once it is ready"
         ) from None
     except ValueError:
-        raise NoAudit(f"{url}{path}: not JSON: not this service") from None
+        raise NoAudit(f"{_shown(url)}{path}: not JSON: not this service") from None
     if not isinstance(document, dict):
-        raise NoAudit(f"{url}{path}: not an object: not this service")
+        raise NoAudit(f"{_shown(url)}{path}: not an object: not this service")
     return document
 
 
@@ -149,11 +174,10 @@ def _ours(venue: Mapping[str, Any]) -> dict[str, Figures]:
     }
 
 
-def _poller(name: str, config: Config, clock: ServiceClock, rng: random.Random) -> Poller:
+def _poller(name: str, config: Config, clock: ServiceClock, rng: random.Random, budget: VenueBudget) -> Poller:
     venue = VENUES[name]
     nowhere = Intake({}, clock, lambda event: None, lambda: 0, Metrics((), "audit", ""))
-    budget, health = VenueBudget(venue.limits), VenueHealth(name)
-    return Poller(VenueIo(venue, nowhere, clock, rng, budget, config.network, health))
+    return Poller(VenueIo(venue, nowhere, clock, rng, budget, config.network, VenueHealth(name)))
 
 
 # -- for people, for machines ------------------------------------------------------------------------------------------
@@ -204,10 +228,13 @@ def _show(config: Config, source: str, audits: Sequence[Audit], everything: bool
     console.print(totals)
     compared, beyond = sum(item.compared for item in audits), sum(item.beyond for item in audits)  # integers
     allowed = config.audit
-    console.print()
+    missing = sum(len(item.rows) for item in audits) - compared  # integers
+    for line in ["", *_unsound(audits), ""] if _unsound(audits) else [""]:
+        console.print(line, highlight=False, markup=False)
     console.print(
-        f"source={source}: {compared} figures compared, {beyond} beyond: open interest {allowed.oi:.0%}, mark "
-        f"{allowed.mark:.0%}, funding {allowed.funding_share:.0%} and {100 * allowed.funding_8h:g} % per 8 h"
+        f"source={source}: {compared} figures compared, {beyond} beyond, {missing} missing: open interest "
+        f"{allowed.oi:.0%}, mark {allowed.mark:.0%}, funding {allowed.funding_share:.0%} and "
+        f"{100 * allowed.funding_8h:g} % per 8 h"
     )
 
 

@@ -37,6 +37,9 @@ async def fetched(poller: Poller, requests: Sequence[Request]) -> tuple[dict[str
     in_vain = 0
     async with poller.session() as session:
         for count, request in enumerate(requests, 1):
+            if (blocked_s := poller.blocked_s()) > 0.0:  # for as long as the venue says, which may be days
+                failures.append(f"asked to wait {blocked_s:.0f} s: {len(requests) - count + 1} requests were not made")
+                break
             try:
                 answers[request.context] = await poller.fetch_apart(session, request)
                 in_vain = 0
@@ -142,12 +145,12 @@ class Audits:
 
 def numbers_of(audit: Audit) -> AuditNumbers:
     """What the metrics show: of every symbol the instrument furthest off."""
-    figures: dict[tuple[str, str], float] = {}
+    figures: dict[tuple[str, str], float | None] = {}
     for row in audit.worst(len(audit.rows)):
         value = row.off if row.figure == "funding" else row.ratio
-        if value is not None:
+        if value is not None or row.beyond:  # theirs is 0: nothing to show, and not that of the next
             figures.setdefault((row.figure, row.symbol), value)
-    rows = tuple((figure, symbol, value) for (figure, symbol), value in figures.items())
+    rows = tuple((figure, symbol, value) for (figure, symbol), value in figures.items() if value is not None)
     return AuditNumbers(audit.venue, audit.ts, audit.compared, audit.beyond, rows, False)
 
 

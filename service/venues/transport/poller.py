@@ -138,6 +138,10 @@ class Poller:
             self._io.health.rest_failed(error.reason, self._io.clock.now_ms(), detail, down=False)
             raise
 
+    def blocked_s(self) -> float:
+        """Seconds for which the exchange still forbids every request."""
+        return self._io.budget.rest_blocked_s(asyncio.get_running_loop().time())
+
     async def _spared(self, request: Request) -> None:
         """Wait until live polls can spare the request's weight, and take it."""
         loop = asyncio.get_running_loop()
