@@ -189,6 +189,7 @@ def _document(config: Config, source: str, audits: Sequence[Audit]) -> dict[str,
         "allowed": {name: getattr(config.audit, name) for name in ("oi", "mark", "funding_share", "funding_8h")},
         "compared": sum(item.compared for item in audits),  # integers
         "beyond": sum(item.beyond for item in audits),  # integers
+        "unsound": _unsound(audits),
         "venues": {
             item.venue: {
                 "ts": item.ts,
@@ -229,7 +230,8 @@ def _show(config: Config, source: str, audits: Sequence[Audit], everything: bool
     compared, beyond = sum(item.compared for item in audits), sum(item.beyond for item in audits)  # integers
     allowed = config.audit
     missing = sum(len(item.rows) for item in audits) - compared  # integers
-    for line in ["", *_unsound(audits), ""] if _unsound(audits) else [""]:
+    unsound = _unsound(audits)
+    for line in ["", *unsound, ""] if unsound else [""]:
         console.print(line, highlight=False, markup=False)
     console.print(
         f"source={source}: {compared} figures compared, {beyond} beyond, {missing} missing: open interest "

@@ -51,10 +51,11 @@ class _Stated:
             return 0.0
         return self.usd if self.known.sides == 1 else self.usd / 2
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self, scale: float) -> dict[str, Any]:
+        """``scale``: our price of now over that at which the list's dollars are coins."""
         return {
             "market": self.market,
-            "oi_usd": self.one_side(),
+            "oi_usd": scale * self.one_side(),
             "stated_oi_usd": self.usd,
             "instruments": self.instruments,
             "sides": self.known.sides,
@@ -152,6 +153,7 @@ class KnownShare:
         checked = self._checked_of(sample, now_ms)
         sums = _sums(held, checked, price)
         others = [] if checked is None else [*checked.others.values(), *checked.unread(held)]
+        scale = 1.0 if checked is None or price is None else price / checked.price
         return {
             "symbol": sample.symbol,
             "ts": sample.ts,
@@ -161,8 +163,8 @@ class KnownShare:
             "ours_oi_usd": None if price is None else sums.ours,
             "not_fresh_oi_usd": None if price is None else sums.not_fresh,
             "others_oi_usd": sums.others,
-            "ours": [_beside(item, checked, price) for item in held],
-            "others": [item.plain() for item in sorted(others, key=lambda stated: (-stated.usd, stated.market))],
+            "ours": [_beside(item, None if checked is None else checked.ours.get(item.venue), scale) for item in held],
+            "others": [item.plain(scale) for item in sorted(others, key=lambda stated: (-stated.usd, stated.market))],
             "without_figure": [] if checked is None else sorted(checked.silent),
             "left_out": {} if checked is None else checked.left_out,
         }
@@ -271,12 +273,9 @@ def _sums(held: Sequence[_Held], checked: _Checked | None, price: float | None) 
     return _Sums(ours, not_fresh, others, ours / (ours + not_fresh + others), ours / (ours + not_fresh + least))
 
 
-def _beside(item: _Held, checked: _Checked | None, price: float | None) -> dict[str, Any]:
-    """Our figure, and what the list states of the same venue, both at our price of now: about 2 would mean that it
-    counts both sides there."""
-    stated = None if checked is None else checked.ours.get(item.venue)
-    told = None
-    if checked is not None and stated is not None and price is not None and item.usd > 0.0:
-        told = stated.usd * price / checked.price
-    ratio = told / (item.usd + item.silent_usd) if told is not None and item.fresh else None
+def _beside(item: _Held, stated: _Stated | None, scale: float) -> dict[str, Any]:
+    """Our figure, and what the list states of the same venue: a ratio of about 2 would mean that it counts both sides
+    there."""
+    told = None if stated is None or item.usd <= 0.0 else stated.usd
+    ratio = scale * told / (item.usd + item.silent_usd) if told is not None and item.fresh else None
     return {"venue": item.venue, "fresh": item.fresh, "oi_usd": item.usd, "stated_oi_usd": told, "ratio": ratio}

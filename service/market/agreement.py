@@ -140,8 +140,10 @@ class Agreement(Stateful):
 
     def agrees(self, kind: str) -> bool:
         """There is an agreement on all that is needed, and the round under way does not contradict it."""
-        keys = [f"{kind} {quantity}" for quantity in NEEDED]
-        return all(key in self.agreed and not self._is_contradicted(key) for key in keys)
+        return all(self._stands(f"{kind} {quantity}") for quantity in NEEDED)
+
+    def _stands(self, key: str) -> bool:
+        return key in self.agreed and not self._is_contradicted(key)
 
     def _is_contradicted(self, key: str) -> bool:
         found = self.agreed[key]
@@ -304,10 +306,10 @@ class Agreement(Stateful):
             f"{kind} {quantity} agrees on {self._compared(f'{kind} {quantity}')}"
             for kind in (LINEAR, INVERSE)
             for quantity in NEEDED
-            if f"{kind} {quantity}" not in self.agreed
+            if not self._stands(f"{kind} {quantity}")
             and (kind == LINEAR or any(key.startswith(INVERSE) for key in (*self.asked, *self.agreed)))
         ]
-        return f"not agreed over two hours yet: {', '.join(missing)}" if missing else None
+        return f"not agreed over two hours: {', '.join(missing)}" if missing else None
 
     def _compared(self, key: str) -> str:
         """On how many instruments a field agrees so far, of how many that could be compared in this round."""

@@ -183,7 +183,10 @@ def test_prices_are_compared_once_and_may_then_move() -> None:
     dollars are coins at the price of that hour: a price that halves since halves them and ours alike."""
     share = known(row("HTX Futures", 3_000.0))
     assert share.shares(sample(*OURS), NOW)[0] == pytest.approx(0.7)
-    assert share.shares(sample(*OURS, price=50.0), NOW + 3_600_000)[0] == pytest.approx(0.7)
+    body = share.of(sample(*OURS, price=50.0), NOW + 3_600_000)
+    assert (body["share"], body["others_oi_usd"]) == (pytest.approx(0.7), 1_500.0)
+    [other] = body["others"]
+    assert (other["oi_usd"], other["stated_oi_usd"]) == (1_500.0, 3_000.0)
 
 
 def test_a_list_that_has_lost_half_of_its_markets_is_not_taken() -> None:

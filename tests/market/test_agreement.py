@@ -203,14 +203,14 @@ def test_one_quantity_that_does_not_agree_keeps_all_out(factors: tuple[float, fl
     assert two.counts == "none"
     assert two.live() == (False, False, False)
     assert two.why is not None
-    assert two.why.startswith(f"not agreed over two hours yet: linear {missing} agrees on 0 of ")
+    assert two.why.startswith(f"not agreed over two hours: linear {missing} agrees on 0 of ")
 
 
 def test_a_field_that_is_not_there_is_told() -> None:
     two = Two(lambda mark, contracts, rate, inverse: as_v1(mark, contracts, rate, inverse)[:1])
     two.run(HOUR_MS)
     assert (
-        two.why == "not agreed over two hours yet: linear mark agrees on 3 of 3, linear oi agrees on 0 of 3, "
+        two.why == "not agreed over two hours: linear mark agrees on 3 of 3, linear oi agrees on 0 of 3, "
         "linear funding agrees on 0 of 3"
     )
 
@@ -233,7 +233,7 @@ def test_linear_and_inverse_contracts_are_apart() -> None:
     assert two.live("PF_BTC") == (True, True, True)
     assert two.live("PI_BTC") == (False, False, False)
     assert two.counts == "unified"
-    assert two.why == "not agreed over two hours yet: inverse oi agrees on 0 of 0"
+    assert two.why == "not agreed over two hours: inverse oi agrees on 0 of 0"
 
 
 def test_a_price_near_one_tells_no_unit() -> None:
@@ -434,6 +434,7 @@ def test_a_contradiction_under_way_suspends_the_agreement() -> None:
     two.fields = lambda mark, contracts, rate, inverse: as_v1(mark, contracts, rate * mark, inverse)
     two.run(600_000)
     assert two.agreed == AGREED
+    assert two.why == "not agreed over two hours: linear funding agrees on 0 of 3"
     two.run(4 * HOUR_MS, v1=False)
     assert two.live() == (False, False, False)
     assert "linear funding" not in two.agreed

@@ -106,4 +106,4 @@ def test_a_venue_with_two_sources_says_which_one_counts_and_why() -> None:
     engine.advance(T0 + 101_000)
     shown = views.venues()["venues"]["kraken_futures"]["counted_source"]
     assert shown["counts"] == "none"
-    assert shown["reason"].startswith("not agreed over two hours yet: linear mark agrees on 0 of 0")
+    assert shown["reason"].startswith("not agreed over two hours: linear mark agrees on 0 of 0")

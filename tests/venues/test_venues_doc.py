@@ -237,7 +237,7 @@ def test_where_to_look_exists() -> None:
                 assert within(name, source), name
     for section in sections.values():
         assert section.uncertain
-        assert all(line.startswith("- ") for line in section.uncertain)
+        assert all(line.startswith(("- ", "  ")) for line in section.uncertain)
     assert all(reason in REASONS for reason in re.findall(r"reason `(\w+)`", "".join(texts)))
 
 
