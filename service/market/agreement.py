@@ -303,7 +303,7 @@ class Agreement(Stateful):
         if self.spoke_ms is None or at - self.spoke_ms > SILENT_MS:
             return f"{candidate} is silent"
         missing = [
-            f"{kind} {quantity} agrees on {self._compared(f'{kind} {quantity}')}"
+            f"{kind} {quantity} {self._compared(f'{kind} {quantity}')}"
             for kind in (LINEAR, INVERSE)
             for quantity in NEEDED
             if not self._stands(f"{kind} {quantity}")
@@ -313,12 +313,14 @@ class Agreement(Stateful):
 
     def _compared(self, key: str) -> str:
         """On how many instruments a field agrees so far, of how many that could be compared in this round."""
+        if key in self.agreed:
+            return "contradicts now what was recorded"
         best = 0
         for name, tallies in self.tallies.items():
             if name.startswith(f"{key} "):
                 well = [agreeing >= LEAST_AGREEING * compared for compared, agreeing in tallies.values()]
                 best = max(best, sum(well))  # integers
-        return f"{best} of {len(self.asked.get(key, {}))}"
+        return f"agrees on {best} of {len(self.asked.get(key, {}))}"
 
     # -- clock and state ---------------------------------------------------------------------------------------
 

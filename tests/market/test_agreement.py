@@ -434,7 +434,7 @@ def test_a_contradiction_under_way_suspends_the_agreement() -> None:
     two.fields = lambda mark, contracts, rate, inverse: as_v1(mark, contracts, rate * mark, inverse)
     two.run(600_000)
     assert two.agreed == AGREED
-    assert two.why == "not agreed over two hours: linear funding agrees on 0 of 3"
+    assert two.why == "not agreed over two hours: linear funding contradicts now what was recorded"
     two.run(4 * HOUR_MS, v1=False)
     assert two.live() == (False, False, False)
     assert "linear funding" not in two.agreed
