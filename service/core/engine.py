@@ -21,7 +21,7 @@ from service.indicators import SymbolIndicators
 from service.learning.learner import ROUND_MS, Learner
 from service.market import Market
 from service.model import Consensus, Denominator, Event, SignalBody, Tick, VenueRules
-from service.scoreboard import Outcome, Scoreboard
+from service.scoreboard import Fall, Outcome, Scoreboard
 from service.scoring import COMPONENT_IDS, Scorer, Weights
 from service.state import Plain, Stateful
 
@@ -89,7 +89,7 @@ class Engine(Stateful):
         self.scorers = {symbol: self._scorer(symbol) for symbol in self.symbols}
         self.learner = Learner(self.symbols, COMPONENT_IDS, weights)
         self.scoreboard = Scoreboard(self.symbols)
-        self.matured: list[Outcome] = []  # what the last live tick decided, of signals published before
+        self.matured: list[Outcome | Fall] = []  # what the last live tick decided, of signals published before
         self.sampled_ms: int = 0  # time of the last sample; 0 before any
         self.samples: list[Consensus] = []  # the last sample of every symbol
         self.refused: dict[tuple[str, str], int] = {}  # (venue, code) -> observations not counted
@@ -237,9 +237,11 @@ class Engine(Stateful):
             self.learner.mature(
                 ts, {item.symbol: {str(window.name): window.z_return for window in item.windows} for item in readings}
             )
+        levels = tuple(item.consensus.ln_oi_index if item.consensus.quorum else None for item in readings)
         if not backfill:  # before the scoring: what this tick's price decides is known to it
             seen = [item.consensus for item in readings]
-            self.matured = self.scoreboard.mature(ts, [sample.price if sample.quorum else None for sample in seen])
+            prices = [sample.price if sample.quorum else None for sample in seen]
+            self.matured = self.scoreboard.mature(ts, prices, levels)
         for item in readings:
             symbol = item.symbol
             record = self.scoreboard.record(symbol)
@@ -248,12 +250,12 @@ class Engine(Stateful):
             alerts.extend(raised)
         if learning:
             self.learner.take(ts, {symbol: scorer.experts() for symbol, scorer in self.scorers.items()})
-        return Tick(ts, tuple(bodies), tuple(alerts))
+        return Tick(ts, tuple(bodies), tuple(alerts), levels)
 
     def published(self, tick: Tick) -> None:
         """``tick``, the newest so far, went out: its outcomes are open from now on. Ticks never published have none."""
         self._end_snapshot()
-        self.scoreboard.take(tick.ts, tick.signals)
+        self.scoreboard.take(tick.ts, tick.signals, tick.alerts, tick.levels)
 
     def _weights(self, symbol: str) -> Weights | None:
         """The learned weights in force, None for the fixed formula."""

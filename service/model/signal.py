@@ -107,8 +107,12 @@ SignalBody: TypeAlias = dict[str, Any]  # the body of a signal message, keys as 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """One scored tick: every symbol's signal body, in configuration order, and the alert bodies raised or cleared."""
+    """One scored tick: every symbol's signal body, in configuration order, and the alert bodies raised or cleared.
+
+    ``levels``: each symbol's ``ln_oi_index``, None without quorum: what its record of outcomes begins from.
+    """
 
     ts: int
     signals: tuple[SignalBody, ...]
     alerts: tuple[dict[str, Any], ...]
+    levels: tuple[float | None, ...] = ()

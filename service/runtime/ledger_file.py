@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from service.errors import ConfigError
-from service.scoreboard import GENESIS, Outcome, verify
+from service.scoreboard import GENESIS, Fall, Outcome, verify
 
 if sys.platform != "win32":
     import fcntl
@@ -144,7 +144,7 @@ class LedgerFile:
     def _next(self, path: Path) -> Path:
         return self._folder / f"ledger-{(number_of(path) or 0) + 1:06d}.jsonl"
 
-    def told_after(self, seq: int, known: str) -> list[Outcome] | None:
+    def told_after(self, seq: int, known: str) -> list[Outcome | Fall] | None:
         """The outcomes after line ``seq``, whose hash is ``known``; none where the ledger does not reach beyond it.
 
         None where it does not say: that line is not in it, a line after it is broken, or they are too many.
@@ -155,7 +155,7 @@ class LedgerFile:
             return []
         if self.end[0] - seq > MOST_TOLD:
             return None
-        found: list[Outcome] = []
+        found: list[Outcome | Fall] = []
         try:
             later = []
             for path in reversed(files(self._folder)):

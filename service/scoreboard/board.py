@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from service.metrics import EvalNumbers
 from service.model import SignalBody
 from service.scoreboard.chain import Chain, written
+from service.scoreboard.fall_record import FallRecord, FallTotals
+from service.scoreboard.falls import EVENTS, Fall, Model, OpenFalls
 from service.scoreboard.outcome import HORIZONS, Outcome, short
 from service.scoreboard.pending import Pending
 from service.scoreboard.tally import Tally, entry, reliability
@@ -19,12 +21,15 @@ _NUMBERS = {name: number for number, (name, _) in enumerate(HORIZONS)}
 class _Board(Stateful):
     """One symbol."""
 
-    STATE = ("pending", "tallies")
+    STATE = ("fall_totals", "open_falls", "pending", "tallies")
+    LATER: ClassVar = frozenset({"fall_totals", "open_falls"})
     __slots__ = STATE
 
     def __init__(self, phase: int) -> None:
         self.pending = Pending()
         self.tallies = [Tally(phase) for _ in HORIZONS]
+        self.open_falls = OpenFalls()
+        self.fall_totals = FallTotals()
 
     def settle(self, number: int, outcome: Outcome) -> None:
         self.tallies[number].enter(outcome)
@@ -36,24 +41,30 @@ class _Board(Stateful):
 
 
 class Scoreboard(Stateful):
-    """What became of every published signal, judged at 1m, 5m and 1h; the composite at 1h.
+    """What became of every published signal, judged at 1m, 5m and 1h; the composite at 1h; and whether open interest
+    fell within 24 hours of every published probability of that and of every event.
 
     At each live tick first :meth:`mature`, before it is scored; then, once it is published, :meth:`take`. Back-filled
-    ticks come to neither. :meth:`record` is what ``p_hit`` says.
+    ticks come to neither. :meth:`record` is what ``p_hit`` says; :meth:`base_rate`, :attr:`evidence` and
+    :meth:`event_record` are what the signals say of ``p_deleveraging`` and of the alerts. ``model``: the one behind
+    ``p_deleveraging``; without one nothing is compared with the volatility.
     ``since``: the first published tick that was taken, None before.
 
     What is open of a symbol that is no longer configured is lost at the first live tick after the load, and the ledger
     says so; until then it is stored with the others.
     """
 
-    STATE = ("_boards", "chain", "since")
+    STATE = ("_boards", "chain", "falls", "since")
+    LATER: ClassVar = frozenset({"falls"})
     CONFIGURED: ClassVar = frozenset({"_boards"})
 
-    def __init__(self, symbols: Sequence[str]) -> None:
+    def __init__(self, symbols: Sequence[str], model: Model | None = None) -> None:
         self.symbols = tuple(symbols)
+        self._model = model
         self._phases = {symbol: number for number, symbol in enumerate(self.symbols)}
         self._boards = {symbol: _Board(self._phases[symbol]) for symbol in self.symbols}
         self.chain = Chain()
+        self.falls = FallRecord()
         self.since: int | None = None
         self._leaving: dict[str, _Board] = {}  # of symbols no longer configured, until the next live tick
         self._lines: list[tuple[str, str, str]] | None = None
@@ -85,49 +96,118 @@ class Scoreboard(Stateful):
 
     # -- outcomes ----------------------------------------------------------------------------------------------
 
-    def take(self, ts: int, signals: Sequence[SignalBody]) -> None:
-        """The signals of tick ``ts`` were published: from now on their outcomes are open."""
+    def take(
+        self,
+        ts: int,
+        signals: Sequence[SignalBody],
+        alerts: Sequence[Mapping[str, Any]] = (),
+        levels: Sequence[float | None] = (),
+    ) -> None:
+        """The signals and alerts of tick ``ts`` were published: from now on their outcomes are open.
+
+        ``levels``: ``ln_oi_index`` at ``ts`` in the order of the symbols, None without quorum; none at all: nothing
+        that is judged by open interest is taken.
+        """
         if self.since is None:
             self.since = ts
+        known = dict(zip(self.symbols, levels, strict=True)) if levels else {}
+        raised = _raised(alerts)
         for body in signals:
-            price = body["market"]["price"]
-            if price is None:
-                continue
             board = self._boards[body["symbol"]]
-            windows = body["windows"]
-            said = [_said(body if name == "composite" else windows[name]) for name, _ in HORIZONS]
-            p_hits = [
-                short(body["p_hit"] if name == "composite" else tally.p_hit)
-                for (name, _), tally in zip(HORIZONS, board.tallies, strict=True)
-            ]
-            board.pending.take(ts, short(price), said, p_hits)
+            price = body["market"]["price"]
+            if price is not None:
+                self._take_directions(board, ts, short(price), body)
+            level = known.get(body["symbol"])
+            events = raised.get(body["symbol"], [])
+            regime = body.get("regime")
+            if regime is not None:
+                if regime == "reset" and board.open_falls.regime not in (None, "reset"):
+                    events = [*events, "reset"]
+                board.open_falls.regime = regime
+            if level is not None:
+                self._take_falls(board.open_falls, ts, level, body, events)
 
-    def mature(self, ts: int, prices: Sequence[float | None]) -> list[Outcome]:
-        """The outcomes that tick ``ts`` decides, lost ones included; ``prices`` in the order of the symbols."""
-        found: list[Outcome] = []
+    def _take_directions(self, board: _Board, ts: int, price: float, body: SignalBody) -> None:
+        windows = body["windows"]
+        said = [_said(body if name == "composite" else windows[name]) for name, _ in HORIZONS]
+        p_hits = [
+            short(body["p_hit"] if name == "composite" else tally.p_hit)
+            for (name, _), tally in zip(HORIZONS, board.tallies, strict=True)
+        ]
+        board.pending.take(ts, price, said, p_hits)
+
+    def _take_falls(self, falls: OpenFalls, ts: int, level: float, body: SignalBody, events: Sequence[str]) -> None:
+        claim, volatility = body.get("p_deleveraging"), body.get("volatility_24h")
+        if claim is not None and claim["oi_5"] is not None and claim["as_of"] == ts:
+            said = claim["oi_5"], claim["oi_10"], claim["base_rate"], claim["base_rate_10"]
+            falls.take(ts, None, level, said, volatility, self._model)
+        for event in events:
+            falls.take(ts, event, level, None, volatility, self._model)
+
+    def mature(
+        self, ts: int, prices: Sequence[float | None], levels: Sequence[float | None] | None = None
+    ) -> list[Outcome | Fall]:
+        """The outcomes that tick ``ts`` decides, lost ones included; ``prices`` and ``levels`` (``ln_oi_index``), None
+        without quorum, in the order of the symbols."""
+        found: list[Outcome | Fall] = []
         for symbol, board in self._leaving.items():
             found += board.pending.give_up(symbol, board.settle)
+            found += board.open_falls.give_up(symbol, self._settler(board))
         self._leaving.clear()
-        for symbol, price in zip(self.symbols, prices, strict=True):
+        seen = zip(self.symbols, prices, [None] * len(prices) if levels is None else levels, strict=True)
+        for symbol, price, level in seen:
             board = self._boards[symbol]
             found += board.pending.mature(symbol, ts, None if price is None else short(price), board.settle)
+            found += board.open_falls.mature(symbol, ts, level, self._settler(board))
         for outcome in found:
             parts = self.chain.add(outcome)
             if self._lines is not None:
                 self._lines.append(parts)
+        self.falls.renew(ts)
         return found
+
+    def _settler(self, board: _Board) -> Callable[[Fall], None]:
+        """Counts a fall for its symbol and for all together."""
+
+        def settle(fall: Fall) -> None:
+            board.fall_totals.enter(fall)
+            self.falls.enter(fall)
+
+        return settle
+
+    def base_rate(self, symbol: str) -> tuple[float, float] | None:
+        """How often open interest falls by 5 % and by 10 % within 24 hours: the model's base rates, as 100 outcomes,
+        and the symbol's own outcomes that do not overlap. None without a model."""
+        return None if self._model is None else self._boards[symbol].fall_totals.base_rates(self._model.base_rates)
+
+    @property
+    def evidence(self) -> str:
+        """``none_yet``, ``worse_than_base_rate``, ``no_better_than_volatility`` or ``better_than_volatility``."""
+        return self.falls.evidence
+
+    def event_record(
+        self, name: str
+    ) -> tuple[int, float | None, float | None, float | None, float | None, float | None]:
+        """Of an event: n, the share that a fall of 5 % followed, that of hours with the same volatility, the lift, and
+        the lift's interval; None where it is not known."""
+        return self.falls.event(name)
 
     def record(self, symbol: str) -> tuple[float, int]:
         """(p_hit, n) of the composite: what its outcomes known by now say of the next one."""
         tally = self._boards[symbol].tallies[_NUMBERS["composite"]]
         return tally.p_hit, tally.n
 
-    def told(self, outcome: Outcome) -> None:
+    def told(self, outcome: Outcome | Fall) -> None:
         """Count an outcome that the ledger tells and this record, older than it, does not know yet; in their order."""
         if self.since is None:
             self.since = outcome.ts
         board = self._boards.get(outcome.symbol) or self._leaving.get(outcome.symbol)
-        if board is not None:
+        if isinstance(outcome, Fall):
+            self.falls.enter(outcome)  # all symbols together, also those no longer configured
+            if board is not None:
+                board.open_falls.told(outcome)
+                board.fall_totals.enter(outcome)
+        elif board is not None:
             board.told(outcome)
 
     def reanchor(self, delta_ms: int) -> None:
@@ -135,6 +215,7 @@ class Scoreboard(Stateful):
         shift_ms = round(delta_ms / 1000) * 1000
         for board in self._boards.values():
             board.pending.reanchor(shift_ms)
+            board.open_falls.reanchor(shift_ms)
 
     # -- ledger ------------------------------------------------------------------------------------------------
 
@@ -162,24 +243,39 @@ class Scoreboard(Stateful):
             "since": self.since,
             "ledger": {"seq": self.chain.seq, "hash": self.chain.hash, "kept": self._lines is not None},
             "horizons": {name: entry(tallies) for name, tallies in self._pooled()},
+            **self._fall_summary(),
         }
 
     def document(self, ts: int | None) -> dict[str, Any]:
-        """The same with the reliability of ``p_hit``."""
+        """The same with the reliability of ``p_hit`` and of ``p_deleveraging``."""
         body = self.body(0)
         for name, tallies in self._pooled():
             body["horizons"][name]["bins"] = reliability(tallies)
+        bins = self.falls.reliability()
+        body["deleveraging"] |= {name: {**body["deleveraging"][name], "bins": found} for name, found in bins.items()}
         return {**body, "ts": ts}
 
+    def _fall_summary(self) -> dict[str, Any]:
+        """``deleveraging`` and ``events``. Copies on top: what was handed out does not change."""
+        summary = self.falls.summary
+        return {
+            "deleveraging": {"as_of": summary["as_of"], **summary["deleveraging"]},
+            "events": dict(summary["events"]),
+        }
+
     def of_symbol(self, symbol: str) -> dict[str, Any]:
-        """One symbol's horizons, each with the reliability of ``p_hit`` and what it would say now."""
+        """One symbol's horizons, each with the reliability of ``p_hit`` and what it would say now; and what its
+        probabilities of a fall of open interest and its events came to, without intervals."""
         tallies = zip(HORIZONS, self._boards[symbol].tallies, strict=True)
+        falls = self._boards[symbol].fall_totals
         return {
             "symbol": symbol,
             "horizons": {
                 name: {**entry([tally]), "p_hit": tally.p_hit, "bins": reliability([tally])}
                 for (name, _), tally in tallies
             },
+            "deleveraging": falls.entry(),
+            "events": falls.events(),
         }
 
     def numbers(self) -> tuple[EvalNumbers, ...]:
@@ -207,6 +303,16 @@ class Scoreboard(Stateful):
             (name, [self._boards[symbol].tallies[number] for symbol in self.symbols])
             for number, (name, _) in enumerate(HORIZONS)
         ]
+
+
+def _raised(alerts: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """By symbol, what was raised and is judged; crowding by the side that is crowded."""
+    found: dict[str, list[str]] = {}
+    for item in alerts:
+        name = item["values"]["regime"] if item["alert"] == "crowding" else item["alert"]
+        if item["state"] == "raised" and name in EVENTS:
+            found.setdefault(item["symbol"], []).append(name)
+    return found
 
 
 def _said(part: Mapping[str, Any]) -> tuple[float | None, str | None]:

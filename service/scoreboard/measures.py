@@ -89,3 +89,29 @@ def dependence(blocks: int, sums: int, squares: int, share: float) -> float:
     mean = BLOCK * share
     square = (squares - 2.0 * mean * sums) / blocks + mean * mean
     return max(1.0, square / (mean * (1.0 - share)))
+
+
+def t_95(freedom: int) -> float:
+    """Two-sided 95 % of Student's t with at least 7 degrees of freedom, to 1e-3 (Abramowitz and Stegun 26.7.5)."""
+    z, v = Z_95, float(freedom)
+    return (
+        z
+        + (z**3 + z) / (4.0 * v)
+        + (5.0 * z**5 + 16.0 * z**3 + 3.0 * z) / (96.0 * v * v)
+        + (3.0 * z**7 + 19.0 * z**5 + 17.0 * z**3 - 15.0 * z) / (384.0 * v**3)
+    )
+
+
+def jackknife(value: float | None, without: Sequence[float | None], freedom: int) -> tuple[float | None, float | None]:
+    """The 95 % interval of a statistic from its values ``without`` each part of the data in turn; of parts that may
+    depend within and hardly depend on each other. (None, None) where one of them is not defined, or where all are the
+    same: what never varied does not tell how much it could."""
+    known = [item for item in without if item is not None]
+    if value is None or len(known) < len(without) or len(known) < 2:
+        return None, None
+    mean = fold(known) / len(known)
+    square = fold((item - mean) ** 2 for item in known) * (len(known) - 1) / len(known)
+    if square == 0.0:
+        return None, None
+    half = t_95(freedom) * sqrt(square)
+    return value - half, value + half

@@ -1,0 +1,343 @@
+"""What the probabilities of a fall of open interest and the events came to: per symbol, and pooled by weeks.
+
+Everything is a sum over outcomes, so a week can be left out again: that is what the intervals rest on.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, Sequence
+from math import exp, log
+from operator import add, sub
+from typing import Any
+
+from service.scoreboard.falls import DAY_MS, EVENTS, FALLS, VOLATILITY_BINS, Fall
+from service.scoreboard.measures import jackknife
+from service.state import Stateful
+
+HOUR_MS = 3_600_000
+MOST_WEEKS = 520  # ten years
+LEAST_WEEKS = 8  # fewer have no interval
+SHRINKAGE = 100  # outcomes that the model's base rate counts for beside a symbol's own
+P_BINS = 40  # of ln(p / (1 - p)), a quarter wide, from -8 to 2
+AGAINST = ("base_rate", "volatility")
+
+_UNKNOWN = VOLATILITY_BINS  # the bin of events whose volatility was not known
+# Where each sum stands in a week's array.
+_N = 0  # probabilities with an outcome
+_LOST = 1
+_ERRORS = 2  # by fall: happened; squared errors of the probability, of the base rate and of the volatility alone
+_P = _ERRORS + 4 * len(FALLS)  # by fall and bin of p: probabilities, happened, sum of p
+_VOLATILITY = _P + 3 * P_BINS * len(FALLS)  # by bin of volatility: probabilities, and of each fall those that happened
+_EVENT = _VOLATILITY + 3 * VOLATILITY_BINS  # the same by event and bin, the last bin for an unknown volatility
+_EVENT_LOST = _EVENT + 3 * (VOLATILITY_BINS + 1) * len(EVENTS)
+_SIZE = _EVENT_LOST + len(EVENTS)
+
+
+class FallTotals(Stateful):
+    """One symbol, since its record began. ``n``, ``lost``: probabilities. ``own_*``: those that do not overlap."""
+
+    STATE = ("_errors", "_events", "_own_ts", "lost", "n", "own_hits", "own_n")
+    __slots__ = STATE
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.lost = 0
+        self._errors = array("d", bytes(8 * 4 * len(FALLS)))  # as in a week
+        self._events = array("Q", bytes(8 * 4 * len(EVENTS)))  # by event: n, of each fall those that happened, lost
+        self.own_n = 0
+        self.own_hits = [0] * len(FALLS)
+        self._own_ts: int | None = None
+
+    def enter(self, fall: Fall) -> None:
+        known = fall.fell is not None
+        if fall.event is not None:
+            _count_hits(self._events, 4 * EVENTS.index(fall.event), fall)
+            self._events[4 * EVENTS.index(fall.event) + 3] += not known
+            return
+        self.n += known
+        self.lost += not known
+        if not known:
+            return
+        _count_errors(self._errors, 0, fall)
+        if self._own_ts is None or not self._own_ts <= fall.ts < self._own_ts + DAY_MS:
+            self._own_ts = fall.ts  # the next that counts begins when this one has ended
+            self.own_n += 1
+            self.own_hits = [self.own_hits[0] + bool(fall.hit_5), self.own_hits[1] + bool(fall.hit_10)]
+
+    def base_rates(self, pooled: Sequence[float]) -> tuple[float, float]:
+        """The model's base rates, drawn towards the symbol's own as it has outcomes."""
+        five, ten = (
+            (SHRINKAGE * rate + hits) / (SHRINKAGE + self.own_n)
+            for rate, hits in zip(pooled, self.own_hits, strict=True)
+        )
+        return five, ten
+
+    def entry(self) -> dict[str, Any]:
+        """The numbers without intervals: those need all symbols together."""
+        falls = {}
+        for number, (name, _) in enumerate(FALLS):
+            found = _scores(self.n, self._errors[4 * number : 4 * number + 4])
+            own = self.own_hits[number] / self.own_n if self.own_n > 0 else None
+            falls[name] = {"n": self.n, **found, "own_share": own}
+        return {"lost": self.lost, "own_n": self.own_n, **falls}
+
+    def events(self) -> dict[str, Any]:
+        found = {}
+        for number, name in enumerate(EVENTS):
+            n, hit_5, hit_10, lost = self._events[4 * number : 4 * number + 4]
+            found[name] = {"n": n, "hit_5": hit_5, "hit_10": hit_10, "lost": lost}
+        return found
+
+
+class FallRecord(Stateful):
+    """All symbols together, by calendar week (UTC, from Monday) of the time of publication.
+
+    ``summary``: what it came to when it was last renewed, at most once an hour of ticks: it costs milliseconds.
+    """
+
+    STATE = ("_changed", "_hour", "_weeks", "summary")
+    __slots__ = STATE
+
+    def __init__(self) -> None:
+        self._weeks: dict[str, array[float]] = {}
+        self._hour = 0
+        self._changed = False
+        self.summary: dict[str, Any] = {"as_of": None, **summed_up([])}
+
+    def enter(self, fall: Fall) -> None:
+        week = str((fall.ts // DAY_MS + 3) // 7)  # the epoch began on a Thursday
+        sums = self._weeks.get(week)
+        if sums is None:
+            sums = self._weeks[week] = array("d", bytes(8 * _SIZE))
+            if len(self._weeks) > MOST_WEEKS:
+                del self._weeks[min(self._weeks, key=int)]
+        self._changed = True
+        if fall.event is not None:
+            number = EVENTS.index(fall.event)
+            place = _UNKNOWN if fall.volatility_bin is None else fall.volatility_bin
+            _count_hits(sums, _EVENT + 3 * ((VOLATILITY_BINS + 1) * number + place), fall)
+            sums[_EVENT_LOST + number] += fall.fell is None
+            return
+        sums[_N] += fall.fell is not None
+        sums[_LOST] += fall.fell is None
+        if fall.fell is None:
+            return
+        _count_errors(sums, _ERRORS, fall)
+        if fall.volatility_bin is not None:
+            _count_hits(sums, _VOLATILITY + 3 * fall.volatility_bin, fall)
+        for number, (p, hit) in enumerate(((fall.oi_5, fall.hit_5), (fall.oi_10, fall.hit_10))):
+            assert p is not None  # a probability has both
+            at = _P + 3 * (P_BINS * number + _p_bin(p))
+            sums[at] += 1.0
+            sums[at + 1] += bool(hit)
+            sums[at + 2] += p
+
+    def renew(self, ts: int, now: bool = False) -> None:
+        """At tick ``ts``: sum it up, in a new hour or ``now``, if there is anything new."""
+        if self._changed and (now or ts // HOUR_MS != self._hour):
+            self._hour, self._changed = ts // HOUR_MS, False
+            self.summary = {"as_of": ts, **summed_up(self._sorted())}
+
+    @property
+    def evidence(self) -> str:
+        """What the record allows to be said of the probabilities, by the intervals of the skill at 5 %."""
+        said: str = self.summary["deleveraging"]["evidence"]
+        return said
+
+    def event(self, name: str) -> tuple[int, float | None, float | None, float | None, float | None, float | None]:
+        """Of falls of 5 %: n, share, matched share, lift and the lift's interval."""
+        found = self.summary["events"][name]
+        five = found["oi_5"]
+        return found["n"], five["share"], five["matched"], five["lift"], five["lift_low"], five["lift_high"]
+
+    def reliability(self) -> dict[str, list[dict[str, Any]]]:
+        """By fall: what was said and what came, in groups of neighbouring bins with about a tenth of all each."""
+        total = _total(self._sorted())
+        return {name: _reliability(total, number) for number, (name, _) in enumerate(FALLS)}
+
+    def _sorted(self) -> list[array[float]]:
+        return [self._weeks[week] for week in sorted(self._weeks, key=int)]
+
+
+def summed_up(weeks: Sequence[Sequence[float]]) -> dict[str, Any]:
+    """``deleveraging`` and ``events`` of the weeks' sums, with 95 % intervals (docs/scoreboard.md)."""
+    total = _total(weeks)
+    found = _statistics(total)
+    without = [_statistics(list(map(sub, total, week))) for week in weeks]
+    numbers: dict[str, float | None] = {}
+    for name, value in found.items():
+        numbers[name] = value
+        low, high = None, None
+        behind = sum(_behind(name, week) > 0 for week in weeks)  # integers
+        if behind >= LEAST_WEEKS:
+            low, high = jackknife(value, [part[name] for part in without], behind - 1)
+        # A share, a Brier score and an area end at 0 and 1, a lift at 0; a skill may be anything below 1.
+        bounded = not name.split()[1].startswith("skill")
+        numbers[f"{name}_low"] = max(0.0, low) if low is not None and bounded else low
+        above = bounded and not name.endswith("lift")
+        numbers[f"{name}_high"] = min(1.0, high) if high is not None and above else high
+    probabilities: dict[str, Any] = {
+        "weeks": sum(week[_N] > 0 for week in weeks),  # integers
+        "evidence": _evidence(numbers),
+        "lost": int(total[_LOST]),
+    }
+    for number, (fall, _) in enumerate(FALLS):
+        happened = total[_ERRORS + 4 * number]
+        share = happened / total[_N] if total[_N] > 0 else None
+        probabilities[fall] = {"n": int(total[_N]), "happened": share, **_of(numbers, fall)}
+    events = {}
+    for number, event in enumerate(EVENTS):
+        n = sum(total[_events_at(number, place)] for place in range(VOLATILITY_BINS + 1))  # integers
+        events[event] = {
+            "n": int(n),
+            "lost": int(total[_EVENT_LOST + number]),
+            **{fall: _of(numbers, f"{event}.{fall}") for fall, _ in FALLS},
+        }
+    return {"deleveraging": probabilities, "events": events}
+
+
+def _evidence(numbers: Mapping[str, float | None]) -> str:
+    worst, low = numbers["oi_5 skill_base_rate_high"], numbers["oi_5 skill_volatility_low"]
+    if worst is None or low is None:
+        return "none_yet"
+    if worst < 0.0:
+        return "worse_than_base_rate"
+    return "better_than_volatility" if low > 0.0 else "no_better_than_volatility"
+
+
+def _of(numbers: Mapping[str, float | None], about: str) -> dict[str, float | None]:
+    return {name.split()[1]: value for name, value in numbers.items() if name.split()[0] == about}
+
+
+def _total(weeks: Sequence[Sequence[float]]) -> list[float]:
+    total = [0.0] * _SIZE
+    for week in weeks:  # by time, from left to right
+        total = list(map(add, total, week))
+    return total
+
+
+def _statistics(sums: Sequence[float]) -> dict[str, float | None]:
+    """All that has an interval: ``fall name`` and ``event.fall name``; None where there is nothing to divide by."""
+    found: dict[str, float | None] = {}
+    for number, (fall, _) in enumerate(FALLS):
+        scores = _scores(sums[_N], sums[_ERRORS + 4 * number : _ERRORS + 4 * number + 4])
+        for name in ("brier", "skill_base_rate", "skill_volatility"):
+            found[f"{fall} {name}"] = scores[name]
+        found[f"{fall} auc"] = _area(sums, number)
+        shares = []  # of the probabilities, by bin of volatility
+        for place in range(VOLATILITY_BINS):
+            at = _VOLATILITY + 3 * place
+            shares.append(sums[at + 1 + number] / sums[at] if sums[at] > 0 else None)
+        for which, event in enumerate(EVENTS):
+            _event_statistics(found, f"{event}.{fall}", sums, which, number, shares)
+    return found
+
+
+def _event_statistics(
+    found: dict[str, float | None],
+    about: str,
+    sums: Sequence[float],
+    which: int,
+    number: int,
+    shares: Sequence[float | None],
+) -> None:
+    """The share that was followed by the fall; that of hours with the same volatility; the one over the other.
+
+    The lift compares like with like: only events whose volatility was known, in bins that have probabilities.
+    """
+    n = hits = matched_n = matched_hits = expected = 0.0
+    for place in range(VOLATILITY_BINS + 1):
+        at = _events_at(which, place)
+        n += sums[at]
+        hits += sums[at + 1 + number]
+        share = shares[place] if place < VOLATILITY_BINS else None
+        if share is not None:
+            matched_n += sums[at]
+            matched_hits += sums[at + 1 + number]
+            expected += sums[at] * share
+    found[f"{about} share"] = hits / n if n > 0 else None
+    found[f"{about} matched"] = expected / matched_n if matched_n > 0 else None
+    found[f"{about} lift"] = matched_hits / expected if expected > 0 else None
+
+
+def _events_at(which: int, place: int) -> int:
+    return _EVENT + 3 * ((VOLATILITY_BINS + 1) * which + place)
+
+
+def _behind(name: str, week: Sequence[float]) -> float:
+    """How many outcomes of a week a statistic rests on."""
+    event = name.split()[0].split(".")[0]
+    if event not in EVENTS:
+        return week[_N]
+    which = EVENTS.index(event)
+    return sum(week[_events_at(which, place)] for place in range(VOLATILITY_BINS + 1))  # integers
+
+
+def _scores(n: float, sums: Sequence[float]) -> dict[str, float | None]:
+    """The share that happened, the Brier score and its skills: how much smaller it is than that of the other."""
+    happened, own, base, alone = sums
+    return {
+        "happened": happened / n if n > 0 else None,
+        "brier": own / n if n > 0 else None,
+        "skill_base_rate": 1.0 - own / base if base > 0 else None,
+        "skill_volatility": 1.0 - own / alone if alone > 0 else None,
+    }
+
+
+def _count_errors(sums: array[float], at: int, fall: Fall) -> None:
+    for hit, *said in (
+        (fall.hit_5, fall.oi_5, fall.base_rate, fall.alone_5),
+        (fall.hit_10, fall.oi_10, fall.base_rate_10, fall.alone_10),
+    ):
+        sums[at] += bool(hit)
+        for number, p in enumerate(said, at + 1):
+            assert p is not None  # a probability has all three
+            sums[number] += (p - bool(hit)) ** 2
+        at += 1 + len(said)
+
+
+def _count_hits(sums: array[Any], at: int, fall: Fall) -> None:
+    if fall.fell is not None:
+        sums[at] += 1
+        sums[at + 1] += bool(fall.hit_5)
+        sums[at + 2] += bool(fall.hit_10)
+
+
+def _p_bin(p: float) -> int:
+    if not 0.0 < p < 1.0:
+        return 0 if p <= 0.0 else P_BINS - 1
+    return min(P_BINS - 1, max(0, int(4.0 * (log(p / (1.0 - p)) + 8.0))))
+
+
+def _edge(number: int) -> float:
+    if not 0 < number < P_BINS:
+        return 0.0 if number <= 0 else 1.0
+    return 1.0 / (1.0 + exp(8.0 - number / 4.0))
+
+
+def _area(sums: Sequence[float], number: int) -> float | None:
+    """Area under the curve: how often the larger of two probabilities was the one that happened; a tie counts half."""
+    area = below = 0.0
+    happened = 0.0
+    for place in range(P_BINS):
+        at = _P + 3 * (P_BINS * number + place)
+        came, not_came = sums[at + 1], sums[at] - sums[at + 1]
+        area += came * (below + 0.5 * not_came)
+        below += not_came
+        happened += came
+    return area / (happened * below) if happened > 0 and below > 0 else None
+
+
+def _reliability(total: Sequence[float], number: int) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    n = happened = said = low = 0.0
+    for place in range(P_BINS):
+        at = _P + 3 * (P_BINS * number + place)
+        if n == 0:
+            low = _edge(place)
+        n, happened, said = n + total[at], happened + total[at + 1], said + total[at + 2]
+        if n > 0 and (10 * n >= total[_N] or place == P_BINS - 1):
+            found.append({"low": low, "high": _edge(place + 1), "n": int(n), "p": said / n, "happened": happened / n})
+            n = happened = said = 0.0
+    return found
