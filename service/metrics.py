@@ -7,9 +7,9 @@ tuples copied on the event loop, so that a series without a fresh value is absen
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -27,6 +27,15 @@ class Family:
     labels: tuple[str, ...]
     help: str
     scraped: bool = True
+
+
+def _with_interval(name: str, labels: tuple[str, ...], says: str) -> tuple[Family, ...]:
+    """A number of the scoreboard, and the ends of its interval by weeks."""
+    return (
+        Family(name, "gauge", labels, f"{says}."),
+        Family(f"{name}_low", "gauge", labels, f"Lower end of the 95 % interval of `{name}`, from 8 weeks on."),
+        Family(f"{name}_high", "gauge", labels, f"Upper end of the 95 % interval of `{name}`, from 8 weeks on."),
+    )
 
 
 _ALL = (
@@ -138,6 +147,29 @@ _ALL = (
     Family(
         "elr_eval_lost", "gauge", ("symbol", "horizon"), "Published scores whose outcome is lost, overlapping ones too."
     ),
+    Family(
+        "elr_eval_deleveraging_outcomes",
+        "gauge",
+        ("fall",),
+        "Published probabilities of a fall of open interest that have an outcome, all symbols.",
+    ),
+    Family("elr_eval_deleveraging_lost", "gauge", (), "Published probabilities whose outcome is lost."),
+    Family("elr_eval_deleveraging_weeks", "gauge", (), "Calendar weeks that they are of; under 8 no intervals."),
+    Family("elr_eval_deleveraging_happened", "gauge", ("fall",), "Share of them in which it fell so far within 24 h."),
+    *_with_interval("elr_eval_deleveraging_brier", ("fall",), "Mean squared error of the probability"),
+    *_with_interval(
+        "elr_eval_deleveraging_skill",
+        ("fall", "against"),
+        "By which part that is smaller than the error of the base rate, or of the volatility alone",
+    ),
+    *_with_interval("elr_eval_deleveraging_auc", ("fall",), "Area under the curve of the probability, 0.5 of a coin"),
+    Family("elr_eval_event_outcomes", "gauge", ("event",), "Events that have an outcome, all symbols."),
+    Family("elr_eval_event_lost", "gauge", ("event",), "Events whose outcome is lost."),
+    *_with_interval(
+        "elr_eval_event_share", ("event", "fall"), "Share of events that such a fall of open interest followed in 24 h"
+    ),
+    *_with_interval("elr_eval_event_matched", ("event", "fall"), "The same of all moments of the same volatility"),
+    *_with_interval("elr_eval_event_lift", ("event", "fall"), "The one over the other"),
     Family("elr_ledger_waiting_bytes", "gauge", (), "Lines of the ledger that the disk has not taken yet."),
     Family("elr_ledger_write_failures_total", "counter", (), "Attempts to write the ledger that failed."),
     Family("elr_ledger_stopped", "gauge", (), "1 once too many lines waited: nothing is written until the next start."),
@@ -383,7 +415,8 @@ class ScrapeState:
     (venue, reason, count). ``sides``: (venue, figure of open interest, evidence, sides, in doubt). ``bases``:
     (source, as_of ms of its oldest figure in use). ``known_shares``: (symbol, share of the known open interest, the
     most that it may be). ``audits``: of venues that were audited. ``weights``: empty where each symbol has its own.
-    ``ledger``: None where none is kept. ``signals``: filled by the feed with what it published last.
+    ``ledger``: None where none is kept. ``falls``: the scoreboard's ``deleveraging`` and ``events`` as last summed up,
+    never changed afterwards. ``signals``: filled by the feed with what it published last.
     """
 
     now_ms: int
@@ -398,6 +431,7 @@ class ScrapeState:
     known_share_as_of_ms: int | None = None
     signals: tuple[SignalNumbers, ...] = ()
     evaluations: tuple[EvalNumbers, ...] = ()
+    falls: Mapping[str, Any] | None = None
     weights: tuple[WeightNumbers, ...] = ()
     ledger: LedgerNumbers | None = None
     audits: tuple[AuditNumbers, ...] = ()

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from service.config import load
+from service.deleveraging import FALLS
 from service.errors import ConfigError
 from service.runtime.ledger_file import Reader, files
-from service.scoreboard import GENESIS, HORIZONS, Checked, Outcome, Tally, verify
+from service.scoreboard import GENESIS, HORIZONS, Checked, Fall, Outcome, Tally, verify
+from service.scoreboard.fall_record import FallRecord, FallTotals
 from service.scoreboard.tally import entry, reliability
 from service.venues.symbols import canonical_symbol
 
@@ -22,6 +24,8 @@ REMEMBERED = 1000  # of a symbol and horizon: nearly three hours of ticks
 COLUMNS = (("horizon", 10), ("n", 8), ("hit", 8), ("95 % interval", 17), ("ic", 9), ("se", 8), ("brier", 8))
 HEAD = " " * 10 + "".join(f"{name:>{width}}" for name, width in (*COLUMNS, ("clim.", 8), ("lost", 7)))
 
+SPREAD = 24  # columns of a number and its interval
+
 
 class Totals:
     """The tallies of every symbol met, each outcome once. ``aliases``: other names of symbols."""
@@ -29,36 +33,49 @@ class Totals:
     def __init__(self, aliases: Mapping[str, str] | None = None) -> None:
         self.aliases = {} if aliases is None else aliases
         self.tallies: dict[str, dict[str, Tally]] = {}
+        self.falls = FallRecord()
+        self.fall_totals: dict[str, FallTotals] = {}
         self.repeated = 0
-        self._told: dict[tuple[str, str], dict[int, Outcome]] = {}
+        self._told: dict[tuple[str, str], dict[int, tuple[object, ...]]] = {}
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: Outcome | Fall) -> None:
         """What was told before a restart and is told again has the same time and the same words: the first counts.
 
         After the clock was set back other outcomes have these times: they count.
         """
         symbol = canonical_symbol(outcome.symbol, self.aliases)
-        told = self._told.setdefault((symbol, outcome.horizon), {})
-        before = told.get(outcome.ts)
-        if before is not None and _said(before) == _said(outcome):
+        about, said = _said(outcome)
+        told = self._told.setdefault((symbol, about), {})
+        if told.get(outcome.ts) == said:
             self.repeated += 1
             return
         told.pop(outcome.ts, None)
-        told[outcome.ts] = outcome
+        told[outcome.ts] = said
         if len(told) > REMEMBERED:
             del told[next(iter(told))]
         known = self.tallies.setdefault(symbol, {name: Tally() for name, _ in HORIZONS})
-        known[outcome.horizon].enter(outcome)
+        if isinstance(outcome, Fall):
+            self.falls.enter(outcome)
+            self.fall_totals.setdefault(symbol, FallTotals()).enter(outcome)
+        else:
+            known[outcome.horizon].enter(outcome)
 
     def renew(self) -> None:
-        """Bring the correlations up to the last outcome."""
+        """Bring the correlations and the intervals up to the last outcome."""
         for known in self.tallies.values():
             for tally in known.values():
                 tally.renew()
+        self.falls.renew(0, now=True)
 
 
-def _said(outcome: Outcome) -> tuple[object, ...]:
-    return outcome.score, outcome.direction, outcome.p_hit, outcome.price_then, outcome.in_hit, outcome.in_ic
+def _said(outcome: Outcome | Fall) -> tuple[str, tuple[object, ...]]:
+    """What the outcome is of, and what was said then."""
+    if isinstance(outcome, Fall):
+        then = outcome._replace(at=None, fell=None, hit_5=None, hit_10=None)
+        return outcome.event or "deleveraging", then[2:]
+    return outcome.horizon, (
+        outcome.score, outcome.direction, outcome.p_hit, outcome.price_then, outcome.in_hit, outcome.in_ic,
+    )  # fmt: skip
 
 
 class Kept:
@@ -170,7 +187,50 @@ def _table(totals: Totals, symbols: Sequence[str] | None) -> None:
         for part in bins:
             told = f"said {part['p_hit']:.3f}, came {part['hit']:.3f}, n {part['n']}"
             print(f"  {part['low']:.2f} to {part['high']:.2f}: {told}")
+    _falls(totals, symbols)
     print("\nAll symbols: they move together, so the intervals assume no more than they know (docs/scoreboard.md).")
+
+
+def _falls(totals: Totals, symbols: Sequence[str]) -> None:
+    """The tables of what is judged by open interest; each where there is any of it."""
+    said, events = totals.falls.summary["deleveraging"], totals.falls.summary["events"]
+    if said["oi_5"]["n"] + said["lost"] > 0:
+        names = ("brier", "skill_base_rate", "skill_volatility", "auc")
+        heads = ("brier", "skill on base rate", "on volatility", "auc")
+        print(f"\np_deleveraging: {said['weeks']} weeks, {said['lost']} lost, evidence {said['evidence']}")
+        print(f"{'':10}{'fall':>6}{'n':>9}{'came':>7}" + "".join(f"{head:>{SPREAD}}" for head in heads))
+        for fall in FALLS:
+            print(_fall_row("all", fall, said[fall], names))
+        for symbol in symbols:
+            own = totals.fall_totals.get(symbol, FallTotals()).entry()
+            for fall in FALLS:
+                print(_fall_row(symbol, fall, own[fall], names[:-1]))
+        for fall, bins in totals.falls.reliability().items():
+            print(f"\nsaid ({fall}) and came:")
+            for part in bins:
+                print(f"  said {part['p']:.3f}, came {part['happened']:.3f}, n {part['n']}")
+    if any(found["n"] + found["lost"] > 0 for found in events.values()):
+        print("\nafter an event, beside all published moments of the same volatility:")
+        titles = "".join(f"{head:>{SPREAD}}" for head in ("followed", "same volatility", "lift"))
+        print(f"{'':16}{'fall':>6}{'n':>7}{titles}{'lost':>7}")
+        for event, found in events.items():
+            for fall in FALLS:
+                numbers = "".join(_with_interval(found[fall], name) for name in ("share", "matched", "lift"))
+                print(f"{event:16}{fall:>6}{found['n']:>7}{numbers}{found['lost']:>7}")
+        for symbol in symbols:
+            for event, own in totals.fall_totals.get(symbol, FallTotals()).events().items():
+                print(f"{symbol} {event}: n {own['n']}, oi_5 {own['hit_5']}, oi_10 {own['hit_10']}, lost {own['lost']}")
+
+
+def _fall_row(symbol: str, fall: str, said: dict[str, Any], names: Sequence[str]) -> str:
+    numbers = "".join(_with_interval(said, name) for name in names)
+    return f"{symbol:<10}{fall:>6}{said['n']:>9}{_number(said['happened'], 3):>7}{numbers}"
+
+
+def _with_interval(said: dict[str, Any], name: str) -> str:
+    low, high = said.get(f"{name}_low"), said.get(f"{name}_high")
+    interval = "" if low is None else f" [{_number(low, 3)}, {_number(high, 3)}]"
+    return f"{_number(said[name], 3) + interval:>{SPREAD}}"
 
 
 def _row(symbol: str, name: str, said: dict[str, Any]) -> str:

@@ -6,13 +6,15 @@ unconfigured symbol or venue emits no series.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from service.deleveraging import FALLS
 from service.metrics import FAMILIES, ScrapeState
 from service.model import Consensus
 
@@ -49,6 +51,7 @@ class _Page:
         self._known_shares()
         self._audits()
         self._evaluations()
+        self._falls()
         self._ledger()
         self._weights()
         return "".join([line for lines in self._lines.values() for line in lines]).encode()
@@ -154,6 +157,31 @@ class _Page:
                 self._add("elr_eval_ic_pairs", labels, ic_pairs)
                 self._add("elr_eval_matured", labels, matured)
                 self._add("elr_eval_lost", labels, lost)
+
+    def _falls(self) -> None:
+        if self._state.falls is None:
+            return
+        said, events = self._state.falls["deleveraging"], self._state.falls["events"]
+        self._add("elr_eval_deleveraging_lost", (), said["lost"])
+        self._add("elr_eval_deleveraging_weeks", (), said["weeks"])
+        for fall in FALLS:
+            self._add("elr_eval_deleveraging_outcomes", (fall,), said[fall]["n"])
+            self._add("elr_eval_deleveraging_happened", (fall,), said[fall]["happened"])
+            self._add_with_interval("elr_eval_deleveraging_brier", (fall,), said[fall], "brier")
+            self._add_with_interval("elr_eval_deleveraging_auc", (fall,), said[fall], "auc")
+            for against in ("base_rate", "volatility"):
+                labels = (fall, against)
+                self._add_with_interval("elr_eval_deleveraging_skill", labels, said[fall], f"skill_{against}")
+        for event, found in events.items():
+            self._add("elr_eval_event_outcomes", (event,), found["n"])
+            self._add("elr_eval_event_lost", (event,), found["lost"])
+            for fall in FALLS:
+                for name in ("share", "matched", "lift"):
+                    self._add_with_interval(f"elr_eval_event_{name}", (event, fall), found[fall], name)
+
+    def _add_with_interval(self, name: str, labels: Sequence[str], said: Mapping[str, Any], key: str) -> None:
+        for end in ("", "_low", "_high"):
+            self._add(name + end, labels, said[key + end])
 
     def _ledger(self) -> None:
         ledger = self._state.ledger

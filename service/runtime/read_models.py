@@ -158,6 +158,7 @@ class ReadModels:
             known_shares=tuple((item.symbol, *self._known.shares(item, now_ms)) for item in self._engine.samples),
             known_share_as_of_ms=None if listed is None else listed.as_of,
             evaluations=self._engine.scoreboard.numbers(),
+            falls=self._engine.scoreboard.falls.summary,
             weights=self._engine.learner.numbers(),
             ledger=None if self._ledger is None else _written(self._ledger),
             audits=() if self._audits is None else self._audits.numbers(),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
+from service.deleveraging import Model, packaged
 from service.metrics import EvalNumbers
-from service.model import SignalBody
+from service.model import SignalBody, TrackRecord
 from service.scoreboard.chain import Chain, written
 from service.scoreboard.fall_record import FallRecord, FallTotals
-from service.scoreboard.falls import EVENTS, Fall, Model, OpenFalls
+from service.scoreboard.falls import EVENTS, Fall, OpenFalls
 from service.scoreboard.outcome import HORIZONS, Outcome, short
 from service.scoreboard.pending import Pending
 from service.scoreboard.tally import Tally, entry, reliability
@@ -45,9 +46,8 @@ class Scoreboard(Stateful):
     fell within 24 hours of every published probability of that and of every event.
 
     At each live tick first :meth:`mature`, before it is scored; then, once it is published, :meth:`take`. Back-filled
-    ticks come to neither. :meth:`record` is what ``p_hit`` says; :meth:`base_rate`, :attr:`evidence` and
-    :meth:`event_record` are what the signals say of ``p_deleveraging`` and of the alerts. ``model``: the one behind
-    ``p_deleveraging``; without one nothing is compared with the volatility.
+    ticks come to neither. :meth:`track_record` is what the signals say of it. ``model``: the one behind
+    ``p_deleveraging``, None for the one that comes with the service.
     ``since``: the first published tick that was taken, None before.
 
     What is open of a symbol that is no longer configured is lost at the first live tick after the load, and the ledger
@@ -60,7 +60,7 @@ class Scoreboard(Stateful):
 
     def __init__(self, symbols: Sequence[str], model: Model | None = None) -> None:
         self.symbols = tuple(symbols)
-        self._model = model
+        self._model = packaged() if model is None else model
         self._phases = {symbol: number for number, symbol in enumerate(self.symbols)}
         self._boards = {symbol: _Board(self._phases[symbol]) for symbol in self.symbols}
         self.chain = Chain()
@@ -138,7 +138,8 @@ class Scoreboard(Stateful):
 
     def _take_falls(self, falls: OpenFalls, ts: int, level: float, body: SignalBody, events: Sequence[str]) -> None:
         claim, volatility = body.get("p_deleveraging"), body.get("volatility_24h")
-        if claim is not None and claim["oi_5"] is not None and claim["as_of"] == ts:
+        if claim is not None and claim["oi_5"] is not None and claim["as_of"] != falls.as_of:
+            falls.as_of = claim["as_of"]  # held for a minute: it is judged from when it was first published
             said = claim["oi_5"], claim["oi_10"], claim["base_rate"], claim["base_rate_10"]
             falls.take(ts, None, level, said, volatility, self._model)
         for event in events:
@@ -175,22 +176,10 @@ class Scoreboard(Stateful):
 
         return settle
 
-    def base_rate(self, symbol: str) -> tuple[float, float] | None:
-        """How often open interest falls by 5 % and by 10 % within 24 hours: the model's base rates, as 100 outcomes,
-        and the symbol's own outcomes that do not overlap. None without a model."""
-        return None if self._model is None else self._boards[symbol].fall_totals.base_rates(self._model.base_rates)
-
-    @property
-    def evidence(self) -> str:
-        """``none_yet``, ``worse_than_base_rate``, ``no_better_than_volatility`` or ``better_than_volatility``."""
-        return self.falls.evidence
-
-    def event_record(
-        self, name: str
-    ) -> tuple[int, float | None, float | None, float | None, float | None, float | None]:
-        """Of an event: n, the share that a fall of 5 % followed, that of hours with the same volatility, the lift, and
-        the lift's interval; None where it is not known."""
-        return self.falls.event(name)
+    def track_record(self, symbol: str) -> TrackRecord:
+        """What the signals say of the record. The base rates are the model's, as 100 outcomes, and the symbol's own."""
+        rates = self._boards[symbol].fall_totals.base_rates(self._model.base_rates)
+        return TrackRecord(*self.record(symbol), rates, self.falls.evidence, self.falls.events)
 
     def record(self, symbol: str) -> tuple[float, int]:
         """(p_hit, n) of the composite: what its outcomes known by now say of the next one."""

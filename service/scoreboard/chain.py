@@ -14,7 +14,8 @@ from hashlib import sha256
 from math import isfinite
 from typing import Any
 
-from service.scoreboard.falls import EVENTS, VOLATILITY_BINS, Fall, hits_of
+from service.deleveraging import BINS
+from service.scoreboard.falls import EVENTS, Fall, hits_of
 from service.scoreboard.outcome import HORIZONS, SIDES, Outcome, is_hit, log_return
 from service.state import Stateful
 
@@ -240,7 +241,7 @@ def _fall_contradiction(found: dict[str, Any]) -> str:
         return "a value of a wrong type"
     if not all(0.0 <= ten <= five <= 1.0 for five, ten in pairs):
         return "probabilities out of their range, or 10 % likelier than 5 %"
-    if (place is not None and not 0 <= place < VOLATILITY_BINS) or (volatility is not None and volatility < 0.0):
+    if (place is not None and not 0 <= place < BINS) or (volatility is not None and volatility < 0.0):
         return "a volatility out of its range"
     if found["at"] is None and found["fell"] is not None:
         return "lost, and yet with an outcome"

@@ -6,31 +6,32 @@ Everything is a sum over outcomes, so a week can be left out again: that is what
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import exp, log
 from operator import add, sub
 from typing import Any
 
-from service.scoreboard.falls import DAY_MS, EVENTS, FALLS, VOLATILITY_BINS, Fall
+from service.deleveraging import BINS, FALLS
+from service.model import EventRecord
+from service.scoreboard.falls import DAY_MS, EVENTS, Fall
 from service.scoreboard.measures import jackknife
-from service.state import Stateful
+from service.state import Plain, Stateful
 
 HOUR_MS = 3_600_000
 MOST_WEEKS = 520  # ten years
 LEAST_WEEKS = 8  # fewer have no interval
 SHRINKAGE = 100  # outcomes that the model's base rate counts for beside a symbol's own
 P_BINS = 40  # of ln(p / (1 - p)), a quarter wide, from -8 to 2
-AGAINST = ("base_rate", "volatility")
 
-_UNKNOWN = VOLATILITY_BINS  # the bin of events whose volatility was not known
+_UNKNOWN = BINS  # the bin of events whose volatility was not known
 # Where each sum stands in a week's array.
 _N = 0  # probabilities with an outcome
 _LOST = 1
 _ERRORS = 2  # by fall: happened; squared errors of the probability, of the base rate and of the volatility alone
 _P = _ERRORS + 4 * len(FALLS)  # by fall and bin of p: probabilities, happened, sum of p
 _VOLATILITY = _P + 3 * P_BINS * len(FALLS)  # by bin of volatility: probabilities, and of each fall those that happened
-_EVENT = _VOLATILITY + 3 * VOLATILITY_BINS  # the same by event and bin, the last bin for an unknown volatility
-_EVENT_LOST = _EVENT + 3 * (VOLATILITY_BINS + 1) * len(EVENTS)
+_EVENT = _VOLATILITY + 3 * BINS  # the same by event and bin, the last bin for an unknown volatility
+_EVENT_LOST = _EVENT + 3 * (BINS + 1) * len(EVENTS)
 _SIZE = _EVENT_LOST + len(EVENTS)
 
 
@@ -76,7 +77,7 @@ class FallTotals(Stateful):
     def entry(self) -> dict[str, Any]:
         """The numbers without intervals: those need all symbols together."""
         falls = {}
-        for number, (name, _) in enumerate(FALLS):
+        for number, name in enumerate(FALLS):
             found = _scores(self.n, self._errors[4 * number : 4 * number + 4])
             own = self.own_hits[number] / self.own_n if self.own_n > 0 else None
             falls[name] = {"n": self.n, **found, "own_share": own}
@@ -97,13 +98,18 @@ class FallRecord(Stateful):
     """
 
     STATE = ("_changed", "_hour", "_weeks", "summary")
-    __slots__ = STATE
+    __slots__ = (*STATE, "events")
 
     def __init__(self) -> None:
         self._weeks: dict[str, array[float]] = {}
         self._hour = 0
         self._changed = False
         self.summary: dict[str, Any] = {"as_of": None, **summed_up([])}
+        self.events = _event_records(self.summary)  # what the alerts say of earlier ones
+
+    def load(self, plain: Plain) -> None:
+        super().load(plain)
+        self.events = _event_records(self.summary)
 
     def enter(self, fall: Fall) -> None:
         week = str((fall.ts // DAY_MS + 3) // 7)  # the epoch began on a Thursday
@@ -116,7 +122,7 @@ class FallRecord(Stateful):
         if fall.event is not None:
             number = EVENTS.index(fall.event)
             place = _UNKNOWN if fall.volatility_bin is None else fall.volatility_bin
-            _count_hits(sums, _EVENT + 3 * ((VOLATILITY_BINS + 1) * number + place), fall)
+            _count_hits(sums, _EVENT + 3 * ((BINS + 1) * number + place), fall)
             sums[_EVENT_LOST + number] += fall.fell is None
             return
         sums[_N] += fall.fell is not None
@@ -138,6 +144,7 @@ class FallRecord(Stateful):
         if self._changed and (now or ts // HOUR_MS != self._hour):
             self._hour, self._changed = ts // HOUR_MS, False
             self.summary = {"as_of": ts, **summed_up(self._sorted())}
+            self.events = _event_records(self.summary)
 
     @property
     def evidence(self) -> str:
@@ -145,19 +152,23 @@ class FallRecord(Stateful):
         said: str = self.summary["deleveraging"]["evidence"]
         return said
 
-    def event(self, name: str) -> tuple[int, float | None, float | None, float | None, float | None, float | None]:
-        """Of falls of 5 %: n, share, matched share, lift and the lift's interval."""
-        found = self.summary["events"][name]
-        five = found["oi_5"]
-        return found["n"], five["share"], five["matched"], five["lift"], five["lift_low"], five["lift_high"]
-
     def reliability(self) -> dict[str, list[dict[str, Any]]]:
         """By fall: what was said and what came, in groups of neighbouring bins with about a tenth of all each."""
         total = _total(self._sorted())
-        return {name: _reliability(total, number) for number, (name, _) in enumerate(FALLS)}
+        return {name: _reliability(total, number) for number, name in enumerate(FALLS)}
 
     def _sorted(self) -> list[array[float]]:
         return [self._weeks[week] for week in sorted(self._weeks, key=int)]
+
+
+def _event_records(summary: Mapping[str, Any]) -> dict[str, EventRecord]:
+    """Of falls of 5 %, by event."""
+    found = {}
+    for name, said in summary["events"].items():
+        five = said["oi_5"]
+        numbers = (five[key] for key in ("share", "matched", "lift", "lift_low", "lift_high"))
+        found[name] = EventRecord(said["n"], *numbers)
+    return found
 
 
 def summed_up(weeks: Sequence[Sequence[float]]) -> dict[str, Any]:
@@ -167,34 +178,64 @@ def summed_up(weeks: Sequence[Sequence[float]]) -> dict[str, Any]:
     without = [_statistics(list(map(sub, total, week))) for week in weeks]
     numbers: dict[str, float | None] = {}
     for name, value in found.items():
-        numbers[name] = value
         low, high = None, None
         behind = sum(_behind(name, week) > 0 for week in weeks)  # integers
         if behind >= LEAST_WEEKS:
-            low, high = jackknife(value, [part[name] for part in without], behind - 1)
-        # A share, a Brier score and an area end at 0 and 1, a lift at 0; a skill may be anything below 1.
-        bounded = not name.split()[1].startswith("skill")
-        numbers[f"{name}_low"] = max(0.0, low) if low is not None and bounded else low
-        above = bounded and not name.endswith("lift")
-        numbers[f"{name}_high"] = min(1.0, high) if high is not None and above else high
+            there, back = _SCALES[name.split()[1]]
+            low, high = jackknife(_scaled(there, value), [_scaled(there, part[name]) for part in without], behind - 1)
+            low, high = _scaled(back, low), _scaled(back, high)
+        numbers |= {name: value, f"{name}_low": low, f"{name}_high": high}
     probabilities: dict[str, Any] = {
         "weeks": sum(week[_N] > 0 for week in weeks),  # integers
         "evidence": _evidence(numbers),
         "lost": int(total[_LOST]),
     }
-    for number, (fall, _) in enumerate(FALLS):
+    for number, fall in enumerate(FALLS):
         happened = total[_ERRORS + 4 * number]
         share = happened / total[_N] if total[_N] > 0 else None
         probabilities[fall] = {"n": int(total[_N]), "happened": share, **_of(numbers, fall)}
     events = {}
     for number, event in enumerate(EVENTS):
-        n = sum(total[_events_at(number, place)] for place in range(VOLATILITY_BINS + 1))  # integers
+        n = sum(total[_events_at(number, place)] for place in range(BINS + 1))  # integers
         events[event] = {
             "n": int(n),
             "lost": int(total[_EVENT_LOST + number]),
-            **{fall: _of(numbers, f"{event}.{fall}") for fall, _ in FALLS},
+            **{fall: _of(numbers, f"{event}.{fall}") for fall in FALLS},
         }
     return {"deleveraging": probabilities, "events": events}
+
+
+def _scaled(scale: Callable[[float], float], value: float | None) -> float | None:
+    """None, too, where the scale does not reach: at a share of 0 or 1."""
+    try:
+        return None if value is None else scale(value)
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return None
+
+
+def _log_odds(share: float) -> float:
+    return log(share / (1.0 - share))
+
+
+def _odds_share(x: float) -> float:
+    return 1.0 / (1.0 + exp(-x))
+
+
+def _log_ratio(skill: float) -> float:
+    return -log(1.0 - skill)
+
+
+def _ratio_skill(x: float) -> float:
+    return 1.0 - exp(-x)
+
+
+_ODDS, _RATIO = (_log_odds, _odds_share), (_log_ratio, _ratio_skill)
+# Statistic -> the rising scale on which its interval is taken, and back: errors are about even on both sides there, and
+# it ends where the statistic does.
+_SCALES: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = {
+    "brier": _ODDS, "skill_base_rate": _RATIO, "skill_volatility": _RATIO, "auc": _ODDS, "share": _ODDS,
+    "matched": _ODDS, "lift": (log, exp),
+}  # fmt: skip
 
 
 def _evidence(numbers: Mapping[str, float | None]) -> str:
@@ -220,13 +261,13 @@ def _total(weeks: Sequence[Sequence[float]]) -> list[float]:
 def _statistics(sums: Sequence[float]) -> dict[str, float | None]:
     """All that has an interval: ``fall name`` and ``event.fall name``; None where there is nothing to divide by."""
     found: dict[str, float | None] = {}
-    for number, (fall, _) in enumerate(FALLS):
+    for number, fall in enumerate(FALLS):
         scores = _scores(sums[_N], sums[_ERRORS + 4 * number : _ERRORS + 4 * number + 4])
         for name in ("brier", "skill_base_rate", "skill_volatility"):
             found[f"{fall} {name}"] = scores[name]
         found[f"{fall} auc"] = _area(sums, number)
         shares = []  # of the probabilities, by bin of volatility
-        for place in range(VOLATILITY_BINS):
+        for place in range(BINS):
             at = _VOLATILITY + 3 * place
             shares.append(sums[at + 1 + number] / sums[at] if sums[at] > 0 else None)
         for which, event in enumerate(EVENTS):
@@ -247,11 +288,11 @@ def _event_statistics(
     The lift compares like with like: only events whose volatility was known, in bins that have probabilities.
     """
     n = hits = matched_n = matched_hits = expected = 0.0
-    for place in range(VOLATILITY_BINS + 1):
+    for place in range(BINS + 1):
         at = _events_at(which, place)
         n += sums[at]
         hits += sums[at + 1 + number]
-        share = shares[place] if place < VOLATILITY_BINS else None
+        share = shares[place] if place < BINS else None
         if share is not None:
             matched_n += sums[at]
             matched_hits += sums[at + 1 + number]
@@ -262,7 +303,7 @@ def _event_statistics(
 
 
 def _events_at(which: int, place: int) -> int:
-    return _EVENT + 3 * ((VOLATILITY_BINS + 1) * which + place)
+    return _EVENT + 3 * ((BINS + 1) * which + place)
 
 
 def _behind(name: str, week: Sequence[float]) -> float:
@@ -271,7 +312,7 @@ def _behind(name: str, week: Sequence[float]) -> float:
     if event not in EVENTS:
         return week[_N]
     which = EVENTS.index(event)
-    return sum(week[_events_at(which, place)] for place in range(VOLATILITY_BINS + 1))  # integers
+    return sum(week[_events_at(which, place)] for place in range(BINS + 1))  # integers
 
 
 def _scores(n: float, sums: Sequence[float]) -> dict[str, float | None]:

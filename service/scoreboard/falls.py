@@ -7,35 +7,21 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator
-from math import inf, log, nan
-from typing import NamedTuple, Protocol
+from math import inf, nan
+from typing import NamedTuple
 
+from service.deleveraging import LOG_FALLS, Model
 from service.scoreboard.outcome import MINUTE_MS, short
 from service.state import Stateful
 
 DAY_MINUTES = 1_440
 LEAST_MINUTES = 1_296  # of these; with fewer the deepest fall is not known, and the outcome is lost
 DAY_MS = DAY_MINUTES * MINUTE_MS
-FALLS = (("oi_5", log(0.95)), ("oi_10", log(0.90)))  # name, change of ln_oi_index at or below which it happened
 EVENTS = ("elr_spike", "flush", "reset", "crowded_longs", "crowded_shorts")
-VOLATILITY_BINS = 10
 
-_ROW = 11  # the numbers of OpenFalls.take() and the internal minute
+_ROW = 11  # numbers of each that is open
 _NO_BIN = 15
 _CLAIM = 0  # of the code: no event, a probability; else the event's place in EVENTS, from 1
-
-
-class Model(Protocol):
-    """What the record needs of the model behind ``p_deleveraging``. Pairs are for falls of 5 % and of 10 %."""
-
-    @property
-    def base_rates(self) -> tuple[float, float]: ...
-
-    def volatility_alone(self, volatility_24h: float) -> tuple[float, float]: ...
-
-    def volatility_bin(self, volatility_24h: float) -> int:
-        """0 to 9: in which tenth of what the model was fitted to."""
-        ...
 
 
 class Fall(NamedTuple):
@@ -68,7 +54,7 @@ def hits_of(fell: float | None) -> tuple[bool | None, bool | None]:
     """Whether a fall of 5 % and one of 10 % happened."""
     if fell is None:
         return None, None
-    return fell <= FALLS[0][1], fell <= FALLS[1][1]
+    return fell <= LOG_FALLS[0], fell <= LOG_FALLS[1]
 
 
 class OpenFalls(Stateful):
@@ -77,10 +63,10 @@ class OpenFalls(Stateful):
     88 bytes a probability and 11.5 kB of lows: 138 kB with one a minute. Minutes are internal: by the service clock
     less ``_shift_ms``, all that its anchor has moved, so that distances stay. Minute m holds the ticks of
     (m - 1, m] minutes. What was published within a minute is judged by the 1,440 whole ones after it.
-    ``regime``: the last one published, None before.
+    ``as_of``: of the last probability that was opened; ``regime``: the last one published; None before.
     """
 
-    STATE = ("_lows", "_newest", "_rows", "_shift_ms", "regime")
+    STATE = ("_lows", "_newest", "_rows", "_shift_ms", "as_of", "regime")
     __slots__ = STATE
 
     def __init__(self) -> None:
@@ -88,6 +74,7 @@ class OpenFalls(Stateful):
         self._newest = 0  # internal minute of the newest low
         self._rows = array("d")
         self._shift_ms = 0
+        self.as_of: int | None = None
         self.regime: str | None = None
 
     def take(
@@ -97,11 +84,11 @@ class OpenFalls(Stateful):
         level: float,
         said: tuple[float, float, float, float] | None,
         volatility_24h: float | None,
-        model: Model | None,
+        model: Model,
     ) -> None:
         """Open one, published at ``ts`` with ``ln_oi_index`` ``level``. ``said``: oi_5, oi_10 and the base rates."""
         number, alone = _NO_BIN, (nan, nan)
-        if model is not None and volatility_24h is not None:
+        if volatility_24h is not None:
             number, alone = model.volatility_bin(volatility_24h), model.volatility_alone(volatility_24h)
         code = number + 16 * (_CLAIM if event is None else 1 + EVENTS.index(event))
         numbers = (volatility_24h, *alone, *(said or (nan,) * 4))
@@ -135,6 +122,8 @@ class OpenFalls(Stateful):
     def reanchor(self, shift_ms: int) -> None:
         """The service clock's anchor moved; the published times stay."""
         self._shift_ms += shift_ms
+        if self.as_of is not None:
+            self.as_of += shift_ms
 
     def _minute(self, ts: int) -> int:
         return -(-(ts - self._shift_ms) // MINUTE_MS)

@@ -103,14 +103,18 @@ def t_95(freedom: int) -> float:
 
 
 def jackknife(value: float | None, without: Sequence[float | None], freedom: int) -> tuple[float | None, float | None]:
-    """The 95 % interval of a statistic from its values ``without`` each part of the data in turn; of parts that may
-    depend within and hardly depend on each other. (None, None) where one of them is not defined, or where all are the
-    same: what never varied does not tell how much it could."""
+    """The 95 % interval of a statistic from its values ``without`` each part of the data in turn, in order of time.
+
+    What parts next to each other have in common widens it. (None, None) where one of the values is not defined, or
+    where all are the same: what never varied does not tell how much it could.
+    """
     known = [item for item in without if item is not None]
     if value is None or len(known) < len(without) or len(known) < 2:
         return None, None
     mean = fold(known) / len(known)
-    square = fold((item - mean) ** 2 for item in known) * (len(known) - 1) / len(known)
+    off = [item - mean for item in known]
+    square = fold(map(mul, off, off))
+    square = max(square, square + fold(map(mul, off, off[1:]))) * (len(known) - 1) / len(known)
     if square == 0.0:
         return None, None
     half = t_95(freedom) * sqrt(square)
