@@ -138,7 +138,9 @@ class Scoreboard(Stateful):
 
     def _take_falls(self, falls: OpenFalls, ts: int, level: float, body: SignalBody, events: Sequence[str]) -> None:
         claim, volatility = body.get("p_deleveraging"), body.get("volatility_24h")
-        if claim is not None and claim["oi_5"] is not None and claim["as_of"] != falls.as_of:
+        if claim is None or claim["oi_5"] is None or volatility is None:
+            pass  # nothing was said: without a volatility there is no probability
+        elif claim["as_of"] != falls.as_of:
             falls.as_of = claim["as_of"]  # held for a minute: it is judged from when it was first published
             said = claim["oi_5"], claim["oi_10"], claim["base_rate"], claim["base_rate_10"]
             falls.take(ts, None, level, said, volatility, self._model)

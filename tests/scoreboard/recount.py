@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import log, sqrt
 from typing import Any
 
@@ -60,10 +61,119 @@ def outcomes(bodies: Iterable[Row], ticks: Sequence[tuple[int, Mapping[str, floa
     return found
 
 
+DAY = 86_400_000
+NAMED = ("elr_spike", "flush", "reset", "crowded_longs", "crowded_shorts")
+
+
+def falls(
+    published: Sequence[tuple[Row, Sequence[Row]]],
+    ticks: Sequence[tuple[int, Mapping[str, float | None]]],
+    alone: Callable[[float], tuple[float, float]],
+    edges: Sequence[float],
+) -> list[Row]:
+    """The ledger's fields (without ``seq``) of every published probability and event that has matured.
+
+    ``published``: each body with the alerts of its tick; ``ticks``: of each live one the level (``ln_oi_index``) of
+    every symbol, None without quorum; ``alone``, ``edges``: of the model.
+    """
+    found: list[Row] = []
+    before: dict[str, Any] = {}
+    held: dict[str, Any] = {}
+    levels, times = dict(ticks), [ts for ts, _ in ticks]
+    lowest: dict[tuple[str, int], float] = {}  # of the ticks in a minute, its end included
+    for ts, known in ticks:
+        for symbol, value in known.items():
+            if value is not None:
+                minute = (symbol, math.ceil(ts / 60_000))
+                lowest[minute] = min(lowest.get(minute, value), value)
+    for body, alerts in published:
+        symbol, ts, volatility = body["symbol"], body["ts"], body["volatility_24h"]
+        events = [
+            alert["values"]["regime"] if alert["alert"] == "crowding" else alert["alert"]
+            for alert in alerts
+            if alert["symbol"] == symbol and alert["state"] == "raised" and alert["alert"] in ("crowding", *NAMED)
+        ]
+        if body["regime"] == "reset" and before.get(symbol) not in (None, "reset"):
+            events.append("reset")
+        before[symbol] = body["regime"] or before.get(symbol)
+        row: Row = {"T": ts, "symbol": symbol, "volatility_24h": None, "volatility_bin": None}
+        row |= {"alone_5": None, "alone_10": None}
+        if volatility is not None:
+            five, ten_ = alone(volatility)
+            row |= {"alone_5": ten(five), "alone_10": ten(ten_), "volatility_24h": ten(volatility)}
+            row["volatility_bin"] = sum(edge <= volatility for edge in edges)
+        rows = [{**row, "kind": "event", "event": name} for name in events]
+        said = body["p_deleveraging"]
+        if said["oi_5"] is not None and held.get(symbol) != said["as_of"]:
+            held[symbol] = said["as_of"]
+            numbers = {name: ten(said[name]) for name in ("oi_5", "oi_10", "base_rate", "base_rate_10")}
+            rows.insert(0, {**row, "kind": "deleveraging", **numbers})
+        level = levels[ts][symbol]
+        begin = math.ceil(ts / 60_000) * 60_000
+        decided = bisect_left(times, begin + DAY)
+        if level is None or decided == len(times):
+            continue
+        at = times[decided]
+        minutes = [(symbol, begin // 60_000 + number) for number in range(1, 1441)]
+        lows = [lowest[minute] for minute in minutes if minute in lowest]
+        fell = ten(min(lows) - level) if len(lows) >= 1296 else None
+        came: Row = {"at": at if fell is not None else None, "fell": fell}
+        for name, share in (("hit_5", 0.95), ("hit_10", 0.9)):
+            came[name] = None if fell is None else fell <= log(share)
+        found += [{**one, **came} for one in rows]
+    return found
+
+
+def fall_statistics(rows: Iterable[Row]) -> Row:
+    """Over all symbols, of ledger rows: the numbers of 5 % and 10 % that have no interval here."""
+    made: Row = {}
+    claims = [row for row in rows if row.get("kind") == "deleveraging"]
+    known = [row for row in claims if row["at"] is not None]
+    bins: dict[int, list[Row]] = {}
+    for row in known:
+        bins.setdefault(row["volatility_bin"], []).append(row)
+    for fall in ("5", "10"):
+        hit, p, base = f"hit_{fall}", f"oi_{fall}", "base_rate" if fall == "5" else "base_rate_10"
+        errors = [sum((row[name] - row[hit]) ** 2 for row in known) for name in (p, base, f"alone_{fall}")]
+        one: Row = {"n": len(known), "happened": None, "brier": None, "skill_base_rate": None, "skill_volatility": None}
+        if known:
+            one["happened"] = sum(row[hit] for row in known) / len(known)
+            one["brier"] = errors[0] / len(known)
+            one["skill_base_rate"], one["skill_volatility"] = 1 - errors[0] / errors[1], 1 - errors[0] / errors[2]
+        made[p] = one
+        for event in NAMED:
+            told = [row for row in rows if row.get("event") == event]
+            seen = [row for row in told if row["at"] is not None]
+            like = [row for row in seen if row["volatility_bin"] in bins]
+            shares = [
+                sum(x[hit] for x in bins[row["volatility_bin"]]) / len(bins[row["volatility_bin"]]) for row in like
+            ]
+            matched = sum(shares) / len(like) if like else None
+            share = sum(row[hit] for row in like) / len(like) if like else None
+            made[event, p] = {
+                "n": len(seen),
+                "lost": len(told) - len(seen),
+                "share": sum(row[hit] for row in seen) / len(seen) if seen else None,
+                "matched": matched,
+                "lift": share / matched if share is not None and matched else None,
+            }
+    made["lost"] = len(claims) - len(known)
+    return made
+
+
+def area(pairs: Sequence[tuple[float, bool]]) -> float:
+    """Share of pairs of one that happened and one that did not in which the first had the larger number."""
+    came, not_came = ([p for p, hit in pairs if hit is which] for which in (True, False))
+    wins = sum((a > b) + (a == b) / 2 for a in came for b in not_came)
+    return wins / (len(came) * len(not_came))
+
+
 def statistics(rows: Iterable[Row]) -> dict[tuple[str, str], Row]:
     """By symbol and horizon, of ledger rows in the order of their telling."""
     made: dict[tuple[str, str], Row] = {}
     for row in rows:
+        if "kind" in row:
+            continue  # judged by open interest
         one = made.setdefault(
             (row["symbol"], row["horizon"]),
             {"n": 0, "hits": 0, "brier": 0.0, "matured": 0, "lost": 0, "pairs": [], "bins": {}},

@@ -13,8 +13,8 @@ import numpy as np
 
 from service.deleveraging import packaged
 from service.scoreboard import fall_record as module
-from service.scoreboard.falls import EVENTS, Fall, hits_of
 from service.scoreboard.fall_record import FallRecord
+from service.scoreboard.falls import EVENTS, Fall, hits_of
 
 HOURS = 168
 T0 = 1_763_942_400_000  # a Monday, 00:00 UTC

@@ -18,7 +18,7 @@ from service.model import Tick
 from service.runtime.ledger_file import LedgerFile, files, lines_of
 from service.runtime.scoreboard_output import ScoreboardOutput
 from service.runtime.state_file import StateFile, document, restored
-from service.scoreboard import HORIZONS, Scoreboard, verify
+from service.scoreboard import HORIZONS, Fall, Outcome, Scoreboard, verify
 from tests.core.build import T0, both, engine
 from tests.runtime.test_scoreboard_output import walk
 from tests.scoreboard import recount
@@ -292,7 +292,7 @@ def test_the_record_outlives_a_state_of_other_symbols(tmp_path: Path) -> None:
     assert (more.since, more.chain.dump()) == (was.since, was.chain.dump())
     lost = more.mature(T0 + 10**9, [None, 100.0])
     assert {item.symbol for item in lost} == {"BTC"}
-    assert all(item.ret is None for item in lost)
+    assert all(item.at is None for item in lost)
 
 
 def test_what_is_open_of_a_symbol_that_is_gone_is_lost_and_the_ledger_says_so(tmp_path: Path) -> None:
@@ -307,11 +307,12 @@ def test_what_is_open_of_a_symbol_that_is_gone_is_lost_and_the_ledger_says_so(tm
     other.load(plain)
     assert other.dump()["_boards"]["BTC"] == plain["_boards"]["BTC"]  # stored until it is told, a tape's header has it
     lost = other.mature(T0 + 710_000, [50.0])
-    assert {(item.symbol, item.ret, item.at) for item in lost} == {("BTC", None, None)}
+    assert {(item.symbol, item.at) for item in lost} == {("BTC", None)}
     same = Scoreboard(("BTC",))
     same.load(plain)
     due = same.mature(T0 + 10**9, [100.0])  # of the same record, all that is open
-    assert [(item.ts, item.horizon, item.score) for item in lost] == [(i.ts, i.horizon, i.score) for i in due]
+    assert lost == due
+    assert {type(item) for item in lost} == {Outcome, Fall}
     lines = other.drain()
     checked = verify(lines, was.chain.hash, was.chain.seq)
     assert (checked.broken, checked.lines, checked.hash) == (None, len(due), other.chain.hash)
@@ -333,9 +334,13 @@ def test_what_the_ledger_tells_of_a_symbol_that_is_gone_is_not_told_twice(tmp_pa
     other.load(plain)
     for outcome in told:
         other.told(outcome)
-    lost = {(item.ts, item.horizon) for item in other.mature(T0 + 720_000, [50.0])}
+    lost = {(item.ts, kind(item)) for item in other.mature(T0 + 720_000, [50.0])}
     assert lost
-    assert not lost & {(item.ts, item.horizon) for item in told}
+    assert not lost & {(item.ts, kind(item)) for item in told}
+
+
+def kind(item: Outcome | Fall) -> str | None:
+    return item.horizon if isinstance(item, Outcome) else item.event
 
 
 PARTS = ("indicators", "scorers")
