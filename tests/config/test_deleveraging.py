@@ -1,4 +1,4 @@
-"""The table ``[deleveraging]``: a file of one's own, what is refused, and that a tape carries the parameters in force."""
+"""The table ``[deleveraging]``: a file of one's own, what is refused, and that a tape carries what is in force."""
 
 from __future__ import annotations
 
@@ -51,5 +51,5 @@ def test_a_file_that_cannot_be_used(content: str | None, said: str, tmp_path: Pa
 
 
 def test_parameters_written_into_the_file_are_judged_too() -> None:
-    with pytest.raises(ConfigError, match="deleveraging.parameters: .*not a file of"):
+    with pytest.raises(ConfigError, match=r"deleveraging.parameters: .*not a file of"):
         parse({"deleveraging": {"parameters": {"form": "other"}}})
