@@ -194,17 +194,17 @@ def _table(totals: Totals, symbols: Sequence[str] | None) -> None:
 def _falls(totals: Totals, symbols: Sequence[str]) -> None:
     """The tables of what is judged by open interest; each where there is any of it."""
     said, events = totals.falls.summary["deleveraging"], totals.falls.summary["events"]
-    if said["oi_5"]["n"] + said["lost"] > 0:
+    if said["falls"]["oi_5"]["n"] + said["lost"] > 0:
         names = ("brier", "skill_base_rate", "skill_volatility", "auc")
         heads = ("brier", "skill on base rate", "on volatility", "auc")
         print(f"\np_deleveraging: {said['weeks']} weeks, {said['lost']} lost, evidence {said['evidence']}")
         print(f"{'':10}{'fall':>6}{'n':>9}{'came':>7}" + "".join(f"{head:>{SPREAD}}" for head in heads))
         for fall in FALLS:
-            print(_fall_row("all", fall, said[fall], names))
+            print(_fall_row("all", fall, said["falls"][fall], names))
         for symbol in symbols:
             own = totals.fall_totals.get(symbol, FallTotals()).entry()
             for fall in FALLS:
-                print(_fall_row(symbol, fall, own[fall], names[:-1]))
+                print(_fall_row(symbol, fall, own["falls"][fall], names[:-1]))
         for fall, bins in totals.falls.reliability().items():
             print(f"\nsaid ({fall}) and came:")
             for part in bins:
@@ -215,7 +215,7 @@ def _falls(totals: Totals, symbols: Sequence[str]) -> None:
         print(f"{'':16}{'fall':>6}{'n':>7}{titles}{'lost':>7}")
         for event, found in events.items():
             for fall in FALLS:
-                numbers = "".join(_with_interval(found[fall], name) for name in ("share", "matched", "lift"))
+                numbers = "".join(_with_interval(found["falls"][fall], name) for name in ("share", "matched", "lift"))
                 print(f"{event:16}{fall:>6}{found['n']:>7}{numbers}{found['lost']:>7}")
         for symbol in symbols:
             for event, own in totals.fall_totals.get(symbol, FallTotals()).events().items():

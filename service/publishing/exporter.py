@@ -14,7 +14,6 @@ from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from service.deleveraging import FALLS
 from service.metrics import FAMILIES, ScrapeState
 from service.model import Consensus
 
@@ -164,20 +163,19 @@ class _Page:
         said, events = self._state.falls["deleveraging"], self._state.falls["events"]
         self._add("elr_eval_deleveraging_lost", (), said["lost"])
         self._add("elr_eval_deleveraging_weeks", (), said["weeks"])
-        for fall in FALLS:
-            self._add("elr_eval_deleveraging_outcomes", (fall,), said[fall]["n"])
-            self._add("elr_eval_deleveraging_happened", (fall,), said[fall]["happened"])
-            self._add_with_interval("elr_eval_deleveraging_brier", (fall,), said[fall], "brier")
-            self._add_with_interval("elr_eval_deleveraging_auc", (fall,), said[fall], "auc")
+        for fall, own in said["falls"].items():
+            self._add("elr_eval_deleveraging_outcomes", (fall,), own["n"])
+            self._add("elr_eval_deleveraging_happened", (fall,), own["happened"])
+            self._add_with_interval("elr_eval_deleveraging_brier", (fall,), own, "brier")
+            self._add_with_interval("elr_eval_deleveraging_auc", (fall,), own, "auc")
             for against in ("base_rate", "volatility"):
-                labels = (fall, against)
-                self._add_with_interval("elr_eval_deleveraging_skill", labels, said[fall], f"skill_{against}")
+                self._add_with_interval("elr_eval_deleveraging_skill", (fall, against), own, f"skill_{against}")
         for event, found in events.items():
             self._add("elr_eval_event_outcomes", (event,), found["n"])
             self._add("elr_eval_event_lost", (event,), found["lost"])
-            for fall in FALLS:
+            for fall, own in found["falls"].items():
                 for name in ("share", "matched", "lift"):
-                    self._add_with_interval(f"elr_eval_event_{name}", (event, fall), found[fall], name)
+                    self._add_with_interval(f"elr_eval_event_{name}", (event, fall), own, name)
 
     def _add_with_interval(self, name: str, labels: Sequence[str], said: Mapping[str, Any], key: str) -> None:
         for end in ("", "_low", "_high"):

@@ -242,8 +242,9 @@ class Scoreboard(Stateful):
         body = self.body(0)
         for name, tallies in self._pooled():
             body["horizons"][name]["bins"] = reliability(tallies)
+        falls = body["deleveraging"]["falls"]
         bins = self.falls.reliability()
-        body["deleveraging"] |= {name: {**body["deleveraging"][name], "bins": found} for name, found in bins.items()}
+        body["deleveraging"]["falls"] = {name: {**said, "bins": bins[name]} for name, said in falls.items()}
         return {**body, "ts": ts}
 
     def _fall_summary(self) -> dict[str, Any]:

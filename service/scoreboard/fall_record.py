@@ -81,7 +81,7 @@ class FallTotals(Stateful):
             found = _scores(self.n, self._errors[4 * number : 4 * number + 4])
             own = self.own_hits[number] / self.own_n if self.own_n > 0 else None
             falls[name] = {"n": self.n, **found, "own_share": own}
-        return {"lost": self.lost, "own_n": self.own_n, **falls}
+        return {"lost": self.lost, "own_n": self.own_n, "falls": falls}
 
     def events(self) -> dict[str, Any]:
         found = {}
@@ -165,7 +165,7 @@ def _event_records(summary: Mapping[str, Any]) -> dict[str, EventRecord]:
     """Of falls of 5 %, by event."""
     found = {}
     for name, said in summary["events"].items():
-        five = said["oi_5"]
+        five = said["falls"]["oi_5"]
         numbers = (five[key] for key in ("share", "matched", "lift", "lift_low", "lift_high"))
         found[name] = EventRecord(said["n"], *numbers)
     return found
@@ -189,18 +189,19 @@ def summed_up(weeks: Sequence[Sequence[float]]) -> dict[str, Any]:
         "weeks": sum(week[_N] > 0 for week in weeks),  # integers
         "evidence": _evidence(numbers),
         "lost": int(total[_LOST]),
+        "falls": {},
     }
     for number, fall in enumerate(FALLS):
         happened = total[_ERRORS + 4 * number]
         share = happened / total[_N] if total[_N] > 0 else None
-        probabilities[fall] = {"n": int(total[_N]), "happened": share, **_of(numbers, fall)}
+        probabilities["falls"][fall] = {"n": int(total[_N]), "happened": share, **_of(numbers, fall)}
     events = {}
     for number, event in enumerate(EVENTS):
         n = sum(total[_events_at(number, place)] for place in range(BINS + 1))  # integers
         events[event] = {
             "n": int(n),
             "lost": int(total[_EVENT_LOST + number]),
-            **{fall: _of(numbers, f"{event}.{fall}") for fall in FALLS},
+            "falls": {fall: _of(numbers, f"{event}.{fall}") for fall in FALLS},
         }
     return {"deleveraging": probabilities, "events": events}
 

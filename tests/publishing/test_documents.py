@@ -20,7 +20,7 @@ from tests.scoring import factory
 
 NAMED = ("windows", "by_venue", "venues", "seq", "modes", "horizons")  # objects whose keys are names
 CALLED = {"windows": "<window>", "by_venue": "<venue>", "venues": "<venue>", "seq": "<channel>", "modes": "<mode>"}
-CALLED["horizons"] = "<horizon>"  # what a name is called
+CALLED |= {"horizons": "<horizon>", "falls": "<fall>", "events": "<event>"}  # what a name is called
 WHOLE = ("values", "z", "base", "ma", "transition", "taker", "liquidated", "flush")  # documented as one field
 
 

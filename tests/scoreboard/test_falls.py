@@ -133,7 +133,7 @@ def test_it_is_lost_when_less_than_nine_tenths_of_the_minutes_are_known(known: i
     if not lost:
         assert fall.fell == short(log(0.85))
     entry = day.board.of_symbol("BTC")["deleveraging"]
-    assert (entry["lost"], entry["oi_5"]["n"], entry["own_n"]) == ((1, 0, 0) if lost else (0, 1, 1))
+    assert (entry["lost"], entry["falls"]["oi_5"]["n"], entry["own_n"]) == ((1, 0, 0) if lost else (0, 1, 1))
 
 
 def test_a_start_after_days_loses_what_was_open_and_judges_nothing_by_old_lows() -> None:
@@ -192,9 +192,9 @@ def test_events_are_judged_whether_or_not_there_is_a_probability() -> None:
     }
     day.board.falls.renew(0, now=True)
     found = day.board.body(0)["events"]
-    assert (found["elr_spike"]["n"], found["elr_spike"]["oi_5"]["share"]) == (1, 1.0)
-    assert found["elr_spike"]["oi_5"]["matched"] is None  # nobody knows its volatility
-    assert found["crowded_longs"]["oi_5"]["matched"] is None  # no probability was published: nothing to compare with
+    assert (found["elr_spike"]["n"], found["elr_spike"]["falls"]["oi_5"]["share"]) == (1, 1.0)
+    assert found["elr_spike"]["falls"]["oi_5"]["matched"] is None  # nobody knows its volatility
+    assert found["crowded_longs"]["falls"]["oi_5"]["matched"] is None  # no probability: nothing to compare with
 
 
 def test_a_reset_begins_where_the_regime_before_was_another() -> None:
@@ -298,24 +298,23 @@ def test_the_numbers_are_what_the_ledger_comes_to(three_days: Day) -> None:
     counted = recount.fall_statistics(rows)
     assert found["lost"] == counted["lost"]
     for fall in FALLS:
+        of = found["falls"][fall]
         for name, value in counted[fall].items():
-            assert found[fall][name] == pytest.approx(value, abs=1e-9), (fall, name)
+            assert of[name] == pytest.approx(value, abs=1e-9), (fall, name)
         known = [row for row in rows if row["kind"] == "deleveraging" and row["at"] is not None]
         pairs = [(row[fall], row[fall.replace("oi", "hit")]) for row in known]
-        assert found[fall]["auc"] == pytest.approx(recount.area(pairs), abs=0.01)
-        assert found[fall]["auc_low"] is None  # three days are no eight weeks
-        assert sum(part["n"] for part in found[fall]["bins"]) == found[fall]["n"]
-        assert sum(part["n"] * part["happened"] for part in found[fall]["bins"]) == pytest.approx(
-            found[fall]["n"] * found[fall]["happened"]
-        )
+        assert of["auc"] == pytest.approx(recount.area(pairs), abs=0.01)
+        assert of["auc_low"] is None  # three days are no eight weeks
+        assert sum(part["n"] for part in of["bins"]) == of["n"]
+        assert sum(part["n"] * part["happened"] for part in of["bins"]) == pytest.approx(of["n"] * of["happened"])
         for event in EVENTS:
             own = counted[event, fall]
             assert (events[event]["n"], events[event]["lost"]) == (own["n"], own["lost"])
             for name in ("share", "matched", "lift"):
-                assert events[event][fall][name] == pytest.approx(own[name], abs=1e-9), (event, fall, name)
+                assert events[event]["falls"][fall][name] == pytest.approx(own[name], abs=1e-9), (event, fall, name)
     symbols = [day.board.of_symbol(symbol) for symbol in day.board.symbols]
     for fall in FALLS:
-        assert sum(part["deleveraging"][fall]["n"] for part in symbols) == found[fall]["n"]
+        assert sum(part["deleveraging"]["falls"][fall]["n"] for part in symbols) == found["falls"][fall]["n"]
     for event in EVENTS:
         assert sum(part["events"][event]["n"] for part in symbols) == events[event]["n"]
     assert found["evidence"] == "none_yet"
@@ -523,9 +522,9 @@ def test_it_is_summed_up_at_most_once_an_hour_of_ticks() -> None:
     record.renew(begin + TICK)
     record.enter(CLAIM)
     record.renew(begin + 50 * MINUTE)
-    assert (record.summary["as_of"], record.summary["deleveraging"]["oi_5"]["n"]) == (begin + TICK, 1)
+    assert (record.summary["as_of"], record.summary["deleveraging"]["falls"]["oi_5"]["n"]) == (begin + TICK, 1)
     record.renew(begin + HOUR)
-    assert (record.summary["as_of"], record.summary["deleveraging"]["oi_5"]["n"]) == (begin + HOUR, 2)
+    assert (record.summary["as_of"], record.summary["deleveraging"]["falls"]["oi_5"]["n"]) == (begin + HOUR, 2)
 
 
 def test_the_record_is_bounded_and_the_oldest_week_goes_first() -> None:
@@ -551,10 +550,11 @@ def test_the_lift_compares_events_with_moments_of_the_same_volatility() -> None:
     record.enter(claim(T0, -0.2, volatility_bin=4, event="elr_spike"))  # no moment to compare it with
     record.renew(0, now=True)
     found = record.summary["events"]["elr_spike"]
-    assert (found["n"], found["oi_5"]["share"], found["oi_5"]["matched"], found["oi_5"]["lift"]) == (
+    five, ten = found["falls"]["oi_5"], found["falls"]["oi_10"]
+    assert (found["n"], five["share"], five["matched"], five["lift"]) == (
         6, pytest.approx(5 / 6), 0.5, 1.5
     )  # fmt: skip
-    assert (found["oi_10"]["share"], found["oi_10"]["matched"], found["oi_10"]["lift"]) == (
+    assert (ten["share"], ten["matched"], ten["lift"]) == (
         pytest.approx(5 / 6), 0.0, None
     )  # fmt: skip
     assert record.events["elr_spike"] == (6, pytest.approx(5 / 6), 0.5, 1.5, None, None)
@@ -592,7 +592,7 @@ def test_no_interval_where_nothing_varied() -> None:
         record.enter(claim(T0 + week * 7 * DAY, -0.06 if week % 2 else 0.0))
         record.enter(claim(T0 + week * 7 * DAY, 0.0, event="flush"))
     record.renew(0, now=True)
-    found = record.summary["events"]["flush"]["oi_5"]
+    found = record.summary["events"]["flush"]["falls"]["oi_5"]
     assert (found["share"], found["share_low"], found["share_high"]) == (0.0, None, None)
     assert (found["lift"], found["lift_low"]) == (0.0, None)
 
@@ -630,7 +630,7 @@ def test_the_intervals_hold_the_truth_though_outcomes_overlap_and_symbols_move_t
 
 
 def numbers(summary: dict[str, Any]) -> dict[str, tuple[Any, Any, Any]]:
-    said, spike = summary["deleveraging"]["oi_5"], summary["events"]["elr_spike"]["oi_5"]
+    said, spike = (part["falls"]["oi_5"] for part in (summary["deleveraging"], summary["events"]["elr_spike"]))
     found = dict.fromkeys(("brier", "skill_base_rate", "skill_volatility", "auc"), said)
     found |= dict.fromkeys(("share", "matched", "lift"), spike)
     return {name: (part[name], part[f"{name}_low"], part[f"{name}_high"]) for name, part in found.items()}
