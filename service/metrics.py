@@ -154,7 +154,12 @@ _ALL = (
         "Published probabilities of a fall of open interest that have an outcome, all symbols.",
     ),
     Family("elr_eval_deleveraging_lost", "gauge", (), "Published probabilities whose outcome is lost."),
-    Family("elr_eval_deleveraging_weeks", "gauge", (), "Calendar weeks that they are of; under 8 no intervals."),
+    Family(
+        "elr_eval_deleveraging_clusters",
+        "gauge",
+        (),
+        "Calendar weeks that they are of, the clusters of the intervals; none under 8.",
+    ),
     Family("elr_eval_deleveraging_happened", "gauge", ("fall",), "Share of them in which it fell so far within 24 h."),
     *_with_interval("elr_eval_deleveraging_brier", ("fall",), "Mean squared error of the probability"),
     *_with_interval(

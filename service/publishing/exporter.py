@@ -162,7 +162,7 @@ class _Page:
             return
         said, events = self._state.falls["deleveraging"], self._state.falls["events"]
         self._add("elr_eval_deleveraging_lost", (), said["lost"])
-        self._add("elr_eval_deleveraging_weeks", (), said["weeks"])
+        self._add("elr_eval_deleveraging_clusters", (), said["weeks"])
         for fall, own in said["falls"].items():
             self._add("elr_eval_deleveraging_outcomes", (fall,), own["n"])
             self._add("elr_eval_deleveraging_happened", (fall,), own["happened"])

@@ -1,7 +1,7 @@
 """A whole service on a day and some hours of a made-up market, driven by hand; its feed listens on a real socket.
 
 Part of its record is of a longer past, in which hits and misses come in rows: three hours are too short for that to
-count (docs/scoreboard.md)."""
+count, and for intervals by weeks (docs/scoreboard.md)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from service.clock import ServiceClock
 from service.config import Config, ScoreboardSection, parse
 from service.core.build import endpoints_of, rules_of
 from service.core.engine import Engine
+from service.deleveraging import packaged
 from service.model import Denominator, Event, Funding, Mark, OpenInterest
 from service.runtime.outputs import open_outputs
 from service.runtime.service import Inputs, Service
-from service.scoreboard import Outcome, Scoreboard
+from service.scoreboard import EVENTS, Fall, Outcome, Scoreboard
+from service.scoreboard.falls import hits_of
 from service.venues import VENUES
 from tests.core.build import T0
 from tests.runtime.test_service import Hands
@@ -29,6 +31,7 @@ LIVE_S = 3 * 3600 + 600
 HOLD_UP_S = 200.0  # longer than an outcome may be late: some are lost
 
 OLDER = {("BTC", "1m"): 500, ("ETH", "1m"): 250, ("BTC", "5m"): 300}  # outcomes of the longer past
+OLDER_WEEKS = 60  # of hourly probabilities
 
 
 def outcomes(symbol: str, horizon: str, count: int, seed: int) -> Iterator[Outcome]:
@@ -45,10 +48,30 @@ def outcomes(symbol: str, horizon: str, count: int, seed: int) -> Iterator[Outco
         )
 
 
+def falls(symbol: str, weeks: int, seed: int) -> Iterator[Fall]:
+    """Hourly probabilities that know something of the falls of open interest, and every event now and then."""
+    rng, model = random.Random(seed), packaged()
+    for number in range(weeks * 168):
+        ts = T0 - (weeks * 168 + 24 - number) * 3_600_000
+        volatility = 0.03 * (1 + 0.5 * rng.random())
+        alone_5, alone_10 = model.volatility_alone(volatility)
+        oi_5, oi_10 = model.probabilities(rng.random(), volatility)
+        fell = -0.2 if (luck := rng.random()) < 1.2 * oi_10 else -0.07 if luck < 1.1 * oi_5 else -0.01
+        came = (volatility, model.volatility_bin(volatility), fell, *hits_of(fell))
+        at = ts + 24 * 3_600_000
+        yield Fall(symbol, None, ts, at, oi_5, oi_10, *model.base_rates, alone_5, alone_10, *came)
+        if number % 10 == 0:
+            event = EVENTS[number // 10 % len(EVENTS)]
+            yield Fall(symbol, event, ts, at, None, None, None, None, alone_5, alone_10, *came)
+
+
 def remember(board: Scoreboard) -> None:
     for seed, ((symbol, horizon), count) in enumerate(OLDER.items(), 6):
         for outcome in outcomes(symbol, horizon, count, seed):
             board.tally(symbol, horizon).enter(outcome)
+    for seed, symbol in enumerate(SYMBOLS):
+        for fall in falls(symbol, OLDER_WEEKS, seed):
+            board.told(fall)
 
 
 class Coins:

@@ -37,6 +37,9 @@ DEADLINE_S = 60.0
 # Expressions that a healthy market leaves without data, and why: none, once each horizon has had an outcome, the bases
 # are there and the weights are everybody's. Add one here with its reason, or mend it.
 EMPTY: dict[str, str] = {}
+# Two counts; two falls with five numbers, four of them with intervals; five events with two counts, two falls, three
+# numbers with intervals.
+FALL_LINES = 2 + 2 * (2 + 4 * 3) + 5 * (2 + 2 * 3 * 3)
 
 
 @dataclass
@@ -53,6 +56,7 @@ class Seen:
     upper: dict[str, float] = field(default_factory=dict)
     exposition: bytes = b""
     scoreboard: dict[str, Any] = field(default_factory=dict)
+    falls: dict[str, Any] = field(default_factory=dict)
     of_symbol: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def value(self, place: str, legend: str, **chosen: str) -> float:
@@ -165,7 +169,8 @@ def look(repository: Path, base: str, port: int, market: Market) -> Seen:
     seen.targets = ask(base, "targets")["activeTargets"]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         seen.exposition = answer.read()
-    seen.scoreboard = market.service.views.scoreboard()["horizons"]
+    document = market.service.views.scoreboard()
+    seen.scoreboard, seen.falls = document["horizons"], document
     seen.of_symbol = {name: market.service.views.scoreboard_of(name)["horizons"] for name in SYMBOLS}
     return seen
 
@@ -215,7 +220,7 @@ def test_promtool_finds_nothing_to_object_to_in_what_the_service_says(seen: Seen
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     lines = seen.exposition.decode().splitlines()
-    assert sum(line.startswith("elr_eval_") for line in lines) == 9 * len(SYMBOLS) * len(HORIZONS)
+    assert sum(line.startswith("elr_eval_") for line in lines) == 9 * len(SYMBOLS) * len(HORIZONS) + FALL_LINES
     assert sum(line.startswith("elr_weight_") for line in lines) == (5 + 5 + 6) + 3 + 3
     assert len(lines) < 1_000
     assert f'elr_venue_up{{venue="{ON[0]}"}} 1.0' in lines
@@ -284,6 +289,39 @@ def test_the_table_and_the_count_of_intervals_are_the_scoreboard_s(seen: Seen) -
     missing = sum(entry["hit_low"] > 0.5 or entry["hit_high"] < 0.5 for entry in entries)
     assert seen.value(f"{place}: A", "found") == missing
     assert seen.value(f"{place}: B", "by luck") == pytest.approx(0.05 * len(entries))
+
+
+def test_the_panels_of_falls_and_events_are_the_scoreboard_s(seen: Seen) -> None:
+    said, events = seen.falls["deleveraging"], seen.falls["events"]
+    for fall, words in (("oi_5", "5 %"), ("oi_10", "10 %")):
+        own = said["falls"][fall]
+        skill = f"scoreboard: Skill of the probability of a fall of {words}"
+        for first, legend, name in (
+            ("A", "over the base rate", "skill_base_rate"),
+            ("D", "over volatility", "skill_volatility"),
+        ):
+            for ref, end, key in zip(range(3), ("", ", lower", ", upper"), ("", "_low", "_high"), strict=True):
+                shown = seen.value(f"{skill}: {chr(ord(first) + ref)}", legend + end)
+                assert shown == pytest.approx(own[name + key], abs=1e-9)
+        area = seen.value(
+            f"scoreboard: Area under the curve of the probability: {'A' if fall == 'oi_5' else 'D'}", words
+        )
+        assert area == pytest.approx(own["auc"])
+    title = "scoreboard: Probabilities of a fall of open interest"
+    for ref, legend, value in (("A", "counted", own["n"]), ("B", "weeks", said["weeks"]), ("C", "lost", said["lost"])):
+        assert seen.value(f"{title}: {ref}", legend) == value
+    columns = {"B": "share", "C": "share_low", "D": "share_high", "E": "matched", "F": "lift", "G": "lift_low",
+               "H": "lift_high"}  # fmt: skip
+    for ref, name in {"A": "n", **columns}.items():
+        (rows,) = seen.answers[f"scoreboard: What followed the events: {ref} "].values()
+        shown = {(row["metric"]["event"], row["metric"]["fall"]): float(row["value"][1]) for row in rows}
+        assert shown == pytest.approx(
+            {
+                (event, fall): found["n"] if name == "n" else own[name]
+                for event, found in events.items()
+                for fall, own in found["falls"].items()
+            }
+        )
 
 
 @pytest.mark.parametrize("horizon", [name for name, _ in HORIZONS])
