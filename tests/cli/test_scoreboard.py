@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from service.cli.main import run
-from tests.scoreboard.build import HOUR, MINUTE, T0, Market, signal
+from service.scoreboard import Chain
+from service.scoreboard.chain import written
+from tests.scoreboard.build import HOUR, MINUTE, T0, Day, Market, raised, said, signal
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +50,46 @@ def test_a_whole_ledger_and_its_table(lines: list[bytes], tmp_path: Path, capsys
         ["composite", "1", "0.000", "0.000"],
     ]
     assert rows[0][4:7] == ["0.598", "to", "0.858"]  # Wilson of 30 of 40
+
+
+def test_tables_of_probabilities_and_events(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Four probabilities of 0.25, one of them right; a flush after which nothing came."""
+    day = Day()
+    for number in range(4):
+        ts = T0 + number * MINUTE
+        day.tick(ts, 0.0 if number < 3 else 0.3, said(as_of=ts), [raised("flush", ts)] if number == 1 else ())
+    day.minutes(T0 + 4 * MINUTE, 1441, 0.2)
+    (tmp_path / "ledger-000001.jsonl").write_bytes(b"\n".join(day.lines) + b"\n")
+    assert run(["scoreboard", str(tmp_path), "--symbols", "BTC"]) == 0
+    told = capsys.readouterr().out
+    assert "p_deleveraging: 1 weeks, 0 lost, evidence none_yet" in told
+    rows = [line.split() for line in told.splitlines()]
+    for name in ("all", "BTC"):
+        (row,) = [row for row in rows if row[:2] == [name, "oi_5"]]
+        assert row[2:6] == ["4", "0.250", "0.188", f"{1 - 4 * 0.1875 / (3 * 0.19**2 + 0.81**2):.3f}"]
+    assert ["said", "0.250,", "came", "0.250,", "n", "4"] in rows
+    (flush,) = [row for row in rows if row[:2] == ["flush", "oi_5"]]
+    assert flush[2:] == ["1", "0.000", "0.250", "0.000", "0"]
+    assert "BTC flush: n 1, oi_5 0, oi_10 0, lost 0" in told
+    (tmp_path / "ledger-000001.jsonl").write_bytes(b"\n".join([*day.lines, *day.lines[:2]]) + b"\n")
+    assert run(["scoreboard", str(tmp_path)]) == 3
+    assert "line 6 is broken: prev_hash" in capsys.readouterr().err
+
+
+def test_a_probability_told_again_after_a_restart_counts_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    day = Day()
+    day.tick(T0, 0.0, said(as_of=T0), [raised("flush", T0)])
+    day.minutes(T0 + MINUTE, 1440)
+    chain, again = Chain(), [*day.falls, *(fall._replace(fell=-0.01) for fall in day.falls)]
+    (tmp_path / "ledger-000001.jsonl").write_bytes(b"".join(written(chain.add(fall)) + b"\n" for fall in again))
+    assert run(["scoreboard", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    counts = {"elr_spike": "0", "flush": "1", "reset": "0", "crowded_longs": "0", "crowded_shorts": "0"}
+    assert "2 outcomes told again after a restart are counted once" in told
+    rows = [line.split() for line in told.splitlines() if " oi_5 " in line]
+    assert [row[:3] for row in rows] == [["all", "oi_5", "1"], *([name, "oi_5", n] for name, n in counts.items())]
 
 
 def test_a_changed_byte_is_named_and_exits_3(

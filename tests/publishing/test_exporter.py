@@ -27,6 +27,7 @@ from service.metrics import (
     numbers_of,
 )
 from service.publishing.exporter import render
+from service.scoreboard.fall_record import FallRecord
 from tests.publishing.factories import SYMBOLS, TS, VENUES, sample, signal_body, view
 
 EVALUATIONS = (
@@ -129,6 +130,35 @@ def test_the_record_of_the_scoreboard() -> None:
     counts = {key[0]: value for key, value in found.items() if key[1:] == ("horizon=composite", "symbol=BTC")}
     assert counts == {"elr_eval_outcomes": 0, "elr_eval_ic_pairs": 1, "elr_eval_matured": 0, "elr_eval_lost": 7}
     assert not any("symbol=SOL" in key for key in found)
+
+
+def test_the_record_of_probabilities_and_events() -> None:
+    summary = FallRecord().summary
+    five = {name: number / 100 for number, name in enumerate(summary["deleveraging"]["falls"]["oi_5"])}
+    ten = dict.fromkeys(five, None) | {"n": 7}
+    spike = {name: number / 10 for number, name in enumerate(summary["events"]["elr_spike"]["falls"]["oi_5"], 1)}
+    said = {
+        "deleveraging": {"weeks": 11, "lost": 5, "falls": {"oi_5": five, "oi_10": ten}},
+        "events": {"elr_spike": {"n": 3, "lost": 1, "falls": {"oi_5": spike}}},
+    }
+    found = {
+        key: value for key, value in scrape(state(falls=said)).items() if "deleveraging" in key[0] or "event" in key[0]
+    }
+    name = "elr_eval_deleveraging_"
+    expected = {
+        (f"{name}clusters",): 11, (f"{name}lost",): 5, (f"{name}outcomes", "fall=oi_5"): 0.0,
+        (f"{name}outcomes", "fall=oi_10"): 7, (f"{name}happened", "fall=oi_5"): five["happened"],
+    }  # fmt: skip
+    for end in ("", "_low", "_high"):
+        for kind in ("brier", "auc"):
+            expected[f"{name}{kind}{end}", "fall=oi_5"] = five[kind + end]
+        for against in ("base_rate", "volatility"):
+            expected[f"{name}skill{end}", f"against={against}", "fall=oi_5"] = five[f"skill_{against}{end}"]
+        for kind in ("share", "matched", "lift"):
+            expected[f"elr_eval_event_{kind}{end}", "event=elr_spike", "fall=oi_5"] = spike[kind + end]
+    expected |= {("elr_eval_event_outcomes", "event=elr_spike"): 3, ("elr_eval_event_lost", "event=elr_spike"): 1}
+    assert found == expected
+    assert not any(key[0].startswith(ours) for key in scrape(state()))
 
 
 def test_known_shares_and_the_time_of_their_list() -> None:

@@ -11,10 +11,11 @@ import orjson
 import pytest
 
 from service.core.engine import Engine
+from service.deleveraging import packaged
 from service.errors import ConfigError
 from service.metrics import LedgerNumbers
 from service.runtime.ledger_file import LedgerFile, files, lines_of
-from service.scoreboard import HORIZONS, read_line, verify
+from service.scoreboard import HORIZONS, Fall, read_line, verify
 from tests.core.build import T0, both, engine, replayed
 from tests.runtime.test_service import Bench
 
@@ -114,6 +115,38 @@ def test_save_and_restore_keep_open_outcomes_and_the_chain() -> None:
     assert lines
     assert second.scoreboard.drain() == lines
     assert second.scoreboard.document(0) == straight.scoreboard.document(0)
+
+
+def test_what_is_judged_of_open_interest_is_what_was_published() -> None:
+    """A week of the past, two minutes live, and nothing after: of every probability the ledger says that it is lost."""
+    target, prices = engine(), walk(8)
+    for number in range(7 * 144 + 2, 0, -1):
+        ts = T0 - number * 600_000
+        price, coins = next(prices)
+        for event in both(ts, price, coins):
+            target.apply(event)
+        target.backfill(ts, silent=True, step_s=600)
+    target.scoreboard.keep_lines()
+    drive(target, prices, T0, 30, publish=False)  # until the venues have been heard
+    bodies = drive(target, prices, T0 + 30_000, 150)
+    said = [body["p_deleveraging"] for body in bodies]
+    assert {one["reason"] for one in said} == {None}
+    assert {(one["base_rate"], one["base_rate_10"], one["evidence"]) for one in said} == {
+        (*packaged().base_rates, "none_yet")
+    }
+    target.advance(T0 + 180_000 + 30 * 3_600_000)
+    lost = [fall for fall in map(read_line, target.scoreboard.drain()) if isinstance(fall, Fall) and not fall.event]
+    ten = [float(f"{one['oi_5']:.10g}") for one in said]
+    assert [(fall.ts, fall.oi_5) for fall in lost] == [
+        (body["ts"], p)
+        for number, (body, p, one) in enumerate(zip(bodies, ten, said, strict=True))
+        if number == 0 or one["as_of"] != said[number - 1]["as_of"]
+    ]
+    assert len(lost) == 3
+    assert {fall.fell for fall in lost} == {None}
+    now = target.scoreboard.track_record("BTC")
+    assert (now.base_rates, now.evidence) == (packaged().base_rates, "none_yet")
+    assert target.scoreboard.body(0)["deleveraging"]["lost"] == 3
 
 
 # -- files ---------------------------------------------------------------------------------------------------------

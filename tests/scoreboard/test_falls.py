@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
 from hashlib import sha256
 from math import inf, log, sqrt
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
-from service.deleveraging import FALLS, packaged
+from service.deleveraging import FALLS
 from service.scoreboard import EVENTS, GENESIS, Chain, Fall, Outcome, Scoreboard, read_line, verify
 from service.scoreboard.chain import KINDS, canonical, written
 from service.scoreboard.fall_record import LEAST_WEEKS, FallRecord, FallTotals, summed_up
@@ -20,70 +19,8 @@ from service.scoreboard.falls import hits_of
 from service.scoreboard.measures import jackknife, t_95
 from service.scoreboard.outcome import short
 from tests.scoreboard import recount
-from tests.scoreboard.build import HOUR, MINUTE, T0, TICK, signal
+from tests.scoreboard.build import DAY, HOUR, MINUTE, MODEL, T0, TICK, Day, raised, said
 from tests.scoreboard.simulate import entered, simulated, sums
-
-DAY = 24 * HOUR
-MODEL = packaged()
-
-
-def said(
-    oi_5: float | None = 0.25, oi_10: float | None = 0.04, as_of: int | None = None, base: float = 0.19
-) -> dict[str, Any]:
-    return {
-        "oi_5": oi_5, "oi_10": oi_10, "horizon_h": 24, "model": MODEL.name, "base_rate": base, "base_rate_10": 0.037,
-        "as_of": as_of, "reason": None, "evidence": "none_yet",
-    }  # fmt: skip
-
-
-def raised(alert: str, ts: int, symbol: str = "BTC", state: str = "raised", **values: Any) -> dict[str, Any]:
-    return {"symbol": symbol, "ts": ts, "alert": alert, "state": state, "severity": "warning", "values": values}
-
-
-class Day:
-    """One symbol's scoreboard, tick by tick; each keeps what was published and what the levels were."""
-
-    def __init__(self, symbols: Sequence[str] = ("BTC",)) -> None:
-        self.board = Scoreboard(symbols)
-        self.board.keep_lines()
-        self.falls: list[Fall] = []
-        self.lines: list[bytes] = []
-        self.ticks: list[tuple[int, dict[str, float | None]]] = []
-        self.published: list[tuple[dict[str, Any], list[dict[str, Any]]]] = []
-
-    def tick(
-        self,
-        ts: int,
-        level: float | None = 0.0,
-        claim: dict[str, Any] | None = None,
-        alerts: Sequence[dict[str, Any]] = (),
-        regime: str | None = "neutral",
-        volatility: float | None = 0.031,
-        out: bool = True,
-    ) -> list[Fall]:
-        """The same of every symbol. ``out`` False: computed, not published."""
-        symbols = self.board.symbols
-        found = self.board.mature(ts, [None] * len(symbols), [level] * len(symbols))
-        mine = [item for item in found if isinstance(item, Fall)]
-        self.falls += mine
-        self.lines += self.board.drain()
-        self.ticks.append((ts, dict.fromkeys(symbols, level)))
-        if out:
-            bodies = [
-                {
-                    **signal(None, None, None, symbol=symbol), "ts": ts, "regime": regime,
-                    "p_deleveraging": said(None, None) if claim is None else claim, "volatility_24h": volatility,
-                }
-                for symbol in symbols
-            ]  # fmt: skip
-            self.published += [(body, list(alerts)) for body in bodies]
-            self.board.take(ts, bodies, list(alerts), [level] * len(symbols))
-        return mine
-
-    def minutes(self, first: int, count: int, level: float | None = 0.0) -> None:
-        for number in range(count):
-            self.tick(first + number * MINUTE, level)
-
 
 # -- outcomes ------------------------------------------------------------------------------------------------------
 
