@@ -141,9 +141,8 @@ def test_the_record_of_probabilities_and_events() -> None:
         "deleveraging": {"weeks": 11, "lost": 5, "falls": {"oi_5": five, "oi_10": ten}},
         "events": {"elr_spike": {"n": 3, "lost": 1, "falls": {"oi_5": spike}}},
     }
-    found = {
-        key: value for key, value in scrape(state(falls=said)).items() if "deleveraging" in key[0] or "event" in key[0]
-    }
+    ours = ("elr_eval_deleveraging_", "elr_eval_event_")
+    found = {key: value for key, value in scrape(state(falls=said)).items() if key[0].startswith(ours)}
     name = "elr_eval_deleveraging_"
     expected = {
         (f"{name}clusters",): 11, (f"{name}lost",): 5, (f"{name}outcomes", "fall=oi_5"): 0.0,
