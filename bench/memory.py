@@ -7,8 +7,8 @@ its own without tracing, by how much the resident size grew: what a machine must
 Full: a month through the engine would take hours at 500 symbols. So a few symbols are filled: 30 days by back-filled
 samples of ten minutes (the minutes in between hold, as the engine does it), a day by minutes and 70 minutes live at
 1 Hz, published, so that an hour of outcomes is open; a day of ranks by the strengths' own ``update``; 2,000 pairs a
-horizon by the scoreboard's own ``settle``. Bytes a symbol are the slope over the sizes; what is said of more symbols is
-that line drawn out.
+horizon by the scoreboard's own ``settle``, a day of open probabilities by its own ``take``. Bytes a symbol are the
+slope over the sizes; what is said of more symbols is that line drawn out.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from bench.market import START_MS, events, symbols, warm_engine
 from service.config import Config
 from service.core.build import rules_of
 from service.core.engine import Engine
+from service.deleveraging import packaged
 from service.scoreboard import HORIZONS, Outcome
 
 PARTS = ("scoreboard", "learner", "scorers", "indicators", "market")
@@ -65,6 +66,9 @@ def full_engine(count: int) -> Engine:
         for strength in engine.scorers[name]._strengths:  # a day of live ticks, six times as many as minutes
             for number in range(DAY_MINUTES * 6):
                 strength.update(rng.random() - 0.5, ts + (number + 1) * 10_000, False)
+        falls = engine.scoreboard._boards[name].open_falls
+        for minute in range(DAY_MINUTES):
+            falls.take(ts - (DAY_MINUTES - minute) * 60_000, None, 0.0, (0.2, 0.04, 0.19, 0.037), 0.03, packaged())
         for number, (horizon, ms) in enumerate(HORIZONS):
             for back in range(PAIRS, 0, -1):
                 then, price = ts - back * ms, 100.0 * (1 + 0.01 * rng.random())

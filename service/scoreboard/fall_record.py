@@ -177,9 +177,10 @@ def summed_up(weeks: Sequence[Sequence[float]]) -> dict[str, Any]:
     found = _statistics(total)
     without = [_statistics(list(map(sub, total, week))) for week in weeks]
     numbers: dict[str, float | None] = {}
+    weeks_of = {about: sum(_behind(about, week) > 0 for week in weeks) for about in (*FALLS, *EVENTS)}  # integers
     for name, value in found.items():
         low, high = None, None
-        behind = sum(_behind(name, week) > 0 for week in weeks)  # integers
+        behind = weeks_of[name.split()[0].split(".")[0]]
         if behind >= LEAST_WEEKS:
             there, back = _SCALES[name.split()[1]]
             low, high = jackknife(_scaled(there, value), [_scaled(there, part[name]) for part in without], behind - 1)
@@ -307,12 +308,11 @@ def _events_at(which: int, place: int) -> int:
     return _EVENT + 3 * ((BINS + 1) * which + place)
 
 
-def _behind(name: str, week: Sequence[float]) -> float:
-    """How many outcomes of a week a statistic rests on."""
-    event = name.split()[0].split(".")[0]
-    if event not in EVENTS:
+def _behind(about: str, week: Sequence[float]) -> float:
+    """Outcomes of a week of a fall's probabilities or of an event."""
+    if about in FALLS:
         return week[_N]
-    which = EVENTS.index(event)
+    which = EVENTS.index(about)
     return sum(week[_events_at(which, place)] for place in range(BINS + 1))  # integers
 
 

@@ -6,8 +6,9 @@ The event and its probability: docs/deleveraging.md. How it is judged: docs/scor
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from math import inf, nan
+from math import nan
 from typing import NamedTuple
 
 from service.deleveraging import LOG_FALLS, Model
@@ -19,7 +20,8 @@ LEAST_MINUTES = 1_296  # of these; with fewer the deepest fall is not known, and
 DAY_MS = DAY_MINUTES * MINUTE_MS
 EVENTS = ("elr_spike", "flush", "reset", "crowded_longs", "crowded_shorts")
 
-_ROW = 11  # numbers of each that is open
+_ROW = 12  # published ts; internal minute, minutes seen until then, level, code; volatility and what was said
+_SPARE = 64  # rows kept before the used-up ones are cut off
 _NO_BIN = 15
 _CLAIM = 0  # of the code: no event, a probability; else the event's place in EVENTS, from 1
 
@@ -58,21 +60,26 @@ def hits_of(fell: float | None) -> tuple[bool | None, bool | None]:
 
 
 class OpenFalls(Stateful):
-    """One symbol: the lowest ``ln_oi_index`` of each of the last 1,440 minutes, and what waits for 24 of its hours.
+    """One symbol: what waits for its 24 hours, and the lowest ``ln_oi_index`` since then. 96 bytes each; 138 kB with
+    one a minute.
 
-    88 bytes a probability and 11.5 kB of lows: 138 kB with one a minute. Minutes are internal: by the service clock
-    less ``_shift_ms``, all that its anchor has moved, so that distances stay. Minute m holds the ticks of
-    (m - 1, m] minutes. What was published within a minute is judged by the 1,440 whole ones after it.
-    ``as_of``: of the last probability that was opened; ``regime``: the last one published; None before.
+    Minutes are internal: by the service clock less ``_shift_ms``, all that its anchor has moved, so that distances
+    stay. Minute m holds the ticks of (m - 1, m] minutes. What was published within a minute is judged by the 1,440
+    whole ones after it. ``as_of``: of the last probability that was opened; ``regime``: the last one published; None
+    before. ``_head``: the first row that is still open.
     """
 
-    STATE = ("_lows", "_newest", "_rows", "_shift_ms", "as_of", "regime")
+    STATE = ("_head", "_levels", "_minutes", "_newest", "_rows", "_seen", "_shift_ms", "as_of", "regime")
     __slots__ = STATE
 
     def __init__(self) -> None:
-        self._lows = array("d", [inf]) * DAY_MINUTES  # infinite: not known
-        self._newest = 0  # internal minute of the newest low
+        # Minutes whose low no later one has undercut: the first of them after a time has the lowest since.
+        self._minutes = array("q")
+        self._levels = array("d")
+        self._newest = 0  # the newest minute with a level
+        self._seen = 0  # minutes with a level so far
         self._rows = array("d")
+        self._head = 0
         self._shift_ms = 0
         self.as_of: int | None = None
         self.regime: str | None = None
@@ -91,9 +98,11 @@ class OpenFalls(Stateful):
         if volatility_24h is not None:
             number, alone = model.volatility_bin(volatility_24h), model.volatility_alone(volatility_24h)
         code = number + 16 * (_CLAIM if event is None else 1 + EVENTS.index(event))
+        minute = self._minute(ts)
+        seen = self._seen - max(0, self._newest - minute)
         numbers = (volatility_24h, *alone, *(said or (nan,) * 4))
-        self._rows.extend((float(ts), float(self._minute(ts)), level, float(code)))
-        self._rows.extend(nan if value is None else short(value) for value in numbers)
+        self._rows.extend((float(ts), float(minute), float(seen), level, float(code)))
+        self._rows.extend([nan if value is None else short(value) for value in numbers])
 
     def mature(self, symbol: str, ts: int, level: float | None, settle: Callable[[Fall], None]) -> Iterator[Fall]:
         """What tick ``ts``, at ``ln_oi_index`` ``level`` (None without quorum), decides; by the time it was published.
@@ -103,7 +112,8 @@ class OpenFalls(Stateful):
         own, minute = ts - self._shift_ms, self._minute(ts)
         if minute < self._newest:  # kept while the clock was wrong: it must not hold up, nor judge, what comes now
             yield from self.give_up(symbol, settle)
-            self._lows, self._newest = array("d", [inf]) * DAY_MINUTES, 0
+            del self._minutes[:], self._levels[:]
+            self._newest = 0
         yield from self._close(symbol, ts, own - 1, settle)
         if level is not None:
             self._enter(minute, level)
@@ -111,13 +121,13 @@ class OpenFalls(Stateful):
 
     def give_up(self, symbol: str, settle: Callable[[Fall], None]) -> Iterator[Fall]:
         """All that is open is lost."""
-        while self._rows:
+        while self._head < len(self._rows):
             yield self._first(symbol, None, None, settle)
 
     def told(self, fall: Fall) -> None:
         """Close what a ledger has told since this state was kept; nothing where it was opened only after that."""
-        if self._rows and self._outcome(fall.symbol, fall.at, fall.fell) == fall:
-            del self._rows[:_ROW]
+        if self._head < len(self._rows) and self._outcome(fall.symbol, fall.at, fall.fell) == fall:
+            self._drop()
 
     def reanchor(self, shift_ms: int) -> None:
         """The service clock's anchor moved; the published times stay."""
@@ -129,49 +139,55 @@ class OpenFalls(Stateful):
         return -(-(ts - self._shift_ms) // MINUTE_MS)
 
     def _enter(self, minute: int, level: float) -> None:
-        lows, slot = self._lows, minute % DAY_MINUTES
+        minutes, levels = self._minutes, self._levels
         if minute > self._newest:
-            for missed in range(max(self._newest + 1, minute - DAY_MINUTES + 1), minute):
-                lows[missed % DAY_MINUTES] = inf
-            lows[slot] = level
             self._newest = minute
-        elif level < lows[slot]:
-            lows[slot] = level
+            self._seen += 1
+            while minutes and minutes[0] <= minute - DAY_MINUTES:
+                del minutes[0], levels[0]
+        elif levels and levels[-1] <= level:  # a lower one of the same minute stands
+            return
+        while levels and levels[-1] >= level:
+            del minutes[-1], levels[-1]
+        minutes.append(minute)
+        levels.append(level)
 
     def _close(self, symbol: str, ts: int, until_ms: int, settle: Callable[[Fall], None]) -> Iterator[Fall]:
         rows = self._rows
-        while rows and rows[1] * MINUTE_MS + DAY_MS <= until_ms:
-            low = self._lowest(int(rows[1]))
-            yield self._first(symbol, ts, None if low is None else short(low - rows[2]), settle)
+        while self._head < len(rows) and rows[self._head + 1] * MINUTE_MS + DAY_MS <= until_ms:
+            low = self._lowest(int(rows[self._head + 1]), int(rows[self._head + 2]))
+            yield self._first(symbol, ts, None if low is None else short(low - rows[self._head + 3]), settle)
 
-    def _lowest(self, minute: int) -> float | None:
-        """The lowest level of the 1,440 minutes after ``minute``; None where too few of them are known."""
-        first = max(minute, self._newest - DAY_MINUTES) + 1
-        last = min(minute + DAY_MINUTES, self._newest)
-        if last - first + 1 < LEAST_MINUTES:
+    def _lowest(self, minute: int, seen: int) -> float | None:
+        """The lowest level since ``minute``, when ``seen`` minutes had one; None where too few had one since."""
+        if self._seen - seen < LEAST_MINUTES:
             return None
-        begin, end = first % DAY_MINUTES, last % DAY_MINUTES + 1
-        lows = self._lows[begin:end] if begin < end else self._lows[begin:] + self._lows[:end]
-        return None if len(lows) - lows.count(inf) < LEAST_MINUTES else min(lows)
+        return self._levels[bisect_right(self._minutes, minute)]
 
     def _first(self, symbol: str, at: int | None, fell: float | None, settle: Callable[[Fall], None]) -> Fall:
         fall = self._outcome(symbol, None if fell is None else at, fell)
-        del self._rows[:_ROW]
+        self._drop()
         settle(fall)
         return fall
 
+    def _drop(self) -> None:
+        self._head += _ROW
+        if self._head >= _SPARE * _ROW:
+            del self._rows[: self._head]
+            self._head = 0
+
     def _outcome(self, symbol: str, at: int | None, fell: float | None) -> Fall:
-        """The oldest row, with what came of it."""
-        ts, code = int(self._rows[0]), int(self._rows[3])
+        """The oldest row that is open, with what came of it."""
+        ts, _, _, _, code, *said = self._rows[self._head : self._head + _ROW]
+        kind, number = divmod(int(code), 16)
         volatility, alone_5, alone_10, oi_5, oi_10, base_rate, base_rate_10 = (
-            None if value != value else value for value in self._rows[4:_ROW]
+            None if value != value else value for value in said
         )
-        kind, number = divmod(code, 16)
         hit_5, hit_10 = hits_of(fell)
         return Fall(
             symbol=symbol,
             event=None if kind == _CLAIM else EVENTS[kind - 1],
-            ts=ts,
+            ts=int(ts),
             at=at,
             oi_5=oi_5,
             oi_10=oi_10,
