@@ -59,6 +59,7 @@ def test_a_tenth_begins_at_its_edge() -> None:
         ({}, "not a file of"),
         (changed(form="other"), "not a file of"),
         (packaged_parameters() | {"least_rank_h": 1}, "hash does not fit"),
+        (packaged_parameters() | {"rows": 10**30}, "hash does not fit"),  # TOML can say that, JSON cannot
         (changed(parameters={}), "KeyError"),
         (changed(base_rates={"oi_5": "0.1", "oi_10": 0.01}), "'0.1' is not a finite number"),
         (changed(base_rates={"oi_5": 0.01, "oi_10": 0.1}), "cannot be likelier"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from service.deleveraging import HORIZON_H, Model, Pair
 from service.model import Readings, TrackRecord
@@ -14,20 +14,22 @@ MINUTE_MS = 60_000
 class Deleveraging(Stateful):
     """The chance as it stands. It lives a minute: its inputs do not tell more, and every one that is said is judged."""
 
-    STATE = ("_as_of", "_chance")
-    __slots__ = ("_as_of", "_chance")
+    STATE = ("_as_of", "_chance", "_model")
+    LATER: ClassVar = frozenset({"_model"})
+    __slots__ = ("_as_of", "_chance", "_model")
 
     def __init__(self) -> None:
         self._as_of: int | None = None
         self._chance: tuple[float, ...] = ()  # of 5 % and 10 %; empty: none is held
+        self._model = ""  # name of the model that made it: after a restart with another one it is not that one's
 
     def told(self, readings: Readings, model: Model, record: TrackRecord, backfill: bool) -> dict[str, Any]:
         """The ``p_deleveraging`` of this tick. In the back-filled past each tick has its own, and none is held."""
         chance, reason = _made(readings, model)
         if chance is None or backfill:
             self._chance, self._as_of = (), None
-        elif not self._chance or self._as_of is None or readings.ts // MINUTE_MS != self._as_of // MINUTE_MS:
-            self._chance, self._as_of = chance, readings.ts
+        elif not self._stands(readings.ts, model):
+            self._chance, self._as_of, self._model = chance, readings.ts, model.name
         else:
             chance = (self._chance[0], self._chance[1])
         as_of = readings.ts if self._as_of is None else self._as_of
@@ -43,6 +45,10 @@ class Deleveraging(Stateful):
             "reason": reason,
             "evidence": record.evidence,
         }
+
+    def _stands(self, ts: int, model: Model) -> bool:
+        same_minute = self._as_of is not None and ts // MINUTE_MS == self._as_of // MINUTE_MS
+        return len(self._chance) > 0 and same_minute and self._model == model.name
 
     def forget(self) -> None:
         """A tick of the past that says nothing: none is held."""

@@ -85,6 +85,24 @@ def test_the_past_holds_nothing() -> None:
     assert of.dump() == silent.dump()
 
 
+def test_another_model_after_a_restart_does_not_say_what_the_one_before_said() -> None:
+    """Cause: restarted within a minute with another parameter file, the old chance went out under the new name."""
+    of, again = Deleveraging(), Deleveraging()
+    said(of, now(T0))
+    again.load(of.dump())
+    other = replace(packaged(), name="deleveraging-1:other", intercepts=(0.0, -1.0))
+    told = again.told(now(T0 + 10_000), other, TrackRecord(), backfill=False)
+    assert (told["oi_5"], told["as_of"]) == (other.probabilities(0.9, 0.04)[0], T0 + 10_000)
+
+
+def test_a_clock_set_anew_moves_the_time_it_was_made_at() -> None:
+    of = Deleveraging()
+    first = said(of, now(T0))
+    of.reanchor(7_000)
+    held = said(of, now(T0 + 20_000, 0.2))
+    assert (held["oi_5"], held["as_of"]) == (first["oi_5"], T0 + 7_000)
+
+
 def test_dump_and_load() -> None:
     of, again = Deleveraging(), Deleveraging()
     said(of, now(T0))
