@@ -41,4 +41,4 @@ BEGUN = Scenario(
     restarts=(125, 205, 680),
     must=("p:short_rank", "p:anew", "p:anew_within", "p:kept", "p:no_quorum"),
 )
-DAYS = (WEEK, BEGUN)
+WEEKS = (WEEK, BEGUN)

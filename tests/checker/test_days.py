@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from .test_verdict import level, levels
 # volatility of a day
 
 
-def closes(prices: dict[int, float | None]) -> History:
+def closes(prices: Mapping[int, float | None]) -> History:
     """A sample at each full hour after T0, None without quorum."""
     history = History()
     for hour, price in prices.items():

@@ -78,11 +78,14 @@ def test_what_can_no_longer_be_known_does_not_stand() -> None:
 
 
 def test_the_past_holds_nothing() -> None:
-    """A back-filled tick and a silent one leave the same state."""
+    """A back-filled tick and a silent one leave the same state, whatever stood before."""
     of, silent = Deleveraging(), Deleveraging()
-    assert said(of, now(T0), backfill=True)["as_of"] == T0
+    for each in (of, silent):
+        said(each, now(T0))
+    assert said(of, now(T0 + 10_000), backfill=True)["as_of"] == T0 + 10_000
     silent.forget()
     assert of.dump() == silent.dump()
+    assert said(silent, now(T0 + 20_000))["as_of"] == T0 + 20_000
 
 
 def test_another_model_after_a_restart_does_not_say_what_the_one_before_said() -> None:
