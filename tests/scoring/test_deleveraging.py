@@ -9,6 +9,7 @@ import pytest
 
 from service.deleveraging import packaged
 from service.model import Readings, TrackRecord
+from service.scoring import Scorer
 from service.scoring.deleveraging import Deleveraging
 from tests.scoring.factory import level, readings
 
@@ -86,6 +87,14 @@ def test_the_past_holds_nothing() -> None:
     silent.forget()
     assert of.dump() == silent.dump()
     assert said(silent, now(T0 + 20_000))["as_of"] == T0 + 20_000
+
+
+def test_a_scorer_that_only_follows_holds_nothing() -> None:
+    scorer = Scorer("BTC", {"bybit": "bybit"}, None)
+    scorer.score(now(T0))
+    scorer.follow(now(T0 + 10_000))
+    body, _ = scorer.score(now(T0 + 20_000))
+    assert body["p_deleveraging"]["as_of"] == T0 + 20_000
 
 
 def test_another_model_after_a_restart_does_not_say_what_the_one_before_said() -> None:
