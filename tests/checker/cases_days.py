@@ -21,9 +21,10 @@ WEEK = Scenario(
     ),
     hold=((3_650, 3_672),),
     early=(
-        *range(-192 * HOUR_S, -150 * HOUR_S, 1_800),
+        *range(-192 * HOUR_S, -150 * HOUR_S, 600),  # older values count ten: half of a week in all
         *range(-120 * HOUR_S, -52 * HOUR_S, 2_400),  # the last one of an hour: at its end, at 40 or at 20 minutes
-        *range(-52 * HOUR_S, -100 * MINUTE_S, 1_800),
+        *range(-52 * HOUR_S, -28 * HOUR_S, 600),
+        *range(-28 * HOUR_S, -100 * MINUTE_S, 1_800),
     ),
     drifts=(Drift(-3 * HOUR_S, 3_600, "SOL", oi=0.04),),
     restarts=(3_593, 3_611, 3_630),
@@ -37,7 +38,10 @@ BEGUN = Scenario(
     900,
     faults=(Fault("silent", 300, 335), Fault("silent", 640, 682)),
     hold=((150, 181), (700, 791)),
-    early=tuple(range(-167 * HOUR_S + 10 * MINUTE_S, -90 * MINUTE_S, 1_800)),
+    early=(
+        *range(-167 * HOUR_S + 10 * MINUTE_S, -137 * HOUR_S, 600),
+        *range(-137 * HOUR_S, -90 * MINUTE_S, 1_200),
+    ),
     restarts=(125, 205, 680),
     must=("p:short_rank", "p:anew", "p:anew_within", "p:kept", "p:no_quorum"),
 )

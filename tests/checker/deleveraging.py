@@ -11,7 +11,6 @@ from .history import MINUTE, Level
 from .numbers import Loose, slack_of
 
 FILE = Path(__file__).parents[2] / "service" / "deleveraging.json"
-LEAST_VOLATILITY = 0.001
 USUAL_VOLATILITY = 0.03
 NOT_KNOWN = {"oi_5": None, "oi_10": None, "as_of": None}
 
@@ -47,14 +46,16 @@ class Deleveraging:
             "as_of": said["as_of"],
             "reason": reason,
             "evidence": "none_yet",
+            "evidence_10": "none_yet",
         }
 
     def _why_null(self, quorum: bool, rank: Level, volatility: float | None) -> str | None:
         if not quorum:
             return "no_quorum"
-        if rank.percentile is None or rank.horizon_h < self.file["least_rank_h"]:
+        least_h = self.file["least_rank_h"]
+        if rank.percentile is None or rank.horizon_h < least_h or rank.n < 30 * least_h:
             return "short_rank"
-        return "no_volatility" if volatility is None else None
+        return "no_volatility" if volatility is None or volatility == 0 else None
 
     def probability(self, name: str, rank: float, volatility: float) -> float:
         """Loose by what the slack of a binned rank makes of it."""
@@ -65,7 +66,7 @@ class Deleveraging:
     def _logistic(self, name: str, rank: float, volatility: float) -> float:
         parameters = self.file["parameters"]
         x = parameters["a" + name.removeprefix("oi")] + parameters["c_rank"] * (rank - 0.5)
-        x += parameters["c_volatility"] * math.log(max(volatility, LEAST_VOLATILITY) / USUAL_VOLATILITY)
+        x += parameters["c_volatility"] * math.log(volatility / USUAL_VOLATILITY)
         return 1 / (1 + math.exp(-x))
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from service.config import MarketSection
 from service.core.engine import Engine
+from service.deleveraging import packaged
 from service.model import Event, Mark, OpenInterest
 
 from .deleveraging import Deleveraging, fragility_2_of
@@ -64,8 +66,8 @@ def test_none_without_quorum() -> None:
 # the chance
 
 
-def ranked(percentile: float | None, horizon_h: int = 168) -> Level:
-    return Level(0.0, 1.0, percentile, 9999, horizon_h)
+def ranked(percentile: float | None, horizon_h: int = 168, n: int = 5_040) -> Level:
+    return Level(0.0, 1.0, percentile, n, horizon_h)
 
 
 def made() -> Deleveraging:
@@ -91,9 +93,8 @@ def test_by_hand() -> None:
         "as_of": T0,
         "reason": None,
         "evidence": "none_yet",
+        "evidence_10": "none_yet",
     }
-    still = made().of(T0, True, ranked(0.5), 0.0, False)
-    assert still["oi_5"] == pytest.approx(1 / (1 + math.exp(1.0 + 0.5 * math.log(30))))
     loose = made().of(T0, True, ranked(Loose(0.75, 0.01)), 0.06, False)["oi_5"]
     assert loose.slack == pytest.approx(0.02 * loose * (1 - loose), rel=0.02)
 
@@ -104,6 +105,8 @@ def test_why_it_is_null_in_order() -> None:
         (False, ranked(None), None, "no_quorum"),
         (True, ranked(None), None, "short_rank"),
         (True, ranked(0.9, 167), None, "short_rank"),
+        (True, ranked(0.9, 168, 5_039), None, "short_rank"),
+        (True, ranked(0.9), 0.0, "no_volatility"),
         (True, ranked(0.9), None, "no_volatility"),
     ):
         said = of.of(T0, quorum, rank, volatility, False)
@@ -135,7 +138,8 @@ def test_fragility_2_needs_both_ranks() -> None:
 )
 def test_closes_move_by_whole_hours_and_what_stands_with_its_time(delta_ms: int, hours: int) -> None:
     rules, settings = RULES[:2], MarketSection()
-    checker, engine = Checker(["SOL"], rules, settings, []), Engine(["SOL"], rules, settings, [])
+    few = replace(packaged(), least_rank_h=48)  # a value an hour is half of the minutes of two days
+    checker, engine = Checker(["SOL"], rules, settings, []), Engine(["SOL"], rules, settings, [], deleveraging=few)
 
     def play(ts: int, price: float) -> None:
         for rule in rules:

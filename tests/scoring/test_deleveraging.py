@@ -17,8 +17,10 @@ MINUTE = 60_000
 T0 = 1_763_683_200_000
 
 
-def now(ts: int = T0, rank: float | None = 0.9, horizon_h: int = 168, volatility: float | None = 0.04) -> Readings:
-    ranked = replace(level(z=1.0, percentile=rank), horizon_h=horizon_h)
+def now(
+    ts: int = T0, rank: float | None = 0.9, horizon_h: int = 168, n: int = 5_040, volatility: float | None = 0.04
+) -> Readings:
+    ranked = replace(level(z=1.0, percentile=rank), horizon_h=horizon_h, n=n)
     return replace(readings(ts), elr=ranked, volatility_24h=volatility)
 
 
@@ -38,12 +40,18 @@ def test_the_object() -> None:
         "as_of": T0,
         "reason": None,
         "evidence": "none_yet",
+        "evidence_10": "none_yet",
     }
 
 
 def test_base_rates_and_evidence_are_the_records() -> None:
-    told = said(Deleveraging(), now(), TrackRecord(base_rates=(0.3, 0.1), evidence="better_than_volatility"))
-    assert (told["base_rate"], told["base_rate_10"], told["evidence"]) == (0.3, 0.1, "better_than_volatility")
+    told = said(
+        Deleveraging(),
+        now(),
+        TrackRecord(base_rates=(0.3, 0.1), evidence="better_than_volatility", evidence_10="worse_than_base_rate"),
+    )
+    assert (told["base_rate"], told["base_rate_10"]) == (0.3, 0.1)
+    assert (told["evidence"], told["evidence_10"]) == ("better_than_volatility", "worse_than_base_rate")
 
 
 @pytest.mark.parametrize(
@@ -51,6 +59,8 @@ def test_base_rates_and_evidence_are_the_records() -> None:
     [
         (now(horizon_h=167), "short_rank"),
         (now(rank=None), "short_rank"),
+        (now(n=5_039), "short_rank"),  # cause: one value a week old and a day of others passed for a week
+        (now(volatility=0.0), "no_volatility"),
         (now(volatility=None), "no_volatility"),
         (replace(now(), consensus=replace(now().consensus, quorum=False)), "no_quorum"),
     ],
