@@ -197,10 +197,10 @@ def _falls(totals: Totals, symbols: Sequence[str]) -> None:
     if said["falls"]["oi_5"]["n"] + said["lost"] > 0:
         names = ("brier", "skill_base_rate", "skill_volatility", "auc")
         heads = ("brier", "skill on base rate", "on volatility", "auc")
-        print(f"\np_deleveraging: {said['weeks']} weeks, {said['lost']} lost, evidence {said['evidence']}")
+        print(f"\np_deleveraging: {said['weeks']} weeks, {said['lost']} lost")
         print(f"{'':10}{'fall':>6}{'n':>9}{'came':>7}" + "".join(f"{head:>{SPREAD}}" for head in heads))
         for fall in FALLS:
-            print(_fall_row("all", fall, said["falls"][fall], names))
+            print(_fall_row("all", fall, said["falls"][fall], names) + f"  {said['falls'][fall]['evidence']}")
         for symbol in symbols:
             own = totals.fall_totals.get(symbol, FallTotals()).entry()
             for fall in FALLS:

@@ -181,7 +181,7 @@ class Scoreboard(Stateful):
     def track_record(self, symbol: str) -> TrackRecord:
         """What the signals say of the record. The base rates are the model's, as 100 outcomes, and the symbol's own."""
         rates = self._boards[symbol].fall_totals.base_rates(self._model.base_rates)
-        return TrackRecord(*self.record(symbol), rates, self.falls.evidence, self.falls.events)
+        return TrackRecord(*self.record(symbol), rates, *self.falls.evidence, self.falls.events)
 
     def record(self, symbol: str) -> tuple[float, int]:
         """(p_hit, n) of the composite: what its outcomes known by now say of the next one."""

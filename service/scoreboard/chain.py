@@ -228,8 +228,8 @@ def _fall_contradiction(found: dict[str, Any]) -> str:
     pairs = [(found[five], found[ten]) for five, ten in _PAIRS[found["kind"]]]
     if event and found["event"] not in EVENTS:
         return "an unknown event"
-    if event and place is None and pairs == [(None, None)]:
-        pairs = []  # the volatility was not known then, or there was no model
+    if event and place is None and pairs == [(None, None)] and volatility in (None, 0.0):
+        pairs = []  # the volatility was not known then
     elif type(place) is not int or not _is_number(volatility) or not all(_is_number(p) for pair in pairs for p in pair):
         return "a value of a wrong type"
     if not (

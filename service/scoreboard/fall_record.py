@@ -147,10 +147,10 @@ class FallRecord(Stateful):
             self.events = _event_records(self.summary)
 
     @property
-    def evidence(self) -> str:
-        """What the record allows to be said of the probabilities, by the intervals of the skill at 5 %."""
-        said: str = self.summary["deleveraging"]["evidence"]
-        return said
+    def evidence(self) -> tuple[str, str]:
+        """What may be said of the probabilities of 5 % and of 10 %, by the intervals of their skills."""
+        five, ten = (self.summary["deleveraging"]["falls"][fall]["evidence"] for fall in FALLS)
+        return five, ten
 
     def reliability(self) -> dict[str, list[dict[str, Any]]]:
         """By fall: what was said and what came, in groups of neighbouring bins with about a tenth of all each."""
@@ -188,14 +188,18 @@ def summed_up(weeks: Sequence[Sequence[float]]) -> dict[str, Any]:
         numbers |= {name: value, f"{name}_low": low, f"{name}_high": high}
     probabilities: dict[str, Any] = {
         "weeks": sum(week[_N] > 0 for week in weeks),  # integers
-        "evidence": _evidence(numbers),
         "lost": int(total[_LOST]),
         "falls": {},
     }
     for number, fall in enumerate(FALLS):
         happened = total[_ERRORS + 4 * number]
         share = happened / total[_N] if total[_N] > 0 else None
-        probabilities["falls"][fall] = {"n": int(total[_N]), "happened": share, **_of(numbers, fall)}
+        probabilities["falls"][fall] = {
+            "n": int(total[_N]),
+            "evidence": _evidence(numbers, fall),
+            "happened": share,
+            **_of(numbers, fall),
+        }
     events = {}
     for number, event in enumerate(EVENTS):
         n = sum(total[_events_at(number, place)] for place in range(BINS + 1))  # integers
@@ -240,8 +244,8 @@ _SCALES: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = 
 }  # fmt: skip
 
 
-def _evidence(numbers: Mapping[str, float | None]) -> str:
-    worst, low = numbers["oi_5 skill_base_rate_high"], numbers["oi_5 skill_volatility_low"]
+def _evidence(numbers: Mapping[str, float | None], fall: str) -> str:
+    worst, low = numbers[f"{fall} skill_base_rate_high"], numbers[f"{fall} skill_volatility_low"]
     if worst is None or low is None:
         return "none_yet"
     if worst < 0.0:

@@ -30,9 +30,9 @@ class Fall(NamedTuple):
     """What followed a probability (``event`` None) or an event published at ``ts``. Numbers with 10 digits.
 
     ``oi_*`` and ``base_rate*`` as published, None for an event; ``alone_*``: what the model says from the volatility
-    alone, ``volatility_bin``: the tenth it lies in; both None where the volatility was not known. ``fell``: the lowest
-    ``ln_oi_index`` of the 24 hours after, less that at ``ts``; None, with ``at`` and ``hit_*``, where it is lost.
-    ``at``: time of the tick that decided it. ``hit_*``: whether open interest fell by 5 % (10 %).
+    alone, ``volatility_bin``: the tenth it lies in; both None where the volatility was not known, or 0. ``fell``: the
+    lowest ``ln_oi_index`` of the 24 hours after, less that at ``ts``; None, with ``at`` and ``hit_*``, where it is
+    lost. ``at``: time of the tick that decided it. ``hit_*``: whether open interest fell by 5 % (10 %).
     """
 
     symbol: str
@@ -95,7 +95,7 @@ class OpenFalls(Stateful):
     ) -> None:
         """Open one, published at ``ts`` with ``ln_oi_index`` ``level``. ``said``: oi_5, oi_10 and the base rates."""
         number, alone = _NO_BIN, (nan, nan)
-        if volatility_24h is not None:
+        if volatility_24h:  # that of a price that stood still has no logarithm
             number, alone = model.volatility_bin(volatility_24h), model.volatility_alone(volatility_24h)
         code = number + 16 * (_CLAIM if event is None else 1 + EVENTS.index(event))
         minute = self._minute(ts)

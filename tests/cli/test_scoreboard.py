@@ -62,7 +62,7 @@ def test_tables_of_probabilities_and_events(tmp_path: Path, capsys: pytest.Captu
     (tmp_path / "ledger-000001.jsonl").write_bytes(b"\n".join(day.lines) + b"\n")
     assert run(["scoreboard", str(tmp_path), "--symbols", "BTC"]) == 0
     told = capsys.readouterr().out
-    assert "p_deleveraging: 1 weeks, 0 lost, evidence none_yet" in told
+    assert "p_deleveraging: 1 weeks, 0 lost" in told
     rows = [line.split() for line in told.splitlines()]
     for name in ("all", "BTC"):
         (row,) = [row for row in rows if row[:2] == [name, "oi_5"]]

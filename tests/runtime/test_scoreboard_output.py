@@ -145,7 +145,7 @@ def test_what_is_judged_of_open_interest_is_what_was_published() -> None:
     assert len(lost) == 4  # the first was made before and is held: it counts from its first message
     assert {fall.fell for fall in lost} == {None}
     now = target.scoreboard.track_record("BTC")
-    assert (now.base_rates, now.evidence) == (packaged().base_rates, "none_yet")
+    assert (now.base_rates, now.evidence, now.evidence_10) == (packaged().base_rates, "none_yet", "none_yet")
     assert target.scoreboard.body(0)["deleveraging"]["lost"] == 4
 
 

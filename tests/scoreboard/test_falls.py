@@ -134,6 +134,16 @@ def test_events_are_judged_whether_or_not_there_is_a_probability() -> None:
     assert found["crowded_longs"]["falls"]["oi_5"]["matched"] is None  # no probability: nothing to compare with
 
 
+def test_an_event_while_the_price_stands_still_is_judged_and_matched_with_nothing() -> None:
+    """Cause guarded against: no logarithm of a volatility of 0, and no tick for anybody."""
+    day = Day()
+    day.tick(T0, 0.0, None, [raised("flush", T0)], volatility=0.0)
+    day.minutes(T0 + MINUTE, 1441)
+    (fall,) = day.falls
+    assert (fall.volatility_24h, fall.volatility_bin, fall.alone_5, fall.fell) == (0.0, None, None, 0.0)
+    assert verify(day.lines).broken is None
+
+
 def test_a_reset_begins_where_the_regime_before_was_another() -> None:
     day = Day()
     regimes = ["reset", "reset", "neutral", "reset", None, "reset", "flush", "reset"]
@@ -254,7 +264,7 @@ def test_the_numbers_are_what_the_ledger_comes_to(three_days: Day) -> None:
         assert sum(part["deleveraging"]["falls"][fall]["n"] for part in symbols) == found["falls"][fall]["n"]
     for event in EVENTS:
         assert sum(part["events"][event]["n"] for part in symbols) == events[event]["n"]
-    assert found["evidence"] == "none_yet"
+    assert [found["falls"][fall]["evidence"] for fall in FALLS] == ["none_yet"] * 2
 
 
 def test_a_ledger_tells_a_record_that_knows_nothing_all_of_it(three_days: Day) -> None:
@@ -388,6 +398,7 @@ def rewritten(item: Fall, **changes: Any) -> bytes:
         (EVENT, {"alone_5": 0.01}, "likelier than 5 %"),
         (EVENT, {"volatility_bin": None}, "wrong type"),
         (BLIND, {"volatility_24h": 0}, "wrong type"),
+        (BLIND, {"volatility_24h": 0.02}, "wrong type"),
         (BLIND, {"alone_5": 0.3}, "wrong type"),
         (LOST, {"hit_5": False}, "hits do not follow"),
     ],
@@ -443,11 +454,12 @@ def filled(weeks: int, model: float, alone: float, base: float = 0.2, seed: int 
 
 
 def test_the_words_become_smaller_by_themselves() -> None:
-    assert filled(LEAST_WEEKS - 3, 0.9, 0.1).evidence == "none_yet"
-    assert filled(12, 0.9, 0.3).evidence == "better_than_volatility"
-    assert filled(12, 0.3, 0.9).evidence == "no_better_than_volatility"
-    assert filled(12, 0.3, 0.3).evidence == "no_better_than_volatility"
-    assert filled(12, -0.9, -0.9).evidence == "worse_than_base_rate"
+    assert filled(LEAST_WEEKS - 3, 0.9, 0.1).evidence == ("none_yet", "none_yet")
+    assert filled(12, 0.9, 0.3).evidence[0] == "better_than_volatility"
+    assert filled(12, 0.3, 0.9).evidence[0] == "no_better_than_volatility"
+    assert filled(12, 0.3, 0.3).evidence[0] == "no_better_than_volatility"
+    assert filled(12, -0.9, -0.9).evidence[0] == "worse_than_base_rate"
+    assert filled(12, -0.9, -0.9).evidence[1] != "worse_than_base_rate"  # each of the two for itself
 
 
 def test_it_is_summed_up_at_most_once_an_hour_of_ticks() -> None:
