@@ -15,7 +15,7 @@ FLUSH_Z_OI = -3.0
 FLUSH_Z_RETURN = 2.0
 # Where open interest or the price moves much anyway no hour stands out; a fall over four hours does (docs/flush.md).
 FLUSH_FALL_4H = log(0.94)
-FLUSH_VOLATILITY = 0.03  # per day, at least: open interest that is moved elsewhere moves no price
+FLUSH_VOLATILITY = 0.025  # per day, at least: open interest that is moved elsewhere moves no price
 FALLING_Z = -1.0  # a fall by more than this on the 7-day scale is still under way
 FLUSH_PAUSE_MS = 900_000  # ticks around a threshold are one flush
 HOUR_MS = 3_600_000

@@ -47,7 +47,7 @@ def test_without_quorum_nothing_flushes() -> None:
     assert falls(readings(sample=no_data(), w1h=HIT_1H)) == []
 
 
-SLOW = {"change_4h": log(0.94), "volatility": level(0.03), "w1h": {"oi_change": -0.02, "slow_z_oi": -1.0}}
+SLOW = {"change_4h": log(0.94), "volatility": level(0.025), "w1h": {"oi_change": -0.02, "slow_z_oi": -1.0}}
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ SLOW = {"change_4h": log(0.94), "volatility": level(0.03), "w1h": {"oi_change": 
         ({}, [log(0.94)]),
         ({"change_4h": log(0.94) * BARELY}, []),
         ({"change_4h": None}, []),
-        ({"volatility": level(0.03 * BARELY)}, []),
+        ({"volatility": level(0.025 * BARELY)}, []),
         ({"volatility": level(None)}, []),
         ({"w1h": {"slow_z_oi": -1.0 * BARELY}}, []),
         ({"w1h": {"slow_z_oi": None}}, []),
@@ -234,7 +234,7 @@ def test_a_new_flush_replaces_the_reset() -> None:
 
 
 def test_a_pause_under_a_quarter_of_an_hour_is_the_same_flush() -> None:
-    """Cause: a change that hovers about its threshold began twenty flushes an hour, each with an alert."""
+    """Cause: a change that hovers about its threshold began a flush, with an alert, at each crossing."""
     flush = Flush()
     flush.update(at(ticks(0), 0.9, w1h=HIT_1H))
     for n in (1, PAUSE - 1):

@@ -96,17 +96,36 @@ def judged(
                 "hours": None if at is None else float(ts[at] - ts[peak]) / 3_600_000,
             }
         )
+    return _told(
+        rows,
+        not_fed=len(found) - len(rows),
+        begun=int(began.sum()),
+        false=int((began & ~inside).sum()),
+        months=float(flush_fed.sum()) * step_s * 1000 / MONTH_MS,
+    )
+
+
+def pooled(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """What :func:`judged` says of several files, as of one."""
+    return _told(
+        [row for part in parts for row in part["rows"]],
+        not_fed=sum(part["not_fed"] for part in parts),
+        begun=sum(part["begun"] for part in parts),
+        false=sum(part["false"] for part in parts),
+        months=sum(part["months"] for part in parts),
+    )
+
+
+def _told(rows: list[dict[str, Any]], not_fed: int, begun: int, false: int, months: float) -> dict[str, Any]:
     seen = [row for row in rows if row["before_trough"]]
-    months = float(flush_fed.sum()) * step_s * 1000 / MONTH_MS
-    false = int((began & ~inside).sum())
     return {
         "n": len(rows),
-        "not_fed": len(found) - len(rows),
+        "not_fed": not_fed,
         "before_trough": _share(len(seen), len(rows)),
         "at_trough": sum(row["flush_at"] == row["trough_at"] for row in rows),
         "over": _quartiles([row["over"] for row in seen]),
         "hours": _quartiles([row["hours"] for row in seen]),
-        "begun": int(began.sum()),
+        "begun": begun,
         "false": false,
         "months": months,
         "false_a_month": _rate(false, months),
