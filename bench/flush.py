@@ -25,6 +25,7 @@ from service.research.backtest.episodes import Episode, episodes, judged, pooled
 from service.research.backtest.measures import Bools, Floats, Ints
 
 SEED = 13
+SHIFTS = 21
 MINUTE_MS = 60_000
 FLUSH_PAUSE_MINUTES = 15
 COINS = ("BTC", "ETH", "SOL", "XRP", "DOGE", "AVAX", "BNB")
@@ -197,6 +198,7 @@ class File:
 
     market: Market
     falls: list[Episode]
+    rules: Rules  # hour by hour
     by_hour: dict[str, dict[str, Any]]
     by_minute: dict[str, dict[str, Any]]
     begun: dict[str, float]  # times a month that a rule begins to fire from one minute to the next
@@ -205,7 +207,8 @@ class File:
     def of(cls, path: Path) -> File:
         market = hourly(path)
         falls = episodes(market.ts, market.ln_oi, market.ln_price, np.zeros_like(market.ts))
-        by_hour = {name: _judged(market, falls, rule) for name, rule in fired(market).items()}
+        hour_rules = fired(market)
+        by_hour = {name: _judged(market, falls, rule) for name, rule in hour_rules.items()}
         fine = minutes(market, SEED)
         fine_falls = [Episode(*(60 * row for row in fall)) for fall in falls]
         rules = fired(fine)
@@ -215,7 +218,7 @@ class File:
             if not name.startswith("frozen")
         }
         begun = {name: _judged(fine, fine_falls, rules[name])["begun"] for name in by_minute}
-        return cls(market, falls, by_hour, by_minute, begun)
+        return cls(market, falls, hour_rules, by_hour, by_minute, begun)
 
 
 def _judged(market: Market, falls: list[Episode], rule: Bools) -> dict[str, Any]:
@@ -234,19 +237,18 @@ def later(rule: list[dict[str, Any]], than: list[dict[str, Any]]) -> str:
     return f"{100 * float(np.mean(both)):+.0f} %" if both else "-"
 
 
-def compared(files: dict[str, File], cadence: str) -> Iterator[str]:
+def compared(files: dict[str, File], cadence: str, label: str) -> Iterator[str]:
     by = "by_hour" if cadence == "hourly" else "by_minute"
-    for label, names in SETS.items():
-        yield line(f"{label}, {cadence}", "found before the trough", "over when it shows", "hours after the peak",
-                   "same episodes: later by", "false starts a month")  # fmt: skip
-        base = pooled([getattr(files[name], by)[BEFORE] for name in names])
-        for rule in getattr(files[names[0]], by):
-            found = pooled([getattr(files[name], by)[rule] for name in names])
-            over, hours = found["over"], found["hours"]
-            recall = found["before_trough"]
-            yield line(rule, f"{round(recall['value'] * recall['n'])} of {recall['n']}: {_interval(recall, 2)}",
-                       f"{100 * over[1]:.0f} %", f"{hours[1]:.1f}", later(found["rows"], base["rows"]),
-                       _interval(found["false_a_month"], 2))  # fmt: skip
+    names = SETS[label]
+    yield line(f"{label}, {cadence}", "found before the trough", "over when it shows", "hours after the peak",
+               "same episodes: over by more", "false starts a month")  # fmt: skip
+    base = pooled([getattr(files[name], by)[BEFORE] for name in names])
+    for rule in getattr(files[names[0]], by):
+        found = pooled([getattr(files[name], by)[rule] for name in names])
+        over, hours, recall = found["over"], found["hours"], found["before_trough"]
+        yield line(rule, f"{round(recall['value'] * recall['n'])} of {recall['n']}: {_interval(recall, 2)}",
+                   f"{100 * over[1]:.0f} %", f"{hours[1]:.1f}", later(found["rows"], base["rows"]),
+                   _interval(found["false_a_month"], 2))  # fmt: skip
 
 
 def each(files: dict[str, File]) -> Iterator[str]:
@@ -255,6 +257,25 @@ def each(files: dict[str, File]) -> Iterator[str]:
         before, taken = file.by_hour[BEFORE], file.by_hour[TAKEN]
         yield line(name, before["n"], *(_interval(item["before_trough"], 2) for item in (before, taken)),
                    *(_interval(item["false_a_month"], 2) for item in (before, taken)))  # fmt: skip
+
+
+def by_chance(files: dict[str, File]) -> Iterator[str]:
+    """The same begins at other times: every rule that begins often finds something."""
+    yield line("found before the trough", BEFORE, "by chance", TAKEN, "by chance")
+    for label, names in SETS.items():
+        cells = []
+        for rule in (BEFORE, TAKEN):
+            found = pooled([files[name].by_hour[rule] for name in names])["before_trough"]["value"]
+            moved = [pooled([_moved(files[name], rule, part) for name in names]) for part in range(1, SHIFTS)]
+            chance = float(np.mean([item["before_trough"]["value"] for item in moved]))
+            cells += [f"{found:.2f}", f"{chance:.2f}"]
+        yield line(f"{label}, hourly", *cells)
+
+
+def _moved(file: File, rule: str, part: int) -> dict[str, Any]:
+    """The rule's ticks moved by a part of the file, its end joined to its start."""
+    fires = file.rules[rule]
+    return _judged(file.market, file.falls, np.roll(fires, part * len(fires) // SHIFTS))
 
 
 def flicker(files: dict[str, File]) -> Iterator[str]:
@@ -309,8 +330,10 @@ def _causes(file: File) -> Iterator[str]:
 
 def tables(files: dict[str, File]) -> Iterator[list[str]]:
     for cadence in ("hourly", "minutes"):
-        yield list(compared(files, cadence))
+        for label in SETS:
+            yield list(compared(files, cadence, label))
     yield list(each(files))
+    yield list(by_chance(files))
     yield list(flicker(files))
     yield list(causes(files))
 

@@ -12,6 +12,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from service.research.backtest.measures import LEVEL, Bools, Floats, Ints
 from service.research.backtest.series import Series
+from service.statistics import fold
 
 DAY_MS = 86_400_000
 MONTH_MS = 30 * DAY_MS
@@ -109,10 +110,10 @@ def pooled(parts: list[dict[str, Any]]) -> dict[str, Any]:
     """What :func:`judged` says of several files, as of one."""
     return _told(
         [row for part in parts for row in part["rows"]],
-        not_fed=sum(part["not_fed"] for part in parts),
-        begun=sum(part["begun"] for part in parts),
-        false=sum(part["false"] for part in parts),
-        months=sum(part["months"] for part in parts),
+        not_fed=sum(part["not_fed"] for part in parts),  # integers
+        begun=sum(part["begun"] for part in parts),  # integers
+        false=sum(part["false"] for part in parts),  # integers
+        months=fold(part["months"] for part in parts),
     )
 
 
@@ -122,7 +123,7 @@ def _told(rows: list[dict[str, Any]], not_fed: int, begun: int, false: int, mont
         "n": len(rows),
         "not_fed": not_fed,
         "before_trough": _share(len(seen), len(rows)),
-        "at_trough": sum(row["flush_at"] == row["trough_at"] for row in rows),
+        "at_trough": sum(row["flush_at"] == row["trough_at"] for row in rows),  # integers
         "over": _quartiles([row["over"] for row in seen]),
         "hours": _quartiles([row["hours"] for row in seen]),
         "begun": begun,
