@@ -82,9 +82,10 @@ class Market:
         )
 
     def volatility_24h(self) -> Floats:
-        """Root of the sum of squared returns over 24 hours, as of the last completed row."""
+        """Root of the sum of squared returns of 24 hours, as of the last completed row: the return into the first row
+        is left out, as the service's minutes do."""
         total = np.concatenate([[0.0], np.cumsum(np.diff(self.ln_price) ** 2)])
-        return self.lagged(np.sqrt(total - np.nan_to_num(self.lagged(total, 1_440))), self.step)
+        return self.lagged(np.sqrt(total - np.nan_to_num(self.lagged(total, 1_440 - self.step))), self.step)
 
 
 def hourly(path: Path) -> Market:
