@@ -12,6 +12,7 @@ import numpy as np
 
 from service.research.backtest.csv_history import History
 from service.research.backtest.direction import evaluate_direction
+from service.research.backtest.episodes import evaluate_episodes
 from service.research.backtest.events import studied
 from service.research.backtest.feeding import LIVE_BELOW_S
 from service.research.backtest.fragility import evaluate_fragility, evaluate_regimes
@@ -66,6 +67,7 @@ def evaluate(series: Series, days: Sequence[date], cost_bp: float) -> dict[str, 
         "fragility": evaluate_fragility(series, ahead, trials),
         "regimes": evaluate_regimes(series, ahead, trials),
         "flushes": int((series.flush & ~np.concatenate([[False], series.flush[:-1]])).sum()),
+        "episodes": evaluate_episodes(series),
         "events": events,
         "events_not_covered": [
             day.isoformat() for day in days if day.isoformat() not in {item["event"] for item in events}
