@@ -166,7 +166,7 @@ class Run:
                 self._engine.denominate(own, ts)
 
     def _scored(self, tick: Tick) -> Scored:
-        return tick.signals[0], self._engine.indicators[self.symbol].read(tick.ts)
+        return tick.signals[0], self._engine.readings[0]
 
     @property
     def refused(self) -> Counter[str]:
