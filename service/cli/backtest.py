@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from service.config import load
 from service.errors import ConfigError, HistoryError
-from service.research.backtest.csv_history import MINUTE_MS, History, read_history
+from service.research.backtest.csv_history import MINUTE_MS, History, lacking, read_history
 from service.research.backtest.run import Run, drive
 from service.venues.symbols import canonical_symbol, symbol_problem
 
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
         unknown = item.intervals.get("unknown", 0)
         if unknown:
             print(f"{item.path}: {unknown} funding rates whose interval is not known are not used", file=sys.stderr)
-    problems = [f"{item.path}: no price and open interest to score; --slow?" for item in histories if not item.scorable]
+    problems = [f"{item.path}: {problem}" for item in histories for problem in lacking(item)]
     digests = [item.digest for item in histories]
     problems += [
         f"{item.path}: the same as {histories[digests.index(item.digest)].path}"
@@ -118,7 +118,7 @@ def _report(
         series = series_of(runs[part[0]].history, pooled([records[number] for number in part]))
         told = {
             "symbol": options.symbol,
-            "inputs": [described(runs[number].history, runs[number].refused) for number in part],
+            "inputs": [described(runs[number].history, runs[number].refused, slow) for number in part],
             "slow": [described(item, {}) for item in slow],
             "publication_delay_m": options.delay_m,
             **evaluate(series, days, options.cost_bp),

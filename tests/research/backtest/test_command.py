@@ -198,7 +198,44 @@ def test_wrong_options_are_named(
 def test_a_file_that_cannot_be_scored_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = written(tmp_path / "r.csv", ("date", "reserve_coins"), [("2023-11-14", 5_000), ("2023-11-15", 5_500)])
     assert run(["backtest", str(path), "--report", str(tmp_path / "out")]) == 2
-    assert "no price and open interest to score" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "r.csv: no price to score: none of the columns mark, last; read were reserve_coins, not used none" in said
+    assert "r.csv: no open interest to score: none of the columns open_interest_coins, open_interest_usd, " in said
+    assert "--slow" in said
+
+
+@pytest.mark.parametrize(
+    ("header", "status", "said"),
+    [
+        (("time", "mark", "open_interst_coins"), 2, "no open interest to score: none of the columns open_interest_coins, "
+         "open_interest_usd, open_interest_contracts_usd; read were mark, not used open_interst_coins"),
+        (("time", "mark", "open_interst_coins"), 2, "did you mean open_interest_coins, where it has open_interst_coins?"),
+        (("time", "marks", "open_interest_coins"), 2, "did you mean mark, where it has marks?"),
+        (("tme", "mark", "open_interest_coins"), 3, "no time: none of the columns time, bar_open, date, nor those of a "
+         "known source; its columns are tme, mark, open_interest_coins"),
+        (("tme", "mark", "open_interest_coins"), 3, "did you mean time, where it has tme?"),
+        (("time_utc", "open_interest_btc", "markprice"), 3, "like a file of the layout 'derivative ticker', but without "
+         "its column mark_price"),
+        (("time_utc", "open_interest_btc", "markprice"), 3, "did you mean mark_price, where it has markprice?"),
+        (("time", "price", "funding_rates"), 3, "did you mean funding_rate, where it has funding_rates?"),
+    ],
+)  # fmt: skip
+def test_a_required_column_that_is_misspelt_is_named_with_the_one_that_was_meant(
+    tmp_path: Path, header: tuple[str, ...], status: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Cause: the command ended with "no price and open interest to score", or with a list of the columns found."""
+    path = written(tmp_path / "r.csv", header, [(T0 + i * HOUR_MS, 100 + i, 50 + i) for i in range(9)])
+    assert run(["backtest", str(path), "--report", str(tmp_path / "out")]) == status
+    assert said in capsys.readouterr().err
+
+
+def test_a_required_column_without_a_number_is_told_from_one_that_is_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [(T0 + i * HOUR_MS, 100 + i, "") for i in range(9)]
+    path = written(tmp_path / "r.csv", ("time", "mark", "open_interest_usd"), rows)
+    assert run(["backtest", str(path), "--report", str(tmp_path / "out")]) == 2
+    assert "(open_interest_usd: there, but empty)" in capsys.readouterr().err
 
 
 def test_bad_data_is_no_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
