@@ -137,9 +137,7 @@ def read_history(
         segments=tuple(_segments(known, step_s)),
         repeated=repeated,
         ignored=tuple(name for name in header if name not in layout.taken),
-        empty=tuple(
-            name for name, column in layout.columns.items() if column.name in header and name not in present
-        ),
+        empty=tuple(name for name, column in layout.columns.items() if column.name in header and name not in present),
     )
 
 

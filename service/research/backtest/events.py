@@ -17,7 +17,8 @@ DAY_MS = 86_400_000
 BEFORE_DAYS = 3  # how far back the level before the fall is looked for
 CORE_DAYS = 2  # from the day's start: where its steepest day of falling ends
 SPAN_DAYS = 7  # from the day's start: where a fall that has not ended is left alone
-REGAINED = 0.5  # of what was lost: then a fall is over, and what comes later is another
+REGAINED = 0.5  # of what was lost: then a fall is over, and what comes later is another ...
+REST_MS = DAY_MS  # ... as it is once so long has passed without a lower low
 TRAILING_DAYS = 180
 LEAST_TRAILING = 30
 EPOCH = date(1970, 1, 1)
@@ -59,11 +60,11 @@ class _Looks:
 
 @dataclass(frozen=True, slots=True)
 class _Fall:
-    """Positions: the level before, the low, and where half was regained (None: not within the span or the file)."""
+    """Positions: the level before, the low, and where the fall was over (None: not within the span or the file)."""
 
     pre: int
     trough: int
-    regained: int | None
+    over: int | None
 
 
 def _fall(looks: _Looks, day: date) -> _Fall | None:
@@ -71,7 +72,8 @@ def _fall(looks: _Looks, day: date) -> _Fall | None:
 
     Its core is the deepest fall within 24 hours that ends on the day or the one after. The level before is the highest
     from three days before the day to the core's low. From there on the low moves down with the level until half of what
-    was lost is regained, a week from the day's start is over, or the stretch of the file ends.
+    was lost is regained, or a day has passed without a lower one: the fall is over. A week from the day's start, or where
+    the stretch of the file ends, it is left as it is.
     """
     at_ms = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)
     of, level, segments = looks.of, looks.level, looks.series.segments
@@ -89,6 +91,8 @@ def _fall(looks: _Looks, day: date) -> _Fall | None:
     for position in range(trough + 1, looks.series.n):
         if of[position] >= at_ms + SPAN_DAYS * DAY_MS or segments[position] != segments[trough]:
             break
+        if of[position] - of[trough] > REST_MS:
+            return _Fall(pre, trough, position)
         if level[position] < level[trough]:
             trough = position
         elif level[position] >= level[trough] + REGAINED * (level[pre] - level[trough]):
@@ -102,7 +106,7 @@ def study(series: Series, day: date) -> dict[str, Any] | None:
 
     The row of a day stands for that day, though it is known later. ``percentile_30d``: as the service had it then;
     ``percentile_180d``: of the level itself, over what came before it in the same segment. A flush counts up to the
-    low: one that shows later has not found this fall. ``half_regained_at`` None: the low may not be the last of it.
+    low: one that shows later has not found this fall. ``over_at`` None: the low may not be the last of it.
     """
     looks = _Looks(series)
     fall = _fall(looks, day)
@@ -123,7 +127,7 @@ def study(series: Series, day: date) -> dict[str, Any] | None:
         "regime": series.records[pre]["regime"],
         "trough_at": _iso(series.ts[trough]),
         "trough": float(level[trough]),
-        "half_regained_at": None if fall.regained is None else _iso(series.ts[fall.regained]),
+        "over_at": None if fall.over is None else _iso(series.ts[fall.over]),
         "change": float(level[trough] / level[pre] - 1),
         "largest_step": worst,
         "price_change": float(np.exp(series.ln_price[trough] - series.ln_price[pre]) - 1),

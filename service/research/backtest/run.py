@@ -113,7 +113,9 @@ class Run:
         self.slow = slow
         self._slow = Slow(slow, symbol)
         fed = columns_fed(history, slow)
-        self._never = {name for name, column in (("funding", "funding_rate"), ("premium", "index")) if column not in fed}
+        self._never = {
+            name for name, column in (("funding", "funding_rate"), ("premium", "index")) if column not in fed
+        }
         self._live = history.step_s < LIVE_BELOW_S
         self._warm_after = warm_after(history.step_s)
         self._engine = self._made()

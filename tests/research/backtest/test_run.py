@@ -319,7 +319,15 @@ def test_slow_funding_is_waited_for_and_never_told_as_missing(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("step_s", "factor", "lost"),
-    [(300, 1.19, 0), (300, 1.3, 1), (1_800, 4.9, 1), (3_600, 1.3, 0), (3_600, 4.9, 0), (3_600, 5.1, 24), (86_400, 6, 0)],
+    [
+        (300, 1.19, 0),
+        (300, 1.3, 1),
+        (1_800, 4.9, 1),
+        (3_600, 1.3, 0),
+        (3_600, 4.9, 0),
+        (3_600, 5.1, 24),
+        (86_400, 6, 0),
+    ],
 )
 def test_how_many_rows_a_step_of_open_interest_costs(tmp_path: Path, step_s: int, factor: float, lost: int) -> None:
     """docs/backtest.md said that a fifth away from a value of an hour ago is doubted: it is from one less than an hour
