@@ -34,7 +34,7 @@ UNDEFINED = "cannot be said: undefined, or nothing to judge it by"
 LABELS = {
     "flush": "the service's own flush",
     "oi_fall_5": "a fall of open interest by 5 %",
-    "oi_fall_10": "one by 10 %",
+    "oi_fall_10": "a fall of open interest by 10 %",
 }
 
 
