@@ -178,8 +178,6 @@ def _parts(histories: Sequence[History]) -> list[list[int]]:
     alike: dict[tuple[str, int], list[int]] = {}
     for number, history in enumerate(histories):
         alike.setdefault((history.layout, history.step_s), []).append(number)
-    parts = [[number] for number in range(len(histories))]
-    for found in alike.values():
-        if len(found) > 1 and _apart([histories[number] for number in found]):
-            parts.append(found)
-    return parts
+    several = [part for part in alike.values() if len(part) > 1]
+    joined = [part for part in several if _apart([histories[number] for number in part])]
+    return [[number] for number in range(len(histories))] + joined

@@ -72,8 +72,8 @@ def _fall(looks: _Looks, day: date) -> _Fall | None:
 
     Its core is the deepest fall within 24 hours that ends on the day or the one after. The level before is the highest
     from three days before the day to the core's low. From there on the low moves down with the level until half of what
-    was lost is regained, or a day has passed without a lower one: the fall is over. A week from the day's start, or where
-    the stretch of the file ends, it is left as it is.
+    was lost is regained, or a day has passed without a lower one: the fall is over. A week from the day's start, or
+    where the stretch of the file ends, it is left as it is.
     """
     at_ms = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)
     of, level, segments = looks.of, looks.level, looks.series.segments

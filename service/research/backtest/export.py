@@ -1,7 +1,7 @@
-"""Scored ticks as a data frame that a candle back-test can merge on ``date``, freqtrade's for one. It never looks ahead.
+"""Scored ticks as a data frame that a back-test of candles, as freqtrade's, merges on ``date``. It never looks ahead.
 
-A candle is named by the time it opens, and a strategy acts on it once it has closed. So the row of the candle that opens
-at D holds the newest tick known after D and not after the candle's close.
+A candle is named by the time it opens, and a strategy acts on it once it has closed. So the row of the candle that
+opens at D holds the newest tick known after D and not after the candle's close.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def timeframe_s(text: str) -> int:
 
 def frame(records: Sequence[Record], timeframe_s: int) -> pd.DataFrame:
     """One row a candle in which a tick became known, by time: ``date``, the UTC time at which the candle of
-    ``timeframe_s`` seconds opens, then every plain field of the newest such record under its own name; ``ts`` is when it
-    was known (UTC ms). A field that is an object becomes one column a key, ``scores.1h``. None is missing.
+    ``timeframe_s`` seconds opens, then every plain field of the newest such record under its own name; ``ts`` is when
+    it was known (UTC ms). A field that is an object becomes one column a key, ``scores.1h``. None is missing.
 
     ``records``: by rising ``ts``.
     """

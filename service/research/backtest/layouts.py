@@ -159,8 +159,8 @@ def unknown(header: Sequence[str]) -> list[str]:
     if len(there) * 2 >= len(known.marks):
         lost = [name for name in known.marks if name not in header]
         return [
-            f"like a file of the layout {known.name!r}, but without its column {', '.join(lost)}; its columns are {found}"
-            + meant([name for name in header if name not in known.taken], lost)
+            f"like a file of the layout {known.name!r}, but without its column {', '.join(lost)}; "
+            f"its columns are {found}" + meant([name for name in header if name not in known.taken], lost)
         ]
     return [
         f"no time: none of the columns {', '.join(TIMES)}, nor those of a known source; its columns are {found}"

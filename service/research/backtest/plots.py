@@ -24,7 +24,7 @@ REGIMES = {  # the colours of Okabe and Ito, which colour-blind readers tell apa
     "loaded": "#e69f00",
     "crowded_longs": "#cc79a7",
     "crowded_shorts": "#56b4e9",
-    "flush": "#000000",
+    "flush": "#444444",
     "reset": "#009e73",
 }
 LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555", "#000000")

@@ -257,9 +257,9 @@ def _events(rows: list[dict[str, Any]], missing: list[str]) -> str:
     text = "<h3>Known days</h3>" if rows or missing else ""
     if rows:
         text += (
-            "<p>The one fall of the day, chosen with hindsight: from the highest level of the three days before it to its "
-            "low; over once half is regained or a day has passed without a lower one. Days as high: of all days of the "
-            "file, looked at the same way.</p>"
+            "<p>The one fall of the day, chosen with hindsight: from the highest level of the three days before it to "
+            "its low; over once half is regained or a day has passed without a lower one. Days as high: of all days of "
+            "the file, looked at the same way.</p>"
         )
         shown = [{**row, "variant": VARIANTS[row["variant"]], "regime": named(row["regime"])} for row in rows]
         text += table(

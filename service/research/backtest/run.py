@@ -178,7 +178,8 @@ class Run:
         """What a record says otherwise than the service would, which cannot know what a file will never say, nor that a
         file without a forced order says 0 and not nothing."""
         hour = self._rows_of(number, readings.ts - HOUR_MS, readings.ts)
-        reading, told = readings.windows[2], {"status": self._status(body, readings)}
+        reading = readings.windows[2]
+        told: Record = {"status": self._status(body, readings)}
         told["liquidated_long_1h"], told["liquidated_short_1h"] = None, None
         if self.history.step_s <= HOUR_S:
             for side, coins in (("long", reading.liquidated_long_coins), ("short", reading.liquidated_short_coins)):

@@ -21,6 +21,7 @@ from service.research.backtest.fragility import (
     scores_of,
 )
 from service.research.backtest.judging import Trials
+from service.research.backtest.plots import regime_shares
 from service.research.backtest.series import Series
 from tests.research.backtest.files import DAY_MS, HOUR_MS, T0
 
@@ -251,8 +252,8 @@ def test_a_second_leg_is_the_same_fall_within_a_day_and_another_after_it(rest: i
 
 
 def test_a_flush_after_the_low_has_not_found_the_fall() -> None:
-    """Cause: flushes were looked for up to three days on, not to the low: of LUNA in May 2022 one ten hours after it was
-    told as found, with 0.83 of the fall behind it."""
+    """Cause: flushes were looked for up to three days on, not to the low: of LUNA in May 2022 one ten hours after it
+    was told as found, with 0.83 of the fall behind it."""
     told = study(falling([100, 90, 80, *([82.0] * 90)], flush=12), date(2023, 11, 19))
     assert told is not None
     assert (told["trough_at"], told["over_at"]) == (at(2), at(27))
@@ -365,3 +366,16 @@ def test_a_day_on_which_a_flush_could_not_be_seen_is_not_a_day_without_one() -> 
     assert math.isnan(Series(records, 3_600).ahead(86_400)["flush"][5])
     records[7]["flush"] = True
     assert Series(records, 3_600).ahead(86_400)["flush"][5] == 1.0
+
+
+def test_regimes_over_months_are_shares_of_spans_that_can_be_seen() -> None:
+    """Cause: a coloured band a tick; over sixteen months thousands of them, each a fraction of a pixel."""
+    names = ["calm"] * 3 + ["loaded"] + [None]
+    series = Series([made(i, regime=names[i % 5]) for i in range(900)], 3_600)
+    edges, shares = regime_shares(series)
+    assert (len(edges), int(edges[0]), int(edges[-1])) == (181, T0, T0 + 900 * HOUR_MS)
+    assert np.allclose(shares["calm"], 0.6)
+    assert np.allclose(shares["loaded"], 0.2)  # the rest has none: blank
+    assert not shares["flush"].any()
+    few = Series([made(i, regime="calm") for i in range(7)], 3_600)
+    assert len(regime_shares(few)[0]) == 8  # no finer than the ticks
