@@ -86,11 +86,9 @@ def timeline(series: Series) -> str:
         if np.isnan(series.column("fragility")).all():
             axes[2].text(0.5, 0.5, "undefined on these data", transform=axes[2].transAxes, ha="center")
         edges, shares = regime_shares(series)
-        bottom = np.zeros(len(edges) - 1)
-        for regime, share in shares.items():
-            axes[3].bar(_days(edges[:-1]), share, np.diff(_days(edges)), bottom, align="edge", color=REGIMES[regime],
-                        linewidth=0, label=in_words(regime))  # fmt: skip
-            bottom = bottom + share
+        stacked = [np.append(share, share[-1]) for share in shares.values()]  # the last one to the last edge
+        names = [in_words(regime) for regime in shares]
+        axes[3].stackplot(_days(edges), stacked, labels=names, colors=list(REGIMES.values()), step="post", linewidth=0)
         axes[3].set_ylim(0, 1)
         axes[3].set_ylabel("share of ticks by regime")
         axes[3].grid(visible=False)
