@@ -206,7 +206,7 @@ def deciles(found: dict[str, Part]) -> Iterator[str]:
 
 
 def cascades(found: dict[str, Part]) -> Iterator[str]:
-    yield line("day", "before", "30 d", "days as high", "180 d", "lowest within 3 days", "change", "largest day",
+    yield line("day", "before", "30 d", "days as high", "180 d", "lowest of the fall", "change", "largest day",
                "regime before", "days with that regime")  # fmt: skip
     for item in found["daily"]["events"]:
         change, step = f"{100 * item['change']:.1f} %", f"{100 * item['largest_step']:.1f} %"
