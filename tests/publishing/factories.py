@@ -133,6 +133,19 @@ def signal_body(symbol: str = "BTC", ts: int = TS, **changes: Any) -> dict[str, 
         },
         "sizing": {"size_fraction": 0.0, "stop_multiplier": 1.0},
         "weights_version": "static-1",
+        "volatility_24h": 0.0312,
+        "fragility_2": 0.77,
+        "p_deleveraging": {
+            "oi_5": 0.2715,
+            "oi_10": 0.0526,
+            "horizon_h": 24,
+            "model": "deleveraging-1:1a2b3c4d",
+            "base_rate": 0.1869,
+            "base_rate_10": 0.0364,
+            "as_of": ts - 20_000,
+            "reason": None,
+            "evidence": "none_yet",
+        },
     }
     return {**body, **changes}
 
