@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from functools import cache
@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from service.config import FeedSection, WeightsSection
 from service.learning import Learner
 from service.metrics import Metrics, ScrapeState
+from service.model import Tick
 from service.publishing import Feed
 from service.scoreboard import HORIZONS, Outcome, Scoreboard
 from tests.publishing.factories import EPOCH, TS, VENUES, FakeViews, FixedClock
@@ -154,11 +155,15 @@ class Service:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/scoreboard"
+        return f"http://127.0.0.1:{self.port}"
 
     def publish(self) -> None:
         """The minute's message."""
         self.feed.hub.publish([("scoreboard", "scoreboard", self.board.body(self.clock.now))])
+
+    def say(self, *bodies: dict[str, Any], alerts: Sequence[dict[str, Any]] = ()) -> None:
+        """A tick of these signals, at the clock's time."""
+        self.feed.publish_tick(Tick(self.clock.now, bodies, tuple(alerts)), 0)
 
     def hush(self) -> None:
         """No more heartbeats to those who are connected: silence without waiting for it."""

@@ -126,6 +126,7 @@ def signal_body(symbol: str = "BTC", ts: int = TS, **changes: Any) -> dict[str, 
             "continuity": 1.0,
         },
         "p_hit": 0.5,
+        "p_hit_n": 12,
         "modes": {
             "scalp": {"bias": "short", "score": -0.2, "as_of": ts - 20_000},
             "day": {"bias": "short", "score": -0.21, "as_of": ts - 30_000},
