@@ -30,7 +30,7 @@ QUIET_S = 25.0  # heartbeats come every 10 s: this long without any message is a
 # Columns and the width they need. What informs stands in front; narrow terminals drop those at the right.
 COLUMNS = {
     "symbol": 8, "status": 8, "ELR pct": 7, "OI -5%": 10, "vol 24h": 7, "fragility": 9, "regime": 14, "price": 9,
-    "funding 8h": 10, "score": 5, "dir": 7, "conf": 4, "flags": 16, "1m": 5, "5m": 5, "1h": 5,
+    "funding 8h": 10, "score": 5, "dir": 7, "conf": 4, "flags": 23, "1m": 5, "5m": 5, "1h": 5,
 }  # fmt: skip
 LEFT = ("symbol", "status", "OI -5%", "regime", "dir", "flags")
 LEAST_COLUMNS = 4

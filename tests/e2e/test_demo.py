@@ -163,8 +163,8 @@ def query(base: str, expression: str) -> list[Any]:
     shutil.which("prometheus") is None, reason="prometheus is not installed (Debian package prometheus)"
 )
 async def test_every_expression_of_the_overview_has_data_in_a_real_prometheus(demo: Demo, prometheus: str) -> None:
-    """The scoreboard's need hours of outcomes, a chance of a fall a week of history: tests/operations/test_prometheus.py
-    has both. Its count says on the first day that there is none."""
+    """The scoreboard's need hours of outcomes, a chance of a fall a week of history:
+    tests/operations/test_prometheus.py has both. Its count says on the first day that there is none."""
     overview = Path(__file__).resolve().parents[2] / "config" / "grafana" / "dashboards" / "overview.json"
     expressions = [
         target["expr"].replace("$symbol", ".*")
