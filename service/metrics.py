@@ -56,6 +56,8 @@ _ALL = (
     Family("elr_fragility_2", "gauge", ("symbol",), "The same without the rank of funding, 0 to 1."),
     Family("elr_abstain", "gauge", ("symbol",), "1 while the signal says that it does not know."),
     Family("elr_regime", "gauge", ("symbol", "regime"), "1 for the current regime; the others have no series."),
+    Family("elr_flush_falling", "gauge", ("symbol",), "1 while open interest falls at this moment, in a flush."),
+    Family("elr_flushed_1h", "gauge", ("symbol",), "1 if it did so within the last hour."),
     Family("elr_mark_price_usd", "gauge", ("symbol", "venue"), "Fresh mark price in USD per canonical unit."),
     Family("elr_funding_rate_8h", "gauge", ("symbol", "venue"), "Fresh funding rate, a fraction per 8 hours."),
     Family(
@@ -338,6 +340,8 @@ class SignalNumbers:
     falls: tuple[tuple[str, float | None, float], ...]
     abstain: bool | None
     regime: str | None
+    flush_falling: bool | None
+    flushed_1h: bool | None
     elr: tuple[ElrNumbers, ...]
 
 
@@ -439,6 +443,8 @@ def numbers_of(body: SignalBody) -> SignalNumbers:
         falls=(("5", chance["oi_5"], chance["base_rate"]), ("10", chance["oi_10"], chance["base_rate_10"])),
         abstain=body["abstain"],
         regime=body["regime"],
+        flush_falling=body.get("flush_falling"),
+        flushed_1h=body.get("flushed_1h"),
         elr=tuple(
             ElrNumbers(item["variant"], item["unit"], item["value"], item["z"], item["percentile"], bool(item["stale"]))
             for item in body["elr"]

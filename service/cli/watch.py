@@ -189,6 +189,7 @@ def _chance(chance: dict[str, Any]) -> Text:
 def row(signal: dict[str, Any]) -> list[Text]:
     windows, market, volatility = signal["windows"], signal["market"], signal["volatility_24h"]
     flags = [name for name in ("abstain", "conflict") if signal[name]]
+    falling = ", falling" if signal.get("flush_falling") else ", fell" if signal.get("flushed_1h") else ""
     if signal["transition"] is not None:
         flags.append(f"{signal['transition']['from']}->{signal['transition']['to']}")
     return [
@@ -198,7 +199,7 @@ def row(signal: dict[str, Any]) -> list[Text]:
         _chance(signal["p_deleveraging"]),
         _plain(None if volatility is None else volatility * 100, 1, suffix=" %"),
         _plain(signal["fragility"], 2),
-        Text(signal["regime"] or "-", style=_regime_style(signal["regime"])),
+        Text((signal["regime"] or "-") + falling, style=_regime_style(signal["regime"])),
         _plain(market["price"], 7, significant=True),
         _plain(None if market["funding_8h"] is None else market["funding_8h"] * 1e4, 2, suffix=" bp"),
         _signed(signal["score"]),

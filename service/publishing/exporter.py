@@ -82,6 +82,8 @@ class _Page:
             self._add("elr_fragility", (symbol,), signal.fragility)
             self._add("elr_fragility_2", (symbol,), signal.fragility_2)
             self._add("elr_abstain", (symbol,), signal.abstain)
+            self._add("elr_flush_falling", (symbol,), signal.flush_falling)
+            self._add("elr_flushed_1h", (symbol,), signal.flushed_1h)
             if signal.regime is not None:
                 self._add("elr_regime", (symbol, signal.regime), 1)
 

@@ -44,6 +44,8 @@ def signal_message(symbol: str, ts: int, **changes: Any) -> dict[str, Any]:
             {"variant": "funding_spend", "percentile": 0.123},
         ],
         "volatility_24h": 0.0456,
+        "flush_falling": False,
+        "flushed_1h": False,
         "p_deleveraging": {
             "oi_5": 0.318,
             "oi_10": 0.071,
@@ -211,6 +213,15 @@ def test_a_chance_that_is_not_said_says_why(reason: str, words: str) -> None:
     assert words in text
     assert "by the record: not judged yet" in " ".join(text.split())
     assert packaged().least_rank_h == 7 * 24
+
+
+@pytest.mark.parametrize(
+    ("falling", "within_1h", "words"),
+    [(True, True, "flush, falling"), (False, True, "flush, fell"), (False, False, "flush"), (None, None, "flush")],
+)
+def test_a_flush_says_whether_it_falls_at_this_moment(falling: bool | None, within_1h: bool | None, words: str) -> None:
+    message = signal_message("BTC", 1_000_000, regime="flush", flush_falling=falling, flushed_1h=within_1h)
+    assert watch.row(message)[list(watch.COLUMNS).index("regime")].plain == words
 
 
 def test_the_rank_is_that_of_leverage_also_where_only_funding_has_one() -> None:

@@ -46,7 +46,8 @@ async def test_the_row_says_what_the_message_says_and_what_informs_stands_in_fro
         shown = await row(page)
         assert shown == {
             "rank": "0.950", "fall": "27 % (usual 19 %)", "volatility": "3.1 %", "z": "+1.8", "fragility": "0.81",
-            "regime": "crowded longs", "status": "ok", "score": f"{MINUS}0.31", "direction": "short", "size": "0.000",
+            "regime": "crowded longs, fell within the hour", "status": "ok",
+            "score": f"{MINUS}0.31", "direction": "short", "size": "0.000",
         }  # fmt: skip
         assert list(shown)[:2] == ["rank", "fall"]
         assert list(shown)[-3:] == ["score", "direction", "size"]
@@ -71,6 +72,18 @@ async def test_the_detail_has_both_falls_the_record_and_the_model(tabs: Tabs) ->
         shown = await fields(page, "#detail")
         assert (shown["fall-5"], shown["fall-10"]) == ("3.4 % (usual 19 %)", "0.4 % (usual 3.6 %)")
         assert shown["evidence"] == "better than volatility alone"
+
+
+async def test_a_flush_says_whether_it_falls_at_this_moment(tabs: Tabs) -> None:
+    async with Service() as service:
+        service.say(
+            signal_body(regime="flush", flush_falling=True, flushed_1h=True),
+            signal_body("ETH", regime="reset", flush_falling=False, flushed_1h=True),
+            signal_body("1000PEPE", regime="flush", flush_falling=None, flushed_1h=None),
+        )
+        _, page = await opened(tabs, service)
+        shown = [(await row(page, symbol))["regime"] for symbol in ("BTC", "ETH", "1000PEPE")]
+        assert shown == ["flush, falling now", "reset, fell within the hour", "flush"]
 
 
 @pytest.mark.parametrize(
@@ -116,8 +129,8 @@ async def test_without_data_nothing_is_claimed(tabs: Tabs) -> None:
     nothing = no_chance("no_quorum") | {
         "status": "no_data", "reasons": ["quorum"], "score": None, "strength": None, "confidence": 0.0,
         "direction": None, "regime": None, "fragility": None, "fragility_2": None, "volatility_24h": None,
-        "tradeable": False, "elr": [{"variant": "oi_mcap", "percentile": None, "z": None, "unit": "%", "value": None,
-                                    "stale": False, "horizon_h": 0}],
+        "flush_falling": None, "flushed_1h": None, "tradeable": False,
+        "elr": [signal_body()["elr"][1] | {"percentile": None, "z": None, "horizon_h": 0}],
         "market": dict.fromkeys(signal_body()["market"]) | {"venues_fresh": 1, "venues_total": 3},
     }  # fmt: skip
     async with Service() as service:

@@ -147,6 +147,8 @@ def signal_body(symbol: str = "BTC", ts: int = TS, **changes: Any) -> dict[str, 
             "reason": None,
             "evidence": "none_yet",
         },
+        "flush_falling": False,
+        "flushed_1h": True,
     }
     return {**body, **changes}
 

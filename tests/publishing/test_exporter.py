@@ -87,6 +87,7 @@ def test_signal_numbers() -> None:
     assert found["elr_abstain", "symbol=BTC"] == 0
     assert found["elr_fragility", "symbol=BTC"] == 0.81
     assert found["elr_fragility_2", "symbol=BTC"] == 0.77
+    assert (found["elr_flush_falling", "symbol=BTC"], found["elr_flushed_1h", "symbol=BTC"]) == (0, 1)
     assert found["elr_volatility_24h", "symbol=BTC"] == 0.0312
     assert found["elr_deleveraging_probability", "fall=5", "symbol=BTC"] == 0.2715
     assert found["elr_deleveraging_probability", "fall=10", "symbol=BTC"] == 0.0526
@@ -211,6 +212,8 @@ def test_zero_is_a_value() -> None:
         ({"fragility": None}, ("elr_fragility", "symbol=BTC")),
         ({"fragility_2": None}, ("elr_fragility_2", "symbol=BTC")),
         ({"volatility_24h": None}, ("elr_volatility_24h", "symbol=BTC")),
+        ({"flush_falling": None}, ("elr_flush_falling", "symbol=BTC")),
+        ({"flushed_1h": None}, ("elr_flushed_1h", "symbol=BTC")),
         ({"score": math.nan}, ("elr_score", "symbol=BTC", "window=composite")),
         ({"regime": None}, ("elr_regime", "regime=crowded_longs", "symbol=BTC")),
     ],

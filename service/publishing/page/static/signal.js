@@ -36,8 +36,12 @@ function fall({ p_deleveraging: said }, name, usual) {
   return `${chance(said[name])} (usual ${chance(said[usual])})`;
 }
 
+/** The regime, and whether open interest falls at this moment or did within the hour. */
 function regime(signal) {
-  return signal.regime === null ? NONE : words(signal.regime);
+  const said = signal.regime === null ? [] : [words(signal.regime)];
+  if (signal.flush_falling === true) said.push("falling now");
+  else if (signal.flushed_1h === true) said.push("fell within the hour");
+  return said.join(", ") || NONE;
 }
 
 function status(signal) {
