@@ -17,6 +17,8 @@ from tests.publishing.factories import TS, alert_body, signal_body
 
 pytestmark = [pytest.mark.needs_chromium, pytest.mark.asyncio(loop_scope="module")]
 
+USUAL = "(usual\u00a019\u00a0%)"  # a narrow cell wraps before the bracket
+
 
 def chance(symbol: str = "BTC", ts: int = TS, **changes: Any) -> dict[str, Any]:
     """A body whose ``p_deleveraging`` is changed."""
@@ -45,7 +47,7 @@ async def test_the_row_says_what_the_message_says_and_what_informs_stands_in_fro
         _, page = await opened(tabs, service)
         shown = await row(page)
         assert shown == {
-            "rank": "0.950", "fall": "27 % (usual 19 %)", "volatility": "3.1 %", "z": "+1.8", "fragility": "0.81",
+            "rank": "0.950", "fall": f"27 % {USUAL}", "volatility": "3.1 %", "z": "+1.8", "fragility": "0.81",
             "regime": "crowded longs, fell within the hour", "status": "ok",
             "score": f"{MINUS}0.31", "direction": "short", "size": "0.000",
         }  # fmt: skip
@@ -62,7 +64,7 @@ async def test_the_detail_has_both_falls_the_record_and_the_model(tabs: Tabs) ->
         service.say(signal_body(), chance("ETH", oi_5=0.034, oi_10=0.0041, evidence="better_than_volatility"))
         _, page = await opened(tabs, service)
         shown = await fields(page, "#detail")
-        assert (shown["fall-5"], shown["fall-10"]) == ("27 % (usual 19 %)", "5.3 % (usual 3.6 %)")
+        assert (shown["fall-5"], shown["fall-10"]) == (f"27 % {USUAL}", "5.3 % (usual\u00a03.6\u00a0%)")
         assert shown["evidence"] == "not judged yet, which takes eight weeks of outcomes"
         assert shown["model"] == "deleveraging-1:1a2b3c4dmade at 2025-11-21 10:21:40 UTC"
         assert shown["fragility"] == "0.81without funding 0.77"
@@ -70,7 +72,7 @@ async def test_the_detail_has_both_falls_the_record_and_the_model(tabs: Tabs) ->
         await page.locator('tr[data-symbol="ETH"] button').click()
         assert await page.text_content("#detail-title") == "ETH"
         shown = await fields(page, "#detail")
-        assert (shown["fall-5"], shown["fall-10"]) == ("3.4 % (usual 19 %)", "0.4 % (usual 3.6 %)")
+        assert (shown["fall-5"], shown["fall-10"]) == (f"3.4 % {USUAL}", "0.4 % (usual\u00a03.6\u00a0%)")
         assert shown["evidence"] == "better than volatility alone"
 
 

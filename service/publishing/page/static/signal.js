@@ -2,13 +2,8 @@
 
 import { element, say } from "./dom.js";
 import { NONE, fixed, percent, signed, span, utc } from "./format.js";
+import { evidenceOf } from "./verdict.js";
 
-const EVIDENCE = {
-  none_yet: "not judged yet, which takes eight weeks of outcomes",
-  worse_than_base_rate: "worse than always saying the usual share",
-  no_better_than_volatility: "no better than volatility alone",
-  better_than_volatility: "better than volatility alone",
-};
 const NO_CHANCE = {
   no_quorum: "too few fresh venues",
   short_rank: "needs 7 days of history",
@@ -19,12 +14,6 @@ const STATUS = { ok: "ok", warming: "warming up", degraded: "degraded", no_data:
 const words = (code) => String(code).replaceAll("_", " ");
 const chance = (share) => percent(share, share < 0.1 ? 1 : 0);
 
-/** What the record says of the chances of all symbols, as a sentence; codes that are new are told as they are. */
-export function evidence(codes) {
-  const said = codes.map((code) => EVIDENCE[code] ?? words(code)).join("; ");
-  return said === "" ? NONE : `The chance of a fall, by the service's own record: ${said}.`;
-}
-
 /** The leverage rank's variant: oi_mcap has it, and oi_reserve the same one. */
 function leverage(signal) {
   return signal.elr.find((item) => item.variant === "oi_mcap") ?? {};
@@ -33,7 +22,7 @@ function leverage(signal) {
 /** "12 % (usual 19 %)", or why there is none. */
 function fall({ p_deleveraging: said }, name, usual) {
   if (said[name] === null) return NO_CHANCE[said.reason] ?? words(said.reason);
-  return `${chance(said[name])} (usual ${chance(said[usual])})`;
+  return `${chance(said[name])} (usual\u00a0${chance(said[usual]).replace(" ", "\u00a0")})`; // wraps before the bracket
 }
 
 /** The regime, and whether open interest falls at this moment or did within the hour. */
@@ -122,7 +111,7 @@ export function detail(signal) {
     card("Chance of a fall of open interest within 24 h",
       fallRow(signal, "By 5 %", "fall-5", "oi_5", "base_rate"),
       fallRow(signal, "By 10 %", "fall-10", "oi_10", "base_rate_10"),
-      row("By its record", "evidence", EVIDENCE[said.evidence] ?? words(said.evidence)),
+      row("By its record", "evidence", evidenceOf(said.evidence)),
       row("Model", "model", said.model, made)),
     card("Market and data",
       row("Price", "price", market.price === null ? NONE : `${market.price} USD`),

@@ -4,8 +4,9 @@ import * as banner from "./banner.js";
 import { byId, element, say } from "./dom.js";
 import { Feed } from "./feed.js";
 import { NONE, known } from "./format.js";
-import { Row, alertLine, detail, evidence, heads } from "./signal.js";
+import { Row, alertLine, detail, heads } from "./signal.js";
 import * as source from "./source.js";
+import { evidence } from "./verdict.js";
 import { stopwatch } from "./watch.js";
 
 const LATE_MS = 30000; // as long as a signal may be used
