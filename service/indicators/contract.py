@@ -64,8 +64,8 @@ class Level(Stateful):
         return self.FLOOR
 
     def z(self, x: float, sample: Consensus) -> float | None:
-        """Robust z of ``x`` over 24 h of minute values; None while not ready."""
-        if not self.ready or not feeds_a_day(sample):
+        """Robust z of ``x`` over 24 h of minute values; None below 60 of them, whatever is older."""
+        if len(self.history.recent) < LEAST_VALUES or not feeds_a_day(sample):
             return None
         median, mad = self.history.recent.median()
         return robust_z(x, median, mad, self.floor(sample))

@@ -104,13 +104,15 @@ class TrackRecord(NamedTuple):
     """What the scoreboard knows at a tick and the message repeats (docs/scoreboard.md).
 
     ``p_hit``, ``n``: of the composite's direction. ``base_rates``: how often open interest falls by 5 % and 10 %
-    within a day, None for the model's own. ``evidence``: what the record says of ``p_deleveraging``.
+    within a day, None for the model's own. ``evidence``, ``evidence_10``: what the record says
+    of the probabilities of both.
     """
 
     p_hit: float = 0.5
     n: int = 0
     base_rates: tuple[float, float] | None = None
     evidence: str = "none_yet"
+    evidence_10: str = "none_yet"
     events: Mapping[str, EventRecord] = {}
 
 
