@@ -36,7 +36,7 @@ LEFT = ("symbol", "status", "OI -5%", "regime", "dir", "flags")
 LEAST_COLUMNS = 4
 BETWEEN = 3  # columns: a line and a space at each side of it
 # Why there is no chance, and what the record says of those there were (docs/messages.md).
-NO_CHANCE = {"no_quorum": "no quorum", "short_rank": "needs 7 d", "no_volatility": "needs 20 h"}
+NO_CHANCE = {"no_quorum": "no quorum", "short_rank": "needs 7 d", "no_volatility": "no vol 24h"}
 EVIDENCE = {
     "none_yet": "not judged yet",
     "worse_than_base_rate": "worse than the usual share",

@@ -203,7 +203,7 @@ def test_what_informs_stands_before_the_score() -> None:
 
 @pytest.mark.parametrize(
     ("reason", "words"),
-    [("short_rank", "needs 7 d"), ("no_quorum", "no quorum"), ("no_volatility", "needs 20 h"), ("new", "new")],
+    [("short_rank", "needs 7 d"), ("no_quorum", "no quorum"), ("no_volatility", "no vol 24h"), ("new", "new")],
 )
 def test_a_chance_that_is_not_said_says_why(reason: str, words: str) -> None:
     """Cause: on the first day of a symbol there is none, and a dash does not tell that it will come."""

@@ -243,7 +243,7 @@ async def test_every_number_of_the_record_of_falls_is_shown(tabs: Tabs) -> None:
     async with Service() as service:
         page = await settled(await tabs.open(service))
         assert await page.text_content("#evidence") == (
-            "The chance of a fall, by the service's own record: no better than volatility alone."
+            "The chance of a fall by 5 %, by the service's own record: no better than volatility alone."
         )
         assert str(await page.text_content("#falls-weeks")).startswith("Outcomes of 9 calendar weeks; 412 chances are")
         assert await fields(page, "#fall-oi_5") == {
@@ -283,7 +283,8 @@ async def test_a_record_of_falls_without_outcomes_says_so(tabs: Tabs) -> None:
         service.publish()
         page = await settled(await tabs.open(service))
         assert await page.text_content("#evidence") == (
-            "The chance of a fall, by the service's own record: not judged yet, which takes eight weeks of outcomes."
+            "The chance of a fall by 5 %, by the service's own record: "
+            "not judged yet, which takes eight weeks of outcomes."
         )
         for name in ("oi_5", "oi_10"):
             shown = await fields(page, f"#fall-{name}")

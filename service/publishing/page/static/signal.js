@@ -7,7 +7,7 @@ import { evidenceOf } from "./verdict.js";
 const NO_CHANCE = {
   no_quorum: "too few fresh venues",
   short_rank: "needs 7 days of history",
-  no_volatility: "needs 20 of the last 24 hourly prices",
+  no_volatility: "no volatility of the last 24 hours",
 };
 const STATUS = { ok: "ok", warming: "warming up", degraded: "degraded", no_data: "no data" };
 
@@ -91,9 +91,10 @@ function card(title, ...rows) {
 }
 
 /** The same as a row; where there is no chance, what is usual is known all the same. */
-function fallRow(signal, term, field, name, usual) {
-  const { [name]: said, [usual]: rate } = signal.p_deleveraging;
-  return row(term, field, fall(signal, name, usual), said === null ? `usual ${chance(rate)}` : "");
+function fallRow(signal, term, field, name, usual, record) {
+  const { [name]: said, [usual]: rate, [record]: code } = signal.p_deleveraging;
+  const lines = said === null ? [`usual ${chance(rate)}`] : [];
+  return row(term, field, fall(signal, name, usual), ...lines, `by its record ${evidenceOf(code)}`);
 }
 
 /** Everything of one symbol that the page has words for. */
@@ -109,9 +110,8 @@ export function detail(signal) {
       row("Volatility of the last 24 hours", "volatility", `${percent(signal.volatility_24h)} a day`),
       row("Regime", "regime", regime(signal))),
     card("Chance of a fall of open interest within 24 h",
-      fallRow(signal, "By 5 %", "fall-5", "oi_5", "base_rate"),
-      fallRow(signal, "By 10 %", "fall-10", "oi_10", "base_rate_10"),
-      row("By its record", "evidence", evidenceOf(said.evidence)),
+      fallRow(signal, "By 5 %", "fall-5", "oi_5", "base_rate", "evidence"),
+      fallRow(signal, "By 10 %", "fall-10", "oi_10", "base_rate_10", "evidence_10"),
       row("Model", "model", said.model, made)),
     card("Market and data",
       row("Price", "price", market.price === null ? NONE : `${market.price} USD`),

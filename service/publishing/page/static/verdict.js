@@ -46,7 +46,7 @@ export function evidenceOf(code) {
 /** The same as a sentence, of all codes that there are; they are of one record. */
 export function evidence(codes) {
   const said = codes.map(evidenceOf).join("; ");
-  return said === "" ? NONE : `The chance of a fall, by the service's own record: ${said}.`;
+  return said === "" ? NONE : `The chance of a fall by 5 %, by the service's own record: ${said}.`;
 }
 
 /** Whether a rank correlation rests on so few pairs that it means nothing: two of a symbol give 1 or -1. */
