@@ -65,8 +65,8 @@ async def test_the_detail_has_both_falls_the_record_and_the_model(tabs: Tabs) ->
         _, page = await opened(tabs, service)
         shown = await fields(page, "#detail")
         assert (shown["fall-5"], shown["fall-10"]) == (
-            f"27 % {USUAL}by its record not judged yet, which takes eight weeks of outcomes",
-            "5.3 % (usual\u00a03.6\u00a0%)by its record no better than volatility alone",
+            f"27 % {USUAL}by its record: not judged yet, which takes eight weeks of outcomes",
+            "5.3 % (usual\u00a03.6\u00a0%)by its record: no better than volatility alone",
         )
         assert shown["model"] == "deleveraging-1:1a2b3c4dmade at 2025-11-21 10:21:40 UTC"
         assert shown["fragility"] == "0.81without funding 0.77"
@@ -75,8 +75,8 @@ async def test_the_detail_has_both_falls_the_record_and_the_model(tabs: Tabs) ->
         assert await page.text_content("#detail-title") == "ETH"
         shown = await fields(page, "#detail")
         assert (shown["fall-5"], shown["fall-10"]) == (
-            f"3.4 % {USUAL}by its record better than volatility alone",
-            "0.4 % (usual\u00a03.6\u00a0%)by its record no better than volatility alone",
+            f"3.4 % {USUAL}by its record: better than volatility alone",
+            "0.4 % (usual\u00a03.6\u00a0%)by its record: no better than volatility alone",
         )
 
 

@@ -94,7 +94,7 @@ function card(title, ...rows) {
 function fallRow(signal, term, field, name, usual, record) {
   const { [name]: said, [usual]: rate, [record]: code } = signal.p_deleveraging;
   const lines = said === null ? [`usual ${chance(rate)}`] : [];
-  return row(term, field, fall(signal, name, usual), ...lines, `by its record ${evidenceOf(code)}`);
+  return row(term, field, fall(signal, name, usual), ...lines, `by its record: ${evidenceOf(code)}`);
 }
 
 /** Everything of one symbol that the page has words for. */
