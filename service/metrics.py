@@ -443,8 +443,8 @@ def numbers_of(body: SignalBody) -> SignalNumbers:
         falls=(("5", chance["oi_5"], chance["base_rate"]), ("10", chance["oi_10"], chance["base_rate_10"])),
         abstain=body["abstain"],
         regime=body["regime"],
-        flush_falling=body.get("flush_falling"),
-        flushed_1h=body.get("flushed_1h"),
+        flush_falling=body["flush_falling"],
+        flushed_1h=body["flushed_1h"],
         elr=tuple(
             ElrNumbers(item["variant"], item["unit"], item["value"], item["z"], item["percentile"], bool(item["stale"]))
             for item in body["elr"]

@@ -189,7 +189,7 @@ def _chance(chance: dict[str, Any]) -> Text:
 def row(signal: dict[str, Any]) -> list[Text]:
     windows, market, volatility = signal["windows"], signal["market"], signal["volatility_24h"]
     flags = [name for name in ("abstain", "conflict") if signal[name]]
-    falling = ", falling" if signal.get("flush_falling") else ", fell" if signal.get("flushed_1h") else ""
+    falling = ", falling" if signal["flush_falling"] else ", fell" if signal["flushed_1h"] else ""
     if signal["transition"] is not None:
         flags.append(f"{signal['transition']['from']}->{signal['transition']['to']}")
     return [
