@@ -42,6 +42,19 @@ _ALL = (
     Family("elr_ratio", "gauge", ("symbol", "variant", "unit"), "Estimated leverage ratio, by variant."),
     Family("elr_zscore", "gauge", ("symbol", "variant", "unit"), "Robust z-score of the ratio over its trailing 24 h."),
     Family("elr_percentile", "gauge", ("symbol", "variant", "unit"), "Share of earlier values below, 0 to 1."),
+    Family(
+        "elr_deleveraging_probability",
+        "gauge",
+        ("symbol", "fall"),
+        "Chance that open interest falls by 5 or 10 % within 24 h, 0 to 1.",
+    ),
+    Family(
+        "elr_deleveraging_base_rate",
+        "gauge",
+        ("symbol", "fall"),
+        "How often it falls by as much within 24 h, whatever the leverage, 0 to 1.",
+    ),
+    Family("elr_volatility_24h", "gauge", ("symbol",), "Volatility of the last 24 hourly closes, a fraction a day."),
     Family("elr_score", "gauge", ("symbol", "window"), "Direction of the crowd, -1 (short) to 1 (long)."),
     Family("elr_strength", "gauge", ("symbol", "window"), "Rank of the score's size in its last 24 h, 0 to 1."),
     Family("elr_confidence", "gauge", ("symbol", "window"), "Product of the confidence factors, 0 to 1."),
@@ -49,8 +62,11 @@ _ALL = (
     Family(
         "elr_fragility", "gauge", ("symbol",), "Ranks the chance of a deep fall of open interest within a day, 0 to 1."
     ),
+    Family("elr_fragility_2", "gauge", ("symbol",), "The same without the rank of funding, 0 to 1."),
     Family("elr_abstain", "gauge", ("symbol",), "1 while the signal says that it does not know."),
     Family("elr_regime", "gauge", ("symbol", "regime"), "1 for the current regime; the others have no series."),
+    Family("elr_flush_falling", "gauge", ("symbol",), "1 while open interest falls at this moment, in a flush."),
+    Family("elr_flushed_1h", "gauge", ("symbol",), "1 if it did so within the last hour."),
     Family("elr_mark_price_usd", "gauge", ("symbol", "venue"), "Fresh mark price in USD per canonical unit."),
     Family("elr_funding_rate_8h", "gauge", ("symbol", "venue"), "Fresh funding rate, a fraction per 8 hours."),
     Family(
@@ -347,7 +363,7 @@ class ElrNumbers:
 
 @dataclass(frozen=True, slots=True)
 class SignalNumbers:
-    """What the metrics show of a signal; it counts until ``ts + ttl_ms``."""
+    """What the metrics show of a signal; it counts until ``ts + ttl_ms``. ``falls``: (per cent, chance, base rate)."""
 
     symbol: str
     ts: int
@@ -356,8 +372,13 @@ class SignalNumbers:
     windows: tuple[WindowNumbers, ...]
     conflict: bool | None
     fragility: float | None
+    fragility_2: float | None
+    volatility_24h: float | None
+    falls: tuple[tuple[str, float | None, float], ...]
     abstain: bool | None
     regime: str | None
+    flush_falling: bool | None
+    flushed_1h: bool | None
     elr: tuple[ElrNumbers, ...]
 
 
@@ -447,6 +468,7 @@ def numbers_of(body: SignalBody) -> SignalNumbers:
     windows = [WindowNumbers("composite", body["score"], body["strength"], body["confidence"])]
     for name, window in body["windows"].items():
         windows.append(WindowNumbers(name, window.get("score"), window.get("strength"), window.get("confidence")))
+    chance = body["p_deleveraging"]
     return SignalNumbers(
         symbol=body["symbol"],
         ts=body["ts"],
@@ -455,8 +477,13 @@ def numbers_of(body: SignalBody) -> SignalNumbers:
         windows=tuple(windows),
         conflict=body["conflict"],
         fragility=body["fragility"],
+        fragility_2=body["fragility_2"],
+        volatility_24h=body["volatility_24h"],
+        falls=(("5", chance["oi_5"], chance["base_rate"]), ("10", chance["oi_10"], chance["base_rate_10"])),
         abstain=body["abstain"],
         regime=body["regime"],
+        flush_falling=body["flush_falling"],
+        flushed_1h=body["flushed_1h"],
         elr=tuple(
             ElrNumbers(item["variant"], item["unit"], item["value"], item["z"], item["percentile"], bool(item["stale"]))
             for item in body["elr"]

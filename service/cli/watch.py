@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from itertools import accumulate
 from typing import Any
 
 import orjson
@@ -26,6 +27,22 @@ VERSION = 1
 RETRY_S = 3.0
 HELLO_S = 5.0  # the feed speaks first, at once
 QUIET_S = 25.0  # heartbeats come every 10 s: this long without any message is a dead connection
+# Columns and the width they need. What informs stands in front; narrow terminals drop those at the right.
+COLUMNS = {
+    "symbol": 8, "status": 8, "ELR pct": 7, "OI -5%": 10, "vol 24h": 7, "fragility": 9, "regime": 14, "price": 9,
+    "funding 8h": 10, "score": 5, "dir": 7, "conf": 4, "flags": 23, "1m": 5, "5m": 5, "1h": 5,
+}  # fmt: skip
+LEFT = ("symbol", "status", "OI -5%", "regime", "dir", "flags")
+LEAST_COLUMNS = 4
+BETWEEN = 3  # columns: a line and a space at each side of it
+# Why there is no chance, and what the record says of those there were (docs/messages.md).
+NO_CHANCE = {"no_quorum": "no quorum", "short_rank": "needs 7 d", "no_volatility": "no vol 24h"}
+EVIDENCE = {
+    "none_yet": "not judged yet",
+    "worse_than_base_rate": "worse than the usual share",
+    "no_better_than_volatility": "no better than volatility alone",
+    "better_than_volatility": "better than volatility alone",
+}
 
 
 class NotAFeed(Exception):
@@ -107,9 +124,12 @@ class Board:
 
     def line(self, signal: dict[str, Any], wall_ms: float) -> str:
         """One plain line for pipes: space-separated key=value, values as in JSON."""
-        shown = {
-            name: signal[name]
-            for name in ("symbol", "ts", "status", "score", "confidence", "fragility", "regime", "direction")
+        chance = signal["p_deleveraging"]
+        shown = {name: signal[name] for name in ("symbol", "ts", "status")}
+        shown["percentile"] = _rank(signal)
+        shown |= {name: chance[name] for name in ("oi_5", "base_rate", "reason", "evidence")}
+        shown |= {
+            name: signal[name] for name in ("volatility_24h", "fragility", "regime", "score", "direction", "confidence")
         }
         shown["source"] = self.source
         shown["tradeable"] = signal["tradeable"]
@@ -124,33 +144,19 @@ def _word(value: object) -> str:
 
 
 def table(board: Board, width: int, wall_ms: float) -> Table:
-    """The board as a table; narrow terminals drop the columns at the right."""
+    """The board as a table."""
     title = Text(f"ELR signals  {board.url}  ", style="bold")
     title.append(f" {board.source.upper()} ", style="black on yellow" if board.source != "live" else "black on green")
     title.append(f"  {board.connection}", style="dim" if board.connection == "connected" else "bold red")
     if board.unknown:
         title.append(f"  not in the feed: {' '.join(board.unknown)}", style="bold red")
-    grid = Table(title=title, title_justify="left", expand=False, pad_edge=False)
-    names = [
-        "symbol",
-        "status",
-        "score",
-        "1m",
-        "5m",
-        "1h",
-        "conf",
-        "fragility",
-        "regime",
-        "ELR pct",
-        "price",
-        "funding 8h",
-        "flags",
-    ]
-    count = len(names) if width >= 132 else 9 if width >= 92 else 6
-    for name in names[:count]:
-        grid.add_column(
-            name, justify="left" if name in ("symbol", "status", "regime", "flags") else "right", no_wrap=True
-        )
+    grid = Table(
+        title=title, title_justify="left", caption=_legend(board), caption_justify="left", expand=False, pad_edge=False
+    )
+    ends = accumulate(needed + BETWEEN for needed in COLUMNS.values())
+    count = max(LEAST_COLUMNS, sum(end < width for end in ends))  # integers
+    for name in list(COLUMNS)[:count]:
+        grid.add_column(name, justify="left" if name in LEFT else "right", no_wrap=True)
     for symbol in sorted(board.signals, key=lambda name: list(board.signals).index(name)):
         signal = board.signals[symbol]
         cells = row(signal)
@@ -161,25 +167,46 @@ def table(board: Board, width: int, wall_ms: float) -> Table:
     return grid
 
 
+def _legend(board: Board) -> Text:
+    """What the chance is, and what may be said of it: one record for all symbols."""
+    said = dict.fromkeys(str(signal["p_deleveraging"]["evidence"]) for signal in board.signals.values())
+    words = ", ".join(EVIDENCE.get(code, code) for code in said)
+    text = "OI -5%: chance that open interest falls by 5 % within 24 h (usual share)"
+    return Text(f"{text}; by the record: {words}" if words else text, style="dim")
+
+
+def _rank(signal: dict[str, Any]) -> float | None:
+    """The percentile of leverage: oi_reserve and oi_mcap have the same one, that of funding_spend is of funding."""
+    return next((item["percentile"] for item in signal["elr"] if item["variant"] == "oi_mcap"), None)
+
+
+def _chance(chance: dict[str, Any]) -> Text:
+    if chance["oi_5"] is None:
+        return Text(NO_CHANCE.get(chance["reason"], str(chance["reason"])), style="dim")
+    return Text(f"{chance['oi_5']:.0%} ({chance['base_rate']:.0%})")
+
+
 def row(signal: dict[str, Any]) -> list[Text]:
-    windows = signal["windows"]
-    elr = next((item for item in signal["elr"] if item["percentile"] is not None), None)
-    market = signal["market"]
+    windows, market, volatility = signal["windows"], signal["market"], signal["volatility_24h"]
     flags = [name for name in ("abstain", "conflict") if signal[name]]
+    falling = ", falling" if signal["flush_falling"] else ", fell" if signal["flushed_1h"] else ""
     if signal["transition"] is not None:
         flags.append(f"{signal['transition']['from']}->{signal['transition']['to']}")
     return [
         Text(signal["symbol"], style="bold"),
         Text(signal["status"], style={"ok": "green", "no_data": "bold red"}.get(signal["status"], "yellow")),
-        _signed(signal["score"]),
-        *[_signed(windows[name]["score"]) for name in ("1m", "5m", "1h")],
-        _plain(signal["confidence"], 2),
+        _plain(_rank(signal), 3),
+        _chance(signal["p_deleveraging"]),
+        _plain(None if volatility is None else volatility * 100, 1, suffix=" %"),
         _plain(signal["fragility"], 2),
-        Text(signal["regime"] or "-", style=_regime_style(signal["regime"])),
-        _plain(None if elr is None else elr["percentile"], 3),
+        Text((signal["regime"] or "-") + falling, style=_regime_style(signal["regime"])),
         _plain(market["price"], 7, significant=True),
         _plain(None if market["funding_8h"] is None else market["funding_8h"] * 1e4, 2, suffix=" bp"),
+        _signed(signal["score"]),
+        Text(signal["direction"] or "-"),
+        _plain(signal["confidence"], 2),
         Text(" ".join(flags), style="yellow"),
+        *[_signed(windows[name]["score"]) for name in ("1m", "5m", "1h")],
     ]
 
 

@@ -72,13 +72,20 @@ class _Page:
                 self._add("elr_ratio", labels, None if item.stale else item.value)
                 self._add("elr_zscore", labels, item.z)
                 self._add("elr_percentile", labels, item.percentile)
+            for fall, chance, base_rate in signal.falls:
+                self._add("elr_deleveraging_probability", (symbol, fall), chance)
+                self._add("elr_deleveraging_base_rate", (symbol, fall), base_rate)
+            self._add("elr_volatility_24h", (symbol,), signal.volatility_24h)
             for window in signal.windows:
                 self._add("elr_score", (symbol, window.window), window.score)
                 self._add("elr_strength", (symbol, window.window), window.strength)
                 self._add("elr_confidence", (symbol, window.window), window.confidence)
             self._add("elr_conflict", (symbol,), signal.conflict)
             self._add("elr_fragility", (symbol,), signal.fragility)
+            self._add("elr_fragility_2", (symbol,), signal.fragility_2)
             self._add("elr_abstain", (symbol,), signal.abstain)
+            self._add("elr_flush_falling", (symbol,), signal.flush_falling)
+            self._add("elr_flushed_1h", (symbol,), signal.flushed_1h)
             if signal.regime is not None:
                 self._add("elr_regime", (symbol, signal.regime), 1)
 

@@ -18,6 +18,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from service.cli import watch
+from service.deleveraging import packaged
 from service.errors import ConfigError
 
 
@@ -37,7 +38,22 @@ def signal_message(symbol: str, ts: int, **changes: Any) -> dict[str, Any]:
         "fragility": 0.5,
         "regime": "crowded_longs",
         "windows": {"1m": window, "5m": window, "1h": {"score": None}},
-        "elr": [{"percentile": None}, {"percentile": 0.97}],
+        "elr": [
+            {"variant": "oi_reserve", "percentile": 0.97},
+            {"variant": "oi_mcap", "percentile": 0.97},
+            {"variant": "funding_spend", "percentile": 0.123},
+        ],
+        "volatility_24h": 0.0456,
+        "flush_falling": False,
+        "flushed_1h": False,
+        "p_deleveraging": {
+            "oi_5": 0.318,
+            "oi_10": 0.071,
+            "base_rate": 0.187,
+            "base_rate_10": 0.036,
+            "reason": None,
+            "evidence": "no_better_than_volatility",
+        },
         "market": {"price": 91234.5, "funding_8h": 0.0001},
         "abstain": False,
         "conflict": True,
@@ -100,7 +116,7 @@ def test_unknown_names_are_said_in_the_title() -> None:
 
 
 def test_the_table_shows_the_numbers_the_source_and_the_flags() -> None:
-    text = shown(board_of(signal_message("BTC", 1_000_000)), 160, 1_005_000)
+    text = " ".join(shown(board_of(signal_message("BTC", 1_000_000)), 180, 1_005_000).split())
     for part in (
         "SIMULATED",
         "BTC",
@@ -109,6 +125,9 @@ def test_the_table_shows_the_numbers_the_source_and_the_flags() -> None:
         "0.75",
         "crowded_longs",
         "0.970",
+        "32% (19%)",
+        "4.6 %",
+        "by the record: no better than volatility alone",
         "91234.5",
         "1.00 bp",
         "conflict neutral->short",
@@ -167,17 +186,57 @@ def test_another_run_of_the_feed_begins_with_an_empty_board_and_its_own_time() -
 
 def test_a_narrow_terminal_gets_fewer_columns_and_every_line_fits() -> None:
     board = board_of(signal_message("BTC", 1_000_000))
-    for width in (60, 100, 160):
+    for width in (60, 80, 100, 130, 160, 180):
         assert all(len(line) <= width for line in shown(board, width, 1_000_000).splitlines()[1:])
-    assert "regime" not in shown(board, 60, 1_000_000)
-    assert "regime" in shown(board, 100, 1_000_000)
+    for width, last, beyond in ((60, "vol 24h", "fragility"), (80, "fragility", "regime"), (130, "dir", "conf")):
+        assert last in shown(board, width, 1_000_000)
+        assert beyond not in shown(board, width, 1_000_000)
+
+
+def test_what_informs_stands_before_the_score() -> None:
+    """Cause: score and direction, which carry no information, stood in front of what does."""
+    cells = [text.plain for text in watch.row(signal_message("BTC", 1_000_000))]
+    by_name = dict(zip(watch.COLUMNS, cells, strict=True))
+    assert list(by_name)[:6] == ["symbol", "status", "ELR pct", "OI -5%", "vol 24h", "fragility"]
+    assert (by_name["score"], by_name["dir"], by_name["conf"]) == ("-0.50", "short", "0.75")
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [("short_rank", "needs 7 d"), ("no_quorum", "no quorum"), ("no_volatility", "no vol 24h"), ("new", "new")],
+)
+def test_a_chance_that_is_not_said_says_why(reason: str, words: str) -> None:
+    """Cause: on the first day of a symbol there is none, and a dash does not tell that it will come."""
+    said = signal_message("BTC", 1_000_000)["p_deleveraging"]
+    none_said = {**said, "oi_5": None, "oi_10": None, "reason": reason, "evidence": "none_yet"}
+    text = shown(board_of(signal_message("BTC", 1_000_000, p_deleveraging=none_said)), 60, 1_000_000)
+    assert words in text
+    assert "by the record: not judged yet" in " ".join(text.split())
+    assert packaged().least_rank_h == 7 * 24
+
+
+@pytest.mark.parametrize(
+    ("falling", "within_1h", "words"),
+    [(True, True, "flush, falling"), (False, True, "flush, fell"), (False, False, "flush"), (None, None, "flush")],
+)
+def test_a_flush_says_whether_it_falls_at_this_moment(falling: bool | None, within_1h: bool | None, words: str) -> None:
+    message = signal_message("BTC", 1_000_000, regime="flush", flush_falling=falling, flushed_1h=within_1h)
+    assert watch.row(message)[list(watch.COLUMNS).index("regime")].plain == words
+
+
+def test_the_rank_is_that_of_leverage_also_where_only_funding_has_one() -> None:
+    """Cause: the first variant with a percentile was shown, which on a cold start can be that of funding."""
+    elr = [{"variant": "oi_mcap", "percentile": None}, {"variant": "funding_spend", "percentile": 0.123}]
+    text = shown(board_of(signal_message("BTC", 1_000_000, elr=elr)), 160, 1_000_000)
+    assert "0.123" not in text
 
 
 def test_no_data_is_a_dash_not_a_zero() -> None:
     nothing = {"1m": {"score": None}, "5m": {"score": None}, "1h": {"score": None}}
     message = signal_message(
         "BTC", 1_000_000, status="no_data", score=None, confidence=0.0, fragility=None, regime=None, windows=nothing,
-        market={"price": None, "funding_8h": None}, elr=[{"percentile": None}], transition=None,
+        market={"price": None, "funding_8h": None}, elr=[{"variant": "oi_mcap", "percentile": None}], transition=None,
+        volatility_24h=None, direction=None,
     )  # fmt: skip
     line = next(line for line in shown(board_of(message), 160, 1_000_000).splitlines() if "BTC" in line)
     assert "no_data" in line
@@ -188,8 +247,9 @@ def test_plain_lines_for_pipes() -> None:
     board = board_of(source="live")
     message = signal_message("BTC", 5, score=None, tradeable=False)
     assert board.line(message, 30_006) == (
-        "symbol=BTC ts=5 status=ok score=null confidence=0.75 fragility=0.5 regime=crowded_longs direction=short"
-        " source=live tradeable=false stale=true"
+        "symbol=BTC ts=5 status=ok percentile=0.97 oi_5=0.318 base_rate=0.187 reason=null"
+        " evidence=no_better_than_volatility volatility_24h=0.0456 fragility=0.5 regime=crowded_longs score=null"
+        " direction=short confidence=0.75 source=live tradeable=false stale=true"
     )
     assert board.line(message, 30_005).endswith(" source=live tradeable=false stale=false")
 

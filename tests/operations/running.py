@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from math import sqrt
 from pathlib import Path
 
@@ -122,7 +123,8 @@ class Market:
             Denominator(symbol, 100_000.0, tuple((name, 2_000.0) for name in ON), T0 - 3_600_000, "file", "own")
             for symbol in SYMBOLS
         ]
-        engine = Engine(SYMBOLS, rules_of(self.config), self.config.market, bases)
+        model = replace(packaged(), least_rank_h=24)  # the past of this market is a day long, and no week
+        engine = Engine(SYMBOLS, rules_of(self.config), self.config.market, bases, deleveraging=model)
         for minute in range(-PAST_MINUTES, 1):
             for event in self.coins.events(T0 + minute * 60_000):
                 engine.apply(event)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from functools import cache
@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from service.config import FeedSection, WeightsSection
 from service.learning import Learner
 from service.metrics import Metrics, ScrapeState
+from service.model import Tick
 from service.publishing import Feed
 from service.scoreboard import HORIZONS, Outcome, Scoreboard
 from tests.publishing.factories import EPOCH, TS, VENUES, FakeViews, FixedClock
@@ -34,6 +35,52 @@ PLAN: Plan = {
     ("BTC", "1h"): (12, 7),  # too few
     ("ETH", "1h"): (11, 5),
 }
+
+
+def falls_record() -> dict[str, Any]:
+    """``deleveraging`` and ``events`` of the scoreboard by hand: clear at 5 %, without intervals at 10 %."""
+    five = {
+        "n": 1_180_214, "happened": 0.1712,
+        "brier": 0.1331, "brier_low": 0.1182, "brier_high": 0.1495,
+        "skill_base_rate": 0.0512, "skill_base_rate_low": 0.0211, "skill_base_rate_high": 0.0804,
+        "skill_volatility": 0.0183, "skill_volatility_low": -0.0041, "skill_volatility_high": 0.0323,
+        "auc": 0.641, "auc_low": 0.612, "auc_high": 0.669,
+    }  # fmt: skip
+    ten = {name: None if name.endswith(("low", "high")) else value for name, value in five.items()}
+    bins = [
+        {"low": 0.0, "high": 0.125, "n": 400_000, "p": 0.0812, "happened": 0.0755},
+        {"low": 0.125, "high": 1.0, "n": 780_214, "p": 0.2211, "happened": 0.2204},
+    ]
+    events = {}
+    for number, (name, low, high) in enumerate(
+        (("elr_spike", 1.281, 2.009), ("flush", 0.41, 0.93), ("reset", 0.8, 1.3), ("crowded_longs", None, None))
+    ):
+        known = low is not None
+        said = {
+            "share": 0.3311 + number / 100, "share_low": 0.2514 if known else None,
+            "share_high": 0.4217 if known else None, "matched": 0.2064, "matched_low": 0.1702, "matched_high": 0.2481,
+            "lift": 1.604 - number / 10, "lift_low": low, "lift_high": high,
+        }  # fmt: skip
+        events[name] = {"n": 154 + number, "lost": 2 + number, "falls": {"oi_5": said, "oi_10": {}}}
+    return {
+        "deleveraging": {
+            "as_of": TS - 600_000, "weeks": 9, "evidence": "no_better_than_volatility", "lost": 412,
+            "falls": {"oi_5": {**five, "bins": bins}, "oi_10": {**ten, "n": 1_180_215, "bins": []}},
+        },
+        "events": events,
+    }  # fmt: skip
+
+
+def no_falls() -> dict[str, Any]:
+    """The same of a record without any outcome."""
+    made = falls_record()
+    falls = made["deleveraging"]["falls"]
+    for said in falls.values():
+        said.update(dict.fromkeys(said), n=0, bins=[])
+    for record in made["events"].values():
+        record.update(n=0, lost=0, falls={"oi_5": dict.fromkeys(record["falls"]["oi_5"])})
+    made["deleveraging"].update(as_of=None, weeks=0, evidence="none_yet", lost=0)
+    return made
 
 
 def outcome(symbol: str, horizon: str, number: int, right: bool, span_ms: int) -> Outcome:
@@ -94,9 +141,10 @@ class Views(FakeViews):
         self.board = board
         self.learner = learner
         self.broken = False
+        self.falls = falls_record()
 
     def scoreboard(self) -> dict[str, Any]:
-        return {"source": self.source, **self.board.document(self.clock.now)}
+        return {"source": self.source, **self.board.document(self.clock.now), **self.falls}
 
     def scoreboard_of(self, symbol: str) -> dict[str, Any]:
         return self.board.of_symbol(symbol)
@@ -154,11 +202,18 @@ class Service:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/scoreboard"
+        return f"http://127.0.0.1:{self.port}"
 
     def publish(self) -> None:
         """The minute's message."""
-        self.feed.hub.publish([("scoreboard", "scoreboard", self.board.body(self.clock.now))])
+        falls = deepcopy(self.views.falls)
+        for said in falls["deleveraging"]["falls"].values():
+            del said["bins"]  # only the list has them
+        self.feed.hub.publish([("scoreboard", "scoreboard", {**self.board.body(self.clock.now), **falls})])
+
+    def say(self, *bodies: dict[str, Any], alerts: Sequence[dict[str, Any]] = ()) -> None:
+        """A tick of these signals, at the clock's time."""
+        self.feed.publish_tick(Tick(self.clock.now, bodies, tuple(alerts)), 0)
 
     def hush(self) -> None:
         """No more heartbeats to those who are connected: silence without waiting for it."""

@@ -52,7 +52,12 @@ class Tabs:
         self.opened: list[Tab] = []
 
     async def open(
-        self, service: Service, width: int = 1280, scheme: Any = "light", routes: dict[str, Any] | None = None
+        self,
+        service: Service,
+        width: int = 1280,
+        scheme: Any = "light",
+        routes: dict[str, Any] | None = None,
+        name: str = "scoreboard",
     ) -> Tab:
         context = await self._browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
@@ -66,5 +71,5 @@ class Tabs:
         tab = Tab(page)
         self.opened.append(tab)
         service.guests.append(tab)
-        await page.goto(service.url)
+        await page.goto(f"{service.url}/{name}")
         return tab

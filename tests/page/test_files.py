@@ -16,16 +16,29 @@ from tests.publishing.factories import http
 FILES = page.load()
 TEXTS = {path: file.body.decode() for path, file in FILES.items()}
 SCRIPTS = {path: text for path, text in TEXTS.items() if path.endswith(".js")}
-MARKUP = TEXTS["/scoreboard"]
+PAGES = {path: text for path, text in TEXTS.items() if not path.startswith("/assets/")}
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 
+def named(page_text: str) -> list[str]:
+    return [f"/{name}" for name in re.findall(r'(?:src|href)="(assets/[^"]+)"', page_text)]
+
+
+def needed(path: str) -> set[str]:
+    """A script with all that it imports, and what those do."""
+    found = {path}
+    for name in re.findall(r'from "\./([^"]+)"', TEXTS[path]):
+        found |= needed(f"/assets/{name}")
+    return found
+
+
 def test_every_reference_leads_to_a_file() -> None:
-    named = re.findall(r'(?:src|href)="(assets/[^"]+)"', MARKUP)
-    assert {f"/{name}" for name in named} <= set(FILES)
+    for text in PAGES.values():
+        assert set(named(text)) <= set(FILES)
+        assert set(re.findall(r'href="(\w+)"', text)) <= {"metrics", *(path[1:] for path in PAGES)}
     for path, text in SCRIPTS.items():
         for name in re.findall(r'from "\./([^"]+)"', text):
             assert f"/assets/{name}" in FILES, f"{path}: {name}"
@@ -33,16 +46,20 @@ def test_every_reference_leads_to_a_file() -> None:
 
 def test_every_file_is_asked_for_at_once() -> None:
     """A module that is found only inside another one costs a round trip each: all are named in the page."""
-    named = re.findall(r'(?:src|href)="(assets/[^"]+)"', MARKUP)
-    assert sorted(f"/{name}" for name in named) == [path for path in FILES if path.startswith("/assets/")]
+    for path, text in PAGES.items():
+        wanted = {"/assets/icon.svg", "/assets/page.css"} | needed(f"/assets{path}.js")
+        assert sorted(named(text)) == sorted(wanted), path
+    used = {name for text in PAGES.values() for name in named(text)}
+    assert used == {path for path in FILES if path.startswith("/assets/")}
 
 
 def test_nothing_comes_from_elsewhere_and_nothing_is_inline() -> None:
     for path, text in TEXTS.items():
         assert set(re.findall(r"(?:https?:)?//[\w.-]+\.\w+[^\s\"']*", text)) <= {"http://www.w3.org/2000/svg"}, path
-    assert "<style" not in MARKUP
-    assert re.findall(r"<script(?![^>]*\bsrc=)", MARKUP) == []
-    assert re.findall(r"\s(?:style|on\w+)=", MARKUP) == []
+    for text in PAGES.values():
+        assert "<style" not in text
+        assert re.findall(r"<script(?![^>]*\bsrc=)", text) == []
+        assert re.findall(r"\s(?:style|on\w+)=", text) == []
 
 
 def test_no_script_makes_markup_or_code_from_text() -> None:
@@ -71,16 +88,17 @@ def test_types() -> None:
     types = {path.rpartition(".")[2]: file.content_type for path, file in FILES.items()}
     assert types == {
         "/scoreboard": "text/html; charset=utf-8",
+        "/signals": "text/html; charset=utf-8",
         "css": "text/css; charset=utf-8",
         "js": "text/javascript; charset=utf-8",
         "svg": "image/svg+xml",
     }
 
 
-async def test_the_root_leads_to_the_scoreboard() -> None:
+async def test_the_root_leads_to_the_signals() -> None:
     async with Service() as service:
         status, headers, body = await http(service.port, "GET /")
-        assert (status, headers["location"], body) == (302, "scoreboard", b"")
+        assert (status, headers["location"], body) == (302, "signals", b"")
         assert (await http(service.port, "HEAD /"))[0] == 302
 
 

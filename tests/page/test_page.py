@@ -14,7 +14,7 @@ from service.config import WeightsSection
 from service.publishing import http as routes
 from service.scoreboard import HORIZONS, Scoreboard
 from service.scoreboard.measures import wilson
-from tests.page.factories import PLAN, SYMBOLS, Service, enter, filled, taught
+from tests.page.factories import PLAN, SYMBOLS, Service, enter, filled, no_falls, taught
 from tests.page.tabs import Tab, Tabs
 from tests.publishing.factories import TS
 
@@ -236,6 +236,67 @@ async def test_a_name_is_text_whatever_is_in_it(tabs: Tabs) -> None:
         assert await page.locator("#symbols-body img").count() == 0
 
 
+# -- falls of open interest, and events --------------------------------------------------------------------------
+
+
+async def test_every_number_of_the_record_of_falls_is_shown(tabs: Tabs) -> None:
+    async with Service() as service:
+        page = await settled(await tabs.open(service))
+        assert await page.text_content("#evidence") == (
+            "The chance of a fall by 5 %, by the service's own record: no better than volatility alone."
+        )
+        assert str(await page.text_content("#falls-weeks")).startswith("Outcomes of 9 calendar weeks; 412 chances are")
+        assert await fields(page, "#fall-oi_5") == {
+            "n": "1,180,214", "happened": "17.1 %", "brier": "0.1331", "brier-interval": "95 %: 0.1182 to 0.1495",
+            "skill_base_rate": "+0.051", "skill_base_rate-interval": "95 %: +0.021 to +0.080",
+            "skill_base_rate-verdict": "▲ better",
+            "skill_volatility": "+0.018", "skill_volatility-interval": f"95 %: {MINUS}0.004 to +0.032",
+            "skill_volatility-verdict": "◇ no difference told",
+            "auc": "0.641", "auc-interval": "95 %: 0.612 to 0.669",
+        }  # fmt: skip
+        bins = page.locator("#fall-oi_5 .bins tbody tr")
+        assert [await row.locator("td").all_text_contents() for row in await bins.all()] == [
+            ["400,000", "8.1 %", "7.5 %"], ["780,214", "22.1 %", "22.0 %"]
+        ]  # fmt: skip
+        shown = await fields(page, "#fall-oi_10")
+        assert {shown[name] for name in shown if name.endswith("-interval")} == {"no interval yet"}
+        assert shown["skill_volatility-verdict"] == "… too few to say"
+        assert await page.locator("#fall-oi_10 line.whisker").count() == 0
+
+
+async def test_what_followed_events_stands_beside_the_same_volatility(tabs: Tabs) -> None:
+    async with Service() as service:
+        page = await settled(await tabs.open(service))
+        assert await fields(page, 'tr[data-event="elr_spike"]') == {
+            "n": "154", "share": "33.1 %", "share-interval": "25.1 to 42.2 %", "matched": "20.6 %",
+            "lift": "1.60 (1.28 to 2.01)", "verdict": "▲ more often", "lost": "2",
+        }  # fmt: skip
+        verdicts = await page.locator('#events-body [data-field="verdict"]').all_text_contents()
+        assert verdicts == ["▲ more often", "▼ less often", "◇ no difference told", "… too few to say"]
+        assert await page.text_content('tr[data-event="crowded_longs"] [data-field="lift"]') == "1.30"
+
+
+async def test_a_record_of_falls_without_outcomes_says_so(tabs: Tabs) -> None:
+    """What a first day sees."""
+    async with Service() as service:
+        service.views.falls = no_falls()
+        service.publish()
+        page = await settled(await tabs.open(service))
+        assert await page.text_content("#evidence") == (
+            "The chance of a fall by 5 %, by the service's own record: "
+            "not judged yet, which takes eight weeks of outcomes."
+        )
+        for name in ("oi_5", "oi_10"):
+            shown = await fields(page, f"#fall-{name}")
+            assert shown["n"] == "0"
+            assert {shown[key] for key in ("happened", "brier", "skill_base_rate", "skill_volatility", "auc")} == {NONE}
+        assert set(await page.locator('#events-body [data-field="verdict"]').all_text_contents()) == {
+            "… too few to say"
+        }
+        text = await page.inner_text("body")
+        assert re.findall(r"NaN|undefined|null(?! hypothesis)|Infinity|\[object", text) == []
+
+
 # -- weights -----------------------------------------------------------------------------------------------------
 
 
@@ -422,7 +483,7 @@ async def test_numbers_of_an_earlier_start_do_not_outlive_it(tabs: Tabs) -> None
         await expect(page.locator("#horizons")).to_have_text("no numbers yet")
         await expect(page.locator("#weights")).to_have_text("no numbers yet")
         assert await page.locator("#symbols-body tr").count() == 0
-        for place in ("#summary", "#ledger-seq", "#ledger-hash", "#since", "#weights-version"):
+        for place in ("#evidence", "#summary", "#ledger-seq", "#ledger-hash", "#since", "#weights-version"):
             assert await page.text_content(place) == NONE
         assert await page.text_content("#as-of") == "no numbers yet"
         assert await is_old(page)

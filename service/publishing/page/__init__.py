@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.resources import files
 
-HOME = "/scoreboard"  # where `/` leads as long as there is no other page
+HOME = "/signals"  # where `/` leads
 ASSETS = "/assets/"
 TYPES = {
     ".html": "text/html; charset=utf-8",

@@ -3,6 +3,7 @@
 import { byId, say } from "./dom.js";
 import { span, utc } from "./format.js";
 
+const PAGE = document.title; // as the file has it
 const SOURCES = {
   live: ["LIVE", "from the venues' feeds"],
   simulated: ["SIMULATED", "an invented market: nothing here is about a real one"],
@@ -52,5 +53,5 @@ export function show(now, feed, ts, age, venues) {
   const heard = now.kind in SOURCES; // an old count of fresh venues would be one more stale number
   say(byId("venues"), venues === null || !heard ? "" : `${up} of ${states.length} venues fresh`);
   byId("venues").classList.toggle("trouble", states.length > 0 && up === 0);
-  document.title = `${now.headline} · elr scoreboard`;
+  document.title = `${now.headline} · ${PAGE}`;
 }

@@ -40,10 +40,11 @@ const SIZE = 200;
 const MARGIN = 30;
 
 /**
- * Reliability of p_hit: what was said along, what came up, the diagonal where both are one. A dot's area grows with its
- * outcomes; its whisker is Wilson's interval of them, worth as many trials each as those of the whole horizon.
+ * Reliability: what was said along, what came up, the diagonal where both are one. A dot's area grows with its outcomes;
+ * its whisker is Wilson's interval of them, worth as many trials each as those of the whole record. `worth`: null where
+ * that is not known: no whiskers. `said`: what is said along.
  */
-export function reliability(bins, worth, label) {
+export function reliability(bins, worth, label, said = "said (p_hit)") {
   const half = reach(0.5, [0.1, 0.2, 0.3, 0.5], bins.flatMap((bin) => [bin.p_hit, bin.hit]));
   const place = (share) => Math.min(1, Math.max(0, (share - 0.5 + half) / (2 * half)));
   const x = (share) => MARGIN + (SIZE - MARGIN - 8) * place(share);
@@ -57,12 +58,14 @@ export function reliability(bins, worth, label) {
     parts.push(drawn("text", { x: x(share), y: SIZE - MARGIN + 14, "text-anchor": "middle" }, fixed(share, 1)));
     parts.push(drawn("text", { x: MARGIN - 4, y: y(share) + 4, "text-anchor": "end" }, fixed(share, 1)));
   }
-  parts.push(drawn("text", { x: (x(low) + x(high)) / 2, y: SIZE - 3, "text-anchor": "middle" }, "said (p_hit)"));
+  parts.push(drawn("text", { x: (x(low) + x(high)) / 2, y: SIZE - 3, "text-anchor": "middle" }, said));
   parts.push(drawn("text", { x: MARGIN + 6, y: y(high) + 14, "text-anchor": "start" }, "came"));
   const most = Math.max(1, ...bins.map((bin) => bin.n));
   for (const bin of bins) {
-    const [from, to] = wilson(bin.hit, Math.max(bin.n * worth, 1e-9));
-    parts.push(drawn("line", { x1: x(bin.p_hit), y1: y(from), x2: x(bin.p_hit), y2: y(to), class: "whisker" }));
+    if (worth !== null) {
+      const [from, to] = wilson(bin.hit, Math.max(bin.n * worth, 1e-9));
+      parts.push(drawn("line", { x1: x(bin.p_hit), y1: y(from), x2: x(bin.p_hit), y2: y(to), class: "whisker" }));
+    }
     const r = 2.5 + 4.5 * Math.sqrt(bin.n / most);
     parts.push(drawn("circle", { cx: x(bin.p_hit), cy: y(bin.hit), r, class: "value" }));
   }

@@ -2,6 +2,7 @@
 
 import * as banner from "./banner.js";
 import { byId, say } from "./dom.js";
+import * as falls from "./falls.js";
 import { Feed } from "./feed.js";
 import { NONE, count, known, span, utc } from "./format.js";
 import * as horizons from "./horizons.js";
@@ -41,7 +42,14 @@ function newest() {
   if (pooled === null || (fetched !== null && fetched.ts >= pooled.ts)) return fetched;
   const records = Object.entries(pooled.horizons);
   const filled = records.map(([name, record]) => [name, { ...record, bins: fetched?.horizons[name]?.bins }]);
-  return { ...pooled, horizons: Object.fromEntries(filled) };
+  return { ...pooled, horizons: Object.fromEntries(filled), deleveraging: withBins(pooled, fetched) };
+}
+
+/** The feed's record of the falls, with the bins that only the list has. */
+function withBins({ deleveraging }, fetched) {
+  const records = Object.entries(deleveraging.falls);
+  const filled = records.map(([name, said]) => [name, { ...said, bins: fetched?.deleveraging.falls[name]?.bins }]);
+  return { ...deleveraging, falls: Object.fromEntries(filled) };
 }
 
 function heard(message) {
@@ -74,6 +82,7 @@ function forget() {
 }
 
 function clear() {
+  falls.clear();
   horizons.clear();
   symbols.take([]);
   weights.clear();
@@ -113,6 +122,7 @@ function renew() {
 function draw() {
   const shown = newest();
   if (shown !== null) {
+    falls.show(shown.deleveraging, shown.events);
     horizons.show(shown.horizons);
     say(byId("ledger-seq"), count(shown.ledger.seq));
     say(byId("ledger-hash"), shown.ledger.seq > 0 ? shown.ledger.hash : NONE);

@@ -1,0 +1,136 @@
+// One symbol's signal as words: what the message says, and nothing computed beside it. What informs stands in front.
+
+import { element, say } from "./dom.js";
+import { NONE, fixed, percent, signed, span, utc } from "./format.js";
+import { evidenceOf } from "./verdict.js";
+
+const NO_CHANCE = {
+  no_quorum: "too few fresh venues",
+  short_rank: "needs 7 days of history",
+  no_volatility: "no volatility of the last 24 hours",
+};
+const STATUS = { ok: "ok", warming: "warming up", degraded: "degraded", no_data: "no data" };
+
+const words = (code) => String(code).replaceAll("_", " ");
+const chance = (share) => percent(share, share < 0.1 ? 1 : 0);
+
+/** The leverage rank's variant: oi_mcap has it, and oi_reserve the same one. */
+function leverage(signal) {
+  return signal.elr.find((item) => item.variant === "oi_mcap") ?? {};
+}
+
+/** "12 % (usual 19 %)", or why there is none. */
+function fall({ p_deleveraging: said }, name, usual) {
+  if (said[name] === null) return NO_CHANCE[said.reason] ?? words(said.reason);
+  return `${chance(said[name])} (usual\u00a0${chance(said[usual]).replace(" ", "\u00a0")})`; // wraps before the bracket
+}
+
+/** The regime, and whether open interest falls at this moment or did within the hour. */
+function regime(signal) {
+  const said = signal.regime === null ? [] : [words(signal.regime)];
+  if (signal.flush_falling === true) said.push("falling now");
+  else if (signal.flushed_1h === true) said.push("fell within the hour");
+  return said.join(", ") || NONE;
+}
+
+function status(signal) {
+  const why = signal.reasons.length === 0 ? "" : `: ${signal.reasons.map(words).join(", ")}`;
+  return (STATUS[signal.status] ?? words(signal.status)) + why;
+}
+
+// The columns of the table: name, what it says, whether it is a number. `back`: it informs less.
+const COLUMNS = [
+  { field: "rank", name: "Rank of leverage", of: (s) => fixed(leverage(s).percentile, 3), number: true },
+  { field: "fall", name: "Chance of a fall by 5 %", of: (s) => fall(s, "oi_5", "base_rate"), number: true },
+  { field: "volatility", name: "Volatility, a day", of: (s) => percent(s.volatility_24h), number: true },
+  { field: "z", name: "Against last day", of: (s) => signed(leverage(s).z, 1), number: true },
+  { field: "fragility", name: "Fragility", of: (s) => fixed(s.fragility, 2), number: true },
+  { field: "regime", name: "Regime", of: regime },
+  { field: "status", name: "Data", of: status },
+  { field: "score", name: "Score", of: (s) => signed(s.score, 2), number: true, back: true },
+  { field: "direction", name: "Direction", of: (s) => s.direction ?? NONE, back: true },
+  { field: "size", name: "Size", of: (s) => fixed(s.sizing.size_fraction, 3), number: true, back: true },
+];
+
+const classes = ({ number, back }) => [number ? "number" : "", back ? "back" : ""].join(" ").trim() || null;
+
+/** The heads of the table. */
+export function heads() {
+  const named = COLUMNS.map((column) => element("th", { scope: "col", class: classes(column) }, column.name));
+  return [element("th", { scope: "col" }, "Symbol"), ...named];
+}
+
+/** A symbol's row. It stays the same node, so that neither focus nor selection is lost at a tick. */
+export class Row {
+  constructor(symbol, chosen) {
+    this.button = element("button", { type: "button" }, symbol);
+    this.button.addEventListener("click", () => chosen(symbol));
+    this.cells = COLUMNS.map((column) => element("td", { class: classes(column), "data-field": column.field }, NONE));
+    this.node = element("tr", { "data-symbol": symbol },
+      element("th", { scope: "row" }, this.button), ...this.cells);
+    this.show(null, "no signal yet");
+  }
+
+  /** `signal`: null where there is none that may still be used, and `why` in words. */
+  show(signal, why) {
+    COLUMNS.forEach((column, number) => {
+      const none = column.field === "status" ? why : NONE;
+      say(this.cells[number], signal === null ? none : column.of(signal));
+    });
+    this.node.classList.toggle("none", signal === null || signal.p_deleveraging.oi_5 === null);
+  }
+}
+
+function row(term, field, ...lines) {
+  const said = lines.map((line, place) => element(place === 0 ? "strong" : "span", {}, line));
+  return element("div", { class: "row" }, element("dt", {}, term), element("dd", { "data-field": field }, ...said));
+}
+
+function card(title, ...rows) {
+  return element("article", { class: "card" }, element("h3", {}, title), element("dl", {}, ...rows));
+}
+
+/** The same as a row; where there is no chance, what is usual is known all the same. */
+function fallRow(signal, term, field, name, usual, record) {
+  const { [name]: said, [usual]: rate, [record]: code } = signal.p_deleveraging;
+  const lines = said === null ? [`usual ${chance(rate)}`] : [];
+  return row(term, field, fall(signal, name, usual), ...lines, `by its record: ${evidenceOf(code)}`);
+}
+
+/** Everything of one symbol that the page has words for. */
+export function detail(signal) {
+  const { p_deleveraging: said, market } = signal;
+  const { horizon_h: hours, percentile, z } = leverage(signal);
+  const made = said.as_of === null ? "" : `made at ${utc(said.as_of)}`;
+  return [
+    card("How loaded",
+      row("Rank of leverage", "rank", fixed(percentile, 3), `of ${span(hours * 3_600_000)} of its own past`),
+      row("Against its last day", "z", `${signed(z, 1)} robust standard deviations`),
+      row("Fragility", "fragility", fixed(signal.fragility, 2), `without funding ${fixed(signal.fragility_2, 2)}`),
+      row("Volatility of the last 24 hours", "volatility", `${percent(signal.volatility_24h)} a day`),
+      row("Regime", "regime", regime(signal))),
+    card("Chance of a fall of open interest within 24 h",
+      fallRow(signal, "By 5 %", "fall-5", "oi_5", "base_rate", "evidence"),
+      fallRow(signal, "By 10 %", "fall-10", "oi_10", "base_rate_10", "evidence_10"),
+      row("Model", "model", said.model, made)),
+    card("Market and data",
+      row("Price", "price", market.price === null ? NONE : `${market.price} USD`),
+      row("Funding per 8 h", "funding", percent(market.funding_8h, 4)),
+      row("Open interest seen", "coverage", percent(market.oi_coverage),
+        `${market.venues_fresh} of ${market.venues_total} venues`),
+      row("Data", "status", status(signal), signal.tradeable ? "tradeable" : "not tradeable")),
+    card("The crowd: a description, no forecast",
+      row("Score", "score", signed(signal.score, 2), `strength ${fixed(signal.strength, 2)}`),
+      row("Direction", "direction", signal.direction ?? NONE, signal.conflict ? "windows disagree" : ""),
+      row("Confidence in the data", "confidence", fixed(signal.confidence, 2)),
+      row("Size earned by the record", "size", fixed(signal.sizing.size_fraction, 3),
+        `right after 1 h: ${percent(signal.p_hit)}, ${signal.p_hit_n} outcomes`)),
+  ];
+}
+
+/** An alert as a line of the list. */
+export function alertLine(alert) {
+  return element("li", { "data-alert": alert.alert, class: alert.severity },
+    element("span", { class: "note" }, utc(alert.ts)), " ",
+    element("strong", {}, `${words(alert.alert)} ${alert.state}`), ` ${alert.text}`);
+}
