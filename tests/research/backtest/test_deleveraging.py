@@ -1,0 +1,216 @@
+"""The form of p_deleveraging: its fit, its walk-forward and the intervals by weeks (docs/deleveraging.md)."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import optimize, special
+
+from service.research.backtest import deleveraging, weeks
+from service.research.backtest.deleveraging import HOUR_MS, Parameters, Rows
+from service.research.backtest.series import Series
+
+COMMITTED = Path(deleveraging.__file__).resolve().parents[2] / "scoring" / "deleveraging.json"
+START_MS = 1_609_459_200_000  # 2021-01-01T00:00Z
+TRUE = Parameters(a_5=-1.5, a_10=-3.3, c_rank=1.2, c_volatility=0.7)
+
+
+def simulated(hours: int, seed: int, at: Parameters = TRUE) -> Rows:
+    """Independent hours of one file, their classes drawn from ``at``."""
+    rng = np.random.default_rng(seed)
+    rank, volatility = rng.uniform(0, 1, hours), 0.03 * np.exp(rng.normal(0, 0.5, hours))
+    said, chance = at.probabilities(rank, volatility), rng.uniform(0, 1, hours)
+    fallen = (chance < said["oi_5"]).astype(np.int64) + (chance < said["oi_10"])
+    ts = START_MS + np.arange(hours, dtype=np.int64) * HOUR_MS
+    return Rows(ts, np.zeros(hours, dtype=np.int64), rank, volatility, fallen)
+
+
+def test_the_fit_finds_the_parameters_that_made_the_rows() -> None:
+    found = deleveraging.fit(simulated(60_000, 3))
+    assert found is not None
+    assert found.a_5 == pytest.approx(TRUE.a_5, abs=0.05)
+    assert found.a_10 == pytest.approx(TRUE.a_10, abs=0.08)
+    assert found.c_rank == pytest.approx(TRUE.c_rank, abs=0.12)
+    assert found.c_volatility == pytest.approx(TRUE.c_volatility, abs=0.07)
+
+
+def test_the_fit_is_the_maximum_that_a_search_without_gradients_finds() -> None:
+    """The likelihood written down once more, from the probabilities of the classes, searched by simplex."""
+    rows = simulated(3_000, 5)
+    found = deleveraging.fit(rows)
+    assert found is not None
+    x = np.column_stack([rows.rank - 0.5, np.log(rows.volatility / 0.03)])
+    spread = x.std(axis=0)
+
+    def lost(at: Any) -> float:
+        index = x @ at[2:]
+        five, ten = special.expit(at[0] + index), special.expit(at[1] + index)
+        likely = np.choose(rows.fallen, [1 - five, five - ten, ten])
+        if (likely <= 0).any():
+            return math.inf
+        return float(-np.log(likely).mean() + 1e-3 / 2 * np.sum((at[2:] * spread) ** 2))
+
+    best = optimize.minimize(
+        lost, [-1.0, -2.0, 0.0, 0.0], method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-14, "maxiter": 20_000}
+    ).x
+    assert [found.a_5, found.a_10, found.c_rank, found.c_volatility] == pytest.approx(best, abs=1e-5)
+
+
+def test_nothing_is_fitted_without_all_three_classes() -> None:
+    rows = simulated(500, 1)
+    assert deleveraging.fit(rows.chosen(rows.fallen < 2)) is None
+
+
+@given(
+    a_5=st.floats(-6, 3),
+    apart=st.floats(0, 5),
+    c_rank=st.floats(-5, 5),
+    c_volatility=st.floats(-3, 3),
+    rank=st.floats(0, 1),
+    volatility=st.floats(1e-6, 2),
+)
+def test_a_tenth_is_never_likelier_than_a_twentieth(
+    a_5: float, apart: float, c_rank: float, c_volatility: float, rank: float, volatility: float
+) -> None:
+    said = Parameters(a_5, a_5 - apart, c_rank, c_volatility).probabilities(np.array([rank]), np.array([volatility]))
+    assert 0 <= said["oi_10"][0] <= said["oi_5"][0] <= 1
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 1_000))
+def test_what_comes_later_changes_no_earlier_forecast(seed: int) -> None:
+    """Rows from the last quarter on, and those whose outcomes reach into the day before it, are made anew."""
+    rows = simulated(24 * 400, seed)
+    later = list(deleveraging.quarters(rows.ts))[-1][0]
+    changed = rows.ts > later - deleveraging.EMBARGO_MS
+    other = simulated(24 * 400, seed + 1)
+    mixed = Rows(
+        rows.ts,
+        rows.file,
+        np.where(changed, other.rank, rows.rank),
+        np.where(changed, other.volatility, rows.volatility),
+        np.where(changed, other.fallen, rows.fallen),
+    )
+    before, after = deleveraging.walk_forward(rows), deleveraging.walk_forward(mixed)
+    same = ~changed
+    for form in deleveraging.FORMS:
+        for label in deleveraging.FALLS:
+            np.testing.assert_array_equal(before[form][label][same], after[form][label][same])
+    first = np.flatnonzero(rows.ts >= later)[0]
+    climatology = before["climatology"]["oi_5"][first]
+    assert climatology == after["climatology"]["oi_5"][first]  # what the quarter was learned from is not touched
+    assert not np.isnan(climatology)
+
+
+def test_the_first_quarter_judged_has_180_days_before_it() -> None:
+    rows = simulated(24 * 400, 2)  # from 2021-01-01: 1 April has 90 days before it, 1 July 181
+    judged = ~np.isnan(deleveraging.walk_forward(rows)["model"]["oi_5"])
+    assert rows.ts[judged][0] == 1_625_097_600_000  # 2021-07-01
+    assert judged[np.flatnonzero(judged)[0] :].all()
+
+
+def records(hours: int, price: Any, step_s: int = 3_600, start_ms: int = START_MS) -> list[dict[str, Any]]:
+    return [
+        {
+            "ts": start_ms + i * step_s * 1_000, "segment": 0, "warm": True, "price": price(i), "ln_oi": 0.0,
+            "flush": False, "flush_fed": False, "rank_elr": 0.5,
+        }
+        for i in range(hours)
+    ]  # fmt: skip
+
+
+def test_volatility_is_the_root_of_a_day_of_squared_hourly_returns() -> None:
+    series = Series(records(40, lambda i: 100 * math.exp(0.01 * (i % 2))), 3_600)
+    told = deleveraging.volatility_24h(series)
+    assert np.isnan(told[:20]).all()
+    assert told[20] == pytest.approx(math.sqrt(20) * 0.01)
+    assert told[24:] == pytest.approx(np.full(16, math.sqrt(24) * 0.01))
+
+
+def test_volatility_is_null_when_five_of_the_day_s_returns_are_missing() -> None:
+    """Two closes missing apart from each other cost four returns, a third one two more."""
+    missing = {26, 30}
+    series = Series(records(60, lambda i: None if i in missing else 100 * math.exp(0.01 * (i % 2))), 3_600)
+    told = deleveraging.volatility_24h(series)
+    assert told[40] == pytest.approx(math.sqrt(20) * 0.01)
+    missing.add(34)
+    assert np.isnan(
+        deleveraging.volatility_24h(Series(records(60, lambda i: None if i in missing else 1.0), 3_600))[40]
+    )
+
+
+def test_volatility_between_two_hours_is_that_of_the_hour_that_is_over() -> None:
+    """Ticks each ten minutes: a close is the last price in (H - 1 h, H]; the running hour does not count yet."""
+    series = Series(records(6 * 40, lambda i: 100 * math.exp(0.01 * (-(-i // 6) % 2)), 600), 600)
+    told = deleveraging.volatility_24h(series)
+    assert told[6 * 30 : 6 * 31] == pytest.approx(np.full(6, math.sqrt(24) * 0.01))
+    quiet = Series(records(6 * 40, lambda i: 100.0 if i <= 6 * 30 else 100.0 + i, 600), 600)
+    found = deleveraging.volatility_24h(quiet)
+    assert found[6 * 30 : 6 * 31] == pytest.approx(np.zeros(6))
+    assert found[6 * 31] > 0
+
+
+def test_one_row_an_hour_from_the_seventh_day_on() -> None:
+    series = Series(records(6 * 24 * 10, lambda i: 100 * math.exp(0.001 * (i % 5)), 600), 600)
+    inside = np.flatnonzero(deleveraging.usable(series))
+    assert inside[0] == 6 * 168
+    assert (np.diff(inside)[:-1] == 6).all()
+
+
+def test_intervals_by_weeks_hold_nothing_in_nineteen_of_twenty_series_of_noise() -> None:
+    """Two forecasts that are equally good of outcomes that come in clusters of days: the skill is 0."""
+    missed = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        days = 7 * 60
+        happened = np.repeat(rng.uniform(0, 1, days) < 0.2, 24).astype(float)
+        error = (np.repeat(rng.uniform(0, 0.4, days), 24) - happened) ** 2
+        other = (np.repeat(rng.uniform(0, 0.4, days), 24) - happened) ** 2
+        ts = START_MS + np.arange(days * 24, dtype=np.int64) * HOUR_MS
+        found = deleveraging.skill(error, other, weeks.week_of(ts))
+        assert found is not None
+        assert found.low is not None
+        assert found.high is not None
+        missed += not found.low <= 0 <= found.high
+    assert 3 <= missed <= 20  # of 200; right is 10
+
+
+def test_the_area_is_that_of_counted_pairs_and_its_interval_holds_a_half_on_noise() -> None:
+    rng = np.random.default_rng(11)
+    score, happened = np.round(rng.uniform(0, 1, 400), 1), rng.uniform(0, 1, 400) < 0.3
+    place = np.repeat(np.arange(10), 40)
+    found = weeks.area(score, happened, place)
+    pairs = [(a > b) + (a == b) / 2 for a in score[happened] for b in score[~happened]]
+    assert found is not None
+    assert found.value == pytest.approx(np.mean(pairs))
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < 0.5 < found.high
+
+
+def test_under_eight_weeks_there_is_no_interval() -> None:
+    rng = np.random.default_rng(1)
+    score, happened = rng.uniform(0, 1, 70), rng.uniform(0, 1, 70) < 0.5
+    found = weeks.area(score, happened, np.repeat(np.arange(7), 10))
+    assert found is not None
+    assert (found.low, found.high, found.p) == (None, None, None)
+
+
+def test_a_week_begins_on_monday() -> None:
+    sunday = 1_609_718_399_999  # 2021-01-03T23:59:59.999Z
+    assert weeks.week_of(np.array([sunday - 6 * 86_400_000, sunday, sunday + 1])).tolist() == [0, 0, 1]
+
+
+def test_the_committed_parameters_are_those_their_hash_was_made_of() -> None:
+    told = orjson.loads(COMMITTED.read_bytes())
+    assert told["hash"] == deleveraging.digest(told)
+    assert told["rows"] == sum(item["rows"] for item in told["data"])
+    assert told["parameters"]["a_10"] < told["parameters"]["a_5"]
+    assert told["volatility_edges"] == sorted(told["volatility_edges"])
