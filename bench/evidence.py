@@ -17,11 +17,12 @@ import orjson
 
 from service.cli.main import run
 
-DAYS = ("2020-03-12", "2021-05-19", "2021-09-07", "2021-12-04", "2023-08-17", "2023-12-10", "2024-01-03", "2024-07-04",
-        "2024-08-05")  # fmt: skip
+DAYS = ("2020-03-12", "2021-05-19", "2021-09-07", "2021-12-04", "2022-05-11", "2022-11-08", "2023-08-17", "2023-12-10",
+        "2024-01-03", "2024-07-04", "2024-08-05", "2025-10-10", "2026-02-05")  # fmt: skip
 A = "tardis_binance_BTCUSDT_derivative_ticker_1h_20231128_20240214.csv.gz"
 B = "tardis_binance_BTCUSDT_derivative_ticker_1h_20240501_20241017.csv.gz"
 FUNDING = "funding_binance_BTC.csv.gz"
+COINS = ("BTC", "ETH", "SOL", "XRP", "DOGE", "AVAX", "BNB")  # of Bybit, 2024-10 to 2026-02
 # name of the report -> files, slow companions, symbol
 REPORTS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "daily": (("btc_daily_oi_reserve_funding.csv.gz",), (), "BTC"),
@@ -31,6 +32,23 @@ REPORTS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "btc_5m": (("coinalyze_binance_BTCUSDT_5m_20240913_20240918.csv.gz",), (FUNDING,), "BTC"),
     "xrp_5m": (("coinalyze_binance_XRPUSDT_5m_20240913_20240918.csv.gz",), (), "XRP"),
     "xbt_5s": (("bitmex_XBTUSD_oi_5s_20191226.csv.gz",), (), "BTC"),
+    "bybit_btc_old": (("bybit_BTC_1h_202012_20231127.csv.gz",), ("funding_binance_BTC_to_2026.csv.gz",), "BTC"),
+    **{
+        f"bybit_{coin.lower()}": (
+            (f"bybit_{coin}_1h_20241018_20260225.csv.gz",),
+            (f"funding_binance_{coin}_to_2026.csv.gz",),
+            coin,
+        )
+        for coin in COINS
+    },
+}
+BYBIT = ("bybit_btc_old", *(f"bybit_{coin.lower()}" for coin in COINS))
+FITTED = (*BYBIT, "hourly")  # what p_deleveraging is fitted to
+SIX = tuple(f"bybit_{coin.lower()}" for coin in COINS[1:])
+GROUPS = {
+    "BTC 2024-10 to 2026-02": ("bybit_btc",),
+    "BTC 2020-12 to 2023-11": ("bybit_btc_old",),
+    "six coins 2024-10 to 2026-02": SIX,
 }
 HIGHEST = "lift of the highest decile"
 Part = dict[str, Any]

@@ -116,6 +116,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     backtest.add_argument("--resume", action="store_true", help="go on from the checkpoints of a run that was stopped")
 
+    fit = command(
+        "fit",
+        "fit p_deleveraging anew, into a file",
+        "The parameters of p_deleveraging from the folders of finished back-tests (docs/deleveraging.md). Prints how\n"
+        "they did walk-forward and what changes. Nothing uses the file until it is put in the old one's place.",
+    )
+    fit.add_argument("directories", metavar="REPORT_DIR", nargs="+", type=Path, help="folder of an `elr backtest`")
+    fit.add_argument("--out", metavar="FILE", type=Path, required=True, help="JSON file to write")
+    fit.add_argument("--force", action="store_true", help="replace FILE")
+
     decode = command(
         "decode",
         "show what a venue's frames say",

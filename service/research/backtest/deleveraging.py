@@ -14,17 +14,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
 from scipy import optimize, special
 
+from service.research.backtest.judging import Trials, plain
 from service.research.backtest.measures import RIDGE, Bools, Estimate, Floats, Ints
 from service.research.backtest.series import Series
 from service.research.backtest.weeks import area, area_difference, drawn, summed, week_of
 
 FORM = "deleveraging-1"
+CURRENT = Path(__file__).resolve().parents[2] / "scoring" / "deleveraging.json"  # what the service says
 DECIMALS = 6
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -34,6 +37,7 @@ LEAST_RANK_H = 168  # hours of its own past that a rank must have behind it
 EMBARGO_MS = 2 * DAY_MS  # an outcome takes a day, and must be over for a day before a quarter begins
 LEAST_BEFORE_MS = 180 * DAY_MS
 FALLS = {"oi_5": 0.95, "oi_10": 0.90}
+DEEP = {"oi_5": "a fall of 5 %", "oi_10": "a fall of 10 %"}  # in words
 BINS = 10  # of the reliability curve, and of volatility
 
 
@@ -230,7 +234,20 @@ def walk_forward(rows: Rows) -> dict[str, dict[str, Floats]]:
     return told
 
 
-def judged(rows: Rows, forecasts: dict[str, dict[str, Floats]], label: str) -> dict[str, Any] | None:
+def said(rows: Rows, plain: dict[str, Any]) -> dict[str, dict[str, Floats]]:
+    """The forecasts of a parameter file, as :func:`walk_forward` has them."""
+    model = Parameters(**plain["parameters"])
+    alone = Parameters(**plain["volatility_alone"], c_rank=0.0)
+    return {
+        "model": model.probabilities(rows.rank, rows.volatility),
+        "volatility": alone.probabilities(rows.rank, rows.volatility),
+        "climatology": {label: np.full(len(rows.ts), plain["base_rates"][label]) for label in FALLS},
+    }
+
+
+def judged(
+    rows: Rows, forecasts: dict[str, dict[str, Floats]], label: str, trials: Trials, name: str = "p_deleveraging"
+) -> dict[str, Any] | None:
     """Brier scores, skills, areas and the reliability curve of the rows that have a forecast; None without any of
     them, or where it always or never happened."""
     inside = ~np.isnan(forecasts["model"][label])
@@ -238,8 +255,12 @@ def judged(rows: Rows, forecasts: dict[str, dict[str, Floats]], label: str) -> d
     if not 0 < was.sum() < len(was):
         return None
     ts, weeks = rows.ts[inside], week_of(rows.ts[inside])
-    said = {form: forecasts[form][label][inside] for form in FORMS}
-    errors = {form: (value - was) ** 2 for form, value in said.items()}
+    values = {form: forecasts[form][label][inside] for form in FORMS}
+    errors = {form: (value - was) ** 2 for form, value in values.items()}
+
+    def told(test: str, estimate: Estimate | None) -> dict[str, Any]:
+        return trials.told(f"{name} {label}: {test}", estimate)
+
     return {
         "n": len(was),
         "happened": float(was.mean()),
@@ -247,13 +268,13 @@ def judged(rows: Rows, forecasts: dict[str, dict[str, Floats]], label: str) -> d
         "from": _day(ts[0]),
         "to": _day(ts[-1]),
         "brier": {form: float(error.mean()) for form, error in errors.items()},
-        "skill_over_climatology": _told(skill(errors["model"], errors["climatology"], weeks)),
-        "skill_over_volatility": _told(skill(errors["model"], errors["volatility"], weeks)),
-        "volatility_over_climatology": _told(skill(errors["volatility"], errors["climatology"], weeks)),
-        "auc": _told(area(said["model"], was, weeks)),
-        "auc_volatility": _told(area(said["volatility"], was, weeks)),
-        "auc_difference": _told(area_difference(said["model"], said["volatility"], was, weeks)),
-        "reliability": reliability(said["model"], was, weeks),
+        "skill_over_climatology": told("skill over climatology", skill(errors["model"], errors["climatology"], weeks)),
+        "skill_over_volatility": told("skill over volatility", skill(errors["model"], errors["volatility"], weeks)),
+        "volatility_over_climatology": plain(skill(errors["volatility"], errors["climatology"], weeks)),
+        "auc": told("AUC", area(values["model"], was, weeks)),
+        "auc_volatility": plain(area(values["volatility"], was, weeks)),
+        "auc_difference": plain(area_difference(values["model"], values["volatility"], was, weeks)),
+        "reliability": reliability(values["model"], was, weeks),
     }
 
 
@@ -262,7 +283,7 @@ def reliability(forecast: Floats, happened: Bools, weeks: Ints) -> list[dict[str
     told = []
     for part in np.array_split(np.argsort(forecast, kind="stable"), BINS):
         share = drawn(
-            summed(weeks[part], happened[part].astype(np.float64), np.ones(len(part))), _ratio, np.nan, len(part)
+            summed(weeks[part], happened[part].astype(np.float64), np.ones(len(part))), _ratio, None, len(part)
         )
         if share is not None:
             said = float(forecast[part].mean())
@@ -279,10 +300,6 @@ def skill(error: Floats, reference: Floats, weeks: Ints) -> Estimate | None:
     return drawn(summed(weeks, error, reference), lambda sums: 1 - sums[:, 0] / sums[:, 1], 0.0, len(error))
 
 
-def _told(estimate: Estimate | None) -> dict[str, Any] | None:
-    return None if estimate is None else asdict(estimate)
-
-
 def fitted(rows: Rows, files: Sequence[dict[str, Any]], date: str) -> dict[str, Any] | None:
     """The parameter file (docs/deleveraging.md): fitted to all rows, judged walk-forward; None where it cannot be.
 
@@ -297,7 +314,7 @@ def fitted(rows: Rows, files: Sequence[dict[str, Any]], date: str) -> dict[str, 
         ts = rows.ts[rows.file == number]
         span = {} if len(ts) == 0 else {"from": _day(ts[0]), "to": _day(ts[-1])}
         data.append({**file, **span, "rows": len(ts)})
-    told = {
+    told: dict[str, Any] = {
         "form": FORM,
         "fitted": date,
         "parameters": asdict(model),
@@ -307,10 +324,27 @@ def fitted(rows: Rows, files: Sequence[dict[str, Any]], date: str) -> dict[str, 
         "volatility_edges": [float(edge) for edge in np.quantile(rows.volatility, np.arange(1, BINS) / BINS)],
         "data": data,
         "rows": len(rows.ts),
-        "walk_forward": {label: judged(rows, forecasts, label) for label in FALLS},
+        "walk_forward": {label: judged(rows, forecasts, label, Trials()) for label in FALLS},
     }
     told = _rounded(told)
     return {**told, "hash": digest(told)}
+
+
+def evaluate_deleveraging(series: Series, ahead: dict[str, Floats], symbol: str, trials: Trials) -> dict[str, Any]:
+    """What the service's parameters say of one file's ticks, judged. ``fitted_to``: whether they were fitted to the
+    same `symbol` in this time (a description then, and no test: it is not counted as one), to other symbols of this
+    `time` (coins fall together), or to neither (None)."""
+    current = orjson.loads(CURRENT.read_bytes())
+    start, end = _day(series.ts[0]), _day(series.ts[-1])
+    then = {item["symbol"] for item in current["data"] if item["from"] <= end and item["to"] >= start}
+    rows = rows_of(series, ahead, 0)
+    forecasts = said(rows, current)
+    counted = Trials() if symbol in then else trials
+    return {
+        "model": current["hash"],
+        "fitted_to": "symbol" if symbol in then else "time" if then else None,
+        **{label: judged(rows, forecasts, label, counted) for label in FALLS},
+    }
 
 
 def digest(plain: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from service.research.backtest.deleveraging import volatility_24h
 from service.research.backtest.direction import name_of
 from service.research.backtest.judging import Trials, judged
 from service.research.backtest.measures import (
@@ -36,12 +37,14 @@ def labels(ahead: dict[str, Floats]) -> dict[str, Floats]:
 
 
 def scores_of(series: Series) -> dict[str, Floats]:
-    """Fragility, its three ranks, and the mean of those two that daily data have as well."""
+    """Fragility, its three ranks, two means of two of them (daily data have the first), and plain volatility."""
     ranks = {name: series.column(name) for name in RANKS}
     return {
         "fragility": series.column("fragility"),
         REDUCED: (ranks["rank_elr"] + ranks["rank_funding"]) / 2,
+        "fragility_2": (ranks["rank_elr"] + ranks["rank_volatility"]) / 2,
         **ranks,
+        "volatility_24h": volatility_24h(series),
     }
 
 

@@ -28,11 +28,12 @@ def summed(weeks: Ints, *columns: Floats) -> Floats:
     return np.column_stack([np.bincount(weeks, column, count) for column in columns])
 
 
-def drawn(sums: Floats, statistic: Callable[[Floats], Floats], null: float, n: int) -> Estimate | None:
+def drawn(sums: Floats, statistic: Callable[[Floats], Floats], null: float | None, n: int) -> Estimate | None:
     """``statistic`` of the sums over all weeks, with its interval over draws of weeks.
 
     ``sums``: (weeks, columns). ``statistic`` takes (draws, columns) and returns one value a draw, NaN where it has
-    none. ``p``: twice the share of draws on the other side of ``null``. None where the statistic has no value.
+    none. ``p``: twice the share of draws on the other side of ``null``, None without one. None where the
+    statistic has no value.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         value = float(statistic(sums.sum(axis=0, keepdims=True))[0])
@@ -87,10 +88,12 @@ def _counts(weeks: int) -> Floats:
     return rng.multinomial(weeks, np.full(weeks, 1 / weeks), size=RESAMPLES).astype(np.float64)
 
 
-def _estimate(value: float, draws: Floats, null: float, n: int) -> Estimate:
+def _estimate(value: float, draws: Floats, null: float | None, n: int) -> Estimate:
     known = draws[~np.isnan(draws)]
     if len(known) < RESAMPLES // 2:
         return Estimate(value, None, None, None, n)
     low, high = np.quantile(known, [LEVEL / 2, 1 - LEVEL / 2])
+    if null is None:
+        return Estimate(value, float(low), float(high), None, n)
     beyond = min(float((known <= null).mean()), float((known >= null).mean()))
     return Estimate(value, float(low), float(high), min(1.0, max(2 * beyond, 1 / len(known))), n)
