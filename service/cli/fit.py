@@ -91,4 +91,5 @@ def _flat(plain: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             yield f"{group}.{name}", value
     data = plain.get("data")
     for item in data if isinstance(data, list) else ():
-        yield f"data {item['file']}", item["sha256"][:12]
+        if isinstance(item, dict):
+            yield f"rows of {item.get('file')} {str(item.get('sha256'))[:12]}", item.get("rows")
