@@ -37,7 +37,9 @@ def run(options: argparse.Namespace) -> int:
     begin = start_of_past(clock.now_ms())
     enabled = config.venues.enabled()
     figures = denominators(options.seed, config.service.symbols, begin, enabled)
-    engine = Engine(config.service.symbols, rules_of(config), config.market, figures, config.weights)
+    engine = Engine(
+        config.service.symbols, rules_of(config), config.market, figures, config.weights, config.deleveraging.model()
+    )
     model = MarketModel(options.seed, config.service.symbols, begin, enabled)
     _drive(engine, model, begin, clock)
 

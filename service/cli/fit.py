@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from service.cli.backtest import NEEDED
+from service.deleveraging import packaged_parameters
 from service.errors import ConfigError, HistoryError
 
 
@@ -36,9 +37,11 @@ def run(options: argparse.Namespace) -> int:
     found = deleveraging.fitted(deleveraging.joined(rows), files, datetime.now(UTC).date().isoformat())
     if found is None:
         raise HistoryError(["too little to fit: hours with a rank of seven days and a fall of 5 %, of 10 %, and none"])
-    present = options.out if options.out.exists() else deleveraging.CURRENT
-    print("\n".join([*_judged(found), f"against {present}:", *_changes(_read(present), found)]))
-    if options.out.exists() and not options.force:
+    there = options.out.exists()
+    present = _read(options.out) if there else packaged_parameters()
+    against = options.out if there else "the parameters that come with the service"
+    print("\n".join([*_judged(found), f"against {against}:", *_changes(present, found)]))
+    if there and not options.force:
         raise ConfigError([f"--out {options.out}: is there; --force replaces it"])
     part = options.out.with_name(f"{options.out.name}.part")
     part.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")

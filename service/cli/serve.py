@@ -93,7 +93,14 @@ def _engine(config: Config, denominators: list[Denominator], state: StateFile | 
     """The engine to begin with, and a line that says in plain words what it begins with."""
 
     def make() -> Engine:
-        return Engine(config.service.symbols, rules_of(config), config.market, denominators, config.weights)
+        return Engine(
+            config.service.symbols,
+            rules_of(config),
+            config.market,
+            denominators,
+            config.weights,
+            config.deleveraging.model(),
+        )
 
     then = "then the venues' history" if config.start.history else "no history (start.history = false)"
     if state is None:

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import orjson
 from pydantic import BaseModel, ValidationError
 
+from service import deleveraging
 from service.config.sections import WITHOUT_EFFECT, Config, FrozenWeights
 from service.errors import ConfigError
 
@@ -18,15 +19,18 @@ from service.errors import ConfigError
 def load(path: str | Path | None) -> Config:
     """The configuration from a file, or the defaults when ``path`` is None. Raises :exc:`ConfigError`.
 
-    Relative paths in it start at the file's folder. Weights to freeze are read at once: a tape carries them themselves.
+    Relative paths in it start at the file's folder. Weights to freeze and parameters of
+    ``p_deleveraging`` are read at once: a tape carries them themselves.
     """
     if path is None:
         return Config()
     config = parse(read_toml(path), Path(path).absolute().parent)
-    weights = config.weights
-    if weights.mode != "frozen" or weights.file is None:
-        return config
-    return config.model_copy(update={"weights": weights.model_copy(update={"frozen": _frozen(weights.file)})})
+    read: dict[str, Any] = {}
+    if config.weights.mode == "frozen" and config.weights.file is not None:
+        read["weights"] = config.weights.model_copy(update={"frozen": _frozen(config.weights.file)})
+    if config.deleveraging.file is not None:
+        read["deleveraging"] = config.deleveraging.model_copy(update={"parameters": _fitted(config.deleveraging.file)})
+    return config.model_copy(update=read) if read else config
 
 
 def parse(document: Mapping[str, Any], home: Path | None = None) -> Config:
@@ -59,8 +63,10 @@ def renamed(path: str | Path, config: Config) -> list[str]:
 
 
 def shareable(config: Config) -> dict[str, Any]:
-    """Plain values for a tape, without the proxy: it may hold a password, and tapes are handed on."""
+    """Plain values for a tape, without the proxy: it may hold a password, and tapes are handed on. With the parameters
+    of ``p_deleveraging`` that were in force: a later version may come with others."""
     plain = config.model_dump(mode="json")
+    plain["deleveraging"]["parameters"] = config.deleveraging.parameters or deleveraging.packaged_parameters()
     plain["network"]["proxy"] = None
     return plain
 
@@ -138,15 +144,29 @@ def _paths(table: type[BaseModel], head: str = "") -> Iterator[str]:
 
 def _frozen(path: str) -> FrozenWeights:
     """The weights of a file that `elr weights --save` wrote."""
-    try:
-        plain = orjson.loads(Path(path).read_bytes())
-    except OSError as error:
-        raise ConfigError([f"weights.file: {path}: cannot be read: {error.strerror}"]) from None
-    except ValueError:
-        raise ConfigError([f"weights.file: {path}: not JSON"]) from None
+    plain = _json(path, "weights.file")
     if not isinstance(plain, dict) or plain.get("format") != "elr-weights":
         raise ConfigError([f"weights.file: {path}: not a file of `elr weights --save`"])
     try:
         return FrozenWeights.model_validate({name: plain.get(name) for name in ("rounds", "windows")})
     except ValidationError as error:
         raise ConfigError([f"weights.file: {path}: {line}" for line in problems_of(error)]) from None
+
+
+def _fitted(path: str) -> dict[str, Any]:
+    """The parameters of a file that `elr fit` wrote."""
+    plain: dict[str, Any] = _json(path, "deleveraging.file")
+    try:
+        deleveraging.parse(plain)
+    except ValueError as error:
+        raise ConfigError([f"deleveraging.file: {path}: {error}"]) from None
+    return plain
+
+
+def _json(path: str, setting: str) -> Any:
+    try:
+        return orjson.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise ConfigError([f"{setting}: {path}: cannot be read: {error.strerror}"]) from None
+    except ValueError:
+        raise ConfigError([f"{setting}: {path}: not JSON"]) from None

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -26,6 +26,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from service import deleveraging
 from service.model import EXTRA_STREAMS, ExtraStream
 from service.statistics import fold
 from service.venues import VENUES
@@ -404,6 +405,27 @@ class WeightsSection(Section):
         return self
 
 
+class DeleveragingSection(Section):
+    """The chance of a deep fall of open interest, ``p_deleveraging`` (docs/deleveraging.md)."""
+
+    file: LocalPath | None = Field(
+        None,
+        description="Parameters of your own, as `elr fit --out FILE` writes them, instead of those that come with the "
+        "service; a relative path starts at this file's folder.",
+    )
+    parameters: dict[str, Any] | None = Field(None, description="The content of such a file, written here instead.")
+
+    @field_validator("parameters")
+    @classmethod
+    def _whole(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is not None:
+            deleveraging.parse(value)
+        return value
+
+    def model(self) -> deleveraging.Model:
+        return deleveraging.packaged() if self.parameters is None else deleveraging.parse(self.parameters)
+
+
 class Config(Section):
     """The whole file."""
 
@@ -430,6 +452,7 @@ class Config(Section):
     metrics: MetricsSection = Field(default_factory=MetricsSection)
     audit: AuditSection = Field(default_factory=AuditSection)
     weights: WeightsSection = Field(default_factory=WeightsSection)
+    deleveraging: DeleveragingSection = Field(default_factory=DeleveragingSection)
 
     def all_assets(self) -> tuple[Asset, ...]:
         """Which tickers are one asset: ours, then those of the file, which come before them."""

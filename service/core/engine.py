@@ -17,10 +17,11 @@ import orjson
 from service.config import MarketSection, WeightsSection
 from service.core.holdback import Holdback, Item
 from service.core.snapshot import ITEMS_A_SLICE, Slices, Snapshot
+from service.deleveraging import Model, packaged
 from service.indicators import SymbolIndicators
 from service.learning.learner import ROUND_MS, Learner
 from service.market import Market
-from service.model import Consensus, Denominator, Event, SignalBody, Tick, VenueRules
+from service.model import Consensus, Denominator, Event, SignalBody, Tick, TrackRecord, VenueRules
 from service.scoreboard import Outcome, Scoreboard
 from service.scoring import COMPONENT_IDS, Scorer, Weights
 from service.state import Plain, Stateful
@@ -33,9 +34,9 @@ MINUTE_MS = 60_000
 HELD_UP_MS = 600_000
 STALE_BY_MS = 310_000  # funding is fresh for five minutes, everything else for less
 # 2: extra streams, denominators, the back-filled past of a window's start; 3: the scoreboard; 4: its p_hit; 5: sides of
-# open interest; 6: of any symbols and venues, loaded by name.
-STATE_VERSION = 6
-LOADED_VERSIONS = (4, 5, STATE_VERSION)  # what they do not have stays as constructed (Stateful.LATER)
+# open interest; 6: of any symbols and venues, loaded by name; 7: hourly closes, p_deleveraging and its record.
+STATE_VERSION = 7
+LOADED_VERSIONS = (4, 5, 6, STATE_VERSION)  # what they do not have stays as constructed (Stateful.LATER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +79,14 @@ class Engine(Stateful):
         settings: MarketSection,
         denominators: Sequence[Denominator],
         weights: WeightsSection | None = None,
+        deleveraging: Model | None = None,
     ) -> None:
         self.symbols = tuple(symbols)
         self.market_settings = settings
         self._rules = tuple(rules)
         self._exchanges = {rule.venue: rule.exchange for rule in rules}
         self._denominators = {item.symbol: item for item in denominators}
+        self._deleveraging = packaged() if deleveraging is None else deleveraging
         self.market = Market(self.symbols, rules, settings)
         self.indicators = {symbol: SymbolIndicators(symbol) for symbol in self.symbols}
         self.scorers = {symbol: self._scorer(symbol) for symbol in self.symbols}
@@ -104,7 +107,7 @@ class Engine(Stateful):
         self._silent = False
 
     def _scorer(self, symbol: str) -> Scorer:
-        return Scorer(symbol, self._exchanges, self._denominators.get(symbol))
+        return Scorer(symbol, self._exchanges, self._denominators.get(symbol), self._deleveraging)
 
     def make(self, name: str, key: str) -> Stateful | None:
         return SymbolIndicators(key) if name == "indicators" else self._scorer(key)
@@ -242,7 +245,7 @@ class Engine(Stateful):
             self.matured = self.scoreboard.mature(ts, [sample.price if sample.quorum else None for sample in seen])
         for item in readings:
             symbol = item.symbol
-            record = self.scoreboard.record(symbol)
+            record = TrackRecord(*self.scoreboard.record(symbol))
             body, raised = self.scorers[symbol].score(item, backfill, self._weights(symbol), record)
             bodies.append(body)
             alerts.extend(raised)
@@ -358,7 +361,7 @@ class Engine(Stateful):
         """A cold engine of some of the symbols alone, to fill with their past; then :meth:`adopt` it. The weights in
         force and the venues heard are this engine's."""
         denominators = [self._denominators[symbol] for symbol in symbols if symbol in self._denominators]
-        made = Engine(symbols, self._rules, self.market_settings, denominators)
+        made = Engine(symbols, self._rules, self.market_settings, denominators, deleveraging=self._deleveraging)
         made.learner = self.learner
         made.market.heard.update(self.market.heard)
         return made

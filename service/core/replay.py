@@ -46,6 +46,7 @@ class Run:
                 self.config.market,
                 denominators,
                 self.config.weights,
+                self.config.deleveraging.model(),
             )
             if header.state is not None:
                 self.engine.restore(renamed_state(header.state, self._aliases))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 import orjson
 
 from service.errors import OurBug
 from service.indicators.contract import UNREAD, feeds_a_day
+from service.indicators.hours import HourlyCloses
 from service.indicators.levels import Levels
 from service.indicators.minute import MINUTE_MS, MinuteValues
 from service.indicators.pressure import BUCKET_S, NOTHING, Forced, Pressure, Taker
@@ -28,14 +29,16 @@ class SymbolIndicators(Stateful):
     Live samples stand for 1 s; back-filled ones for 60 s, on the UTC minute, each with a reading like a tick's.
     """
 
-    STATE = ("_book", "_levels", "_pressure", "_ring", "_scales", "_scaled_second")
-    __slots__ = ("_book", "_levels", "_pressure", "_ring", "_sample", "_scaled_second", "_scales", "symbol")
+    STATE = ("_book", "_hours", "_levels", "_pressure", "_ring", "_scales", "_scaled_second")
+    LATER: ClassVar = frozenset({"_hours"})
+    __slots__ = ("_book", "_hours", "_levels", "_pressure", "_ring", "_sample", "_scaled_second", "_scales", "symbol")
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
         self._ring = SampleRing()
         self._scales = Scales()
         self._pressure = Pressure()
+        self._hours = HourlyCloses()
         self._levels = Levels()
         self._book = MinuteValues(self._levels.each())
         self._sample: Consensus | None = None  # the newest
@@ -57,6 +60,7 @@ class SymbolIndicators(Stateful):
             consensus.full_set,
         )
         self._book.update(consensus)
+        self._hours.update(consensus)
         self._pressure.observe(consensus)
         self._sample = consensus
 
@@ -126,6 +130,7 @@ class SymbolIndicators(Stateful):
             ),
             backfilled_until=backfilled_until,
             liquidations_heard=heard,
+            volatility_24h=self._hours.volatility_24h(ts),
         )
 
     def reanchor(self, delta_ms: int) -> None:
@@ -135,6 +140,7 @@ class SymbolIndicators(Stateful):
             self._pressure.reanchor(seconds, self._ring.newest)
         self._ring.reanchor(seconds)
         self._scales.reanchor(seconds)
+        self._hours.reanchor(delta_ms)
         if self._scaled_second is not None:
             self._scaled_second += seconds
         self._book.reanchor(minutes)

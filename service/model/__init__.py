@@ -43,7 +43,16 @@ from service.model.observation import (
     Skipped,
     Stream,
 )
-from service.model.signal import Denominator, LevelReading, Readings, SignalBody, Tick, WindowReading
+from service.model.signal import (
+    Denominator,
+    EventRecord,
+    LevelReading,
+    Readings,
+    SignalBody,
+    Tick,
+    TrackRecord,
+    WindowReading,
+)
 
 __all__ = [
     "EXTRA_STREAMS",
@@ -57,6 +66,7 @@ __all__ = [
     "Denominator",
     "Endpoints",
     "Event",
+    "EventRecord",
     "Extra",
     "ExtraStream",
     "Flow",
@@ -80,6 +90,7 @@ __all__ = [
     "Stream",
     "StreamRule",
     "Tick",
+    "TrackRecord",
     "VenueRules",
     "VenueView",
     "WindowReading",

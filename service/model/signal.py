@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from service.model.consensus import Consensus
 
@@ -62,6 +63,7 @@ class Readings:
     ``statistics_ready``: every 24 h statistic the status rule asks for has its 60 values.
     ``backfilled_until``: time of the last back-filled sample while statistics may still hold any, else None.
     ``liquidations_heard``: a liquidation of the symbol was received in the last 24 h.
+    ``volatility_24h``: root of the sum of squared log returns of the last 24 hourly UTC closes; a fraction a day.
     """
 
     symbol: str
@@ -80,6 +82,36 @@ class Readings:
     statistics_ready: bool
     backfilled_until: int | None = None
     liquidations_heard: bool = False
+    volatility_24h: float | None = None
+
+
+class EventRecord(NamedTuple):
+    """What followed an event (``elr_spike``, ``flush``, ...) so far, of ``n`` whose outcome is known.
+
+    ``share``: of them a fall of open interest by 5 % within a day came after; ``matched``: after as many moments of the
+    same volatility; ``lift``: share / matched, with its 95 % interval. None: not known yet.
+    """
+
+    n: int = 0
+    share: float | None = None
+    matched: float | None = None
+    lift: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class TrackRecord(NamedTuple):
+    """What the scoreboard knows at a tick and the message repeats (docs/scoreboard.md).
+
+    ``p_hit``, ``n``: of the composite's direction. ``base_rates``: how often open interest falls by 5 % and 10 %
+    within a day, None for the model's own. ``evidence``: what the record says of ``p_deleveraging``.
+    """
+
+    p_hit: float = 0.5
+    n: int = 0
+    base_rates: tuple[float, float] | None = None
+    evidence: str = "none_yet"
+    events: Mapping[str, EventRecord] = {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from service.model import Readings
+from service.model import EventRecord, Readings
 from service.scoring.body import Status
 from service.state import Stateful
 
@@ -15,6 +16,7 @@ SPIKE_EVERY_MS = 6 * 3_600_000
 DIVERGENCE_RAISE_Z, DIVERGENCE_CLEAR_Z = 3.0, 2.0
 CONFLICT_AFTER_MS = 300_000
 NO_DATA_AFTER_MS = 30_000
+CLEAR_LIFT = 1.5  # of what followed over what follows at the same volatility: worth saying without reserve
 
 SEVERITIES = {
     "no_data": "critical",
@@ -41,6 +43,7 @@ class Situation:
     transition: dict[str, str] | None
     score: float | None
     confidence: float
+    events: Mapping[str, EventRecord] = field(default_factory=dict)  # what followed earlier ones
 
 
 class Alerts(Stateful):
@@ -99,13 +102,16 @@ class Alerts(Stateful):
         z, percentile, ts = now.readings.elr.z, now.readings.elr.percentile, now.readings.ts
         if z is None or percentile is None:
             return
-        values = {"z": z, "percentile": percentile}
+        followed = now.events.get("elr_spike", EventRecord())
+        values: dict[str, Any] = {"z": z, "percentile": percentile, **_told(followed)}
         due = self._spiked is None or ts - self._spiked >= SPIKE_EVERY_MS
         stood = "elr_spike" in self._raised
         stands = spike_stands(z, percentile, stood, due)
         if stands and not stood:
             self._spiked = ts
-        text = "leverage is unusually high; it is not a direction" if stands else "leverage is no longer unusual"
+        text = "leverage is no longer unusual"
+        if stands:
+            text = f"leverage is unusually high; it is not a direction; {_followed(followed)}"
         self._set(now, out, "elr_spike", stands, text, values)
 
     def _crowding(self, now: Situation, out: list[dict[str, Any]]) -> None:
@@ -113,11 +119,17 @@ class Alerts(Stateful):
         stood = self._raised.get("crowding")
         if stood == regime:
             return
-        values = {"regime": now.regime, "funding_z": now.readings.funding.z, "percentile": now.readings.elr.percentile}
+        followed = now.events.get(regime or "", EventRecord())
+        values: dict[str, Any] = {
+            "regime": now.regime,
+            "funding_z": now.readings.funding.z,
+            "percentile": now.readings.elr.percentile,
+            **_told(followed),
+        }
         if stood is not None:
             self._set(now, out, "crowding", False, f"no longer {_words(stood)}", values)
         if regime is not None:
-            self._set(now, out, "crowding", True, _words(regime), values, regime)
+            self._set(now, out, "crowding", True, f"{_words(regime)}; {_followed(followed)}", values, regime)
 
     def _conflict(self, now: Situation, out: list[dict[str, Any]]) -> None:
         since = now.conflict_since
@@ -181,6 +193,23 @@ def spike_stands(z: float, percentile: float, stood: bool, due: bool) -> bool:
     if z < SPIKE_CLEAR_Z or percentile < SPIKE_CLEAR_PERCENTILE:
         return False
     return stood or (due and z >= SPIKE_RAISE_Z and percentile >= SPIKE_RAISE_PERCENTILE)
+
+
+def _told(record: EventRecord) -> dict[str, Any]:
+    """What the record says of alerts of the kind, for those who count themselves (docs/alerts.md)."""
+    return {"followed_n": record.n, "followed_share": record.share, "followed_lift": record.lift}
+
+
+def _followed(record: EventRecord) -> str:
+    """What became of earlier ones, in words no larger than the record: the claim is made only where it holds."""
+    if record.share is None or record.lift is None or record.low is None:
+        return "whether deep falls of open interest follow is not shown yet"
+    if record.low <= 1.0:
+        return "deep falls of open interest did not follow more often than at the same volatility"
+    claim = f"of {record.n} so far {record.share:.0%} were followed by a fall of open interest of 5 % within a day"
+    if record.lift < CLEAR_LIFT:
+        return f"{claim}, hardly more than at the same volatility"
+    return f"{claim}, {record.lift:.1f} times as many as at the same volatility"
 
 
 def _words(regime: str) -> str:

@@ -127,8 +127,15 @@ def fragility(readings: Readings) -> float | None:
     """
     if not readings.consensus.quorum:
         return None
-    levels: tuple[LevelReading, ...] = (readings.elr, readings.funding_abs, readings.volatility)
+    return _mean_rank(readings.elr, readings.funding_abs, readings.volatility)
+
+
+def fragility_2(readings: Readings) -> float | None:
+    """Mean percentile of leverage and volatility, in [0, 1]: without the rank of funding, which ranks nothing by itself
+    (docs/evidence.md). None unless both are known."""
+    return _mean_rank(readings.elr, readings.volatility) if readings.consensus.quorum else None
+
+
+def _mean_rank(*levels: LevelReading) -> float | None:
     ranks = [level.percentile for level in levels if level.percentile is not None]
-    if len(ranks) < len(levels):
-        return None
-    return fold(ranks) / len(ranks)
+    return fold(ranks) / len(ranks) if len(ranks) == len(levels) else None

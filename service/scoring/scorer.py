@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from service.model import Denominator, Readings, SignalBody
+from service.deleveraging import Model, packaged
+from service.model import Denominator, Readings, SignalBody, TrackRecord
 from service.scoring import body, confidence
 from service.scoring.alerts import Alerts, Situation
 from service.scoring.composite import WEIGHTS, Weights, WindowScore, gate, over_windows, score_window
 from service.scoring.conflict import Conflict
+from service.scoring.deleveraging import Deleveraging
 from service.scoring.direction import Direction, Momentum, Side, Strength, transition
 from service.scoring.elr import Leverage
 from service.scoring.modes import Modes
-from service.scoring.regime import Flush, fragility, regime
+from service.scoring.regime import Flush, fragility, fragility_2, regime
 from service.state import Stateful
 
 TTL_MS = 30_000
 TICK_S = 10
 FRAGILITY_HORIZON_H = 24  # fragility ranks the chance of a deep fall of open interest within a day
 WEIGHTS_VERSION = "static-1"
-NO_RECORD = (0.5, 0)  # p_hit of a record without outcomes, and their number
+NO_RECORD = TrackRecord()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,13 @@ class Scorer(Stateful):
     """The score of one symbol over time; every tick once, in time order.
 
     ``exchanges``: venue -> exchange in configuration order. ``denominator``: the first of what ELR divides by, None if
-    unknown; more come with :meth:`denominate`.
+    unknown; more come with :meth:`denominate`. ``model``: of ``p_deleveraging``; None: the one that comes with us.
     """
 
     STATE = (
         "_alerts",
         "_conflict",
+        "_deleveraging",
         "_direction",
         "_flush",
         "_leverage",
@@ -60,13 +63,22 @@ class Scorer(Stateful):
         "_strengths",
         "_window_directions",
     )
-    __slots__ = (*STATE, "_windows", "symbol")
+    LATER: ClassVar = frozenset({"_deleveraging"})
+    __slots__ = (*STATE, "_model", "_windows", "symbol")
 
-    def __init__(self, symbol: str, exchanges: Mapping[str, str], denominator: Denominator | None) -> None:
+    def __init__(
+        self,
+        symbol: str,
+        exchanges: Mapping[str, str],
+        denominator: Denominator | None,
+        model: Model | None = None,
+    ) -> None:
         self.symbol = symbol
+        self._model = packaged() if model is None else model
         self._leverage = Leverage(symbol, exchanges, denominator)
         self._alerts = Alerts(symbol)
         self._conflict = Conflict()
+        self._deleveraging = Deleveraging()
         self._direction = Direction()
         self._flush = Flush()
         self._modes = Modes()
@@ -96,6 +108,7 @@ class Scorer(Stateful):
         Percentiles and the levels that no score is made of may be missing (``SymbolIndicators.read(ranks=False)``).
         """
         self._judge(readings, weights)
+        self._deleveraging.forget()
         self._alerts.pause()
 
     def _judge(self, readings: Readings, weights: Weights | None) -> _Verdict:
@@ -147,13 +160,13 @@ class Scorer(Stateful):
         readings: Readings,
         backfill: bool = False,
         weights: Weights | None = None,
-        record: tuple[float, int] = NO_RECORD,
+        record: TrackRecord = NO_RECORD,
     ) -> tuple[SignalBody, list[dict[str, Any]]]:
         """The signal body of this tick, keys in the order of the feed's contract, and the alerts it raises or clears.
 
         Without quorum nothing is claimed. ``backfill``: the past; it raises no alert. A back-filled minute counts six
-        ticks in the ranks. ``weights``: learned ones, None for the fixed formula. ``record``: p_hit and the number of
-        outcomes it rests on, from the scoreboard.
+        ticks in the ranks. ``weights``: learned ones, None for the fixed formula. ``record``: from the
+        scoreboard.
         """
         verdict = self._judge(readings, weights)
         sample, ts = readings.consensus, readings.ts
@@ -166,7 +179,6 @@ class Scorer(Stateful):
         tradeable = state == "ok" and not abstain and not conflict
         named = regime(readings, self._flush)
         fragile = fragility(readings)
-        p_hit, p_hit_n = record
         scored_windows = sum(scored.score is not None for scored in windows)
 
         signal: SignalBody = {
@@ -202,19 +214,22 @@ class Scorer(Stateful):
                 "agreement": factors.agreement,
                 "continuity": factors.continuity,
             },
-            "p_hit": p_hit,
+            "p_hit": record.p_hit,
             "modes": verdict.modes,
             "sizing": {
-                "size_fraction": body.size_fraction(p_hit, factors.confidence, fragile, tradeable, side),
+                "size_fraction": body.size_fraction(record.p_hit, factors.confidence, fragile, tradeable, side),
                 "stop_multiplier": body.stop_multiplier(conflict, momentum, factors.agreement, scored_windows),
             },
             "weights_version": WEIGHTS_VERSION if weights is None else weights.version,
             "gate": verdict.gate,
-            "p_hit_n": p_hit_n,
+            "p_hit_n": record.n,
             "excluded": list(sample.excluded),
             "flush": self._flush.told(),
             "long_short": body.long_short(sample),
             "backfilled_until": readings.backfilled_until,
+            "volatility_24h": readings.volatility_24h if quorum else None,
+            "fragility_2": fragility_2(readings),
+            "p_deleveraging": self._deleveraging.told(readings, self._model, record, backfill),
         }
         if backfill:
             self._alerts.pause()
@@ -231,6 +246,7 @@ class Scorer(Stateful):
                 transition=changed,
                 score=composite,
                 confidence=factors.confidence,
+                events=record.events,
             )
         )
         return signal, raised
@@ -242,6 +258,7 @@ class Scorer(Stateful):
             strength.reanchor(delta_ms)
         self._alerts.reanchor(shift_ms)
         self._conflict.reanchor(shift_ms)
+        self._deleveraging.reanchor(shift_ms)
         self._flush.reanchor(shift_ms)
         self._leverage.reanchor(shift_ms)
         self._modes.reanchor(shift_ms)

@@ -44,12 +44,18 @@ class Batch:
     """All samples of one symbol in time order, the ticks read, and optionally the minute each sample counts for."""
 
     def __init__(
-        self, samples: Sequence[Consensus], ticks: Sequence[int], minutes: Sequence[int] | None = None
+        self,
+        samples: Sequence[Consensus],
+        ticks: Sequence[int],
+        minutes: Sequence[int] | None = None,
+        hours: Sequence[int] | None = None,
     ) -> None:
         self.samples = list(samples)
         self.by_second = {item.ts // 1000: item for item in samples}
         self.quorate = [item for item in samples if item.quorum]
         self.minutes = [item.ts // 60_000 for item in samples] if minutes is None else list(minutes)
+        hours = [-(-item.ts // 3_600_000) for item in samples] if hours is None else list(hours)
+        self.closes = {hour: item.price for hour, item in zip(hours, self.samples, strict=True) if item.quorum}
         self.values: dict[str, dict[int, float]] = {}
         for name, of in OF.items():
             self.values[name] = {}
@@ -70,6 +76,14 @@ class Batch:
     def _volatility(self, minute: int) -> float | None:
         squares = [self.squares[m] for m in range(minute - 1439 + 1, minute + 1) if m in self.squares]
         return math.sqrt(sum(squares) * 1440 / len(squares)) if len(squares) >= 60 else None
+
+    def volatility_24h(self, ts: int) -> float | None:
+        last, squares = ts // 3_600_000, []
+        for hour in range(last - 23, last + 1):
+            before, after = self.closes.get(hour - 1), self.closes.get(hour)
+            if before is not None and after is not None:
+                squares.append(math.log(after / before) ** 2)
+        return math.sqrt(sum(squares)) if len(squares) >= 20 else None
 
     def quorum_at(self, second: int, offsets: Sequence[int]) -> Consensus | None:
         for offset in offsets:
@@ -286,6 +300,7 @@ class Batch:
             continuity=self.continuity(second),
             statistics_ready=min(recent.values()) >= 60 and levels["volatility"].n >= 60,
             backfilled_until=self.backfilled_until(ts),
+            volatility_24h=self.volatility_24h(ts),
             liquidations_heard=any(
                 view.liquidated_long_coins + view.liquidated_short_coins > 0
                 for other in self.samples

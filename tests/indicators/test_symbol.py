@@ -27,6 +27,7 @@ from tests.indicators.build import (
     series,
 )
 
+HOUR = 3_600_000
 PHASES = st.lists(
     st.one_of(
         st.tuples(st.just("minutes"), st.integers(1, 150)),
@@ -224,10 +225,12 @@ def test_reanchor_moves_seconds_and_minutes(delta: int, minutes_before: int) -> 
     readings = run(indicators, after)
     moved = [item.ts // MINUTE + round(delta / MINUTE) for item in before]
     minutes = moved + [max(moved[-1], item.ts // MINUTE) for item in after]
+    moved_hours = [-(-item.ts // HOUR) + round(delta / HOUR) for item in before]
     batch = Batch(
         shifted(before, delta) + after,
         [ts + delta for ts in old_ticks] + [reading.ts for reading in readings],
         minutes,
+        moved_hours + [max(moved_hours[-1], -(-item.ts // HOUR)) for item in after],
     )
     for reading in (readings[0], readings[10], readings[-1]):
         now = max(moved[-1], reading.ts // MINUTE)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.model import Readings
+from service.model import EventRecord, Readings
 from service.scoring.alerts import Alerts, Situation
 from tests.scoring.factory import HOUR_MS, T0, level, no_data, readings, ticks
 
@@ -43,8 +43,30 @@ def test_body() -> None:
     (body,) = update(Alerts("ETH"), spiking(T0, 3.5, 0.97))
     assert list(body) == ["symbol", "ts", "alert", "state", "severity", "text", "values"]
     assert (body["symbol"], body["ts"], body["severity"]) == ("ETH", T0, "warning")
-    assert body["values"] == {"z": 3.5, "percentile": 0.97}
+    nothing = {"followed_n": 0, "followed_share": None, "followed_lift": None}
+    assert body["values"] == {"z": 3.5, "percentile": 0.97, **nothing}
     assert body["text"].startswith("ETH: leverage")
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        (EventRecord(), "is not shown yet"),
+        (EventRecord(40, 0.35, 0.2, 1.75), "is not shown yet"),  # no interval yet: too few weeks
+        (EventRecord(40, 0.22, 0.2, 1.1, 0.7, 1.5), "did not follow more often than at the same volatility"),
+        (EventRecord(400, 0.26, 0.2, 1.3, 1.05, 1.6), "26% were followed by a fall of open interest of 5 % "
+         "within a day, hardly more than at the same volatility"),
+        (EventRecord(400, 0.35, 0.2, 1.75, 1.3, 2.2), "35% were followed by a fall of open interest of 5 % "
+         "within a day, 1.8 times as many as at the same volatility"),
+    ],
+)  # fmt: skip
+def test_words_grow_and_shrink_with_the_record(record: EventRecord, words: str) -> None:
+    """Cause: an alert that people act on said nothing of whether anything ever followed it."""
+    (body,) = update(Alerts("ETH"), spiking(T0, 3.5, 0.97), events={"elr_spike": record})
+    assert body["text"].endswith(words)
+    assert body["values"]["followed_n"] == record.n
+    (other,) = update(Alerts("ETH"), spiking(T0, 3.5, 0.97), events={"crowded_longs": record})
+    assert other["text"].endswith("is not shown yet")  # each speaks of its own kind
 
 
 @pytest.mark.parametrize(
@@ -89,8 +111,10 @@ def test_crowding_follows_the_regime() -> None:
     alerts = Alerts("BTC")
     assert said(alerts, readings(), regime="loaded") == []
     (body,) = update(alerts, readings(ticks(1)), regime="crowded_longs")
-    assert (body["state"], body["text"]) == ("raised", "BTC: crowded longs")
-    assert body["values"] == {"regime": "crowded_longs", "funding_z": 0.31, "percentile": 0.41}
+    unknown = "whether deep falls of open interest follow is not shown yet"
+    assert (body["state"], body["text"]) == ("raised", f"BTC: crowded longs; {unknown}")
+    nothing = {"followed_n": 0, "followed_share": None, "followed_lift": None}
+    assert body["values"] == {"regime": "crowded_longs", "funding_z": 0.31, "percentile": 0.41, **nothing}
     assert said(alerts, readings(ticks(2)), regime="crowded_longs") == []
     assert said(alerts, readings(ticks(3)), regime="crowded_shorts") == [
         ("crowding", "cleared"),

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.model import Readings
+from service.model import Readings, TrackRecord
 from service.scoring import Scorer
 from tests.scoring.factory import (
     EXCHANGES,
@@ -41,7 +41,10 @@ BODY = [
     "fragility_horizon_h", "windows", "elr", "market", "confidence_factors", "p_hit", "modes", "sizing",
     "weights_version",
 ]  # fmt: skip
-ADDED = ["gate", "p_hit_n", "excluded", "flush", "long_short", "backfilled_until"]
+ADDED = [
+    "gate", "p_hit_n", "excluded", "flush", "long_short", "backfilled_until", "volatility_24h", "fragility_2",
+    "p_deleveraging",
+]  # fmt: skip
 WINDOW = ["ready", "score", "strength", "confidence", "direction", "return", "oi_change", "components"]
 MARKET = [
     "price", "index", "premium", "funding_8h", "oi_coins", "oi_usd", "oi_coverage", "venues_fresh", "venues_total",
@@ -280,13 +283,13 @@ def test_back_filled_minutes_warm_the_ranks_and_the_states_but_raise_no_alert() 
 
 def test_p_hit_is_what_the_record_says_and_sizes_by_it() -> None:
     of = scorer()
-    signal, _ = of.score(level_score(T0, 0.3), record=(0.62, 150))
+    signal, _ = of.score(level_score(T0, 0.3), record=TrackRecord(0.62, 150))
     check(signal)
     assert (signal["p_hit"], signal["p_hit_n"]) == (0.62, 150)
     assert signal["tradeable"]
     expected = (2 * 0.62 - 1) * signal["confidence"] * (1 - 0.5 * signal["fragility"])
     assert signal["sizing"]["size_fraction"] == pytest.approx(expected, rel=1e-12)
-    below, _ = of.score(level_score(T0 + 10_000, 0.3), record=(0.48, 150))
+    below, _ = of.score(level_score(T0 + 10_000, 0.3), record=TrackRecord(0.48, 150))
     assert below["sizing"]["size_fraction"] == 0.0
 
 

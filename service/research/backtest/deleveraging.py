@@ -13,32 +13,34 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 from scipy import optimize, special
 
+from service.deleveraging import (
+    BINS,
+    FORM,
+    LEAST_VOLATILITY,
+    LOG_FALLS,
+    MIDDLE_RANK,
+    USUAL_VOLATILITY,
+    digest,
+    packaged_parameters,
+)
 from service.research.backtest.judging import Trials, plain
 from service.research.backtest.measures import RIDGE, Bools, Estimate, Floats, Ints
 from service.research.backtest.series import Series
 from service.research.backtest.weeks import area, area_difference, drawn, summed, week_of
 
-FORM = "deleveraging-1"
-CURRENT = Path(__file__).resolve().parents[2] / "scoring" / "deleveraging.json"  # what the service says
-DECIMALS = 6
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
-RETURNS, LEAST_RETURNS = 24, 20  # of volatility_24h: hourly returns in its day, and how many must be known
-USUAL_VOLATILITY = 0.03
+DECIMALS = 6
 LEAST_RANK_H = 168  # hours of its own past that a rank must have behind it
 EMBARGO_MS = 2 * DAY_MS  # an outcome takes a day, and must be over for a day before a quarter begins
 LEAST_BEFORE_MS = 180 * DAY_MS
-FALLS = {"oi_5": 0.95, "oi_10": 0.90}
+FALLS = {"oi_5": LOG_FALLS[0], "oi_10": LOG_FALLS[1]}
 DEEP = {"oi_5": "a fall of 5 %", "oi_10": "a fall of 10 %"}  # in words
-BINS = 10  # of the reliability curve, and of volatility
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +54,15 @@ class Parameters:
 
     def probabilities(self, rank: Floats, volatility: Floats) -> dict[str, Floats]:
         """P(oi_5), P(oi_10) in [0, 1]; the second is never the larger."""
-        x = self.c_rank * (rank - 0.5) + self.c_volatility * np.log(volatility / USUAL_VOLATILITY)
+        x = self.c_rank * (rank - MIDDLE_RANK) + self.c_volatility * log_ratio(volatility)
         return {
             "oi_5": np.asarray(special.expit(self.a_5 + x)),
             "oi_10": np.asarray(special.expit(self.a_10 + x)),
         }
+
+
+def log_ratio(volatility: Floats) -> Floats:
+    return np.asarray(np.log(np.maximum(volatility, LEAST_VOLATILITY) / USUAL_VOLATILITY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,58 +82,18 @@ class Rows:
         return Rows(self.ts[inside], self.file[inside], self.rank[inside], self.volatility[inside], self.fallen[inside])
 
 
-def volatility_24h(series: Series) -> Floats:
-    """At each tick the root of the sum of squared log returns between the last 25 hourly UTC closes, unscaled.
-
-    The close of hour H is the last price known in (H - 1 h, H]. NaN with fewer than 20 of the 24 returns.
-    """
-    told = np.full(series.n, np.nan)
-    for segment in np.unique(series.segments):
-        inside = np.flatnonzero(series.segments == segment)
-        ts, price = series.ts[inside], series.ln_price[inside]
-        first = int(-(-ts[0] // HOUR_MS))
-        closes = np.full(int(-(-ts[-1] // HOUR_MS)) - first + 1, np.nan)
-        known = ~np.isnan(price)
-        closes[-(-ts[known] // HOUR_MS) - first] = price[known]  # of an hour's prices the last one stays
-        squares = np.diff(closes, prepend=np.nan) ** 2
-        sums = _last(np.nan_to_num(squares), RETURNS)
-        counts = _last((~np.isnan(squares)).astype(np.float64), RETURNS)
-        day = np.where(counts >= LEAST_RETURNS, np.sqrt(sums), np.nan)
-        over = ts // HOUR_MS - first  # the last hour that is over
-        told[inside] = np.where(over >= 0, day[np.maximum(over, 0)], np.nan)
-    return told
-
-
-def _last(values: Floats, count: int) -> Floats:
-    """The sum of each value and the ``count`` - 1 before it."""
-    padded = np.concatenate([np.zeros(count - 1), values])
-    return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, count).sum(axis=1))
-
-
-def rank_hours(series: Series) -> Floats:
-    """Hours from the first open interest of a tick's stretch to the tick; NaN before it."""
-    told = np.full(series.n, np.nan)
-    for segment in np.unique(series.segments):
-        known = np.flatnonzero((series.segments == segment) & ~np.isnan(series.ln_oi))
-        if len(known) > 0:
-            after = (series.segments == segment) & (series.ts >= series.ts[known[0]])
-            told[after] = (series.ts[after] - series.ts[known[0]]) / HOUR_MS
-    return told
-
-
 def usable(series: Series) -> Bools:
-    """Ticks that may be rows: the last of each hour, with a rank of seven days and a volatility above 0."""
+    """Ticks that may be rows: the last of each hour, with a rank of seven days and a volatility."""
     hours = -(-series.ts // HOUR_MS)
     last = np.append((np.diff(hours) != 0) | (np.diff(series.segments) != 0), True)
-    volatility, rank = volatility_24h(series), series.column("rank_elr")
     with np.errstate(invalid="ignore"):
-        return np.asarray(last & (rank_hours(series) >= LEAST_RANK_H) & ~np.isnan(rank) & (volatility > 0))
+        ranked = (series.column("rank_h") >= LEAST_RANK_H) & ~np.isnan(series.column("rank_elr"))
+    return np.asarray(last & ranked & ~np.isnan(series.column("volatility_24h")))
 
 
 def fallen(oi_low: Floats) -> Floats:
     """0, 1, 2 as :class:`Rows` has it of ``Series.ahead``'s ``oi_low``; NaN where that is."""
-    five, ten = (np.log(left) for left in FALLS.values())
-    return np.where(np.isnan(oi_low), np.nan, (oi_low <= five) * 1.0 + (oi_low <= ten) * 1.0)
+    return np.where(np.isnan(oi_low), np.nan, np.sum([oi_low <= fall for fall in FALLS.values()], axis=0))
 
 
 def rows_of(series: Series, ahead: dict[str, Floats], file: int) -> Rows:
@@ -138,7 +104,7 @@ def rows_of(series: Series, ahead: dict[str, Floats], file: int) -> Rows:
         series.ts[inside],
         np.full(int(inside.sum()), file, dtype=np.int64),
         series.column("rank_elr")[inside],
-        volatility_24h(series)[inside],
+        series.column("volatility_24h")[inside],
         classes[inside].astype(np.int64),
     )
 
@@ -153,8 +119,8 @@ def fit(rows: Rows, with_rank: bool = True) -> Parameters | None:
     """The likeliest parameters; None where one of the three classes has no row."""
     if len(np.unique(rows.fallen)) < 3:
         return None
-    columns = [rows.rank - 0.5] if with_rank else []
-    plain = np.column_stack([*columns, np.log(rows.volatility / USUAL_VOLATILITY)])
+    columns = [rows.rank - MIDDLE_RANK] if with_rank else []
+    plain = np.column_stack([*columns, log_ratio(rows.volatility)])
     centre, spread = plain.mean(axis=0), plain.std(axis=0)
     spread = np.where(spread > 0, spread, 1.0)
     design = (plain - centre) / spread
@@ -334,7 +300,7 @@ def evaluate_deleveraging(series: Series, ahead: dict[str, Floats], symbol: str,
     """What the service's parameters say of one file's ticks, judged. ``fitted_to``: whether they were fitted to the
     same `symbol` in this time (a description then, and no test: it is not counted as one), to other symbols of this
     `time` (coins fall together), or to neither (None)."""
-    current = orjson.loads(CURRENT.read_bytes())
+    current = packaged_parameters()
     start, end = _day(series.ts[0]), _day(series.ts[-1])
     then = {item["symbol"] for item in current["data"] if item["from"] <= end and item["to"] >= start}
     rows = rows_of(series, ahead, 0)
@@ -345,12 +311,6 @@ def evaluate_deleveraging(series: Series, ahead: dict[str, Floats], symbol: str,
         "fitted_to": "symbol" if symbol in then else "time" if then else None,
         **{label: judged(rows, forecasts, label, counted) for label in FALLS},
     }
-
-
-def digest(plain: dict[str, Any]) -> str:
-    """SHA-256 of the parameter file's other fields as JSON without spaces, keys in order."""
-    rest = {name: value for name, value in plain.items() if name != "hash"}
-    return sha256(orjson.dumps(rest, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def _rounded(value: Any) -> Any:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from service.research.backtest.deleveraging import volatility_24h
 from service.research.backtest.direction import name_of
 from service.research.backtest.judging import Trials, judged
 from service.research.backtest.measures import (
@@ -42,9 +41,9 @@ def scores_of(series: Series) -> dict[str, Floats]:
     return {
         "fragility": series.column("fragility"),
         REDUCED: (ranks["rank_elr"] + ranks["rank_funding"]) / 2,
-        "fragility_2": (ranks["rank_elr"] + ranks["rank_volatility"]) / 2,
+        "fragility_2": series.column("fragility_2"),
         **ranks,
-        "volatility_24h": volatility_24h(series),
+        "volatility_24h": series.column("volatility_24h"),
     }
 
 

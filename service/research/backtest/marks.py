@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from service.research.backtest.deleveraging import BINS, FALLS, fallen, usable, volatility_24h
+from service.deleveraging import BINS
+from service.research.backtest.deleveraging import FALLS, fallen, usable
 from service.research.backtest.judging import Trials, plain
 from service.research.backtest.measures import Bools, Estimate, Floats, Ints
 from service.research.backtest.series import Series
@@ -59,11 +60,10 @@ class Hours:
 
 def hours_of(series: Series, ahead: dict[str, Floats], file: int) -> Hours:
     """The ticks of one file: its scores, when marks began (1 or 0), and what came after."""
-    volatility, classes = volatility_24h(series), fallen(ahead["oi_low"])
+    volatility, classes = series.column("volatility_24h"), fallen(ahead["oi_low"])
     known = np.isnan(classes)
     columns = {
-        **{name: series.column(name) for name in ("fragility", "rank_elr", "rank_funding", "rank_volatility")},
-        "volatility_24h": volatility,
+        **{name: series.column(name) for name in SCORES},
         "usable": usable(series) * 1.0,
         **{
             label: np.where(known, np.nan, (classes >= number) * 1.0)
@@ -72,7 +72,6 @@ def hours_of(series: Series, ahead: dict[str, Floats], file: int) -> Hours:
         **{f"began {name}": values * 1.0 for name, values in began(series).items()},
         "during reset": np.array([item["regime"] == "reset" for item in series.records]) * 1.0,
     }  # fmt: skip
-    columns["fragility_2"] = (columns["rank_elr"] + columns["rank_volatility"]) / 2
     for hours in RESET_H:
         columns |= {f"{name} {hours}h": values for name, values in entry(series, hours * 3_600).items()}
     tenth = parts(volatility, BINS)

@@ -21,7 +21,7 @@ from service.research.backtest.csv_history import SECOND_MS, History, Row, frame
 from service.research.backtest.feeding import LIVE_BELOW_S, Slow, base, events, rules
 
 CHECKPOINT_TICKS = 5_000
-VERSION = 2
+VERSION = 3
 MONTH_S = 30 * 86_400
 WARM_ROWS = 60  # of its own past a percentile must rest on, or a month of them where that is fewer
 Scored: TypeAlias = tuple[SignalBody, Readings]
@@ -63,6 +63,11 @@ def record(body: SignalBody, readings: Readings, segment: int, warm: bool) -> Re
         "abstain": body["abstain"],
         "regime": body["regime"] if warm or body["regime"] in ("flush", "reset") else None,
         "fragility": body["fragility"] if warm else None,
+        "fragility_2": body["fragility_2"] if warm else None,
+        "p_oi_5": body["p_deleveraging"]["oi_5"] if warm else None,
+        "p_oi_10": body["p_deleveraging"]["oi_10"] if warm else None,
+        "volatility_24h": body["volatility_24h"],
+        "rank_h": readings.elr.horizon_h if warm else None,
         "rank_elr": readings.elr.percentile if warm else None,
         "rank_funding": readings.funding_abs.percentile if warm else None,
         "rank_volatility": readings.volatility.percentile if warm else None,

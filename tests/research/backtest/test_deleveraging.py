@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, special
 
+from service.deleveraging import packaged, packaged_parameters
 from service.research.backtest import deleveraging, weeks
 from service.research.backtest.deleveraging import HOUR_MS, Parameters, Rows
 from service.research.backtest.series import Series
 
-COMMITTED = Path(deleveraging.__file__).resolve().parents[2] / "scoring" / "deleveraging.json"
 START_MS = 1_609_459_200_000  # 2021-01-01T00:00Z
 TRUE = Parameters(a_5=-1.5, a_10=-3.3, c_rank=1.2, c_volatility=0.7)
 
@@ -116,52 +114,35 @@ def test_the_first_quarter_judged_has_180_days_before_it() -> None:
     assert judged[np.flatnonzero(judged)[0] :].all()
 
 
-def records(hours: int, price: Any, step_s: int = 3_600, start_ms: int = START_MS) -> list[dict[str, Any]]:
-    return [
-        {
-            "ts": start_ms + i * step_s * 1_000, "segment": 0, "warm": True, "price": price(i), "ln_oi": 0.0,
-            "flush": False, "flush_fed": False, "rank_elr": 0.5,
-        }
-        for i in range(hours)
-    ]  # fmt: skip
-
-
-def test_volatility_is_the_root_of_a_day_of_squared_hourly_returns() -> None:
-    series = Series(records(40, lambda i: 100 * math.exp(0.01 * (i % 2))), 3_600)
-    told = deleveraging.volatility_24h(series)
-    assert np.isnan(told[:20]).all()
-    assert told[20] == pytest.approx(math.sqrt(20) * 0.01)
-    assert told[24:] == pytest.approx(np.full(16, math.sqrt(24) * 0.01))
-
-
-def test_volatility_is_null_when_five_of_the_day_s_returns_are_missing() -> None:
-    """Two closes missing apart from each other cost four returns, a third one two more."""
-    missing = {26, 30}
-    series = Series(records(60, lambda i: None if i in missing else 100 * math.exp(0.01 * (i % 2))), 3_600)
-    told = deleveraging.volatility_24h(series)
-    assert told[40] == pytest.approx(math.sqrt(20) * 0.01)
-    missing.add(34)
-    assert np.isnan(
-        deleveraging.volatility_24h(Series(records(60, lambda i: None if i in missing else 1.0), 3_600))[40]
-    )
-
-
-def test_volatility_between_two_hours_is_that_of_the_hour_that_is_over() -> None:
-    """Ticks each ten minutes: a close is the last price in (H - 1 h, H]; the running hour does not count yet."""
-    series = Series(records(6 * 40, lambda i: 100 * math.exp(0.01 * (-(-i // 6) % 2)), 600), 600)
-    told = deleveraging.volatility_24h(series)
-    assert told[6 * 30 : 6 * 31] == pytest.approx(np.full(6, math.sqrt(24) * 0.01))
-    quiet = Series(records(6 * 40, lambda i: 100.0 if i <= 6 * 30 else 100.0 + i, 600), 600)
-    found = deleveraging.volatility_24h(quiet)
-    assert found[6 * 30 : 6 * 31] == pytest.approx(np.zeros(6))
-    assert found[6 * 31] > 0
-
-
 def test_one_row_an_hour_from_the_seventh_day_on() -> None:
-    series = Series(records(6 * 24 * 10, lambda i: 100 * math.exp(0.001 * (i % 5)), 600), 600)
-    inside = np.flatnonzero(deleveraging.usable(series))
+    """Ticks each ten minutes; the rank's hours are rounded up, as published."""
+    ticks = [
+        {
+            "ts": START_MS + i * 600_000, "segment": 0, "warm": True, "price": 100.0, "ln_oi": 0.0, "flush": False,
+            "flush_fed": False, "rank_elr": 0.5, "rank_h": -(-i // 6), "volatility_24h": None if i < 120 else 0.02,
+        }
+        for i in range(6 * 24 * 10)
+    ]  # fmt: skip
+    inside = np.flatnonzero(deleveraging.usable(Series(ticks, 600)))
     assert inside[0] == 6 * 168
     assert (np.diff(inside)[:-1] == 6).all()
+
+
+def test_the_form_is_that_of_the_service() -> None:
+    """What is fitted here and what is published must be one formula, at the edges too."""
+    model = packaged()
+    plain = packaged_parameters()
+    rank, volatility = np.array([0.0, 0.5, 0.93, 1.0]), np.array([0.0, 0.0005, 0.03, 0.4])
+    rows = Rows(np.arange(4), np.zeros(4, dtype=np.int64), rank, volatility, np.zeros(4, dtype=np.int64))
+    said = deleveraging.said(rows, plain)
+    for i in range(4):
+        assert (said["model"]["oi_5"][i], said["model"]["oi_10"][i]) == pytest.approx(
+            model.probabilities(rank[i], volatility[i])
+        )
+        assert (said["volatility"]["oi_5"][i], said["volatility"]["oi_10"][i]) == pytest.approx(
+            model.volatility_alone(volatility[i])
+        )
+        assert (said["climatology"]["oi_5"][i], said["climatology"]["oi_10"][i]) == model.base_rates
 
 
 def test_intervals_by_weeks_hold_nothing_in_nineteen_of_twenty_series_of_noise() -> None:
@@ -206,11 +187,3 @@ def test_under_eight_weeks_there_is_no_interval() -> None:
 def test_a_week_begins_on_monday() -> None:
     sunday = 1_609_718_399_999  # 2021-01-03T23:59:59.999Z
     assert weeks.week_of(np.array([sunday - 6 * 86_400_000, sunday, sunday + 1])).tolist() == [0, 0, 1]
-
-
-def test_the_committed_parameters_are_those_their_hash_was_made_of() -> None:
-    told = orjson.loads(COMMITTED.read_bytes())
-    assert told["hash"] == deleveraging.digest(told)
-    assert told["rows"] == sum(item["rows"] for item in told["data"])
-    assert told["parameters"]["a_10"] < told["parameters"]["a_5"]
-    assert told["volatility_edges"] == sorted(told["volatility_edges"])

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from service.cli.main import run
-from service.research.backtest import deleveraging
+from service.deleveraging import digest, parse
 from service.research.backtest.run import VERSION
 
 HOUR_MS = 3_600_000
@@ -26,6 +26,7 @@ def report(directory: Path, seed: int = 1, hours: int = 24 * 60, version: int = 
         {
             "ts": START_MS + i * HOUR_MS, "segment": 0, "warm": i >= 60, "price": price[i], "ln_oi": interest[i],
             "flush": False, "flush_fed": True, "regime": "calm", "rank_elr": float(rng.uniform()) if i >= 60 else None,
+            "rank_h": i, "volatility_24h": float(rng.uniform(0.01, 0.09)),
         }
         for i in range(hours)
     ]  # fmt: skip
@@ -45,7 +46,8 @@ def test_the_file_says_what_was_fitted_to_what(tmp_path: Path, capsys: pytest.Ca
     folders = [report(tmp_path / "a", 1), report(tmp_path / "b", 2)]
     assert run(["fit", *map(str, folders), "--out", str(out)]) == 0
     told: dict[str, Any] = orjson.loads(out.read_bytes())
-    assert told["hash"] == deleveraging.digest(told)
+    assert told["hash"] == digest(told)
+    assert parse(told).least_rank_h == 168  # the service takes it
     assert [(item["file"], item["symbol"]) for item in told["data"]] == [("walk.csv", "SOL")] * 2
     assert told["data"][0]["sha256"] == sha256(b"1").hexdigest()
     assert (told["data"][0]["from"], told["data"][0]["to"]) == ("2021-01-08", "2021-03-01")
