@@ -14,6 +14,7 @@ from scipy import optimize, special
 from service.deleveraging import packaged, packaged_parameters
 from service.research.backtest import deleveraging, weeks
 from service.research.backtest.deleveraging import HOUR_MS, Parameters, Rows
+from service.research.backtest.judging import Trials
 from service.research.backtest.series import Series
 
 START_MS = 1_609_459_200_000  # 2021-01-01T00:00Z
@@ -187,3 +188,33 @@ def test_under_eight_weeks_there_is_no_interval() -> None:
 def test_a_week_begins_on_monday() -> None:
     sunday = 1_609_718_399_999  # 2021-01-03T23:59:59.999Z
     assert weeks.week_of(np.array([sunday - 6 * 86_400_000, sunday, sunday + 1])).tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("start_ms", "symbol", "fitted_to"),
+    [
+        (1_735_689_600_000, "SOL", "symbol"),  # 2025-01-01: SOL is among the files
+        (1_735_689_600_000, "LTC", "time"),
+        (1_672_531_200_000, "SOL", "time"),  # 2023-01-01: only BTC is
+        (1_775_001_600_000, "SOL", None),  # 2026-04-01: after all of them
+    ],
+)
+def test_a_file_that_the_parameters_were_fitted_to_is_no_test(
+    start_ms: int, symbol: str, fitted_to: str | None
+) -> None:
+    rng = np.random.default_rng(9)
+    n = 24 * 7 * 12
+    ticks = [
+        {
+            "ts": start_ms + i * HOUR_MS, "segment": 0, "warm": True, "price": 100.0,
+            "ln_oi": float(rng.normal(0, 0.05)),
+            "flush": False, "flush_fed": True, "rank_elr": float(rng.uniform()), "rank_h": 200 + i,
+            "volatility_24h": float(rng.uniform(0.01, 0.09)),
+        }
+        for i in range(n)
+    ]  # fmt: skip
+    series, trials = Series(ticks, 3_600), Trials()
+    told = deleveraging.evaluate_deleveraging(series, series.ahead(86_400), symbol, trials)
+    assert told["fitted_to"] == fitted_to
+    assert told["oi_5"]["n"] > 1_500
+    assert (trials.summary()["tests"] > 0) == (fitted_to != "symbol")

@@ -30,7 +30,8 @@ RNG = np.random.default_rng(3)
 def made(i: int, **changed: Any) -> dict[str, Any]:
     blank = dict.fromkeys(
         ("index", "premium", "strength", "elr", "elr_mcap", "funding_spend", "forced", "liquidated_long_1h",
-         "liquidated_short_1h", "z_elr", "z_funding", "z_premium", "rank_volatility", "fragility", "regime", "score",
+         "liquidated_short_1h", "z_elr", "z_funding", "z_premium", "rank_volatility", "fragility", "fragility_2",
+         "p_oi_5", "p_oi_10", "volatility_24h", "rank_h", "regime", "score",
          "direction")
     )  # fmt: skip
     return {
