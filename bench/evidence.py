@@ -53,8 +53,7 @@ REPORTS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
 BYBIT = ("bybit_btc_old", *(f"bybit_{coin.lower()}" for coin in COINS))
 FITTED = (*BYBIT, "hourly")  # what p_deleveraging is fitted to
 SIX = tuple(f"bybit_{coin.lower()}" for coin in COINS[1:])
-ALL = "all ten files"
-POOLS = {ALL: FITTED, "the eight of Bybit": BYBIT}
+ALL, EIGHT = "all ten files", "the eight of Bybit"
 WITHIN = {"oi_5": "open interest -5 %", "oi_10": "open interest -10 %"}
 GROUPS = {
     "BTC 2024-10 to 2026-02": ("bybit_btc",),
@@ -302,13 +301,16 @@ def pool(directory: Path) -> Pool:
             every.columns["p_deleveraging"] = said
             chosen = every.chosen(inside(names, every.file))
             ranked[group][label] = marks.ranked(chosen, label, group, trials)
+    groups = {ALL: FITTED, **GROUPS}
     followed, entries = {}, {}
-    for group, names in {**POOLS, **GROUPS}.items():
+    for group, names in groups.items():
         chosen = every.chosen(inside(names, every.file))
         followed[group] = marks.table(chosen, trials, f"{group}: ", (*marks.MARKS, marks.SHORT_SPIKE))
         entries[group] = marks.resets(chosen, trials, f"{group}: ")
+    spikes = (marks.SPIKE, marks.SHORT_SPIKE)
+    followed[EIGHT] = marks.table(every.chosen(inside(BYBIT, every.file)), trials, f"{EIGHT}: ", spikes)
     years = (counted.ts.astype("datetime64[ms]").astype("datetime64[Y]").astype(np.int64)) + 1970
-    parts = {group: inside(names, counted.file) for group, names in {**POOLS, **GROUPS}.items()}
+    parts = {group: inside(names, counted.file) for group, names in groups.items()}
     parts |= {str(year): years == year for year in range(2021, 2027)}
     judged = {
         name: {
@@ -369,7 +371,7 @@ def calibration(pooled: Pool) -> Iterator[str]:
         assert told is not None
         yield line(f"{words}: said, %", *(f"{100 * item['said']:.1f}" for item in told["reliability"]))
         yield line(f"{words}: happened, %", *(
-            f"{100 * item['happened']:.1f} [{100 * item['low']:.1f}, {100 * item['high']:.1f}]"
+            shown(percent({"value": item["happened"], "low": item["low"], "high": item["high"]}), 1)
             for item in told["reliability"]
         ))  # fmt: skip
 
@@ -379,14 +381,13 @@ def alerts(pooled: Pool) -> Iterator[str]:
         cell for words in WITHIN.values() for cell in (f"{words}, %", "hours as volatile, %", "times as often")
     ))  # fmt: skip
     for group, told in pooled.marks.items():
-        for mark in (*marks.MARKS, marks.SHORT_SPIKE):
+        for mark, labels in told.items():
             cells = []
-            for label in WITHIN:
-                found = told[mark][label]
+            for label, found in labels.items():
                 left = f"{group}: {mark}, {label}: against hours as volatile" in pooled.left
                 cells += [shown(percent(found["followed"]), 1), shown(percent(found["matched"]), 1)]
                 cells.append(shown(found["lift"], 2, left))
-            yield line(f"{mark}: {group}", found["n"], *cells)
+            yield line(f"{mark}: {group}", labels["oi_5"]["n"], *cells)
 
 
 def entry(pooled: Pool) -> Iterator[str]:
@@ -394,6 +395,8 @@ def entry(pooled: Pool) -> Iterator[str]:
     for group, told in pooled.resets.items():
         for when, outcomes in told.items():
             for outcome, found in outcomes.items():
+                if group != ALL and (when != "began reset" or outcome.startswith("return")):
+                    continue
                 left = f"{group}: {when}: {outcome}: against hours as volatile" in pooled.left
                 number, of = (shown(percent(found[part]), 2) for part in ("followed", "matched"))
                 yield line(f"{when}: {outcome}: {group}", f"{found['n']:,}", number, of,

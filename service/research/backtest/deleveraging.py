@@ -31,7 +31,7 @@ from service.deleveraging import (
 from service.research.backtest.judging import Trials, plain
 from service.research.backtest.measures import RIDGE, Bools, Estimate, Floats, Ints
 from service.research.backtest.series import Series
-from service.research.backtest.weeks import area, area_difference, drawn, summed, week_of
+from service.research.backtest.weeks import area, area_difference, bare, drawn, summed, thin, week_of
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -224,6 +224,9 @@ def judged(
     values = {form: forecasts[form][label][inside] for form in FORMS}
     errors = {form: (value - was) ** 2 for form, value in values.items()}
 
+    def better(form: str, than: str) -> Estimate | None:
+        return skill(errors[form], errors[than], was, weeks)
+
     def told(test: str, estimate: Estimate | None) -> dict[str, Any]:
         return trials.told(f"{name} {label}: {test}", estimate)
 
@@ -234,9 +237,9 @@ def judged(
         "from": _day(ts[0]),
         "to": _day(ts[-1]),
         "brier": {form: float(error.mean()) for form, error in errors.items()},
-        "skill_over_climatology": told("skill over climatology", skill(errors["model"], errors["climatology"], weeks)),
-        "skill_over_volatility": told("skill over volatility", skill(errors["model"], errors["volatility"], weeks)),
-        "volatility_over_climatology": plain(skill(errors["volatility"], errors["climatology"], weeks)),
+        "skill_over_climatology": told("skill over climatology", better("model", "climatology")),
+        "skill_over_volatility": told("skill over volatility", better("model", "volatility")),
+        "volatility_over_climatology": plain(better("volatility", "climatology")),
         "auc": told("AUC", area(values["model"], was, weeks)),
         "auc_volatility": plain(area(values["volatility"], was, weeks)),
         "auc_difference": plain(area_difference(values["model"], values["volatility"], was, weeks)),
@@ -245,12 +248,14 @@ def judged(
 
 
 def reliability(forecast: Floats, happened: Bools, weeks: Ints) -> list[dict[str, Any]]:
-    """What was said against what happened in tenths of the rows by forecast; intervals by weeks, None under eight."""
+    """What was said against what happened in tenths of the rows by forecast; intervals by weeks where it
+    happened in eight."""
     told = []
     for part in np.array_split(np.argsort(forecast, kind="stable"), BINS):
         share = drawn(
             summed(weeks[part], happened[part].astype(np.float64), np.ones(len(part))), _ratio, None, len(part)
         )
+        share = bare(share) if thin(happened[part], weeks[part]) else share
         if share is not None:
             said = float(forecast[part].mean())
             told.append({"said": said, "happened": share.value, "low": share.low, "high": share.high, "n": len(part)})
@@ -261,9 +266,10 @@ def _ratio(sums: Floats) -> Floats:
     return sums[:, 0] / sums[:, 1]
 
 
-def skill(error: Floats, reference: Floats, weeks: Ints) -> Estimate | None:
+def skill(error: Floats, reference: Floats, happened: Bools, weeks: Ints) -> Estimate | None:
     """1 - the sum of one squared error over that of the other: above 0 the first forecast is the better one."""
-    return drawn(summed(weeks, error, reference), lambda sums: 1 - sums[:, 0] / sums[:, 1], 0.0, len(error))
+    found = drawn(summed(weeks, error, reference), lambda sums: 1 - sums[:, 0] / sums[:, 1], 0.0, len(error))
+    return bare(found) if thin(happened, weeks) else found
 
 
 def fitted(rows: Rows, files: Sequence[dict[str, Any]], date: str) -> dict[str, Any] | None:

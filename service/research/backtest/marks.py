@@ -7,7 +7,7 @@ a fall of open interest is likelier after a volatile day, whatever a mark says. 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,9 @@ import numpy as np
 from service.deleveraging import BINS
 from service.research.backtest.deleveraging import FALLS, fallen, usable
 from service.research.backtest.judging import Trials, plain
-from service.research.backtest.measures import Bools, Estimate, Floats, Ints
+from service.research.backtest.measures import LEAST_BLOCKS, Bools, Estimate, Floats, Ints
 from service.research.backtest.series import Series
-from service.research.backtest.weeks import area, area_difference, drawn, summed, week_of
+from service.research.backtest.weeks import area, area_difference, bare, drawn, summed, thin, week_of
 from service.scoring.alerts import SPIKE_EVERY_MS, spike_stands
 
 SPIKE, SHORT_SPIKE = "elr_spike", "elr_spike, percentile of 26 h"
@@ -185,14 +185,27 @@ def against(hours: Hours, mark: str, outcome: str, name: str, trials: Trials) ->
         means = np.divide(sum_of, all_of, out=np.zeros_like(sum_of), where=all_of > 0)
         return np.asarray((means * at_of).sum(axis=1) / at_of.sum(axis=1))
 
-    compared = drawn(sums, lambda draw: followed(draw) - matched(draw), 0.0, n)
+    few = _few(at == 1, values, weeks)
+
+    def told(statistic: Callable[[Floats], Floats], null: float | None) -> Estimate | None:
+        found = drawn(sums, statistic, null, n)
+        return bare(found) if few else found
+
+    compared = told(lambda draw: followed(draw) - matched(draw), 0.0)
     return {
         "n": n,
-        "followed": plain(drawn(sums, followed, None, n)),
+        "followed": plain(told(followed, None)),
         "matched": plain(drawn(sums, matched, None, n)),
         "difference": trials.told(f"{name}: against hours as volatile", compared),
-        "lift": plain(drawn(sums, lambda draw: followed(draw) / matched(draw), 1.0, n)),
+        "lift": plain(told(lambda draw: followed(draw) / matched(draw), 1.0)),
     }
+
+
+def _few(at: Bools, values: Floats, weeks: Ints) -> bool:
+    """Whether the marks are of fewer than eight weeks, or what happens or not did so after them in fewer than eight."""
+    if not set(np.unique(values)) <= {0.0, 1.0}:
+        return len(np.unique(weeks[at])) < LEAST_BLOCKS
+    return thin(values[at] == 1, weeks[at])
 
 
 def ranked(hours: Hours, label: str, name: str, trials: Trials) -> dict[str, Any]:

@@ -265,9 +265,15 @@ def _deleveraging(told: dict[str, Any]) -> str:
 
 
 def _said(told: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """Calibration curves, where they have intervals."""
-    curves = {f"p_deleveraging: {words}": told[label]["reliability"] for label, words in DEEP.items() if told[label]}
-    return {name: bins for name, bins in curves.items() if all(item["low"] is not None for item in bins)}
+    """Calibration curves; a point without an interval has no bar."""
+    return {
+        f"p_deleveraging: {words}": [
+            item if item["low"] is not None else {**item, "low": item["happened"], "high": item["happened"]}
+            for item in told[label]["reliability"]
+        ]
+        for label, words in DEEP.items()
+        if told[label]
+    }
 
 
 def _marks(marks: dict[str, Any], resets: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """Intervals by drawing whole weeks, all symbols of a week together: coins fall together, and outcomes of a day overlap.
 
-1,000 draws with replacement of as many weeks as there are, with a fixed seed; none under eight weeks. A week begins on
-Monday, UTC.
+1,000 draws with replacement of as many weeks as there are, with a fixed seed; none under eight weeks, or where
+something happened in fewer than eight. A week begins on Monday, UTC.
 """
 
 from __future__ import annotations
@@ -44,6 +44,17 @@ def drawn(sums: Floats, statistic: Callable[[Floats], Floats], null: float | Non
         return _estimate(value, statistic(_counts(len(sums)) @ sums), null, n)
 
 
+def thin(happened: Bools, weeks: Ints) -> bool:
+    """Whether it happened, or did not, in fewer than eight weeks: draws of so few say nothing (of none they would say 0
+    for certain)."""
+    return min(len(np.unique(weeks[happened])), len(np.unique(weeks[~happened]))) < LEAST_BLOCKS
+
+
+def bare(estimate: Estimate | None) -> Estimate | None:
+    """Without interval and p."""
+    return None if estimate is None else Estimate(estimate.value, None, None, None, estimate.n)
+
+
 def area(score: Floats, happened: Bools, weeks: Ints) -> Estimate | None:
     """The area under the curve: chance that the score was higher before what happened; ties count half."""
     return _area(_pairs(score, happened, weeks), happened, weeks, 0.5)
@@ -65,7 +76,7 @@ def _area(pairs: Floats, happened: Bools, weeks: Ints, null: float) -> Estimate 
         value = float(of(np.ones((1, len(both))))[0])
         if np.isnan(value):
             return None
-        if len(both) < LEAST_BLOCKS:
+        if thin(happened, weeks):
             return Estimate(value, None, None, None, len(happened))
         return _estimate(value, of(_counts(len(both))), null, len(happened))
 

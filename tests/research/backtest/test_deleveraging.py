@@ -156,7 +156,7 @@ def test_intervals_by_weeks_hold_nothing_in_nineteen_of_twenty_series_of_noise()
         error = (np.repeat(rng.uniform(0, 0.4, days), 24) - happened) ** 2
         other = (np.repeat(rng.uniform(0, 0.4, days), 24) - happened) ** 2
         ts = START_MS + np.arange(days * 24, dtype=np.int64) * HOUR_MS
-        found = deleveraging.skill(error, other, weeks.week_of(ts))
+        found = deleveraging.skill(error, other, happened == 1, weeks.week_of(ts))
         assert found is not None
         assert found.low is not None
         assert found.high is not None
@@ -183,6 +183,20 @@ def test_under_eight_weeks_there_is_no_interval() -> None:
     found = weeks.area(score, happened, np.repeat(np.arange(7), 10))
     assert found is not None
     assert (found.low, found.high, found.p) == (None, None, None)
+
+
+def test_what_happened_in_fewer_than_eight_weeks_has_no_interval() -> None:
+    """Three falls in a year of weeks: draws of them find something in one of four files of noise."""
+    rng = np.random.default_rng(2)
+    place = np.repeat(np.arange(52), 20)
+    happened = np.isin(np.arange(52 * 20), [5, 400, 900])
+    found = weeks.area(rng.uniform(0, 1, len(place)), happened, place)
+    assert found is not None
+    assert (found.low, found.p) == (None, None)
+    error = rng.uniform(0, 1, len(place))
+    skill = deleveraging.skill(error, rng.uniform(0, 1, len(place)), happened, place)
+    assert skill is not None
+    assert (skill.low, skill.p) == (None, None)
 
 
 def test_a_week_begins_on_monday() -> None:

@@ -101,6 +101,17 @@ def test_a_mark_that_never_began_has_no_numbers() -> None:
     assert (found["n"], found["lift"]["value"]) == (0, None)
 
 
+def test_no_fall_after_forty_marks_is_no_certainty() -> None:
+    """40 marks in 40 weeks, none followed: every draw of weeks says 0 as well, and 0 [0, 0] would be claimed."""
+    mark = (np.arange(40 * 168) % 168 == 80) * 1.0
+    fell = ((np.arange(40 * 168) % 10 == 0) & (mark == 0)) * 1.0
+    trials = Trials()
+    found = marks.against(hours(40, mark=mark, fell=fell), "mark", "fell", "none", trials)
+    assert found["n"] == 40
+    assert (found["lift"]["value"], found["lift"]["low"], found["followed"]["high"]) == (0.0, None, None)
+    assert trials.summary()["tests"] == 0
+
+
 def test_hours_without_an_outcome_or_a_volatility_do_not_count() -> None:
     made = hours(10, mark=np.ones(1_680), fell=np.ones(1_680))
     made.columns["fell"][:100] = np.nan
