@@ -120,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
         "fit",
         "fit p_deleveraging anew, into a file",
         "The parameters of p_deleveraging from the folders of finished back-tests (docs/deleveraging.md). Prints how\n"
-        "they did walk-forward and what changes. Nothing uses the file until it is put in the old one's place.",
+        "they did walk-forward and what changes. Nothing uses FILE until `deleveraging.file` names it.",
     )
     fit.add_argument("directories", metavar="REPORT_DIR", nargs="+", type=Path, help="folder of an `elr backtest`")
     fit.add_argument("--out", metavar="FILE", type=Path, required=True, help="JSON file to write")
