@@ -235,7 +235,7 @@ def deciles(found: dict[str, Part]) -> Iterator[str]:
 
 
 def cascades(found: dict[str, Part]) -> Iterator[str]:
-    yield line("day", "before", "30 d", "days as high", "180 d", "lowest within 3 days", "change", "largest day",
+    yield line("day", "before", "30 d", "days as high", "180 d", "lowest of the fall", "change", "largest day",
                "regime before", "days with that regime")  # fmt: skip
     for item in found["daily"]["events"]:
         change, step = f"{100 * item['change']:.1f} %", f"{100 * item['largest_step']:.1f} %"
@@ -408,6 +408,20 @@ def percent(number: Part | None) -> Part | None:
                        for name, value in number.items()}  # fmt: skip
 
 
+def falls_found(found: dict[str, Part]) -> Iterator[str]:
+    yield line("file", "episodes", "flush before the trough", "over when it shows", "hours after the peak",
+               "false starts a month")  # fmt: skip
+    for key, part in found.items():
+        told = part.get("episodes")
+        if not told or told["n"] == 0:
+            continue
+        recall, rate = told["before_trough"], told["false_a_month"]
+        over = "-" if told["over"] is None else f"{100 * told['over'][1]:.0f} %"
+        hours = "-" if told["hours"] is None else f"{told['hours'][1]:.1f}"
+        yield line(key, told["n"], f"{recall['value']:.2f} [{recall['low']:.2f}, {recall['high']:.2f}]", over, hours,
+                   f"{rate['value']:.2f} [{rate['low']:.2f}, {rate['high']:.2f}]")  # fmt: skip
+
+
 POOLED = (said, calibration, informs, alerts, entry)
 TABLES = (
     tests,
@@ -422,6 +436,7 @@ TABLES = (
     deciles,
     cascades,
     flushes,
+    falls_found,
 )
 
 

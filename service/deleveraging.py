@@ -19,7 +19,6 @@ import orjson
 FORM = "deleveraging-1"
 HORIZON_H = 24
 USUAL_VOLATILITY = 0.03  # a day's; where ln(volatility / this) is 0
-LEAST_VOLATILITY = 0.001  # of a day: a price that stands still has no logarithm
 MIDDLE_RANK = 0.5
 LOG_FALLS = (log(0.95), log(0.90))  # of oi_5 and oi_10
 BINS = 10  # of volatility
@@ -46,7 +45,7 @@ class Model:
     volatility_edges: tuple[float, ...]
 
     def probabilities(self, rank: float, volatility_24h: float) -> Pair:
-        """(P(oi_5), P(oi_10)) at a rank of leverage in [0, 1] and a volatility of a day (a fraction)."""
+        """(P(oi_5), P(oi_10)) at a rank of leverage in [0, 1] and a volatility of a day (a fraction above 0)."""
         x = self.c_rank * (rank - MIDDLE_RANK) + self.c_volatility * _log_ratio(volatility_24h)
         return _chance(self.intercepts[0] + x), _chance(self.intercepts[1] + x)
 
@@ -61,7 +60,7 @@ class Model:
 
 
 def _log_ratio(volatility_24h: float) -> float:
-    return log(max(volatility_24h, LEAST_VOLATILITY) / USUAL_VOLATILITY)
+    return log(volatility_24h / USUAL_VOLATILITY)
 
 
 def _chance(log_odds: float) -> float:
@@ -91,7 +90,11 @@ def parse(plain: Any) -> Model:
     """The model of a parameter file that ``elr fit`` wrote. Raises ValueError saying what is wrong with it."""
     if not isinstance(plain, dict) or plain.get("form") != FORM:
         raise ValueError(f"not a file of `elr fit` (form {FORM})")
-    if plain.get("hash") != digest(plain):
+    try:
+        whole = plain.get("hash") == digest(plain)
+    except TypeError:  # TOML has what JSON has not, like an integer beyond 64 bits
+        whole = False
+    if not whole:
         raise ValueError("hash does not fit: the file was changed by hand, or is damaged; fit anew with `elr fit`")
     try:
         full, alone, rates = plain["parameters"], plain["volatility_alone"], plain["base_rates"]
@@ -103,11 +106,13 @@ def parse(plain: Any) -> Model:
             alone_intercepts=(_number(alone["a_5"]), _number(alone["a_10"])),
             alone_c_volatility=_number(alone["c_volatility"]),
             base_rates=(_number(rates["oi_5"]), _number(rates["oi_10"])),
-            least_rank_h=int(plain["least_rank_h"]),
+            least_rank_h=plain["least_rank_h"],
             volatility_edges=tuple(_number(edge) for edge in plain["volatility_edges"]),
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a file of `elr fit`: {type(error).__name__}: {error}") from None
+    if type(model.least_rank_h) is not int or model.least_rank_h < 1:
+        raise ValueError(f"least_rank_h: {model.least_rank_h!r} is not a number of whole hours")
     edges = model.volatility_edges
     if len(edges) != BINS - 1 or list(edges) != sorted(set(edges)):
         raise ValueError(f"volatility_edges: {BINS - 1} rising numbers expected")

@@ -64,16 +64,14 @@ class EwMeanSquare(Stateful):
 
     def update(self, square: float, times: int = 1) -> None:
         """Enter the squared change of one step, ``times`` over for a longer step cut into equal parts."""
-        alpha, n, value = self._alpha, self.n, self.value
-        for _ in range(times):
+        alpha, n, until, value = self._alpha, self.n, self.n + times, self.value
+        while n < until and (n == 0 or (self._plain_start and alpha < 1.0 / (n + 1))):
             n += 1
-            if n == 1:
-                value = square
-            elif self._plain_start and alpha < 1.0 / n:
-                value = (1.0 - 1.0 / n) * value + 1.0 / n * square
-            else:
-                value = (1.0 - alpha) * value + alpha * square
-        self.n, self.value = n, value
+            value = square if n == 1 else (1.0 - 1.0 / n) * value + 1.0 / n * square
+        kept, gained = 1.0 - alpha, alpha * square
+        for _ in range(until - n):  # an hour of history is 360 steps: all that can be is taken out of the loop
+            value = kept * value + gained
+        self.n, self.value = until, value
 
 
 TIE = 1e-9  # relative: a mean of equal values differs from them by rounding, which must not decide a rank
@@ -109,13 +107,20 @@ class SortedWindow(Stateful):
 
     def add(self, minute: int, value: float) -> None:
         """Enter the value of a minute after all others; :meth:`forget` must have made room."""
-        slot = (minute - self._shift) % self.span
+        self.hold(minute, minute + 1, value)
+
+    def hold(self, first: int, until: int, value: float) -> None:
+        """Enter one value for every minute of [first, until), all after the others, as :meth:`add` one by one."""
         if len(self._order) == 0:
-            self._oldest = minute
-        elif not self._oldest < minute < self._oldest + self.span or self._values[slot] == self._values[slot]:
-            raise ValueError(f"minute {minute} is not free in {self.span} minutes from {self._oldest}")
-        self._order.insert(bisect_right(self._order, value, key=self._values.__getitem__), slot)
-        self._values[slot] = value
+            self._oldest = first
+        slots = [(minute - self._shift) % self.span for minute in range(first, until)]
+        taken = any(self._values[slot] == self._values[slot] for slot in slots)
+        if taken or not self._oldest <= first < until <= self._oldest + self.span:
+            raise ValueError(f"minutes {first} to {until - 1} are not free in {self.span} minutes from {self._oldest}")
+        position = bisect_right(self._order, value, key=self._values.__getitem__)
+        self._order[position:position] = array("H", slots)
+        for slot in slots:
+            self._values[slot] = value
         self._middle = None
 
     def forget(self, before: int) -> list[tuple[int, float]]:
@@ -129,13 +134,17 @@ class SortedWindow(Stateful):
             if value == value:
                 if self._oldest >= before:
                     break
-                position = bisect_left(self._order, value, key=self._values.__getitem__)
+                position = end = bisect_left(self._order, value, key=self._values.__getitem__)
                 assert self._order[position] == slot  # the oldest of its equals
-                del self._order[position]
-                self._values[slot] = math.nan
-                dropped.append((self._oldest, value))
+                while self._values[slot] == value and self._oldest < before:  # those after it that held: its neighbours
+                    dropped.append((self._oldest, self._values[slot]))
+                    self._values[slot] = math.nan
+                    self._oldest, end = self._oldest + 1, end + 1
+                    slot = (self._oldest - self._shift) % self.span
+                del self._order[position:end]
                 self._middle = None
-            self._oldest += 1
+            else:
+                self._oldest += 1
         return dropped
 
     def at(self, minute: int) -> float | None:

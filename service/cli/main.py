@@ -115,6 +115,15 @@ def _parser() -> argparse.ArgumentParser:
         "--cost-bp", metavar="X", type=float, default=10.0, help="cost of a round trip, basis points (default 10)"
     )
     backtest.add_argument("--resume", action="store_true", help="go on from the checkpoints of a run that was stopped")
+    backtest.add_argument(
+        "--export",
+        metavar="FILE",
+        type=Path,
+        help="the signals too, as .csv or .csv.gz to merge with candles on `date`",
+    )
+    backtest.add_argument(
+        "--export-timeframe", metavar="T", help="of the candles: 5m, 1h, 1d ... (default: the file's resolution)"
+    )
 
     fit = command(
         "fit",

@@ -21,7 +21,7 @@ from service.deleveraging import Model, packaged
 from service.indicators import SymbolIndicators
 from service.learning.learner import ROUND_MS, Learner
 from service.market import Market
-from service.model import Consensus, Denominator, Event, SignalBody, Tick, TrackRecord, VenueRules
+from service.model import Consensus, Denominator, Event, Readings, SignalBody, Tick, TrackRecord, VenueRules
 from service.scoreboard import Outcome, Scoreboard
 from service.scoring import COMPONENT_IDS, Scorer, Weights
 from service.state import Plain, Stateful
@@ -95,6 +95,7 @@ class Engine(Stateful):
         self.matured: list[Outcome] = []  # what the last live tick decided, of signals published before
         self.sampled_ms: int = 0  # time of the last sample; 0 before any
         self.samples: list[Consensus] = []  # the last sample of every symbol
+        self.readings: list[Readings] = []  # what the last tick in words was made of, by symbol
         self.refused: dict[tuple[str, str], int] = {}  # (venue, code) -> observations not counted
         self.begun_anew: tuple[str, ...] = ()  # symbols without a past in an engine that goes on from a stored state
         self._unread: dict[str, str] = {}  # symbols whose stored part did not load, and why
@@ -234,7 +235,7 @@ class Engine(Stateful):
     def _score(self, ts: int, backfill: bool) -> Tick:
         bodies: list[SignalBody] = []
         alerts: list[dict[str, Any]] = []
-        readings = [self.indicators[symbol].read(ts) for symbol in self.symbols]
+        readings = self.readings = [self.indicators[symbol].read(ts) for symbol in self.symbols]
         learning = not backfill and ts % ROUND_MS == 0
         if learning:  # all labels of this tick first: no symbol is scored with weights that another has outlived
             self.learner.mature(

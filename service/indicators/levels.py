@@ -12,6 +12,7 @@ from service.model import Consensus, LevelReading
 from service.state import Stateful
 from service.statistics import robust_z
 
+FOUR_HOURS_MINUTES = 240
 TINY = 1e-12  # coins: open interest of 0 leaves no scale of its own, and nothing is divided by 0
 
 
@@ -34,7 +35,14 @@ class Elr(Level):
 
     def change_24h(self, now: int, sample: Consensus) -> float | None:
         """ln_oi_index now less that of the minute exactly 24 h before minute ``now``; None if either is missing."""
-        before = self.history.recent.at(now - self.history.recent.span)
+        return self._change(now - self.history.recent.span, sample)
+
+    def change_4h(self, now: int, sample: Consensus) -> float | None:
+        """The same over 4 h."""
+        return self._change(now - FOUR_HOURS_MINUTES, sample)
+
+    def _change(self, then: int, sample: Consensus) -> float | None:
+        before = self.history.recent.at(then)
         return sample.ln_oi_index - before if sample.quorum and before is not None else None
 
 

@@ -36,8 +36,7 @@ class MinuteValues(Stateful):
                 # A back-filled sample of several minutes is the first news since the one before: that one held so long.
                 held = minute - self.minute if (minute - self.minute) * MINUTE_S <= sample.step_s else 1
                 for level, x in zip(self._levels, self._values, strict=True):
-                    for over in range(self.minute, self.minute + held):
-                        level.update(over, x)
+                    level.hold(self.minute, self.minute + held, x)
                     level.advance(minute)
                 self._values = [None] * len(self._levels)
             self.minute = minute

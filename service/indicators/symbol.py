@@ -15,7 +15,7 @@ from service.indicators.minute import MINUTE_MS, MinuteValues
 from service.indicators.pressure import BUCKET_S, NOTHING, Forced, Pressure, Taker
 from service.indicators.scale import STEP_S, Scales
 from service.indicators.window import SampleRing
-from service.model import Consensus, Readings, VenueView, WindowReading
+from service.model import Consensus, LevelReading, Readings, VenueView, WindowReading
 from service.state import Plain, Stateful
 
 SECOND_MS = 1_000
@@ -99,13 +99,14 @@ class SymbolIndicators(Stateful):
                 funding_abs=UNREAD,
                 premium=levels.premium.read_z(sample),
                 spread=levels.spread.read_z(sample),
-                volatility=UNREAD,
+                volatility=LevelReading(levels.volatility.value(sample), None, None, 0, 0),
                 spend=UNREAD,
                 change_24h=None,
                 continuity=self._ring.continuity(second),
                 statistics_ready=False,
                 backfilled_until=backfilled_until,
                 liquidations_heard=heard,
+                change_4h=levels.elr.change_4h(now, sample),
             )
         return Readings(
             symbol=self.symbol,
@@ -131,6 +132,7 @@ class SymbolIndicators(Stateful):
             backfilled_until=backfilled_until,
             liquidations_heard=heard,
             volatility_24h=self._hours.volatility_24h(ts),
+            change_4h=levels.elr.change_4h(now, sample),
         )
 
     def reanchor(self, delta_ms: int) -> None:

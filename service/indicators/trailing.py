@@ -132,16 +132,35 @@ class Trailing(Stateful):
 
     def add(self, minute: int, value: float) -> None:
         """Enter the value of a completed minute; minutes rise."""
-        self.advance(minute + 1)
-        self.recent.add(minute, value)
-        self._middle = None
+        self.hold(minute, minute + 1, value)
+
+    def hold(self, first: int, until: int, value: float) -> None:
+        """Enter one value for every completed minute of [first, until): the same as :meth:`add` one by one."""
+        for start in range(first, until, DAY_MINUTES):
+            end = min(start + DAY_MINUTES, until)
+            self._advance(start + 1, end)
+            self.recent.hold(start, end, value)
+            self._middle = None
 
     def advance(self, now: int) -> None:
         """Let ``now`` be the running minute: move or drop what has grown too old."""
+        self._advance(now, now)
+
+    def _advance(self, first: int, now: int) -> None:
+        """Let ``first`` be the running minute, then each after it up to ``now``. How the bins of older values are cut
+        depends on what they hold when a value comes: what leaves them before it must be gone."""
         for minute, value in self.recent.forget(now - DAY_MINUTES):
             self._middle = None
-            if self.bins is not None and minute % OLDER_EVERY_MINUTES == 0 and minute >= now - MONTH_MINUTES:
+            if self.bins is None or minute % OLDER_EVERY_MINUTES != 0:
+                continue
+            left = max(first, minute + DAY_MINUTES + 1)  # the running minute at which it leaves the recent ones
+            if left > first:
+                self._forget_older(left - 1)
+            if minute >= left - MONTH_MINUTES:
                 self._keep(minute, abs(value) if self._magnitude else value)
+        self._forget_older(now)
+
+    def _forget_older(self, now: int) -> None:
         if self.older.n > 0 and self.older.oldest < now - MONTH_MINUTES:
             self.older.forget(now - MONTH_MINUTES)
             self._middle = self._centres = None

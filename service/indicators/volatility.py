@@ -51,9 +51,9 @@ class Volatility(Level):
     def ready(self) -> bool:
         return self.history.n >= LEAST_VALUES
 
-    def update(self, t: int, x: float | None) -> None:
-        self.advance(t)
-        self._complete(t, x)
+    def hold(self, first: int, until: int, x: float | None) -> None:
+        self.advance(first)
+        self._complete(first, until, x)
 
     def load(self, plain: Plain) -> None:
         super().load(plain)
@@ -61,8 +61,7 @@ class Volatility(Level):
 
     def advance(self, now: int) -> None:
         if self._minute is not None and self._minute < now - 1:
-            for minute in range(self._minute + 1, min(now, self._minute + 1 + DAY_MINUTES)):
-                self._complete(minute, None)
+            self._complete(self._minute + 1, min(now, self._minute + 1 + DAY_MINUTES), None)
             self._minute = now - 1  # after a day without prices there is nothing left to follow
         super().advance(now)
 
@@ -73,21 +72,37 @@ class Volatility(Level):
         if self._minute is not None:
             self._minute += minutes
 
-    def _complete(self, minute: int, price: float | None) -> None:
-        """Make ``minute`` the last completed one; the volatility of the one before becomes a minute value."""
-        if self._minute is not None and self._now is not None:
-            self.history.add(self._minute, self._now)
+    def _complete(self, first: int, until: int, price: float | None) -> None:
+        """Make each minute of [first, until) the last completed one, with this price; the volatility of the one before
+        becomes a minute value. Where it stays the same, as while a price is held, the values are entered together."""
+        since, now = first if self._minute is None else self._minute, self._now
+        for minute in range(first, until):
+            self._measure(minute, price)
+            if self._now != now:
+                self._keep(since, minute, now)
+                since, now = minute, self._now
+        self._keep(since, until - 1, now)
+
+    def _keep(self, first: int, until: int, volatility: float | None) -> None:
+        if volatility is not None and first < until:
+            self.history.hold(first, until, volatility)
+
+    def _measure(self, minute: int, price: float | None) -> None:
         slot = (minute - self._shift) % _RETURNS
-        self._count -= self._counted[slot]
-        self._sum -= _exactly(self._squares[slot])
-        self._squares[slot], self._counted[slot] = 0.0, 0
+        square, counted = 0.0, 0
         if price is not None:
             if self._price is not None and self._price_minute == minute - 1:
-                self._squares[slot], self._counted[slot] = math.log(price / self._price) ** 2, 1
-                self._sum += _exactly(self._squares[slot])
-                self._count += 1
+                counted = 1
+                if price != self._price:
+                    square = math.log(price / self._price) ** 2
             self._price, self._price_minute = price, minute
         self._minute = minute
+        left, left_counted = self._squares[slot], self._counted[slot]
+        if square == left and counted == left_counted:
+            return  # what comes is what goes
+        self._squares[slot], self._counted[slot] = square, counted
+        self._sum += _exactly(square) - _exactly(left)
+        self._count += counted - left_counted
         if self._count >= LEAST_VALUES:
             self._now = math.sqrt(self._sum / _UNITS * DAY_MINUTES / self._count)
         else:

@@ -59,7 +59,7 @@ class Readings:
 
     ``elr`` reads ln oi_index. ``spread`` reads max-min of rate_8h over venues (its z is over 30 days).
     ``volatility`` reads the 24 h realised volatility. ``spend`` reads funding_spend.
-    ``change_24h`` is the log change of oi_index over 24 h. ``continuity`` is the factor of section 6.
+    ``change_24h``, ``change_4h``: log changes of oi_index over 24 h and 4 h. ``continuity``: the factor of section 6.
     ``statistics_ready``: every 24 h statistic the status rule asks for has its 60 values.
     ``backfilled_until``: time of the last back-filled sample while statistics may still hold any, else None.
     ``liquidations_heard``: a liquidation of the symbol was received in the last 24 h.
@@ -83,6 +83,7 @@ class Readings:
     backfilled_until: int | None = None
     liquidations_heard: bool = False
     volatility_24h: float | None = None
+    change_4h: float | None = None
 
 
 class EventRecord(NamedTuple):
@@ -104,13 +105,15 @@ class TrackRecord(NamedTuple):
     """What the scoreboard knows at a tick and the message repeats (docs/scoreboard.md).
 
     ``p_hit``, ``n``: of the composite's direction. ``base_rates``: how often open interest falls by 5 % and 10 %
-    within a day, None for the model's own. ``evidence``: what the record says of ``p_deleveraging``.
+    within a day, None for the model's own. ``evidence``, ``evidence_10``: what the record says
+    of the probabilities of both.
     """
 
     p_hit: float = 0.5
     n: int = 0
     base_rates: tuple[float, float] | None = None
     evidence: str = "none_yet"
+    evidence_10: str = "none_yet"
     events: Mapping[str, EventRecord] = {}
 
 

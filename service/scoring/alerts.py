@@ -18,6 +18,11 @@ CONFLICT_AFTER_MS = 300_000
 NO_DATA_AFTER_MS = 30_000
 CLEAR_LIFT = 1.5  # of what followed over what follows at the same volatility: worth saying without reserve
 
+FLUSH_TEXTS = {
+    True: "open interest is collapsing, and falls at this moment",
+    False: "open interest has collapsed; at this moment it does not fall",
+    None: "open interest has collapsed; whether it still falls is not known",
+}
 SEVERITIES = {
     "no_data": "critical",
     "elr_spike": "warning",
@@ -44,6 +49,7 @@ class Situation:
     score: float | None
     confidence: float
     events: Mapping[str, EventRecord] = field(default_factory=dict)  # what followed earlier ones
+    flush_falling: bool | None = None  # of a flush: whether open interest still falls
 
 
 class Alerts(Stateful):
@@ -150,11 +156,12 @@ class Alerts(Stateful):
             self._set(now, out, "venue_divergence", False, "funding of the venues is close again", values)
 
     def _flush(self, now: Situation, out: list[dict[str, Any]]) -> None:
-        text = "open interest is collapsing with a large price move" if now.flushing else "the flush is over"
+        text = FLUSH_TEXTS[now.flush_falling] if now.flushing else "the flush is over"
         values: dict[str, Any] = {
             f"oi_change_{w.name}": w.oi_change for w in now.readings.windows if w.name in ("5m", "1h")
         }
         values["forced"] = now.forced
+        values["falling"] = now.flush_falling
         self._set(now, out, "flush", now.flushing, text, values)
 
     def _set(

@@ -9,48 +9,50 @@ from service.model import Readings, TrackRecord
 from service.state import Stateful
 
 MINUTE_MS = 60_000
+HALF_OF_AN_HOUR = 30  # minute values: a rank over a week with a few values in it is none over a week
 
 
 class Deleveraging(Stateful):
     """The chance as it stands. It lives a minute: its inputs do not tell more, and every one that is said is judged."""
 
-    STATE = ("_as_of", "_chance")
-    __slots__ = ("_as_of", "_chance")
+    STATE = ("_held",)
+    __slots__ = STATE
 
     def __init__(self) -> None:
-        self._as_of: int | None = None
-        self._chance: tuple[float, ...] = ()  # of 5 % and 10 %; empty: none is held
+        # Tick and model that made it, and the chances of 5 % and 10 %; empty: none stands. After a restart with
+        # another model it is not that one's.
+        self._held: tuple[int, str, float, float] | tuple[()] = ()
 
     def told(self, readings: Readings, model: Model, record: TrackRecord, backfill: bool) -> dict[str, Any]:
         """The ``p_deleveraging`` of this tick. In the back-filled past each tick has its own, and none is held."""
+        ts = readings.ts
         chance, reason = _made(readings, model)
-        if chance is None or backfill:
-            self._chance, self._as_of = (), None
-        elif not self._chance or self._as_of is None or readings.ts // MINUTE_MS != self._as_of // MINUTE_MS:
-            self._chance, self._as_of = chance, readings.ts
-        else:
-            chance = (self._chance[0], self._chance[1])
-        as_of = readings.ts if self._as_of is None else self._as_of
+        said = None if chance is None else (ts, model.name, *chance)
+        held = self._held
+        if said is not None and held and not backfill and held[0] // MINUTE_MS == ts // MINUTE_MS:
+            said = held if held[1] == model.name else said
+        self._held = () if said is None or backfill else said
         base_rate, base_rate_10 = model.base_rates if record.base_rates is None else record.base_rates
         return {
-            "oi_5": None if chance is None else chance[0],
-            "oi_10": None if chance is None else chance[1],
+            "oi_5": None if said is None else said[2],
+            "oi_10": None if said is None else said[3],
             "horizon_h": HORIZON_H,
             "model": model.name,
             "base_rate": base_rate,
             "base_rate_10": base_rate_10,
-            "as_of": None if chance is None else as_of,
+            "as_of": None if said is None else said[0],
             "reason": reason,
             "evidence": record.evidence,
+            "evidence_10": record.evidence_10,
         }
 
     def forget(self) -> None:
         """A tick of the past that says nothing: none is held."""
-        self._chance, self._as_of = (), None
+        self._held = ()
 
     def reanchor(self, shift_ms: int) -> None:
-        if self._as_of is not None:
-            self._as_of += shift_ms
+        if self._held:
+            self._held = (self._held[0] + shift_ms, *self._held[1:])
 
 
 def _made(readings: Readings, model: Model) -> tuple[Pair | None, str | None]:
@@ -58,8 +60,9 @@ def _made(readings: Readings, model: Model) -> tuple[Pair | None, str | None]:
     rank, volatility = readings.elr.percentile, readings.volatility_24h
     if not readings.consensus.quorum:
         return None, "no_quorum"
-    if rank is None or readings.elr.horizon_h < model.least_rank_h:
+    least_h = model.least_rank_h
+    if rank is None or readings.elr.horizon_h < least_h or readings.elr.n < least_h * HALF_OF_AN_HOUR:
         return None, "short_rank"
-    if volatility is None:
+    if volatility is None or volatility == 0.0:  # a price that stood still for a day has no logarithm, and is none
         return None, "no_volatility"
     return model.probabilities(rank, volatility), None

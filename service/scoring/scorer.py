@@ -179,6 +179,7 @@ class Scorer(Stateful):
         tradeable = state == "ok" and not abstain and not conflict
         named = regime(readings, self._flush)
         fragile = fragility(readings)
+        falling = self._flush.falling(readings)
         scored_windows = sum(scored.score is not None for scored in windows)
 
         signal: SignalBody = {
@@ -230,6 +231,8 @@ class Scorer(Stateful):
             "volatility_24h": readings.volatility_24h if quorum else None,
             "fragility_2": fragility_2(readings),
             "p_deleveraging": self._deleveraging.told(readings, self._model, record, backfill),
+            "flush_falling": falling,
+            "flushed_1h": self._flush.flushed_1h(readings),
         }
         if backfill:
             self._alerts.pause()
@@ -246,6 +249,7 @@ class Scorer(Stateful):
                 transition=changed,
                 score=composite,
                 confidence=factors.confidence,
+                flush_falling=falling,
                 events=record.events,
             )
         )

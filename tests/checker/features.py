@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .history import WINDOWS
+from .history import MINUTE, WINDOWS
 from .recompute import Checker
 
 
@@ -35,6 +35,7 @@ class Features:
                 self.note("p_hit")
             if body["sizing"]["size_fraction"] > 0:
                 self.note("sized")
+            self.days(body)
             self.note(f"stop:{body['sizing']['stop_multiplier']}")
             if body["flush"] is not None:
                 self.note(f"forced:{body['flush']['forced']}")
@@ -61,6 +62,19 @@ class Features:
                 self.note("discontinuous")
         for alert in alerts:
             self.note(f"alert:{alert['alert']}:{alert['state']}")
+
+    def days(self, body: dict[str, Any]) -> None:
+        """The volatility of a day; whether the probabilities are of this tick, of one before in its minute, or null."""
+        self.note("no_volatility_24h" if body["volatility_24h"] is None else "volatility_24h")
+        if body["fragility_2"] is not None:
+            self.note("fragility_2")
+        said = body["p_deleveraging"]
+        if said["reason"] is not None:
+            self.note(f"p:{said['reason']}")
+        elif said["as_of"] < body["ts"]:
+            self.note("p:kept")
+        else:
+            self.note("p:anew" if said["as_of"] % MINUTE == 0 else "p:anew_within")
 
     def windows(self, checker: Checker, ts: int, bodies: dict[str, dict[str, Any]]) -> None:
         """Which ready windows begin between two samples."""

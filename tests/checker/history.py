@@ -35,6 +35,8 @@ LINEAR_BIN = 0.005
 LOG_BIN = math.log(10.0) * 9 / 512
 OLDER_WEIGHT = 10
 LEAST_VALUES = 60
+HOURS_OF_DAY = 24
+LEAST_RETURNS = 20  # of the hourly ones of a day
 DOUBLED = 0.05  # published open interest that steps by two within this share may count other sides
 
 
@@ -148,6 +150,7 @@ class History:
         self._volatility_done: int | None = None  # the last minute whose realised volatility is taken
         self.flows = Flows()
         self.last_backfilled: int | None = None
+        self.closes: dict[int, float] = {}  # end of a UTC hour -> price of its last quorum sample
 
     def observe(self, sample: Sample) -> None:
         self.samples.append(sample)
@@ -165,6 +168,7 @@ class History:
                 self.minutes[name].put(sample.ts, value)
         assert sample.price is not None
         self.minutes["price"].put(sample.ts, sample.price)
+        self.closes[sample.ts + -sample.ts % HOUR] = sample.price  # one on the full hour ends it
 
     def current(self, ts: int) -> Sample:
         assert self.samples[-1].ts == ts
@@ -300,8 +304,7 @@ class History:
             value = level_of(sample, name) if sample.quorum else None
         past = self.past(name, floor_minute)
         z, percentile = None, None
-        if value is not None and past.n >= LEAST_VALUES:
-            assert past.median is not None
+        if value is not None and past.median is not None:
             assert past.deviation is not None
             if name == "spend":
                 assert sample.oi_coins is not None
@@ -311,6 +314,7 @@ class History:
             scale = 1.4826 * max(past.deviation, floor)
             if scale > 0 or value == past.median:  # the floor of spend is 0 where there is no open interest
                 z = (value - past.median) / scale if scale > 0 else 0.0
+        if value is not None and past.n >= LEAST_VALUES:
             percentile = rank(name, value, past)
         return Level(value, z, percentile, past.n, past.horizon_h)
 
@@ -333,15 +337,26 @@ class History:
         n = len(recent_values) + OLDER_WEIGHT * len(older_values)
         horizon_h = min(720, math.ceil((floor_minute - starts[0]) / HOUR)) if starts else 0
         median = deviation = None
-        if n >= LEAST_VALUES:
-            values = recent_values
-            if name == "spread":
-                values = values + [log_bin_centre(value) for value in older_values] * OLDER_WEIGHT
+        values = recent_values  # z is over the last 24 h; that of the spread over all of it
+        if name == "spread":
+            values = values + [log_bin_centre(value) for value in older_values] * OLDER_WEIGHT
+        if len(values) >= LEAST_VALUES:
             median = statistics.median(values)
             deviation = statistics.median([abs(value - median) for value in values])
         past = Past(recent_values, older_values, n, horizon_h, median, deviation)
         self._past[name] = (floor_minute, past)
         return past
+
+    def volatility_24h(self, ts: int) -> float | None:
+        """From the closes of the 25 hours that ended last; a missing one takes the two returns beside it away."""
+        if not self.current(ts).quorum:
+            return None
+        ended = ts - ts % HOUR
+        closes = [self.closes.get(ended - i * HOUR) for i in range(HOURS_OF_DAY + 1)]
+        pairs = [(before, after) for after, before in pairwise(closes) if before is not None and after is not None]
+        if len(pairs) < LEAST_RETURNS:
+            return None
+        return math.sqrt(sum(math.log(after / before) ** 2 for before, after in pairs))
 
     def change_24h(self, ts: int) -> float | None:
         sample = self.current(ts)
@@ -349,10 +364,14 @@ class History:
         return sample.ln_oi_index - then if sample.quorum and then is not None else None
 
     def statistics_ready(self, ts: int) -> bool:
-        """Every 24 h statistic has its 60 values; the spread is left out: one venue alone never has one."""
+        """Every 24 h statistic has its 60 values; the spread is left out: one venue alone never has one. Of volatility
+        only the rank is used, which needs 60 of any age.
+        """
         floor_minute = ts - ts % MINUTE
-        names = ("elr", "funding", "premium", "volatility")
-        return all(self.past(name, floor_minute).n >= LEAST_VALUES for name in names)
+        lately = all(
+            len(self.past(name, floor_minute).recent) >= LEAST_VALUES for name in ("elr", "funding", "premium")
+        )
+        return lately and self.past("volatility", floor_minute).n >= LEAST_VALUES
 
     def continuity(self, ts: int) -> float:
         """1 - half the share of the last hour's seconds without the full venue set; unsampled seconds count as such."""

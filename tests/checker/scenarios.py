@@ -167,6 +167,7 @@ class Scenario:
     restarts: tuple[int, ...] = ()  # seconds after which another engine goes on from the saved state
     silent: bool = False  # the engine puts nothing of the past into words
     cold_s: int = 0  # the first advance comes only then; what is received before is held back
+    early: tuple[int, ...] = ()  # seconds of back-filled samples before the minutes: whole minutes, with gaps
 
 
 @dataclass
@@ -195,11 +196,14 @@ class World:
 
     def steps(self) -> Iterator[tuple[str, int, list[Event | Arrival]]]:
         """("backfill" | "second" | "held", ts, what came by ts): at "held" the timer does not fire."""
-        first = LIVE_FROM - self.scenario.backfill_minutes * 60_000
-        for ts in range(first, LIVE_FROM + 1, 60_000):
+        early = [LIVE_FROM + at * 1000 for at in self.scenario.early]
+        minutes = range(LIVE_FROM - self.scenario.backfill_minutes * 60_000, LIVE_FROM + 1, 60_000)
+        before = None
+        for ts in (*early, *minutes):
             at = (ts - LIVE_FROM) / 1000
-            self.move(at, 60.0)
-            events = self.listings(ts - 9_000) if ts == first else []
+            self.move(at, 60.0 if before is None else (ts - before) / 1000)
+            events = self.listings(ts - 9_000) if before is None else []
+            before = ts
             for contract in self.contracts:
                 events += self.emit(contract, at, ts, 8_000, ("mark", "oi", "funding"))
                 events += self.extra(contract, at, ts)

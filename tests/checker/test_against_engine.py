@@ -14,6 +14,7 @@ from service.model import Denominator, Event, Funding, Mark, OpenInterest
 
 from .bases import Days
 from .cases import LONG, SHORT
+from .cases_days import WEEKS
 from .consensus import take_sample
 from .features import Features
 from .recompute import Checker, compare
@@ -125,7 +126,7 @@ def by_name(alerts: list[dict[str, object]]) -> list[dict[str, object]]:
     return sorted(alerts, key=lambda alert: (str(alert["symbol"]), str(alert["alert"])))
 
 
-@pytest.mark.parametrize("scenario", [*SHORT, LONG], ids=lambda scenario: f"seed{scenario.seed}")
+@pytest.mark.parametrize("scenario", [*SHORT, *WEEKS, LONG], ids=lambda scenario: f"seed{scenario.seed}")
 def test_engine_says_what_the_checker_recomputes(scenario: Scenario) -> None:
     differences, features = run(scenario)
     missing = [word for word in scenario.must if word not in features.seen]

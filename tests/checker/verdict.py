@@ -24,6 +24,7 @@ from .components import (
     window_score,
 )
 from .consensus import Sample
+from .deleveraging import Deleveraging, fragility_2_of
 from .flows import FlowReading
 from .history import DAY, HOUR, WINDOWS, History, Level, Window
 from .leverage import elr_entries, percentile_words
@@ -60,6 +61,7 @@ class Verdict:
         self.flush_said: dict[str, Any] | None = None  # since, forced
         self.reset: dict[str, float] | None = None  # level to regain, ended
         self.pending: tuple[int, float, float] | None = None  # ts, price, score
+        self.deleveraging = Deleveraging()
         self.hits = 0
         self.outcomes = 0
 
@@ -108,6 +110,7 @@ class Verdict:
         change_24h = history.change_24h(ts)
         regime = self._regime(flushing, levels, change_24h)
         fragility = fragility_of(levels)
+        volatility_24h = history.volatility_24h(ts)
         p_hit = self._outcome(ts, sample.price, composite, direction, backfill)
 
         warming = [] if no_data or windows["1h"].ready else ["warming:1h"]
@@ -193,6 +196,9 @@ class Verdict:
                 for venue, kind, share, at in sample.long_short
             ],
             "backfilled_until": history.backfilled_until(ts),
+            "volatility_24h": volatility_24h,
+            "fragility_2": fragility_2_of(levels),
+            "p_deleveraging": self.deleveraging.of(ts, sample.quorum, levels["elr"], volatility_24h, backfill),
         }
         alerts = self.alerts.of(
             ts, status, levels, flushing, regime, self.conflict, transition, not backfill, self.flush_said

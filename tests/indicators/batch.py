@@ -287,7 +287,7 @@ class Batch:
             name: self.level(name, now, item)
             for name in ("elr", "funding", "funding_abs", "premium", "spread", "volatility", "spend")
         }
-        before = self.values["elr"].get(now - 1440)
+        before, earlier = self.values["elr"].get(now - 1440), self.values["elr"].get(now - 240)
         recent = {
             name: sum(1 for m in self.values[name] if now - 1440 <= m < now) for name in ("elr", "funding", "premium")
         }
@@ -307,6 +307,7 @@ class Batch:
                 if ts - 86_400_000 < other.ts <= ts
                 for view in other.venues
             ),
+            change_4h=item.ln_oi_index - earlier if item.quorum and earlier is not None else None,
             **levels,
         )
 

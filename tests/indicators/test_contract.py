@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import math
+import random
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 
@@ -131,3 +134,33 @@ def test_online_equals_batch_at_every_eleventh_tick(name: str, compared: tuple[B
         assert differences(batch.level(name, reading.ts // MINUTE, item), getattr(reading, name)) == []
         seen += getattr(reading, name).percentile is not None
     assert seen > 20
+
+
+def state(made: Level) -> dict[str, Any]:
+    """All of it; of entries that are forgotten but still in the list (which shorter steps cut off earlier) nothing."""
+    plain, older = made.dump(), made.history.older
+    kept = {"_head": 0, "_steps": list(older._steps[older._head + 1 :]), "_packed": list(older._packed[older._head :])}
+    return {**plain, "history": {**plain["history"], "older": {**plain["history"]["older"], **kept}}}
+
+
+@pytest.mark.parametrize("held", [60, 1440, None])
+@pytest.mark.parametrize("name", NAMES)
+def test_minutes_entered_together_leave_what_they_leave_one_by_one(name: str, held: int | None) -> None:
+    """All of the state, so that the shorter way changes no number: also where a month is over, where the bins of open
+    interest are cut anew, where a value is missing, comes back, stays, or is 0 with either sign."""
+    draw = random.Random(f"{name} {held}")
+    together, single = level(name), level(name)
+    minute, x = 7, 1.0
+    while minute < 40 * 1440:
+        until = minute + (draw.choice((1, 7, 60, 61, 1439, 2000)) if held is None else held)
+        x = draw.choice((x, abs(x) * math.exp(draw.gauss(0, 0.02)), abs(x) * draw.choice((0.2, 1.0, 5.0))))
+        value = None if draw.random() < 0.05 else x
+        if name != "volatility":  # which is fed prices
+            value = draw.choice((value, value, value, 0.0, -0.0, None if value is None else -value))
+        together.hold(minute, until, value)
+        for one in range(minute, until):
+            single.update(one, value)
+        minute = until + (draw.choice((0, 0, 0, 1, 90, 1441)) if held is None else 0)
+        for made in (together, single):
+            made.advance(minute)
+        assert state(together) == state(single), minute

@@ -87,6 +87,18 @@ def test_dump_and_load() -> None:
     assert again.dump() == hours.dump()
 
 
+@pytest.mark.parametrize(("delta_ms", "hours"), [(1_700_000, 0), (1_900_000, 1), (-1_900_000, -1), (-7_000_000, -2)])
+def test_a_clock_set_anew_moves_whole_hours(delta_ms: int, hours: int) -> None:
+    closes: dict[int, float | None] = {hour: 100.0 + hour * hour for hour in range(27)}
+    moved = fed(closes)
+    before = moved.volatility_24h(T0 + 25 * HOUR)
+    moved.reanchor(delta_ms)
+    assert moved.volatility_24h(T0 + (25 + hours) * HOUR) == before
+    moved.update(at(T0 + (27 + hours) * HOUR, 100.0 + 27 * 27))
+    expected = fed(closes | {27: 100.0 + 27 * 27}).volatility_24h(T0 + 27 * HOUR)
+    assert moved.volatility_24h(T0 + (27 + hours) * HOUR) == expected is not None
+
+
 def test_a_day_without_a_sample_forgets_what_was_before() -> None:
     hours = fed(dict.fromkeys(range(25), 100.0) | {60: 100.0, 61: 100.0})
     assert hours.volatility_24h(T0 + 61 * HOUR) is None

@@ -73,3 +73,11 @@ def test_change_24h_needs_both_ends() -> None:
     assert elr.change_24h(100 + DAY_MINUTES, ITEM) == 0.25
     assert elr.change_24h(101 + DAY_MINUTES, ITEM) is None
     assert elr.change_24h(100 + DAY_MINUTES, sample(0, quorum=False)) is None
+
+
+def test_change_4h_needs_both_ends() -> None:
+    elr = Elr()
+    elr.update(100, 0.0)
+    assert elr.change_4h(340, ITEM) == 0.25
+    assert elr.change_4h(341, ITEM) is None
+    assert elr.change_4h(340, sample(0, quorum=False)) is None

@@ -27,8 +27,8 @@ class Kept(Level):
     def of(self, sample: Consensus) -> float | None:
         return sample.funding_8h
 
-    def update(self, t: int, x: float | None) -> None:
-        self.calls.append(("update", t, x))
+    def hold(self, first: int, until: int, x: float | None) -> None:
+        self.calls += [("update", t, x) for t in range(first, until)]
 
     def advance(self, now: int) -> None:
         self.calls.append(("advance", now, None))

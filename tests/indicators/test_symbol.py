@@ -133,6 +133,19 @@ def test_no_quorum_has_no_levels_but_the_last_minutes_volatility() -> None:
     assert reading.volatility.value == 0.0
 
 
+def test_a_silent_past_knows_what_a_flush_over_four_hours_needs() -> None:
+    """Cause guarded against: percentiles are left out there, and the day's volatility was with them."""
+    samples = [sample(T0 + m * MINUTE, step_s=60, price=100 + m % 2, ln_oi_index=m * 1e-4) for m in range(300)]
+    told, silent = SymbolIndicators("BTC"), SymbolIndicators("BTC")
+    for item in samples:
+        told.observe(item)
+        silent.observe(item)
+        one, other = told.read(item.ts), silent.read(item.ts, ranks=False)
+        assert (one.change_4h, one.volatility.value) == (other.change_4h, other.volatility.value)
+    assert one.change_4h == pytest.approx(0.024, rel=1e-12)
+    assert one.volatility.value is not None
+
+
 def test_change_24h_is_to_the_minute_exactly_a_day_before() -> None:
     samples = [sample(T0 + m * MINUTE, step_s=60, ln_oi_index=m * 1e-4) for m in range(1600) if m != 100]
     readings = {reading.ts: reading for reading in run(SymbolIndicators("BTC"), samples)}

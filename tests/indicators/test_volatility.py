@@ -90,6 +90,18 @@ def test_a_stop_of_any_length_is_over_at_once() -> None:
     assert made.value(NOW) == 0.0
 
 
+def test_back_after_two_days_without_a_price() -> None:
+    """The first volatility after two days without quorum has nothing of the last 24 h to be measured by, only older
+    values: a rank, no z. The median of nothing once stopped every tick of that minute."""
+    prices: dict[int, float | None] = {m: 100.0 + m % 7 for m in range(300)}
+    back = 300 + 2 * DAY_MINUTES
+    made = fed(prices | {m: 100.0 + m % 5 for m in range(back, back + 61)})
+    reading = made.read(M0 + back + 61, NOW)
+    assert reading.value is not None
+    assert reading.z is None
+    assert reading.percentile is not None
+
+
 def test_reanchor_and_reload() -> None:
     made = fed({m: 100.0 * (1 + 0.001 * (m % 7)) for m in range(1600)})
     made.reanchor(-13)

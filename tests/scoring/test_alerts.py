@@ -102,9 +102,24 @@ def test_flush_follows_the_flush() -> None:
     (body,) = update(alerts, readings(), flushing=True, forced=True)
     assert (body["alert"], body["state"], body["severity"]) == ("flush", "raised", "critical")
     changes = {window.name: window.oi_change for window in readings().windows}
-    assert body["values"] == {"oi_change_5m": changes["5m"], "oi_change_1h": changes["1h"], "forced": True}
+    assert body["values"] == {
+        "oi_change_5m": changes["5m"], "oi_change_1h": changes["1h"], "forced": True, "falling": None,
+    }  # fmt: skip
     assert said(alerts, readings(ticks(1)), flushing=True) == []
     assert said(alerts, readings(ticks(2))) == [("flush", "cleared")]
+
+
+@pytest.mark.parametrize(
+    ("falling", "text"),
+    [
+        (True, "BTC: open interest is collapsing, and falls at this moment"),
+        (False, "BTC: open interest has collapsed; at this moment it does not fall"),
+        (None, "BTC: open interest has collapsed; whether it still falls is not known"),
+    ],
+)
+def test_a_flush_alert_says_whether_the_fall_goes_on(falling: bool | None, text: str) -> None:
+    (body,) = update(Alerts("BTC"), readings(), flushing=True, flush_falling=falling)
+    assert (body["text"], body["values"]["falling"]) == (text, falling)
 
 
 def test_crowding_follows_the_regime() -> None:

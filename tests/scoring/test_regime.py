@@ -12,6 +12,7 @@ from tests.scoring.factory import HOUR_MS, T0, consensus, forced, level, no_data
 HIT_1H = {"oi_change": log(0.975), "slow_z_oi": -3.0, "slow_z_return": -2.0}
 HIT_5M = {"oi_change": log(0.98), "slow_z_oi": -3.0, "slow_z_return": 2.0}
 BARELY = 1 - 1e-12
+PAUSE = 90  # ticks without a fall that end a flush: a quarter of an hour
 
 
 def at(ts: int, height: float, **changes: Any) -> Readings:
@@ -46,21 +47,51 @@ def test_without_quorum_nothing_flushes() -> None:
     assert falls(readings(sample=no_data(), w1h=HIT_1H)) == []
 
 
+SLOW = {"change_4h": log(0.94), "volatility": level(0.025), "w1h": {"oi_change": -0.02, "slow_z_oi": -1.0}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, [log(0.94)]),
+        ({"change_4h": log(0.94) * BARELY}, []),
+        ({"change_4h": None}, []),
+        ({"volatility": level(0.025 * BARELY)}, []),
+        ({"volatility": level(None)}, []),
+        ({"w1h": {"slow_z_oi": -1.0 * BARELY}}, []),
+        ({"w1h": {"slow_z_oi": None}}, []),
+        ({"w1h": {"slow_z_oi": -1.0, "oi_change": None}}, []),
+        ({"w1h": {"slow_z_oi": -1.0, "ready": False}}, []),
+        ({"w1h": HIT_1H}, [log(0.975), log(0.94)]),
+    ],
+)
+def test_a_deep_fall_over_four_hours_is_a_flush_while_it_goes_on(
+    changes: dict[str, Any], expected: list[float]
+) -> None:
+    """Cause: where open interest is restless no hour is three times the usual; 2026-02-05 (-22 %) was not seen."""
+    assert falls(readings(**SLOW | changes)) == expected
+
+
+def test_without_quorum_nothing_flushes_over_four_hours() -> None:
+    assert falls(readings(sample=no_data(), **SLOW)) == []
+
+
 def test_flush_reset_calm() -> None:
     """A fall from 1.0 by 0.05, to the trough at 0.93: half of it is regained at 0.965."""
     flush = Flush()
     hit = {"w1h": HIT_1H | {"oi_change": -0.05}}
-    walk: list[tuple[float, dict[str, Any], str]] = [
-        (1.0, {}, "calm"),
-        (0.95, hit, "flush"),
-        (0.93, hit, "flush"),
-        (0.94, hit, "flush"),
-        (0.92, {}, "reset"),
-        (0.9649, {}, "reset"),
-        (0.9651, {}, "calm"),
-        (0.93, {}, "calm"),
+    walk: list[tuple[int, float, dict[str, Any], str]] = [
+        (0, 1.0, {}, "calm"),
+        (1, 0.95, hit, "flush"),
+        (2, 0.94, hit, "flush"),
+        (3, 0.93, {}, "flush"),
+        (2 + PAUSE - 1, 0.94, {}, "flush"),
+        (2 + PAUSE, 0.92, {}, "reset"),
+        (3 + PAUSE, 0.9649, {}, "reset"),
+        (4 + PAUSE, 0.9651, {}, "calm"),
+        (5 + PAUSE, 0.93, {}, "calm"),
     ]
-    for n, (height, changes, expected) in enumerate(walk):
+    for n, height, changes, expected in walk:
         now = at(ticks(n), height, **changes)
         flush.update(now)
         assert regime(now, flush) == expected, n
@@ -114,10 +145,19 @@ def test_forced_stays_for_its_flush_and_is_asked_anew_by_the_next() -> None:
     flush.update(at(ticks(2), 0.9, w1h=HIT_1H | forced(3.0, 0.0), liquidations_heard=True))
     flush.update(at(ticks(3), 0.9, w1h=HIT_1H, liquidations_heard=True))
     assert flush.told() == {"since": ticks(0), "forced": True}
-    flush.update(at(ticks(4), 0.9))
+    end = 3 + PAUSE
+    flush.update(at(ticks(end), 0.9))
     assert (flush.told(), flush.forced) == (None, True)  # the alert that clears still says it
-    flush.update(at(ticks(5), 0.9, w1h=HIT_1H, liquidations_heard=True))
-    assert flush.told() == {"since": ticks(5), "forced": False}
+    flush.update(at(ticks(end + 1), 0.9, w1h=HIT_1H, liquidations_heard=True))
+    assert flush.told() == {"since": ticks(end + 1), "forced": False}
+
+
+def test_of_a_fall_over_four_hours_the_last_hour_is_what_liquidations_explain() -> None:
+    """Liquidations are counted over the hour: of 1,000 coins left after its 2 %, 20.4 are gone; of the 6 %, 63.8."""
+    flush = Flush()
+    told = forced(2.1, 0.0) | {"oi_change": log(0.98), "slow_z_oi": -1.0}
+    flush.update(at(T0, 0.9, liquidations_heard=True, **SLOW | {"w1h": told}))
+    assert flush.told() == {"since": T0, "forced": True}
 
 
 def test_a_fall_of_everything_divides_by_nothing() -> None:
@@ -137,16 +177,16 @@ def test_reanchor_moves_the_start_of_a_flush() -> None:
 def test_reset_ends_at_exactly_half() -> None:
     flush = Flush()
     flush.update(at(ticks(0), 0.5, w1h=HIT_1H | {"oi_change": -0.5}))
-    flush.update(at(ticks(1), 0.75 * BARELY))
+    flush.update(at(ticks(PAUSE), 0.75 * BARELY))
     assert flush.resetting
-    flush.update(at(ticks(2), 0.75))
+    flush.update(at(ticks(PAUSE + 1), 0.75))
     assert not flush.resetting
 
 
 def test_a_flush_that_ends_regained_has_no_reset() -> None:
     flush = Flush()
     flush.update(at(ticks(0), 0.5, w1h=HIT_1H | {"oi_change": -0.5}))
-    flush.update(at(ticks(1), 0.76))
+    flush.update(at(ticks(PAUSE), 0.76))
     assert (flush.flushing, flush.resetting) == (False, False)
 
 
@@ -154,14 +194,14 @@ def test_the_higher_peak_of_both_windows_counts() -> None:
     """Peaks 1.0 (5m) and 0.8 (1h), trough 0.5: half is 0.75."""
     flush = Flush()
     flush.update(at(ticks(0), 0.5, w1h=HIT_1H | {"oi_change": -0.3}, w5m=HIT_5M | {"oi_change": -0.5}))
-    flush.update(at(ticks(1), 0.74))
+    flush.update(at(ticks(PAUSE), 0.74))
     assert flush.resetting
 
 
 def test_reset_lasts_at_most_72_hours() -> None:
     flush = Flush()
     flush.update(at(T0, 0.5, w1h=HIT_1H | {"oi_change": -0.5}))
-    end = ticks(1)
+    end = ticks(PAUSE)
     flush.update(at(end, 0.5))
     flush.update(at(end + 72 * HOUR_MS, 0.5))
     assert flush.resetting
@@ -172,24 +212,124 @@ def test_reset_lasts_at_most_72_hours() -> None:
 def test_reanchor_keeps_the_age_of_a_reset() -> None:
     flush = Flush()
     flush.update(at(T0, 0.5, w1h=HIT_1H | {"oi_change": -0.5}))
-    flush.update(at(ticks(1), 0.5))
+    flush.update(at(ticks(PAUSE), 0.5))
     flush.reanchor(-HOUR_MS)
-    flush.update(at(ticks(1) + 72 * HOUR_MS - HOUR_MS, 0.5))
+    flush.update(at(ticks(PAUSE) + 72 * HOUR_MS - HOUR_MS, 0.5))
     assert flush.resetting
-    flush.update(at(ticks(2) + 72 * HOUR_MS - HOUR_MS, 0.5))
+    flush.update(at(ticks(PAUSE + 1) + 72 * HOUR_MS - HOUR_MS, 0.5))
     assert not flush.resetting
 
 
 def test_a_new_flush_replaces_the_reset() -> None:
     flush = Flush()
     flush.update(at(ticks(0), 0.5, w1h=HIT_1H | {"oi_change": -0.5}))
-    flush.update(at(ticks(1), 0.5))
-    flush.update(at(ticks(2), 0.4, w5m=HIT_5M | {"oi_change": -0.1}))
+    flush.update(at(ticks(PAUSE), 0.5))
+    again = PAUSE + 1
+    flush.update(at(ticks(again), 0.4, w5m=HIT_5M | {"oi_change": -0.1}))
     assert (flush.flushing, flush.resetting) == (True, False)
-    flush.update(at(ticks(3), 0.44))
+    flush.update(at(ticks(again + PAUSE), 0.44))
     assert flush.resetting
-    flush.update(at(ticks(4), 0.46))
+    flush.update(at(ticks(again + PAUSE + 1), 0.46))
     assert not flush.resetting
+
+
+def test_a_pause_under_a_quarter_of_an_hour_is_the_same_flush() -> None:
+    """Cause: a change that hovers about its threshold began a flush, with an alert, at each crossing."""
+    flush = Flush()
+    flush.update(at(ticks(0), 0.9, w1h=HIT_1H))
+    for n in (1, PAUSE - 1):
+        flush.update(at(ticks(n), 0.9))
+        assert flush.told() == {"since": T0, "forced": None}
+    flush.update(at(ticks(PAUSE - 1), 0.9, w1h=HIT_1H))
+    flush.update(at(ticks(2 * PAUSE - 2), 0.9))
+    assert flush.told() == {"since": T0, "forced": None}
+    flush.update(at(ticks(2 * PAUSE - 1), 0.9))
+    assert flush.told() is None
+
+
+def test_an_hourly_row_without_a_fall_ends_a_flush() -> None:
+    flush = Flush()
+    flush.update(at(T0, 0.9, w1h=HIT_1H))
+    flush.update(at(T0 + HOUR_MS, 0.9))
+    assert (flush.flushing, flush.resetting) == (False, True)
+
+
+def test_losing_the_quorum_for_a_tick_does_not_begin_the_flush_anew() -> None:
+    flush = Flush()
+    flush.update(at(ticks(0), 0.9, w1h=HIT_1H))
+    flush.update(readings(ticks(1), no_data(ticks(1), ln_oi_index=0.9)))
+    flush.update(at(ticks(2), 0.9, w1h=HIT_1H))
+    assert flush.told() == {"since": T0, "forced": None}
+
+
+STILL = {"slow_z_oi": -1.0, "oi_change": -0.01}
+RISING = {"slow_z_oi": 1.0, "oi_change": 0.01}
+
+
+def stepped(flush: Flush, n: int, height: float, **changes: Any) -> tuple[bool | None, bool | None]:
+    now = at(ticks(n), height, **changes)
+    flush.update(now)
+    return flush.falling(now), flush.flushed_1h(now)
+
+
+def test_falling_needs_a_flush_a_fall_of_five_minutes_and_a_new_low() -> None:
+    flush = Flush()
+    assert stepped(flush, 0, 1.0, w5m=STILL) == (False, False)  # no flush
+    assert stepped(flush, 1, 0.95, w1h=HIT_1H, w5m=STILL) == (True, True)
+    assert stepped(flush, 2, 0.95, w1h=HIT_1H, w5m=STILL | {"slow_z_oi": BARELY * -1.0}) == (False, True)
+    assert stepped(flush, 30, 0.95, w1h=HIT_1H, w5m=STILL) == (True, True)  # the low is 290 s old
+    assert stepped(flush, 31, 0.95, w1h=HIT_1H, w5m=STILL) == (False, True)  # 300 s
+    assert stepped(flush, 32, 0.94, w1h=HIT_1H, w5m=STILL) == (True, True)
+    assert stepped(flush, 33, 0.93, w5m=STILL) == (True, True)  # it lasts, though no window stands out at this tick
+
+
+def test_flushed_within_the_hour_counts_from_the_last_tick_of_falling() -> None:
+    """Cause: `flush` stays while the hour's change is deep, long after open interest has stopped falling."""
+    flush = Flush()
+    assert stepped(flush, 0, 0.95, w1h=HIT_1H, w5m=STILL) == (True, True)
+    assert stepped(flush, 359, 0.96, w1h=HIT_1H, w5m=RISING) == (False, True)
+    assert stepped(flush, 360, 0.96, w1h=HIT_1H, w5m=RISING) == (False, False)
+    assert flush.flushing
+
+
+def test_where_five_minutes_are_not_known_the_hour_tells() -> None:
+    flush = Flush()
+    blank = {"slow_z_oi": None}
+    assert stepped(flush, 0, 0.95, w1h=HIT_1H, w5m=blank) == (True, True)
+    assert stepped(flush, 359, 0.95, w1h=HIT_1H, w5m=blank) == (True, True)
+    assert stepped(flush, 360, 0.95, w1h=HIT_1H, w5m=blank) == (False, True)
+
+
+def test_what_is_not_known_is_not_denied() -> None:
+    flush, blank = Flush(), {"slow_z_oi": None}
+    assert stepped(flush, 0, 0.95, w1h=blank, w5m=blank) == (None, None)
+    assert stepped(flush, 1, 0.95, w1h=blank, w5m=STILL) == (False, None)
+    dark = readings(ticks(2), no_data(ticks(2), ln_oi_index=0.95))
+    flush.update(dark)
+    assert (flush.falling(dark), flush.flushed_1h(dark)) == (None, None)
+
+
+def test_reanchor_keeps_the_ages_of_a_flush() -> None:
+    flush = Flush()
+    stepped(flush, 0, 0.95, w1h=HIT_1H, w5m=STILL)
+    flush.reanchor(-HOUR_MS)
+    hour = HOUR_MS // 10_000
+    assert stepped(flush, PAUSE - 1 - hour, 0.95, w5m=RISING) == (False, True)
+    assert flush.flushing
+    assert stepped(flush, PAUSE - hour, 0.95, w5m=RISING) == (False, True)
+    assert not flush.flushing
+    assert stepped(flush, 0, 0.95) == (False, False)
+
+
+def test_a_state_from_before_the_pause_still_loads() -> None:
+    """Its flush ends at the first tick without a fall, as it did then."""
+    flush, old = Flush(), Flush()
+    stepped(old, 0, 0.95, w1h=HIT_1H, w5m=STILL)
+    plain = {name: value for name, value in old.dump().items() if name not in ("_fell", "_fired", "_trough_at")}
+    flush.load(plain)
+    assert flush.told() == {"since": T0, "forced": None}
+    assert stepped(flush, 1, 0.96, w5m=RISING) == (False, False)
+    assert flush.resetting
 
 
 LOADED = {"elr": level(percentile=0.8)}
@@ -226,7 +366,7 @@ def test_flush_and_reset_need_no_percentile() -> None:
     now = at(T0, 0.5, elr=unranked, w1h=HIT_1H | {"oi_change": -0.5})
     flush.update(now)
     assert regime(now, flush) == "flush"
-    now = at(ticks(1), 0.5, elr=unranked)
+    now = at(ticks(PAUSE), 0.5, elr=unranked)
     flush.update(now)
     assert regime(now, flush) == "reset"
 

@@ -43,7 +43,7 @@ BODY = [
 ]  # fmt: skip
 ADDED = [
     "gate", "p_hit_n", "excluded", "flush", "long_short", "backfilled_until", "volatility_24h", "fragility_2",
-    "p_deleveraging",
+    "p_deleveraging", "flush_falling", "flushed_1h",
 ]  # fmt: skip
 WINDOW = ["ready", "score", "strength", "confidence", "direction", "return", "oi_change", "components"]
 MARKET = [
@@ -296,14 +296,15 @@ def test_p_hit_is_what_the_record_says_and_sizes_by_it() -> None:
 def test_flush_reset_calm_with_its_alert() -> None:
     of = scorer()
     hit = {"oi_change": -0.05, "slow_z_oi": -4.0, "slow_z_return": -3.0}
-    walk: list[tuple[float, dict[str, Any], str, list[tuple[str, str]]]] = [
-        (1.00, {}, "calm", []),
-        (0.95, {"w1h": hit}, "flush", [("flush", "raised")]),
-        (0.94, {"w1h": hit}, "flush", []),
-        (0.94, {}, "reset", [("flush", "cleared")]),
-        (0.98, {}, "calm", []),
+    walk: list[tuple[int, float, dict[str, Any], str, list[tuple[str, str]]]] = [
+        (0, 1.00, {}, "calm", []),
+        (1, 0.95, {"w1h": hit}, "flush", [("flush", "raised")]),
+        (2, 0.94, {"w1h": hit}, "flush", []),
+        (91, 0.94, {}, "flush", []),
+        (92, 0.94, {}, "reset", [("flush", "cleared")]),  # a quarter of an hour without a fall
+        (93, 0.98, {}, "calm", []),
     ]
-    for n, (height, changes, regime, expected) in enumerate(walk):
+    for n, height, changes, regime, expected in walk:
         sample = consensus(ticks(n), ln_oi_index=height)
         signal, alerts = of.score(readings(ticks(n), sample, liquidations_heard=True, **changes))
         check(signal)
@@ -452,9 +453,9 @@ def test_dump_and_load_in_the_middle_of_everything() -> None:
         made = scored(
             ticks(n), -0.2 - n * 1e-4, 0.3, 0.4, sample=consensus(ticks(n), price=100 + n, ln_oi_index=1 - n / 1e4)
         )
-        return replace(made, windows=(*made.windows[:2], replace(made.windows[2], **hit))) if n < 380 else made
+        return replace(made, windows=(*made.windows[:2], replace(made.windows[2], **hit))) if n < 280 else made
 
-    for n in range(365):
+    for n in range(365):  # the flush lasts until tick 369
         one.score(now(n))
     other = scorer()
     other.load(json.loads(json.dumps(one.dump())))

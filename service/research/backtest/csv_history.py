@@ -18,7 +18,16 @@ from pathlib import Path
 from statistics import median
 
 from service.errors import ConfigError, HistoryError
-from service.research.backtest.layouts import NUMBERS, Layout, layout_of, unclear
+from service.research.backtest.layouts import (
+    NUMBERS,
+    OPEN_INTEREST,
+    PRICES,
+    Layout,
+    layout_of,
+    meant,
+    unclear,
+    unknown,
+)
 from service.venues.funding_schedule import spacings_h
 from service.venues.symbols import aliases, canonical_symbol
 
@@ -64,13 +73,12 @@ class History:
     segments: tuple[tuple[Row, ...], ...]
     repeated: int = 0  # rows left out because they repeat the one before
     ignored: tuple[str, ...] = ()  # columns that nothing was read from
+    empty: tuple[str, ...] = ()  # ours that are there without a number in any row
 
     @property
     def scorable(self) -> bool:
         """Whether it has what a score needs: a price and open interest."""
-        return ("mark" in self.columns or "last" in self.columns) and any(
-            name.startswith("open_interest") for name in self.columns
-        )
+        return not lacking(self)
 
     @property
     def intervals(self) -> dict[str, int]:
@@ -129,7 +137,24 @@ def read_history(
         segments=tuple(_segments(known, step_s)),
         repeated=repeated,
         ignored=tuple(name for name in header if name not in layout.taken),
+        empty=tuple(name for name, column in layout.columns.items() if column.name in header and name not in present),
     )
+
+
+def lacking(history: History) -> list[str]:
+    """What a score needs and the file does not have, in words: which columns it could be in, and which it may be."""
+    problems = []
+    for what, names in (("price", PRICES), ("open interest", OPEN_INTEREST)):
+        if not any(name in history.columns for name in names):
+            empty = [name for name in names if name in history.empty]
+            problems.append(
+                f"no {what} to score: none of the columns {', '.join(names)}"
+                + (f" ({', '.join(empty)}: there, but empty)" if empty else "")
+                + f"; read were {', '.join(history.columns) or 'none'}, not used {', '.join(history.ignored) or 'none'}"
+                + "; a file of funding, reserves or supply alone goes to --slow"
+                + meant(history.ignored, names)
+            )
+    return problems
 
 
 def _layout(path: Path, header: list[str]) -> Layout:
@@ -137,7 +162,7 @@ def _layout(path: Path, header: list[str]) -> Layout:
         raise HistoryError([f"{path}: the header has no comma: cells must be separated by commas"])
     layout = layout_of(header)
     if layout is None:
-        raise HistoryError([f"{path}: no known layout has the columns {', '.join(header)}; see docs/backtest.md"])
+        raise HistoryError([f"{path}: {problem}" for problem in unknown(header)])
     problems = unclear(layout, header)
     if problems:
         raise HistoryError([f"{path}: {problem}" for problem in problems])

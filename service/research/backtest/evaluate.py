@@ -13,8 +13,9 @@ import numpy as np
 from service.research.backtest.csv_history import History
 from service.research.backtest.deleveraging import DEEP, evaluate_deleveraging
 from service.research.backtest.direction import evaluate_direction
+from service.research.backtest.episodes import evaluate_episodes
 from service.research.backtest.events import studied
-from service.research.backtest.feeding import LIVE_BELOW_S
+from service.research.backtest.feeding import LIVE_BELOW_S, columns_fed
 from service.research.backtest.fragility import evaluate_fragility, evaluate_regimes
 from service.research.backtest.judging import NOTHING, Trials
 from service.research.backtest.marks import evaluate_marks
@@ -37,7 +38,7 @@ UNDEFINED = "cannot be said: undefined, or nothing to judge it by"
 LABELS = {
     "flush": "the service's own flush",
     "oi_fall_5": "a fall of open interest by 5 %",
-    "oi_fall_10": "one by 10 %",
+    "oi_fall_10": "a fall of open interest by 10 %",
 }
 REFERENCES = {"climatology": "the plain share", "volatility": "volatility alone"}
 
@@ -72,6 +73,7 @@ def evaluate(series: Series, days: Sequence[date], cost_bp: float, symbol: str =
         "deleveraging": evaluate_deleveraging(series, ahead, symbol, trials),
         **evaluate_marks(series, ahead, trials),
         "flushes": int((series.flush & ~np.concatenate([[False], series.flush[:-1]])).sum()),
+        "episodes": evaluate_episodes(series),
         "events": events,
         "events_not_covered": [
             day.isoformat() for day in days if day.isoformat() not in {item["event"] for item in events}
@@ -92,7 +94,7 @@ def known(series: Series) -> dict[str, float]:
     return shares
 
 
-def described(history: History, refused: Mapping[str, int]) -> dict[str, Any]:
+def described(history: History, refused: Mapping[str, int], slow: Sequence[History] = ()) -> dict[str, Any]:
     """What was read, what of it the market did not believe, and what its columns and resolution cannot feed."""
     return {
         "file": history.path.name,
@@ -109,13 +111,14 @@ def described(history: History, refused: Mapping[str, int]) -> dict[str, Any]:
             {"from": _iso(part[0].known_ms), "to": _iso(part[-1].known_ms), "rows": len(part)}
             for part in history.segments
         ],
-        "cannot_feed": unfed(history),
+        "cannot_feed": unfed(history, slow),
     }
 
 
-def unfed(history: History) -> list[str]:
-    """In words: which windows and statistics stay null, and why."""
-    step_s, columns = history.step_s, history.columns
+def unfed(history: History, slow: Sequence[History] = ()) -> list[str]:
+    """In words: which windows and statistics stay null, and why. ``slow``: the companions that it was run with."""
+    step_s, columns = history.step_s, columns_fed(history, slow)
+    nowhere = "in it, nor in a --slow file for its time"
     said = [
         f"window {name}: shorter than the resolution"
         for name, seconds in (("1m", 60), ("5m", 300), ("1h", 3_600))
@@ -130,16 +133,16 @@ def unfed(history: History) -> list[str]:
         said.append("strength: fewer than 60 scores a day")
     said.append("taker flow: not a column")
     if "funding_rate" not in columns:
-        said.append("funding, its rank, fragility: no funding rate, unless a --slow file has one")
+        said.append(f"funding, its rank, fragility: no funding rate {nowhere}")
     if "index" not in columns:
         said.append("premium: no index price")
     if "mark" not in columns:
         said.append("mark price: the last price stands for it")
     if "reserve_coins" not in columns:
-        said.append("oi_reserve: no reserve, unless a --slow file has one")
+        said.append(f"oi_reserve: no reserve {nowhere}")
     if "supply_coins" not in columns and "market_cap" not in columns:
-        said.append("oi_mcap: no supply, unless a --slow file has one")
-    if "liquidated_long_coins" not in columns:
+        said.append(f"oi_mcap: no supply {nowhere}")
+    if "liquidated_long_coins" not in columns and "liquidated_short_coins" not in columns:
         said.append("liquidations, and whether a flush was forced: not a column")
     if len(history.venues) == 1:
         said.append("divergence between venues: one venue")

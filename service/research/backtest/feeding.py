@@ -39,6 +39,7 @@ def events(row: Row, symbol: str, at_ms: int) -> Iterator[Event]:
     rate, interval_h = numbers.get("funding_rate"), numbers.get("funding_interval_h")
     if rate is not None:
         yield Funding(venue, symbol, symbol, rate, interval_h, rate_8h(rate, interval_h), None, False, None, at_ms)
+    # A 0 is no forced order: that none were reported, and not unknown, is said in the record (`Run`).
     long, short = numbers.get("liquidated_long_coins", 0.0), numbers.get("liquidated_short_coins", 0.0)
     if long > 0:
         yield Liquidation(venue, symbol, symbol, "long", long, None, True, None, at_ms)
@@ -74,6 +75,22 @@ def base(row: Row, symbol: str) -> Denominator | None:
     return Denominator(symbol, supply, reserves, row.known_ms, SOURCE, LICENCE)
 
 
+def columns_fed(history: History, slow: Sequence[History]) -> frozenset[str]:
+    """The columns that a file has numbers in, and those that a slow file has in time for it."""
+    first, last = history.segments[0][0].known_ms, history.segments[-1][-1].known_ms
+    found = set(history.columns)
+    for row in (row for item in slow for row in item.rows if row.known_ms <= last):
+        found.update(row.numbers.keys() & {"reserve_coins", "supply_coins", "market_cap"})
+        interval_h = row.numbers.get("funding_interval_h")
+        if "funding_rate" in row.numbers and interval_h is not None and row.known_ms >= first - _stands_ms(interval_h):
+            found.add("funding_rate")
+    return frozenset(found)
+
+
+def _stands_ms(interval_h: float) -> float:
+    return STANDS * interval_h * 3_600_000
+
+
 class Slow:
     """Companion files: reserves, supply and settled funding, each from the moment it was known."""
 
@@ -103,6 +120,6 @@ class Slow:
         if position < 0:
             return None
         known_ms, rate, interval_h = self._rates[position]
-        if at_ms - known_ms > STANDS * (LONGEST_H if interval_h is None else interval_h) * 3_600_000:
+        if at_ms - known_ms > _stands_ms(LONGEST_H if interval_h is None else interval_h):
             return None
         return Funding(venue, symbol, symbol, rate, interval_h, rate_8h(rate, interval_h), None, True, None, at_ms)

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Literal, TypeAlias
 
 # When a row's values are known: at its time; at the end of the bar it opens; from the midnight after its UTC day on,
 # plus the publication delay.
 TimeKind: TypeAlias = Literal["time", "bar_open", "date"]
+
+LIKE = 0.7  # how alike two names must be for one to be the other misspelt
 
 NUMBERS = (
     "mark", "index", "last", "open_interest_coins", "open_interest_usd", "open_interest_contracts_usd", "funding_rate",
@@ -135,17 +138,45 @@ def layout_of(header: Sequence[str]) -> Layout | None:
     return next((layout for layout in LAYOUTS if all(name in header for name in layout.marks)), None)
 
 
-TOLD_ONCE = (
-    ("time", "bar_open", "date"),
-    ("open_interest_coins", "open_interest_usd", "open_interest_contracts_usd"),
-)
+TIMES = ("time", "bar_open", "date")
+PRICES = ("mark", "last")
+OPEN_INTEREST = ("open_interest_coins", "open_interest_usd", "open_interest_contracts_usd")
+TOLD_ONCE = (TIMES, OPEN_INTEREST)
+
+
+def meant(found: Sequence[str], names: Sequence[str]) -> str:
+    """Which of the columns found is likely one of these names misspelt; empty where none is."""
+    pairs = [(name, close) for name in found for close in get_close_matches(name, names, n=1, cutoff=LIKE)]
+    return "".join(f"; did you mean {close}, where it has {name}?" for name, close in pairs)
+
+
+def unknown(header: Sequence[str]) -> list[str]:
+    """What a header lacks that no layout applies to: a time; and a known source's columns, where it has most of one."""
+    found = ", ".join(header)
+    own = [column.name for column in _own("time").columns.values()]
+    known = max(LAYOUTS, key=lambda layout: sum(name in header for name in layout.marks) / len(layout.marks))
+    there = [name for name in known.marks if name in header]
+    if len(there) * 2 >= len(known.marks):
+        lost = [name for name in known.marks if name not in header]
+        return [
+            f"like a file of the layout {known.name!r}, but without its column {', '.join(lost)}; "
+            f"its columns are {found}" + meant([name for name in header if name not in known.taken], lost)
+        ]
+    return [
+        f"no time: none of the columns {', '.join(TIMES)}, nor those of a known source; its columns are {found}"
+        + "; see docs/backtest.md"
+        + meant([name for name in header if name not in own], TIMES)
+    ]
 
 
 def unclear(layout: Layout, header: Sequence[str]) -> list[str]:
     """What a header leaves open: no column that is known, one that is there twice, and two of which only one can be
     meant."""
     if not any(column.name in header for column in layout.columns.values()):
-        return [f"none of the columns {', '.join(header)} is known; see docs/backtest.md"]
+        return [
+            f"none of the columns {', '.join(header)} is known: a price is in {' or '.join(PRICES)}, open interest in "
+            f"{', '.join(OPEN_INTEREST)}, all others in docs/backtest.md{meant(header, NUMBERS)}"
+        ]
     problems = [f"{name}: a column twice" for name in sorted(layout.taken) if header.count(name) > 1]
     if layout.name == "elr":
         for names in TOLD_ONCE:

@@ -19,7 +19,7 @@ from statsmodels.stats.proportion import proportion_confint
 Floats: TypeAlias = NDArray[np.float64]
 Bools: TypeAlias = NDArray[np.bool_]
 Ints: TypeAlias = NDArray[np.int64]
-Weighted: TypeAlias = Callable[[Floats], float | None]  # a statistic of how often each value counts
+Weighted: TypeAlias = Callable[[Ints], float | None]  # a statistic of how often each value counts
 
 LEAST = 30  # values under which nothing is said
 LEAST_BLOCKS = 8
@@ -170,19 +170,20 @@ def reliability(forecast: Floats, happened: Bools, bins: int = 10, overlap: int 
 
 def auc(score: Floats, happened: Bools) -> float | None:
     """Chance that the score was higher before what happened than before what did not; ties count half."""
-    return _auc(score, happened)(np.ones(len(score)))
+    return _auc(score, happened)(np.ones(len(score), dtype=np.int64))
 
 
 def _auc(score: Floats, happened: Bools) -> Weighted:
-    values, place = np.unique(score, return_inverse=True)
+    order, low, high = _standing(score)
+    at = np.flatnonzero(happened)
+    low, high, other = low[at], high[at], ~happened[order]
 
-    def area(weights: Floats) -> float | None:
-        positive = np.bincount(place, weights * happened, len(values))
-        negative = np.bincount(place, weights * ~happened, len(values))
-        pairs = float(positive.sum() * negative.sum())
+    def area(weights: Ints) -> float | None:
+        positive, negative = weights[at], _upto(weights[order] * other)
+        pairs = float(positive.sum() * negative[-1])
         if pairs == 0:
             return None
-        return float(positive @ (np.cumsum(negative) - negative / 2)) / pairs
+        return float(positive @ (negative[low] + negative[high])) / 2 / pairs
 
     return area
 
@@ -190,47 +191,62 @@ def _auc(score: Floats, happened: Bools) -> Weighted:
 def lift(score: Floats, happened: Bools) -> float | None:
     """How much more often it happened in the highest tenth of scores than over all. Of equal scores at the edge each
     counts in part."""
-    return _lift(score, happened)(np.ones(len(score)))
+    return _lift(score, happened)(np.ones(len(score), dtype=np.int64))
 
 
 def _lift(score: Floats, happened: Bools) -> Weighted:
-    values, place = np.unique(-score, return_inverse=True)  # the highest first
+    order, _, high = _standing(-score)  # the highest first
+    ends = np.unique(high)
+    was = happened[order]
 
-    def gained(weights: Floats) -> float | None:
-        total, count = float(weights.sum()), float(weights @ happened)
+    def gained(weights: Ints) -> float | None:
+        drawn = weights[order]
+        upto, positive = _upto(drawn)[ends], np.diff(_upto(drawn * was)[ends], prepend=0)
+        total, count = float(weights.sum()), float(positive.sum())
         if count == 0:
             return None
         size = max(1.0, float(round(HIGHEST * total)))
-        inside = _filled(_counts(place, weights), size)
-        return float(inside @ np.bincount(place, weights * happened, len(values))) / size / (count / total)
+        return float(_filled(upto, size) @ positive.astype(np.float64)) / size / (count / total)
 
     return gained
 
 
-def _counts(place: Ints, weights: Floats) -> Floats:
-    return np.asarray(np.bincount(place, weights), dtype=np.float64)
+def _standing(values: Floats) -> tuple[Ints, Ints, Ints]:
+    """The positions by rising value; and of each position how many values lie below its own, and how many not above."""
+    place, counts = np.unique(values, return_inverse=True, return_counts=True)[1:]
+    high = np.cumsum(counts)[place]
+    return np.argsort(values, kind="stable"), high - counts[place], high
 
 
-def _filled(counts: Floats, size: float) -> Floats:
-    """Which share of each group belongs to the first ``size``."""
-    before = np.cumsum(counts) - counts
-    return np.clip((size - before) / np.maximum(counts, 1e-12), 0.0, 1.0)
+def _upto(weights: Ints) -> Ints:
+    """The sums of the first 0, 1, ... of them. Whole numbers: exact in any order, and quicker than of floats."""
+    return np.concatenate([[0], np.cumsum(weights)])
+
+
+def _filled(upto: Ints, size: float) -> Floats:
+    """Which share of each group belongs to the first ``size``, by how many there are up to its end."""
+    inside = np.zeros(len(upto))
+    edge = int(np.searchsorted(upto, size))  # the group that only a part of goes in
+    inside[:edge] = 1.0
+    if edge < len(upto):
+        before = upto[edge - 1] if edge > 0 else 0
+        inside[edge] = (size - before) / (upto[edge] - before)
+    return inside
 
 
 def _correlation(x: Floats, y: Floats) -> Weighted:
     """Spearman's, of weighted values."""
-    places = [np.unique(values, return_inverse=True)[1] for values in (x, y)]
+    standings = [_standing(values) for values in (x, y)]
 
-    def correlation(weights: Floats) -> float | None:
-        total = weights.sum()
+    def correlation(weights: Ints) -> float | None:
+        middle = weights.sum() / 2  # the mean rank, whatever the values
         ranks = []
-        for place in places:
-            counts = _counts(place, weights)
-            rank = (np.cumsum(counts) - counts / 2)[place]
-            ranks.append(rank - rank @ weights / total)
-        a, b = ranks
-        spread = float((weights @ (a * a)) * (weights @ (b * b)))
-        return None if spread <= 0 else float(weights @ (a * b)) / spread**0.5
+        for order, low, high in standings:
+            upto = _upto(weights[order])
+            ranks.append((upto[low] + upto[high]) / 2 - middle)
+        (a, b), counted = ranks, weights.astype(np.float64)
+        spread = float((counted @ (a * a)) * (counted @ (b * b)))
+        return None if spread <= 0 else float(counted @ (a * b)) / spread**0.5
 
     return correlation
 
@@ -248,15 +264,13 @@ def bootstrap(statistic: Weighted, segments: Ints, block: int, null: float) -> t
     starts = np.flatnonzero(segments[: n - block + 1] == segments[block - 1 :])
     if len(starts) == 0:
         return None
-    rng = np.random.default_rng(SEED)
     count = -(-n // block)
     found = []
-    for _ in range(RESAMPLES):
-        chosen = rng.choice(starts, size=count)
+    for chosen in starts[np.random.default_rng(SEED).integers(0, len(starts), size=(RESAMPLES, count))]:
         ends = chosen + block
         ends[-1] -= count * block - n  # as many positions as there are
         edges = np.bincount(chosen, minlength=n + 1) - np.bincount(ends, minlength=n + 1)
-        value = statistic(np.cumsum(edges[:n]).astype(np.float64))
+        value = statistic(np.cumsum(edges[:n]))
         if value is not None:
             found.append(value)
     if len(found) < RESAMPLES // 2:
@@ -276,7 +290,7 @@ def auc_estimate(score: Floats, happened: Bools, segments: Ints, block: int) -> 
     """The area under the curve; its interval is the wider of blocks and :func:`slid`: of three events in a file the
     blocks alone find something in one of four series of noise."""
     area = _auc(score, happened)
-    value = area(np.ones(len(score)))
+    value = area(np.ones(len(score), dtype=np.int64))
     if value is None or len(score) < LEAST:
         return None
     found = _around(value, bootstrap(area, segments, block, 0.5), len(score))
@@ -288,13 +302,13 @@ def auc_estimate(score: Floats, happened: Bools, segments: Ints, block: int) -> 
 def lift_estimate(score: Floats, happened: Bools, segments: Ints, block: int) -> Estimate | None:
     """The lift of the highest decile, likewise."""
     gained = _lift(score, happened)
-    value = gained(np.ones(len(score)))
+    value = gained(np.ones(len(score), dtype=np.int64))
     if value is None or len(score) < LEAST:
         return None
     found = _around(value, bootstrap(gained, segments, block, 1.0), len(score))
-    place = np.unique(-score, return_inverse=True)[1]
     size = max(1.0, float(round(HIGHEST * len(score))))
-    inside = _filled(_counts(place, np.ones(len(place))), size)[place]
+    ends, place = np.unique(_standing(-score)[2], return_inverse=True)
+    inside = _filled(ends, size)[place]
     return wider(found, slid(inside / (size * float(happened.mean())), happened.astype(np.float64), block), 0.0)
 
 
@@ -303,7 +317,7 @@ def rank_correlation(score: Floats, outcome: Floats, segments: Ints, block: int)
     if len(score) < LEAST or np.ptp(score) == 0 or np.ptp(outcome) == 0:
         return None
     correlation = _correlation(score, outcome)
-    value = correlation(np.ones(len(score)))
+    value = correlation(np.ones(len(score), dtype=np.int64))
     assert value is not None
     found = _around(value, bootstrap(correlation, segments, block, 0.0), len(score))
     return wider(found, slid(_standard_ranks(score) / len(score), _standard_ranks(outcome), block), -1.0, 1.0)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from io import StringIO
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -15,16 +17,38 @@ from service.research.backtest.measures import Floats, Ints
 from service.research.backtest.series import Series
 
 POINTS = 2_500  # of a line: more does not show
-REGIMES = {
-    "calm": "#d9ead3",
-    "building": "#fff2cc",
-    "loaded": "#fce5cd",
-    "crowded_longs": "#ead1dc",
-    "crowded_shorts": "#d9d2e9",
-    "flush": "#e06666",
-    "reset": "#cfe2f3",
+BINS = 180  # of time, in which regimes are counted: narrower columns run into each other
+REGIMES = {  # the colours of Okabe and Ito, which colour-blind readers tell apart
+    "calm": "#dddddd",
+    "building": "#f0e442",
+    "loaded": "#e69f00",
+    "crowded_longs": "#cc79a7",
+    "crowded_shorts": "#56b4e9",
+    "flush": "#444444",
+    "reset": "#009e73",
 }
-STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "elr", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3}
+LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555", "#000000")
+WORDS = {  # what the report calls the names of report.json
+    "oi_fall_5": "open interest -5 %",
+    "oi_fall_10": "open interest -10 %",
+    "flush": "flush (the service's own)",
+    "rank_elr": "leverage rank",
+    "rank_funding": "funding rank",
+    "rank_volatility": "volatility rank",
+    "crowded_longs": "crowded longs",
+    "crowded_shorts": "crowded shorts",
+}
+
+
+def in_words(text: str) -> str:
+    """A name of report.json, or a text with such names, as the report says it."""
+    return re.sub("|".join(rf"\b{name}\b" for name in WORDS if name != "flush"), lambda found: WORDS[found[0]], text)
+
+
+STYLE: Any = {
+    "svg.fonttype": "none", "svg.hashsalt": "elr", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3,
+    "axes.prop_cycle": cycler(color=LINES),
+}  # fmt: skip
 
 
 def _drawn(height: float, panels: int, draw: Callable[[list[Axes]], None], share: bool = False) -> str:
@@ -39,7 +63,7 @@ def _drawn(height: float, panels: int, draw: Callable[[list[Axes]], None], share
 
 
 def timeline(series: Series) -> str:
-    """Price over the colours of the regimes; ELR (open interest where there is no base); fragility."""
+    """Price, with where flushes began; ELR (open interest where there is no base); fragility; shares of regimes."""
     every = max(1, series.n // POINTS)
     level, name = series.column("elr"), "ELR (open interest / reserve)"
     if np.isnan(level).all():
@@ -47,23 +71,42 @@ def timeline(series: Series) -> str:
 
     def draw(axes: list[Axes]) -> None:
         panels = ((series.price, "price, USD"), (level, name), (series.column("fragility"), "fragility"))
-        for ax, (values, label) in zip(axes, panels, strict=True):
+        for ax, (values, label) in zip(axes[:3], panels, strict=True):
             for segment in sorted(set(series.segments.tolist())):
                 inside = np.flatnonzero(series.segments == segment)[::every]
                 ax.plot(_days(series.ts[inside]), values[inside], color="#1f3b73", linewidth=0.8)
             ax.set_ylabel(label)
         axes[2].set_ylim(0, 1)
-        axes[2].xaxis_date()
+        axes[3].xaxis_date()
+        began = np.flatnonzero(series.flush & ~np.concatenate([[False], series.flush[:-1]]))
+        axes[0].plot(_days(series.ts[began]), series.price[began], "v", color="#d55e00", markersize=5,
+                     label="a flush began")  # fmt: skip
+        if len(began) > 0:
+            axes[0].legend(fontsize=8, loc="upper left")
         if np.isnan(series.column("fragility")).all():
             axes[2].text(0.5, 0.5, "undefined on these data", transform=axes[2].transAxes, ha="center")
-        for regime, first, last in _stretches(series):
-            start, end = _days(series.ts[[first, last]])
-            axes[0].axvspan(float(start), float(end), color=REGIMES[regime], linewidth=0)
-        for regime, colour in REGIMES.items():
-            axes[0].plot(_days(series.ts[:1]), [np.nan], color=colour, linewidth=6, label=regime)
-        axes[0].legend(ncols=len(REGIMES), fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+        edges, shares = regime_shares(series)
+        stacked = [np.append(share, share[-1]) for share in shares.values()]  # the last one to the last edge
+        names = [in_words(regime) for regime in shares]
+        axes[3].stackplot(_days(edges), stacked, labels=names, colors=list(REGIMES.values()), step="post", linewidth=0)
+        axes[3].set_ylim(0, 1)
+        axes[3].set_ylabel("share of ticks by regime")
+        axes[3].grid(visible=False)
+        axes[3].legend(ncols=len(REGIMES), fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.2))
 
-    return _drawn(7.0, 3, draw, share=True)
+    return _drawn(9.0, 4, draw, share=True)
+
+
+def regime_shares(series: Series) -> tuple[Ints, dict[str, Floats]]:
+    """Edges of up to 180 equal spans of time (UTC ms), and by regime its share of the ticks that lie in each. A band a
+    tick cannot be told from its neighbours over months."""
+    count = max(1, min(BINS, series.n))
+    first, last = int(series.ts[0]), int(series.ts[-1]) + series.step_s * 1_000
+    edges = np.linspace(first, last, count + 1).astype(np.int64)
+    place = np.clip(np.searchsorted(edges, series.ts, side="right") - 1, 0, count - 1)
+    ticks = np.maximum(np.bincount(place, minlength=count), 1)
+    named = np.array([item["regime"] or "" for item in series.records])
+    return edges, {name: np.bincount(place[named == name], minlength=count) / ticks for name in REGIMES}
 
 
 def calibration(curves: dict[str, list[dict[str, Any]]]) -> str | None:
@@ -79,7 +122,8 @@ def calibration(curves: dict[str, list[dict[str, Any]]]) -> str | None:
                 [value - item["low"] for value, item in zip(was, bins, strict=True)],
                 [item["high"] - value for value, item in zip(was, bins, strict=True)],
             ]
-            axes[0].errorbar(said, was, yerr=np.maximum(spread, 0), marker="o", markersize=3, capsize=2, label=name)
+            axes[0].errorbar(said, was, yerr=np.maximum(spread, 0), marker="o", markersize=3, capsize=2,
+                             label=in_words(name))  # fmt: skip
             top = max(top, *said, *was)
         axes[0].plot([0, top], [0, top], color="#888", linestyle="--", linewidth=0.8)
         axes[0].set_xlabel("probability said")
@@ -122,7 +166,7 @@ def by_regime(regimes: list[dict[str, Any]]) -> str | None:
         return None
 
     def draw(axes: list[Axes]) -> None:
-        names = [f"{row['regime']}\n(n={row['n']})" for row in rows]
+        names = [f"{in_words(row['regime'])}\n(n={row['n']})" for row in rows]
         colours = [REGIMES[row["regime"]] for row in rows]
         against = [row["return_against_others"] for row in rows]
         axes[0].bar(names, [item["value"] for item in against], color=colours, edgecolor="#555")
@@ -151,7 +195,7 @@ def by_decile(deciles: list[dict[str, Any]]) -> str | None:
         numbers = [row["decile"] for row in deciles]
         for key in ("flush", "oi_fall_5", "oi_fall_10"):
             if all(row[key] is not None for row in deciles):
-                axes[0].plot(numbers, [row[key] for row in deciles], marker="o", markersize=3, label=key)
+                axes[0].plot(numbers, [row[key] for row in deciles], marker="o", markersize=3, label=WORDS[key])
         axes[0].set_ylabel("share within a day")
         axes[0].legend(fontsize=7)
         for key in ("volatility", "drawdown"):
@@ -161,26 +205,6 @@ def by_decile(deciles: list[dict[str, Any]]) -> str | None:
         axes[1].legend(fontsize=7)
 
     return _drawn(4.8, 2, draw)
-
-
-def _stretches(series: Series) -> list[tuple[str, int, int]]:
-    """(regime, first, last) of neighbouring ticks with the same one."""
-    found: list[tuple[str, int, int]] = []
-    for position, item in enumerate(series.records):
-        regime = item["regime"]
-        if regime is None:
-            continue
-        follows = (
-            found
-            and found[-1][0] == regime
-            and found[-1][2] in (position - 1, position)
-            and series.segments[position] == series.segments[position - 1]
-        )
-        if follows:
-            found[-1] = (regime, found[-1][1], min(position + 1, series.n - 1))
-        else:
-            found.append((regime, position, min(position + 1, series.n - 1)))
-    return found
 
 
 def _days(ts: Ints) -> Floats:

@@ -29,7 +29,21 @@ FITTED_TO = {
     "time": "Its parameters were fitted to other symbols of this time, and coins fall together: half a test.",
     None: "Its parameters were fitted to other times: a test.",
 }
-BANDS = {"yes": "#d9ead3", "no": "#f4cccc", "not": "#f4cccc", "cannot": "#eeeeee"}  # by a verdict's first word
+# By a verdict's first word: blue and orange, which colour-blind readers tell apart, and neither for what shows nothing.
+BANDS = {"yes": "#cfe4f5", "no": "#fbd5ac", "not": "#ffffff", "cannot": "#eeeeee"}
+SIGNS = {"yes": "\u2713", "no": "\u2717", "not": "\u25cb", "cannot": "\u2013"}  # the same without any colour
+LEGEND = "\u2713 yes, \u2717 no (the opposite is shown), \u25cb not shown, \u2013 cannot be said."
+EVENTS = {  # rows of the known days
+    "event": "day", "variant": "level", "pre_at": "highest before the low: when", "pre": "highest before the low",
+    "percentile_30d": "its percentile, 30 days", "percentile_180d": "its percentile, 180 days",
+    "fragility": "fragility then", "regime": "regime then", "trough_at": "low: when", "trough": "low",
+    "over_at": "over (half regained, or a day without a lower low)", "change": "change of the level",
+    "largest_step": "largest step", "price_change": "change of the price", "flush_can_be_seen": "a flush can be seen",
+    "flush_at": "flush seen, up to the low", "fallen_by_then": "share of the fall over by then",
+    "forced": "forced by liquidations", "days_as_high": "share of all days as high",
+    "days_same_regime": "share of all days with that regime",
+}  # fmt: skip
+VARIANTS = {"oi_reserve": "open interest / reserve", "oi_coins": "open interest, coins"}
 
 
 def number(value: Any) -> str:
@@ -49,6 +63,11 @@ def estimate(value: dict[str, Any]) -> str:
         return "-"
     around = "no interval" if value["low"] is None else f"{value['low']:.3g} to {value['high']:.3g}"
     return f"{value['value']:.3g} [{around}]"
+
+
+def named(name: str | None) -> str | None:
+    """A name of report.json as the report says it."""
+    return None if name is None else plots.WORDS.get(name, name)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -100,16 +119,18 @@ def _run(told: dict[str, Any], series: Series) -> str:
 def _headline(told: dict[str, Any]) -> str:
     """The answers, before anything else; a no in colour as well."""
     lines = "".join(
-        f'<tr style="background:{BANDS[row["verdict"].split()[0].rstrip(":")]}">'
+        f'<tr style="background:{BANDS[kind]}">'
         f"<td>{escape(row['question'])}</td><td>{escape(estimate(row['number']))}</td>"
-        f"<td>{escape(row['verdict'])}</td><td>{escape(row['note'])}</td></tr>"
+        f"<td>{SIGNS[kind]} {escape(row['verdict'])}</td><td>{escape(row['note'])}</td></tr>"
         for row in told["headline"]
+        for kind in [row["verdict"].split()[0].rstrip(":")]
     )
     counted = told["multiplicity"]
     return (
         f"<p>{told['ticks']} ticks, {told['from'][:16]} to {told['to'][:16]} UTC; {counted['tests']} tests, "
         f"{counted['below_5_percent']} with p below 0.05 where chance gives {counted['expected_by_chance']:.1f}.</p>"
         f"<table><tr><th>question</th><th>number [95 %]</th><th>answer</th><th></th></tr>{lines}</table>"
+        f'<p class="note">{LEGEND}</p>'
     )
 
 
@@ -149,7 +170,10 @@ def _inputs(told: dict[str, Any]) -> str:
         + "<p>Null, because these data cannot feed it:</p><ul>"
         + "".join(f"<li>{escape(text)}</li>" for text in unfed)
         + "</ul>"
-        + table(("field", "share of ticks that have it"), told["known"].items())
+        + table(
+            ("field", "share of ticks that have it"),
+            [(plots.in_words(name), share) for name, share in told["known"].items()],
+        )
     )
 
 
@@ -193,18 +217,18 @@ def _briers(briers: dict[str, dict[str, Any] | None]) -> str:
 
 
 def _fragility(told: dict[str, Any]) -> str:
-    labels = told["labels"]
+    labels = {name: plots.WORDS[name] for name in told["labels"]}
     text = f"<h3>Fragility: what followed within {told['horizon']}</h3>"
     text += table(
         ("", "ticks", "share", "episodes"),
-        [(name, item["n"], item["share"], item["episodes"]) for name, item in labels.items()],
+        [(labels[name], item["n"], item["share"], item["episodes"]) for name, item in told["labels"].items()],
     )
     for kind, words in (("auc", "Area under the curve"), ("lift", "Lift of the highest decile")):
         text += f"<p>{words}:</p>"
         text += table(
-            ("", *labels),
+            ("", *labels.values()),
             [
-                (score, *(estimate(told["auc"][label][score][kind]) for label in labels))
+                (named(score), *(estimate(told["auc"][label][score][kind]) for label in labels))
                 for score in told["auc"]["flush"]
             ],
         )
@@ -213,24 +237,27 @@ def _fragility(told: dict[str, Any]) -> str:
     outcomes = told["correlation"]
     text += table(
         ("", *outcomes),
-        [(score, *(estimate(outcomes[name][score]) for name in outcomes)) for score in outcomes["volatility"]],
+        [(named(score), *(estimate(outcomes[name][score]) for name in outcomes)) for score in outcomes["volatility"]],
     )
     text += (
         f"<p>By decile of {escape(told['judged_by'])} (of the whole file: a description, not a rule known then):</p>"
     )
     text += table(
-        ("decile", "from", "n", "volatility", "drawdown", *labels),
+        ("decile", "from", "n", "volatility", "drawdown", *labels.values()),
         [[row[key] for key in ("decile", "from", "n", "volatility", "drawdown", *labels)] for row in told["deciles"]],
     )
     text += "<p>Its probability, walk-forward:</p>"
-    return text + _briers(told["forecast"])
+    return text + _briers({labels[name]: item for name, item in told["forecast"].items()})
 
 
 def _regimes(rows: list[dict[str, Any]]) -> str:
     keys = ("regime", "n", "return", "up", "volatility", "drawdown", "oi_fall_5")
     return "<h3>Regimes: the day after</h3>" + table(
-        (*keys, "return less that of all others"),
-        [(*(row[key] for key in keys), estimate(row["return_against_others"])) for row in rows],
+        (*map(plots.in_words, keys), "return less that of all others"),
+        [
+            (plots.in_words(row["regime"]), *(row[key] for key in keys[1:]), estimate(row["return_against_others"]))
+            for row in rows
+        ],
     )
 
 
@@ -239,10 +266,15 @@ def _events(rows: list[dict[str, Any]], missing: list[str]) -> str:
     text = "<h3>Known days</h3>" if rows or missing else ""
     if rows:
         text += (
-            "<p>Before: the highest level from three days earlier to the low, chosen with hindsight. Days as high: of "
-            "all days of the file, looked at the same way.</p>"
+            "<p>The one fall of the day, chosen with hindsight: from the highest level of the three days before it to "
+            "its low; over once half is regained or a day has passed without a lower one. Days as high: of all days of "
+            "the file, looked at the same way.</p>"
         )
-        text += table(("", *(row["event"] for row in rows)), [(key, *(row[key] for row in rows)) for key in rows[0]])
+        shown = [{**row, "variant": VARIANTS[row["variant"]], "regime": named(row["regime"])} for row in rows]
+        text += table(
+            ("", *(row["event"] for row in rows)),
+            [(EVENTS.get(key, key), *(row[key] for row in shown)) for key in rows[0] if key != "event"],
+        )
     if missing:
         text += f"<p>Not covered by this file: {escape(', '.join(missing))}.</p>"
     return text
@@ -301,13 +333,16 @@ def _marks(marks: dict[str, Any], resets: dict[str, Any]) -> str:
 
 
 def _multiplicity(told: dict[str, Any]) -> str:
-    left = ", ".join(told["left_after_benjamini_hochberg"]) or "none"
+    left = plots.in_words(", ".join(told["left_after_benjamini_hochberg"])) or "none"
     return (
         f"<h3>How many tests</h3><p>{told['tests']} tests; {told['below_5_percent']} have p below 0.05, "
         f"{told['expected_by_chance']:.1f} would by chance alone. Left after Benjamini-Hochberg at 5 %: {escape(left)}."
         "</p>"
         + _over_all(told)
-        + table(("test", "p", "corrected"), [(row["test"], row["p"], row["p_corrected"]) for row in told["rows"][:15]])
+        + table(
+            ("test", "p", "corrected"),
+            [(plots.in_words(row["test"]), row["p"], row["p_corrected"]) for row in told["rows"][:15]],
+        )
     )
 
 
@@ -315,7 +350,7 @@ def _over_all(told: dict[str, Any]) -> str:
     over = told.get("over_all_files")
     if over is None or over["tests"] == told["tests"]:
         return ""
-    left = ", ".join(over["left_after_benjamini_hochberg"]) or "none"
+    left = plots.in_words(", ".join(over["left_after_benjamini_hochberg"])) or "none"
     return f"<p>Corrected over the {over['tests']} tests of all files of this report: {escape(left)}.</p>"
 
 

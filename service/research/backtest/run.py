@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -16,13 +17,19 @@ import orjson
 from service.config import MarketSection, WeightsSection
 from service.core.engine import TICK_MS, Engine
 from service.errors import ConfigError
+from service.indicators.trailing import LEAST_VALUES
 from service.model import Readings, SignalBody, Tick
 from service.research.backtest.csv_history import SECOND_MS, History, Row, frames
-from service.research.backtest.feeding import LIVE_BELOW_S, Slow, base, events, rules
+from service.research.backtest.feeding import LIVE_BELOW_S, Slow, base, columns_fed, events, rules
+from service.scoring.body import judge_status
+from service.statistics import fold
 
 CHECKPOINT_TICKS = 5_000
 VERSION = 3
 MONTH_S = 30 * 86_400
+HOUR_S = 3_600
+HOUR_MS = 3_600_000
+DAY_MS = 86_400_000
 WARM_ROWS = 60  # of its own past a percentile must rest on, or a month of them where that is fewer
 Scored: TypeAlias = tuple[SignalBody, Readings]
 Record: TypeAlias = dict[str, Any]  # what is kept of a scored tick: plain JSON values, one line each
@@ -85,6 +92,14 @@ def record(body: SignalBody, readings: Readings, segment: int, warm: bool) -> Re
     }
 
 
+def _given(
+    rows: Sequence[Row], names: Sequence[str] = ("liquidated_long_coins", "liquidated_short_coins")
+) -> float | None:
+    """The sum of what the rows give under these names; None where they give nothing."""
+    found = [row.numbers[name] for row in rows for name in names if name in row.numbers]
+    return fold(found) if found else None
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """How far a run is: frames of the segment that are done, and ticks written."""
@@ -102,6 +117,10 @@ class Run:
         self.symbol = symbol
         self.slow = slow
         self._slow = Slow(slow, symbol)
+        fed = columns_fed(history, slow)
+        self._never = {
+            name for name, column in (("funding", "funding_rate"), ("premium", "index")) if column not in fed
+        }
         self._live = history.step_s < LIVE_BELOW_S
         self._warm_after = warm_after(history.step_s)
         self._engine = self._made()
@@ -131,7 +150,10 @@ class Run:
                     before = ts
                     continue
                 drive = self._drive_live if self._live else self._drive
-                told = [record(*tick, number, position >= self._warm_after) for tick in drive(ts, rows, before)]
+                told = [
+                    {**record(*tick, number, position >= self._warm_after), **self._of_the_file(*tick, number)}
+                    for tick in drive(ts, rows, before)
+                ]
                 before = ts
                 self.place = Place(number, position + 1, self.place.ticks + len(told))
                 yield len(rows), told
@@ -157,6 +179,45 @@ class Run:
         self._tell(ts, rows, before)
         return scored
 
+    def _of_the_file(self, body: SignalBody, readings: Readings, number: int) -> Record:
+        """What a record says otherwise than the service would, which cannot know what a file will never say, nor that a
+        file without a forced order says 0 and not nothing."""
+        hour = self._rows_of(number, readings.ts - HOUR_MS, readings.ts)
+        reading = readings.windows[2]
+        told: Record = {"status": self._status(body, readings)}
+        told["liquidated_long_1h"], told["liquidated_short_1h"] = None, None
+        if self.history.step_s <= HOUR_S:
+            for side, coins in (("long", reading.liquidated_long_coins), ("short", reading.liquidated_short_coins)):
+                if _given(hour, (f"liquidated_{side}_coins",)) is not None:
+                    told[f"liquidated_{side}_1h"] = 0.0 if coins is None and _given(hour) == 0.0 else coins
+        if body["flush"] is not None and body["flush"]["forced"] is None:
+            day = self._rows_of(number, readings.ts - DAY_MS, readings.ts)
+            told["forced"] = False if _given(day) == 0.0 else None
+        return told
+
+    def _status(self, body: SignalBody, readings: Readings) -> str | None:
+        """The service's, by its own rule; but what the file cannot feed is not waited for. Coarser than an hour nothing
+        that the rule asks for is ever ready: None."""
+        status = str(body["status"])
+        if status != "warming":
+            return status
+        if self.history.step_s > HOUR_S:
+            return None
+        ready = {
+            "elr": readings.elr.z is not None,
+            "funding": readings.funding.n >= LEAST_VALUES,
+            "premium": readings.premium.n >= LEAST_VALUES,
+            "volatility": readings.volatility.n >= LEAST_VALUES,
+        }
+        fed = all(ready[name] for name in ready.keys() - self._never)
+        return judge_status(replace(readings, statistics_ready=fed))[0]
+
+    def _rows_of(self, number: int, after_ms: int, until_ms: int) -> Sequence[Row]:
+        """The rows of a segment known in (after, until]."""
+        segment = self.history.segments[number]
+        first = bisect_right(segment, after_ms, key=lambda row: row.known_ms)
+        return segment[first : bisect_right(segment, until_ms, lo=first, key=lambda row: row.known_ms)]
+
     def _tell(self, ts: int, rows: Sequence[Row], before: int | None) -> None:
         for at_ms, item in self._slow.bases(before, ts):
             self._engine.denominate(item, at_ms)
@@ -171,7 +232,7 @@ class Run:
                 self._engine.denominate(own, ts)
 
     def _scored(self, tick: Tick) -> Scored:
-        return tick.signals[0], self._engine.indicators[self.symbol].read(tick.ts)
+        return tick.signals[0], self._engine.readings[0]
 
     @property
     def refused(self) -> Counter[str]:

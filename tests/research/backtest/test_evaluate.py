@@ -21,6 +21,7 @@ from service.research.backtest.fragility import (
     scores_of,
 )
 from service.research.backtest.judging import Trials
+from service.research.backtest.plots import regime_shares
 from service.research.backtest.series import Series
 from tests.research.backtest.files import DAY_MS, HOUR_MS, T0
 
@@ -210,6 +211,82 @@ def test_a_known_day_under_the_glass() -> None:
     assert study(Series(records, 3_600), date(2022, 1, 1)) is None
 
 
+def falling(levels: list[float], flush: int | None = None) -> Series:
+    """Hourly open interest, flat before the first level for four days: hour 96 of the file is 2023-11-19T00:00."""
+    whole = [levels[0]] * 96 + levels
+    return Series([made(i, oi_coins=level, flush=i - 96 == flush) for i, level in enumerate(whole)], 3_600)
+
+
+def at(hour: int) -> str:
+    return f"2023-11-{19 + hour // 24}T{hour % 24:02}:00+00:00"
+
+
+def test_a_fall_that_takes_five_days_is_followed_to_its_low() -> None:
+    """Cause: the low was the lowest within three days."""
+    slow = [100 - i / 3 + (2 if i % 24 > 18 else 0) for i in range(121)] + [60 + i / 2 for i in range(60)]
+    told = study(falling(slow, flush=100), date(2023, 11, 19))
+    assert told is not None
+    assert (told["pre"], told["trough"], told["trough_at"]) == (100, 60, at(120))
+    assert told["change"] == pytest.approx(-0.4)
+    assert told["over_at"] == at(145)  # a day without a lower one
+    assert told["flush_at"] == at(100)
+
+
+def test_a_fall_that_is_over_does_not_have_its_low_in_a_later_one() -> None:
+    """Cause: as above; a quick fall, regained by more than half, and a deeper one two days later."""
+    quick = [100, 90, 80, 84, 91, 95, *([96.0] * 55), 80, 70, 60, *([61.0] * 60)]
+    told = study(falling(quick, flush=61), date(2023, 11, 19))
+    assert told is not None
+    assert (told["pre"], told["trough"], told["trough_at"]) == (100, 80, at(2))
+    assert told["over_at"] == at(4)
+    assert (told["flush_at"], told["fallen_by_then"]) == (None, None)  # it shows in the later fall
+
+
+@pytest.mark.parametrize(("rest", "low"), [(20, 72), (26, 80)])
+def test_a_second_leg_is_the_same_fall_within_a_day_and_another_after_it(rest: int, low: float) -> None:
+    legs = [100, 90, 80, 84, 89, *([88.0] * (rest - 3)), 78, 72, 80, 87, *([87.0] * 60)]
+    told = study(falling(legs, flush=rest + 2), date(2023, 11, 19))
+    assert told is not None
+    assert told["trough"] == low
+    assert told["flush_at"] == (at(rest + 2) if low == 72 else None)
+    assert told["over_at"] == (at(rest + 5) if low == 72 else at(27))
+
+
+def test_a_flush_after_the_low_has_not_found_the_fall() -> None:
+    """Cause: flushes were looked for up to three days on, not to the low: of LUNA in May 2022 one ten hours after it
+    was told as found, with 0.83 of the fall behind it."""
+    told = study(falling([100, 90, 80, *([82.0] * 90)], flush=12), date(2023, 11, 19))
+    assert told is not None
+    assert (told["trough_at"], told["over_at"]) == (at(2), at(27))
+    assert (told["flush_at"], told["fallen_by_then"], told["forced"]) == (None, None, None)
+
+
+def test_a_fall_that_goes_on_for_more_than_a_week_says_that_its_low_may_not_be_the_last() -> None:
+    told = study(falling([100 - i / 4 for i in range(300)]), date(2023, 11, 19))
+    assert told is not None
+    assert (told["trough_at"], told["over_at"]) == (at(7 * 24 - 1), None)
+
+
+@pytest.mark.parametrize("hole", [False, True])
+def test_a_fall_at_the_end_of_a_file_or_stretch_says_that_its_low_may_not_be_the_last(hole: bool) -> None:
+    series = falling([100, 90, 80, *([50.0] * 3 if hole else [])])
+    if hole:
+        series.segments[99:] = 1
+    told = study(series, date(2023, 11, 19))
+    assert told is not None
+    assert (told["trough"], told["trough_at"], told["over_at"]) == (80, at(2), None)
+
+
+def test_the_day_before_a_fall_at_midnight_finds_it_as_well() -> None:
+    told = study(falling([*([100.0] * 26), 90, 80, *([81.0] * 20)]), date(2023, 11, 19))
+    assert told is not None
+    assert told["trough_at"] == at(27)
+
+
+def test_no_open_interest_is_no_fall() -> None:
+    assert study(falling([0.0] * 30), date(2023, 11, 19)) is None
+
+
 def test_a_daily_row_stands_for_its_day_in_a_known_day() -> None:
     levels = [1.0 + 0.01 * i for i in range(60)] + [0.5, 0.4, 0.6, 0.7, 0.8]
     records = [
@@ -305,3 +382,16 @@ def test_no_yes_is_said_of_what_the_parameters_were_fitted_to() -> None:
     rows = [row for row in headline(elsewhere) if "p_deleveraging" in row["question"]]
     assert FITTED not in {row["verdict"] for row in rows}
     assert {row["note"] for row in rows} == {"fitted to other symbols of this time"}
+
+
+def test_regimes_over_months_are_shares_of_spans_that_can_be_seen() -> None:
+    """Cause: a coloured band a tick; over sixteen months thousands of them, each a fraction of a pixel."""
+    names = ["calm"] * 3 + ["loaded"] + [None]
+    series = Series([made(i, regime=names[i % 5]) for i in range(900)], 3_600)
+    edges, shares = regime_shares(series)
+    assert (len(edges), int(edges[0]), int(edges[-1])) == (181, T0, T0 + 900 * HOUR_MS)
+    assert np.allclose(shares["calm"], 0.6)
+    assert np.allclose(shares["loaded"], 0.2)  # the rest has none: blank
+    assert not shares["flush"].any()
+    few = Series([made(i, regime="calm") for i in range(7)], 3_600)
+    assert len(regime_shares(few)[0]) == 8  # no finer than the ticks

@@ -156,7 +156,7 @@ def test_what_cannot_be_read_is_named_with_its_line(tmp_path: Path, cells: tuple
 
 
 def test_unknown_columns_and_broken_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(HistoryError, match="no known layout has the columns when, price"):
+    with pytest.raises(HistoryError, match="no time: none of the columns time, bar_open, date"):
         read_history(written(tmp_path / "a.csv", ("when", "price"), [(1, 2)]), 0)
     with pytest.raises(HistoryError, match="fewer than two times"):
         read_history(written(tmp_path / "b.csv", ("time", "mark"), [(T0, 2)]), 0)

@@ -14,6 +14,7 @@ from service.core.engine import Engine
 from service.errors import ConfigError
 from service.research.backtest import run as backtest
 from service.research.backtest.csv_history import History, read_history
+from service.research.backtest.evaluate import unfed
 from service.research.backtest.feeding import events, rules
 from service.research.backtest.run import Run, drive
 from tests.research.backtest.files import DAY_MS, HOUR_MS, T0, hourly, written
@@ -125,7 +126,7 @@ def test_daily_rows_have_ranks_but_no_window_no_z_and_no_volatility(tmp_path: Pa
     for name in ("score", "z_elr", "z_funding", "z_premium", "rank_volatility", "fragility"):
         assert all(item[name] is None for item in told), name
     assert not any(item["flush_fed"] for item in told)
-    assert {item["status"] for item in told} == {"warming"}
+    assert {item["status"] for item in told} == {None}  # what the rule waits for never comes
     assert {item["regime"] for item in told} <= {None, "calm", "building", "loaded"}
     # The rank counts the month before: 30 rows held for a day each, the youngest exactly, of the others each tenth.
     values = [row.numbers["open_interest_coins"] for row in history.rows]
@@ -239,6 +240,101 @@ def test_ticks_that_are_not_those_of_the_checkpoint_are_refused(tmp_path: Path, 
     with pytest.raises(ConfigError, match=r"not the ticks of x\.checkpoint\.json; run without --resume"):
         drive(Run(history, [], "BTC"), tmp_path, "x", True, lambda rows: None)
     assert drive(Run(history, [], "BTC"), tmp_path, "x", False, lambda rows: None).read_bytes() == raw
+
+
+def test_a_given_0_is_no_liquidation_and_a_blank_is_unknown(tmp_path: Path) -> None:
+    """Cause: only amounts above 0 became events, and an hour without events was told as unknown. And the other way
+    round: of two sides of which one was given, the other was told as 0."""
+    given = [("", ""), (0, 0), (0, ""), (3, ""), ("", 0), (2, 5), (0, 0), ("", "")]
+    rows = [(T0 + i * HOUR_MS, 100 + i % 7, 50 + i % 5, *cells) for i, cells in enumerate(given)]
+    header = ("time", "mark", "open_interest_coins", "liquidated_long_coins", "liquidated_short_coins")
+    told = ticks(read_history(written(tmp_path / "a.csv", header, rows), 0))
+    assert [(item["liquidated_long_1h"], item["liquidated_short_1h"]) for item in told] == [
+        (None, None), (0.0, 0.0), (0.0, None), (3.0, None), (None, 0.0), (2.0, 5.0), (0.0, 0.0), (None, None),
+    ]  # fmt: skip
+    quarters = [(T0 + i * HOUR_MS // 4, 100, 50, 1 if i == 1 else 0, "" if i < 6 else 0) for i in range(10)]
+    told = ticks(read_history(written(tmp_path / "b.csv", header, quarters), 0))
+    assert [item["liquidated_long_1h"] for item in told] == [0.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    assert [item["liquidated_short_1h"] for item in told] == [None] * 6 + [0.0] * 4
+
+
+def test_the_liquidations_of_a_day_are_not_told_as_those_of_an_hour(tmp_path: Path) -> None:
+    """Cause: a row's amount counts from the row's moment on, whatever it is the amount of."""
+    rows = [(T0 + i * DAY_MS, 100 + i % 7, 50 + i % 5, 2, 0) for i in range(5)]
+    header = ("time", "mark", "open_interest_coins", "liquidated_long_coins", "liquidated_short_coins")
+    told = ticks(read_history(written(tmp_path / "d.csv", header, rows), 0))
+    assert {(item["liquidated_long_1h"], item["liquidated_short_1h"]) for item in told} == {(None, None)}
+
+
+@pytest.mark.parametrize(("cell", "forced"), [("0", False), ("", None)])
+def test_a_flush_without_a_liquidation_in_a_day_was_not_forced_where_the_file_says_so(
+    tmp_path: Path, cell: str, forced: bool | None
+) -> None:
+    """Cause: as above; the venue was taken for one that reports nothing."""
+    lines = hourly(tmp_path / "h.csv", 24 * 6, flush_at=120).read_text().splitlines()
+    told = [line.rsplit(",", 2)[0] + f",{cell},{cell}" for line in lines[1:]]
+    (tmp_path / "h.csv").write_text("\n".join([lines[0], *told]) + "\n")
+    record = ticks(read_history(tmp_path / "h.csv", 0))[120]
+    assert (record["flush"], record["forced"]) == (True, forced)
+
+
+@pytest.mark.parametrize("left_out", [(), ("index",), ("index", "funding_rate", "funding_interval_h")])
+def test_the_status_does_not_wait_for_what_the_file_cannot_feed(tmp_path: Path, left_out: tuple[str, ...]) -> None:
+    """Cause: without an index the premium never has its sixty values, so that the status stayed `warming` for ever."""
+    lines = [line.split(",") for line in hourly(tmp_path / "h.csv", 72).read_text().splitlines()]
+    kept = [position for position, name in enumerate(lines[0]) if name not in left_out]
+    text = "\n".join(",".join(line[position] for position in kept) for line in lines)
+    (tmp_path / "less.csv").write_text(text + "\n")
+    told = [item["status"] for item in ticks(read_history(tmp_path / "less.csv", 0))]
+    assert told[0] == "warming"
+    assert told[-1] in ("ok", "degraded")
+    assert told == sorted(told, key=lambda status: status != "warming")  # once, not back and forth
+    blank = [",".join("" if name == "index" else cell for name, cell in zip(lines[0], line, strict=True))
+             for line in lines[1:60]]  # fmt: skip
+    late = [",".join(line) for line in lines[60:61]]  # it has an index, so that it is waited for
+    (tmp_path / "late.csv").write_text("\n".join([",".join(lines[0]), *blank, *late]) + "\n")
+    assert {item["status"] for item in ticks(read_history(tmp_path / "late.csv", 0))} == {"warming"}
+
+
+def test_slow_funding_is_waited_for_and_never_told_as_missing(tmp_path: Path) -> None:
+    """Cause: what a file cannot feed was read off its own columns, whatever `--slow` gave."""
+    rows = [(T0 + i * HOUR_MS, 100 + i % 7, 50 + i % 5) for i in range(80)]
+    history = read_history(written(tmp_path / "a.csv", ("time", "last", "open_interest_coins"), rows), 0)
+    rates = [(T0 + i * 8 * HOUR_MS, "BTC", 1e-4 * i) for i in range(9)]
+    slow = read_history(written(tmp_path / "f.csv", ("time_ms", "coin", "funding_rate"), rates), 0)
+    day = ("date", "reserve_coins", "market_cap")
+    base = read_history(written(tmp_path / "s.csv", day, [("2023-11-14", 5_000, 9), ("2023-11-15", 8_000, 9)]), 0)
+    said = " ".join(unfed(history, [slow, base]))
+    assert not any(word in said for word in ("funding", "oi_reserve", "oi_mcap"))
+    assert "premium: no index price" in said
+    later = [(T0 + (900 + i) * HOUR_MS, "BTC", 1e-4) for i in range(0, 80, 8)]
+    future = read_history(written(tmp_path / "l.csv", ("time_ms", "coin", "funding_rate"), later), 0)
+    before = [(T0 - (900 - i) * HOUR_MS, "BTC", 1e-4) for i in range(0, 80, 8)]
+    past = read_history(written(tmp_path / "p.csv", ("time_ms", "coin", "funding_rate"), before), 0)
+    for companions in ([], [future], [past]):
+        assert "funding, its rank, fragility: no funding rate in it, nor in a --slow file for its time" in unfed(
+            history, companions
+        )
+
+
+@pytest.mark.parametrize(
+    ("step_s", "factor", "lost"),
+    [
+        (300, 1.19, 0),
+        (300, 1.3, 1),
+        (1_800, 4.9, 1),
+        (3_600, 1.3, 0),
+        (3_600, 4.9, 0),
+        (3_600, 5.1, 24),
+        (86_400, 6, 0),
+    ],
+)
+def test_how_many_rows_a_step_of_open_interest_costs(tmp_path: Path, step_s: int, factor: float, lost: int) -> None:
+    """docs/backtest.md said that a fifth away from a value of an hour ago is doubted: it is from one less than an hour
+    old, so that rows of an hour never are; five times away from one less than a day old, for a day."""
+    rows = [(T0 + i * step_s * 1_000, 100, 50 * (factor if i >= 10 else 1)) for i in range(60)]
+    told = ticks(read_history(written(tmp_path / "a.csv", ("time", "mark", "open_interest_coins"), rows), 0))
+    assert [item["oi_coins"] for item in told].count(None) == lost
 
 
 def test_what_the_market_does_not_believe_is_counted_over_holes_and_stops(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import flush
 from service.research.backtest.csv_history import read_history
 from service.research.backtest.evaluate import evaluate, series_of, unfed
 from service.research.backtest.events import study
@@ -68,6 +69,14 @@ def test_the_flush_of_january_2024_is_seen_when_nearly_half_of_it_is_over() -> N
     found = study(series_of(history, told), date(2024, 1, 3))
     assert found is not None
     assert found["flush_at"] == "2024-01-03T12:00+00:00"
-    assert found["change"] == pytest.approx(67_288.811 / 81_325.356 - 1)
+    assert found["change"] == pytest.approx(67_540.619 / 81_325.356 - 1)  # as cascade_events.csv has it
     assert 0.4 < found["fallen_by_then"] < 0.5
     assert found["fragility"] == pytest.approx(0.838, abs=0.001)
+
+
+def test_the_rules_compared_beside_the_engine_are_the_one_that_runs() -> None:
+    """docs/flush.md compares rules worked out from open interest and price alone; both must fire at the same rows."""
+    path = HISTORY / flush.FILES["BTC 2023-24"]
+    told = [record["flush"] for _, part in Run(read_history(path, DELAY_MS), [], "BTC").ticks() for record in part]
+    assert flush.fired(flush.hourly(path))[flush.TAKEN].tolist() == told
+    assert 10 < sum(told) < 15  # integers
