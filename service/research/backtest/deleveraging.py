@@ -21,7 +21,6 @@ from scipy import optimize, special
 from service.deleveraging import (
     BINS,
     FORM,
-    LEAST_VOLATILITY,
     LOG_FALLS,
     MIDDLE_RANK,
     USUAL_VOLATILITY,
@@ -62,7 +61,7 @@ class Parameters:
 
 
 def log_ratio(volatility: Floats) -> Floats:
-    return np.asarray(np.log(np.maximum(volatility, LEAST_VOLATILITY) / USUAL_VOLATILITY))
+    return np.asarray(np.log(volatility / USUAL_VOLATILITY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +82,12 @@ class Rows:
 
 
 def usable(series: Series) -> Bools:
-    """Ticks that may be rows: the last of each hour, with a rank of seven days and a volatility."""
+    """Ticks that may be rows: the last of each hour, with a rank of seven days and a volatility above 0."""
     hours = -(-series.ts // HOUR_MS)
     last = np.append((np.diff(hours) != 0) | (np.diff(series.segments) != 0), True)
     with np.errstate(invalid="ignore"):
         ranked = (series.column("rank_h") >= LEAST_RANK_H) & ~np.isnan(series.column("rank_elr"))
-    return np.asarray(last & ranked & ~np.isnan(series.column("volatility_24h")))
+        return np.asarray(last & ranked & (series.column("volatility_24h") > 0))
 
 
 def fallen(oi_low: Floats) -> Floats:

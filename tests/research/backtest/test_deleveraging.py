@@ -120,20 +120,22 @@ def test_one_row_an_hour_from_the_seventh_day_on() -> None:
     ticks = [
         {
             "ts": START_MS + i * 600_000, "segment": 0, "warm": True, "price": 100.0, "ln_oi": 0.0, "flush": False,
-            "flush_fed": False, "rank_elr": 0.5, "rank_h": -(-i // 6), "volatility_24h": None if i < 120 else 0.02,
+            "flush_fed": False, "rank_elr": 0.5, "rank_h": -(-i // 6),
+            "volatility_24h": None if i < 120 else 0.0 if i == 6 * 200 else 0.02,
         }
         for i in range(6 * 24 * 10)
     ]  # fmt: skip
     inside = np.flatnonzero(deleveraging.usable(Series(ticks, 600)))
     assert inside[0] == 6 * 168
-    assert (np.diff(inside)[:-1] == 6).all()
+    assert 6 * 200 not in inside  # a price that stood still for a day has no logarithm
+    assert set(np.diff(inside)[:-1].tolist()) == {6, 12}
 
 
 def test_the_form_is_that_of_the_service() -> None:
     """What is fitted here and what is published must be one formula, at the edges too."""
     model = packaged()
     plain = packaged_parameters()
-    rank, volatility = np.array([0.0, 0.5, 0.93, 1.0]), np.array([0.0, 0.0005, 0.03, 0.4])
+    rank, volatility = np.array([0.0, 0.5, 0.93, 1.0]), np.array([0.0001, 0.005, 0.03, 0.4])
     rows = Rows(np.arange(4), np.zeros(4, dtype=np.int64), rank, volatility, np.zeros(4, dtype=np.int64))
     said = deleveraging.said(rows, plain)
     for i in range(4):
