@@ -9,19 +9,28 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 
 from service.cli.main import run
+from service.research.backtest import deleveraging, marks
+from service.research.backtest.deleveraging import Rows
+from service.research.backtest.judging import Trials
+from service.research.backtest.measures import Bools, Floats, Ints
+from service.research.backtest.reports import read
+from service.research.backtest.series import DAY_S
 
-DAYS = ("2020-03-12", "2021-05-19", "2021-09-07", "2021-12-04", "2023-08-17", "2023-12-10", "2024-01-03", "2024-07-04",
-        "2024-08-05")  # fmt: skip
+DAYS = ("2020-03-12", "2021-05-19", "2021-09-07", "2021-12-04", "2022-05-11", "2022-11-08", "2023-08-17", "2023-12-10",
+        "2024-01-03", "2024-07-04", "2024-08-05", "2025-10-10", "2026-02-05")  # fmt: skip
 A = "tardis_binance_BTCUSDT_derivative_ticker_1h_20231128_20240214.csv.gz"
 B = "tardis_binance_BTCUSDT_derivative_ticker_1h_20240501_20241017.csv.gz"
 FUNDING = "funding_binance_BTC.csv.gz"
+COINS = ("BTC", "ETH", "SOL", "XRP", "DOGE", "AVAX", "BNB")  # of Bybit, 2024-10 to 2026-02
 # name of the report -> files, slow companions, symbol
 REPORTS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "daily": (("btc_daily_oi_reserve_funding.csv.gz",), (), "BTC"),
@@ -31,6 +40,25 @@ REPORTS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
     "btc_5m": (("coinalyze_binance_BTCUSDT_5m_20240913_20240918.csv.gz",), (FUNDING,), "BTC"),
     "xrp_5m": (("coinalyze_binance_XRPUSDT_5m_20240913_20240918.csv.gz",), (), "XRP"),
     "xbt_5s": (("bitmex_XBTUSD_oi_5s_20191226.csv.gz",), (), "BTC"),
+    "bybit_btc_old": (("bybit_BTC_1h_202012_20231127.csv.gz",), ("funding_binance_BTC_to_2026.csv.gz",), "BTC"),
+    **{
+        f"bybit_{coin.lower()}": (
+            (f"bybit_{coin}_1h_20241018_20260225.csv.gz",),
+            (f"funding_binance_{coin}_to_2026.csv.gz",),
+            coin,
+        )
+        for coin in COINS
+    },
+}
+BYBIT = ("bybit_btc_old", *(f"bybit_{coin.lower()}" for coin in COINS))
+FITTED = (*BYBIT, "hourly")  # what p_deleveraging is fitted to
+SIX = tuple(f"bybit_{coin.lower()}" for coin in COINS[1:])
+ALL, EIGHT = "all ten files", "the eight of Bybit"
+WITHIN = {"oi_5": "open interest -5 %", "oi_10": "open interest -10 %"}
+GROUPS = {
+    "BTC 2024-10 to 2026-02": ("bybit_btc",),
+    "BTC 2020-12 to 2023-11": ("bybit_btc_old",),
+    "six coins 2024-10 to 2026-02": SIX,
 }
 HIGHEST = "lift of the highest decile"
 Part = dict[str, Any]
@@ -81,7 +109,8 @@ def tests(found: dict[str, Part]) -> Iterator[str]:
     yield line("file", "ticks", "tests", "p < 0.05 (by chance)", "left")
     names = {"daily": "daily BTC", "A": "hourly BTC, A", "B": "hourly BTC, B", "A and B": "A and B together",
              "btc_1h": "hourly BTC with liquidations", "eth_1h": "hourly ETH with liquidations",
-             "btc_5m": "5-minute BTC", "xrp_5m": "5-minute XRP", "xbt_5s": "5-second XBTUSD"}  # fmt: skip
+             "btc_5m": "5-minute BTC", "xrp_5m": "5-minute XRP", "xbt_5s": "5-second XBTUSD",
+             **{key: f"hourly, {key}" for key in BYBIT}}  # fmt: skip
     for key, name in names.items():
         part, many = found[key], found[key]["multiplicity"]
         chance = f"{many['below_5_percent']} ({many['expected_by_chance']:.1f})"
@@ -104,7 +133,8 @@ def coefficients(found: dict[str, Part]) -> Iterator[str]:
 def direction(found: dict[str, Part]) -> Iterator[str]:
     yield line("file", "horizon", "composite: IC", "hit rate", "momentum: IC", "hit rate")
     for key, horizons in {"A and B": ("1h",), "btc_1h": ("1h", "1d"), "eth_1h": ("1h", "1d"), "btc_5m": ("5m", "1h"),
-                          "xrp_5m": ("5m", "1h"), "xbt_5s": ("1m",), "daily": ("1d", "3d", "7d")}.items():  # fmt: skip
+                          "xrp_5m": ("5m", "1h"), "xbt_5s": ("1m",), "daily": ("1d", "3d", "7d"),
+                          **dict.fromkeys(BYBIT, ("1h", "1d"))}.items():  # fmt: skip
         part = found[key]
         left = kept(part)
         for horizon in horizons:
@@ -149,8 +179,7 @@ def regimes(found: dict[str, Part]) -> Iterator[str]:
         for key in keys:
             row = next((row for row in found[key]["regimes"] if row["regime"] == name), None)
             against = None if row is None else row["return_against_others"]
-            percent = against and {k: None if v is None else 100 * v for k, v in against.items()}
-            cells.append(shown(percent, 1, f"regime {name}: return 1d" in kept(found[key])))
+            cells.append(shown(percent(against), 1, f"regime {name}: return 1d" in kept(found[key])))
         yield line(name, *cells)
 
 
@@ -218,13 +247,165 @@ def cascades(found: dict[str, Part]) -> Iterator[str]:
 def flushes(found: dict[str, Part]) -> Iterator[str]:
     yield line("day", "file", "change of open interest", "fragility before", "flush seen",
                "share of the fall over by then", "forced")  # fmt: skip
-    for key in ("A", "B", "btc_1h", "eth_1h"):
+    for key in ("A", "B", "btc_1h", "eth_1h", *BYBIT):
         for item in found[key]["events"]:
             fragility = "undefined" if item["fragility"] is None else f"{item['fragility']:.2f}"
             done = "" if item["fallen_by_then"] is None else f"{item['fallen_by_then']:.0%}"
             forced = {None: "unknown", True: "yes", False: "no"}[item["forced"]] if item["flush_at"] else ""
             seen = item["flush_at"][5:16].replace("T", " ") if item["flush_at"] else "**never**"
             yield line(item["event"], key, f"{100 * item['change']:.1f} %", fragility, seen, done, forced)
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The hours of the files that p_deleveraging is fitted to, of all symbols together, and what was found in them.
+
+    Whatever is tested in them is one family. ``files``: report -> numbers of its files; ``rows``: the hours that count
+    for p_deleveraging, ``forecasts``: what was said of them walk-forward.
+    """
+
+    hours: marks.Hours
+    files: dict[str, list[int]]
+    rows: Rows
+    forecasts: dict[str, dict[str, Floats]]
+    ranked: dict[str, dict[str, Part]]
+    marks: dict[str, Part]
+    resets: dict[str, Part]
+    judged: dict[str, dict[str, Part | None]]
+    left: frozenset[str]
+
+
+def pool(directory: Path) -> Pool:
+    """Everything that rests on several reports. Takes a minute or two."""
+    hours, rows, files = [], [], {}
+    for name in FITTED:
+        files[name] = []
+        for item in read(directory / name):
+            number, ahead = len(hours), item.series.ahead(DAY_S)
+            files[name].append(number)
+            hours.append(marks.hours_of(item.series, ahead, number))
+            rows.append(deleveraging.rows_of(item.series, ahead, number))
+    every, counted = marks.joined(hours), deleveraging.joined(rows)
+    forecasts, trials = deleveraging.walk_forward(counted), Trials()
+    counts = (every.columns["usable"] == 1) & ~np.isnan(every.columns["oi_5"])  # the same rows in the same order
+
+    def inside(names: Sequence[str], file: Ints) -> Bools:
+        return np.isin(file, [number for name in names for number in files[name]])
+
+    ranked: dict[str, dict[str, Part]] = {}
+    for group, names in GROUPS.items():
+        ranked[group] = {}
+        for label in deleveraging.FALLS:
+            said = np.full(len(every.ts), np.nan)
+            said[counts] = forecasts["model"][label]
+            every.columns["p_deleveraging"] = said
+            chosen = every.chosen(inside(names, every.file))
+            ranked[group][label] = marks.ranked(chosen, label, group, trials)
+    groups = {ALL: FITTED, **GROUPS}
+    followed, entries = {}, {}
+    for group, names in groups.items():
+        chosen = every.chosen(inside(names, every.file))
+        followed[group] = marks.table(chosen, trials, f"{group}: ", (*marks.MARKS, marks.SHORT_SPIKE))
+        entries[group] = marks.resets(chosen, trials, f"{group}: ")
+    spikes = (marks.SPIKE, marks.SHORT_SPIKE)
+    followed[EIGHT] = marks.table(every.chosen(inside(BYBIT, every.file)), trials, f"{EIGHT}: ", spikes)
+    years = (counted.ts.astype("datetime64[ms]").astype("datetime64[Y]").astype(np.int64)) + 1970
+    parts = {group: inside(names, counted.file) for group, names in groups.items()}
+    parts |= {str(year): years == year for year in range(2021, 2027)}
+    judged = {
+        name: {
+            label: deleveraging.judged(
+                counted.chosen(part),
+                {form: {of: value[part] for of, value in told.items()} for form, told in forecasts.items()},
+                label, trials, f"{name}: p_deleveraging",
+            )
+            for label in deleveraging.FALLS
+        }
+        for name, part in parts.items()
+    }  # fmt: skip
+    left = frozenset(trials.summary()["left_after_benjamini_hochberg"])
+    return Pool(every, files, counted, forecasts, ranked, followed, entries, judged, left)
+
+
+def informs(pooled: Pool) -> Iterator[str]:
+    for label, words in WITHIN.items():
+        yield line(f"area under the curve, {words}", *pooled.ranked)
+        for score in marks.ALL_SCORES:
+            yield line(score, *(
+                shown(told[label]["auc"].get(score), 3, f"{group}, {label}: {score}" in pooled.left)
+                for group, told in pooled.ranked.items()
+            ))  # fmt: skip
+        for first, second in marks.DIFFERENCES:
+            yield line(f"{first} less {second}", *(
+                shown(told[label]["difference"].get(f"{first}-{second}"), 3,
+                      f"{group}, {label}: {first} less {second}" in pooled.left)
+                for group, told in pooled.ranked.items()
+            ))  # fmt: skip
+        for number in range(marks.QUINTILES):
+            yield line(f"rank_elr, fifth {number + 1} of volatility", *(
+                shown(told[label]["leverage_by_volatility"][number], 3,
+                      f"{group}, {label}: rank_elr, fifth {number + 1} of volatility" in pooled.left)
+                for group, told in pooled.ranked.items()
+            ))  # fmt: skip
+
+
+def said(pooled: Pool) -> Iterator[str]:
+    yield line("p_deleveraging, walk-forward", "hours", "happened, %", "Brier", "of volatility alone", "of the share",
+               "skill over volatility alone", "skill over the share", "area", "less that of volatility")  # fmt: skip
+    for name, labels in pooled.judged.items():
+        for label, told in labels.items():
+            if told is None:
+                continue
+            test = f"{name}: p_deleveraging {label}:"
+            scores = (f"{told['brier'][form]:.4f}" for form in deleveraging.FORMS)
+            yield line(f"{WITHIN[label]}: {name}", f"{told['n']:,}", f"{100 * told['happened']:.1f}", *scores,
+                       shown(told["skill_over_volatility"], 3, f"{test} skill over volatility" in pooled.left),
+                       shown(told["skill_over_climatology"], 3, f"{test} skill over climatology" in pooled.left),
+                       shown(told["auc"], 3, f"{test} AUC" in pooled.left), shown(told["auc_difference"]))  # fmt: skip
+
+
+def calibration(pooled: Pool) -> Iterator[str]:
+    yield line("tenth of hours by what was said, all ten files", *range(1, 11))
+    for label, words in WITHIN.items():
+        told = pooled.judged[ALL][label]
+        assert told is not None
+        yield line(f"{words}: said, %", *(f"{100 * item['said']:.1f}" for item in told["reliability"]))
+        yield line(f"{words}: happened, %", *(
+            shown(percent({"value": item["happened"], "low": item["low"], "high": item["high"]}), 1)
+            for item in told["reliability"]
+        ))  # fmt: skip
+
+
+def alerts(pooled: Pool) -> Iterator[str]:
+    yield line("begins", "n", *(
+        cell for words in WITHIN.values() for cell in (f"{words}, %", "hours as volatile, %", "times as often")
+    ))  # fmt: skip
+    for group, told in pooled.marks.items():
+        for mark, labels in told.items():
+            cells = []
+            for label, found in labels.items():
+                left = f"{group}: {mark}, {label}: against hours as volatile" in pooled.left
+                cells += [shown(percent(found["followed"]), 1), shown(percent(found["matched"]), 1)]
+                cells.append(shown(found["lift"], 2, left))
+            yield line(f"{mark}: {group}", labels["oi_5"]["n"], *cells)
+
+
+def entry(pooled: Pool) -> Iterator[str]:
+    yield line("reset, %", "n", "after it", "hours as volatile", "difference")
+    for group, told in pooled.resets.items():
+        for when, outcomes in told.items():
+            for outcome, found in outcomes.items():
+                if group != ALL and (when != "began reset" or outcome.startswith("return")):
+                    continue
+                left = f"{group}: {when}: {outcome}: against hours as volatile" in pooled.left
+                number, of = (shown(percent(found[part]), 2) for part in ("followed", "matched"))
+                yield line(f"{when}: {outcome}: {group}", f"{found['n']:,}", number, of,
+                           shown(percent(found["difference"]), 2, left))  # fmt: skip
+
+
+def percent(number: Part | None) -> Part | None:
+    return number and {name: value if value is None or name in ("n", "p") else 100 * value
+                       for name, value in number.items()}  # fmt: skip
 
 
 def falls_found(found: dict[str, Part]) -> Iterator[str]:
@@ -241,6 +422,7 @@ def falls_found(found: dict[str, Part]) -> Iterator[str]:
                    f"{rate['value']:.2f} [{rate['low']:.2f}, {rate['high']:.2f}]")  # fmt: skip
 
 
+POOLED = (said, calibration, informs, alerts, entry)
 TABLES = (
     tests,
     coefficients,
@@ -270,8 +452,9 @@ def main() -> int:
     found = parts(options.directory)
     have = None if options.check is None else set(options.check.read_text(encoding="utf-8").splitlines())
     missing = 0
-    for table in TABLES:
-        rows = list(table(found))
+    pooled = pool(options.directory)
+    tables = [list(table(found)) for table in TABLES] + [list(table(pooled)) for table in POOLED]
+    for rows in tables:
         if have is None:
             print("\n".join([rows[0], "|---" * (rows[0].count("|") - 1) + "|", *rows[1:]]), end="\n\n")
         else:

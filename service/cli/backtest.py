@@ -144,7 +144,7 @@ def _report(
             "inputs": [described(runs[number].history, runs[number].refused, slow) for number in part],
             "slow": [described(item, {}) for item in slow],
             "publication_delay_m": options.delay_m,
-            **evaluate(series, days, options.cost_bp),
+            **evaluate(series, days, options.cost_bp, options.symbol),
         }
         shown.append((told, series))
     if options.export is not None:

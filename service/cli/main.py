@@ -125,6 +125,16 @@ def _parser() -> argparse.ArgumentParser:
         "--export-timeframe", metavar="T", help="of the candles: 5m, 1h, 1d ... (default: the file's resolution)"
     )
 
+    fit = command(
+        "fit",
+        "fit p_deleveraging anew, into a file",
+        "The parameters of p_deleveraging from the folders of finished back-tests (docs/deleveraging.md). Prints how\n"
+        "they did walk-forward and what changes. Nothing uses FILE until `deleveraging.file` names it.",
+    )
+    fit.add_argument("directories", metavar="REPORT_DIR", nargs="+", type=Path, help="folder of an `elr backtest`")
+    fit.add_argument("--out", metavar="FILE", type=Path, required=True, help="JSON file to write")
+    fit.add_argument("--force", action="store_true", help="replace FILE")
+
     decode = command(
         "decode",
         "show what a venue's frames say",

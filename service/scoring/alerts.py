@@ -111,18 +111,14 @@ class Alerts(Stateful):
         followed = now.events.get("elr_spike", EventRecord())
         values: dict[str, Any] = {"z": z, "percentile": percentile, **_told(followed)}
         due = self._spiked is None or ts - self._spiked >= SPIKE_EVERY_MS
-        if z < SPIKE_CLEAR_Z or percentile < SPIKE_CLEAR_PERCENTILE:
-            self._set(now, out, "elr_spike", False, "leverage is no longer unusual", values)
-        elif due and z >= SPIKE_RAISE_Z and percentile >= SPIKE_RAISE_PERCENTILE and "elr_spike" not in self._raised:
+        stood = "elr_spike" in self._raised
+        stands = spike_stands(z, percentile, stood, due)
+        if stands and not stood:
             self._spiked = ts
-            self._set(
-                now,
-                out,
-                "elr_spike",
-                True,
-                f"leverage is unusually high; it is not a direction; {_followed(followed)}",
-                values,
-            )
+        text = "leverage is no longer unusual"
+        if stands:
+            text = f"leverage is unusually high; it is not a direction; {_followed(followed)}"
+        self._set(now, out, "elr_spike", stands, text, values)
 
     def _crowding(self, now: Situation, out: list[dict[str, Any]]) -> None:
         regime = now.regime if now.regime in ("crowded_longs", "crowded_shorts") else None
@@ -197,6 +193,13 @@ class Alerts(Stateful):
             "text": f"{self._symbol}: {text}",
             "values": values,
         }
+
+
+def spike_stands(z: float, percentile: float, stood: bool, due: bool) -> bool:
+    """Whether elr_spike stands now. ``due``: six hours are over since it was last raised. The back-test asks it too."""
+    if z < SPIKE_CLEAR_Z or percentile < SPIKE_CLEAR_PERCENTILE:
+        return False
+    return stood or (due and z >= SPIKE_RAISE_Z and percentile >= SPIKE_RAISE_PERCENTILE)
 
 
 def _told(record: EventRecord) -> dict[str, Any]:

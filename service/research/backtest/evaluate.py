@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from service.research.backtest.csv_history import History
+from service.research.backtest.deleveraging import DEEP, evaluate_deleveraging
 from service.research.backtest.direction import evaluate_direction
 from service.research.backtest.episodes import evaluate_episodes
 from service.research.backtest.events import studied
 from service.research.backtest.feeding import LIVE_BELOW_S, columns_fed
 from service.research.backtest.fragility import evaluate_fragility, evaluate_regimes
 from service.research.backtest.judging import NOTHING, Trials
+from service.research.backtest.marks import evaluate_marks
 from service.research.backtest.measures import LEVEL
 from service.research.backtest.run import Record
 from service.research.backtest.series import DAY_S, Series
@@ -31,12 +33,14 @@ OPPOSITE = "no: the opposite is shown"
 NOT_SHOWN = "not shown"
 NOT_LEFT = "not shown: p below 0.05, but not left among so many tests"
 NO_INTERVAL = "cannot be said: too little data for an interval"
+FITTED = "cannot be said: its parameters were fitted to this symbol in this time"
 UNDEFINED = "cannot be said: undefined, or nothing to judge it by"
 LABELS = {
     "flush": "the service's own flush",
     "oi_fall_5": "a fall of open interest by 5 %",
     "oi_fall_10": "a fall of open interest by 10 %",
 }
+REFERENCES = {"climatology": "the plain share", "volatility": "volatility alone"}
 
 
 def series_of(history: History, records: Sequence[Record]) -> Series:
@@ -52,7 +56,7 @@ def pooled(parts: Sequence[Sequence[Record]]) -> list[Record]:
     return joined
 
 
-def evaluate(series: Series, days: Sequence[date], cost_bp: float) -> dict[str, Any]:
+def evaluate(series: Series, days: Sequence[date], cost_bp: float, symbol: str = "BTC") -> dict[str, Any]:
     """All numbers of a run's ticks, as plain JSON values."""
     trials = Trials()
     ahead = series.ahead(DAY_S)
@@ -66,6 +70,8 @@ def evaluate(series: Series, days: Sequence[date], cost_bp: float) -> dict[str, 
         "direction": evaluate_direction(series, cost_bp, trials),
         "fragility": evaluate_fragility(series, ahead, trials),
         "regimes": evaluate_regimes(series, ahead, trials),
+        "deleveraging": evaluate_deleveraging(series, ahead, symbol, trials),
+        **evaluate_marks(series, ahead, trials),
         "flushes": int((series.flush & ~np.concatenate([[False], series.flush[:-1]])).sum()),
         "episodes": evaluate_episodes(series),
         "events": events,
@@ -149,7 +155,7 @@ def _iso(ts: int | np.int64) -> str:
 
 def headline(told: dict[str, Any]) -> list[dict[str, Any]]:
     """Rows of ``question``, ``number`` (an estimate), ``verdict``, ``note``; a no stands where a yes would."""
-    return [*_direction(told), *_fragility(told)]
+    return [*_direction(told), *_fragility(told), *_deleveraging(told)]
 
 
 def _direction(told: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -189,6 +195,32 @@ def _fragility(told: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield _row(
         told, f"Does {name} rank the volatility of the next {horizon} (not claimed)?",
         fragile["correlation"]["volatility"][name], f"{name} volatility: rank correlation",
+    )  # fmt: skip
+
+
+def _deleveraging(told: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    said = told["deleveraging"]
+    for label, words in DEEP.items():
+        judged = said[label] or {}
+        for kind in ("climatology", "volatility"):
+            row = _row(
+                told, f"Is p_deleveraging of {words} better than {REFERENCES[kind]} (skill; 0 is nothing)?",
+                judged.get(f"skill_over_{kind}"), f"p_deleveraging {label}: skill over {kind}",
+                note="fitted to other symbols of this time" if said["fitted_to"] == "time" else "",
+            )  # fmt: skip
+            yield {**row, "verdict": FITTED} if said["fitted_to"] == "symbol" else row
+    spike = told["marks"]["elr_spike"]["oi_5"]
+    lift = spike["lift"]["value"]
+    yield _row(
+        told, "Is an elr_spike followed by a fall of 5 % more often than hours as volatile are (difference of shares)?",
+        spike["difference"], "elr_spike, oi_5: against hours as volatile",
+        note=f"{spike['n']} alerts" + ("" if lift is None else f", {lift:.2f} times as often"),
+    )  # fmt: skip
+    reset = told["resets"]["began reset"]["drawdown 72h"]
+    yield _row(
+        told, "Is the drawdown of the three days after a reset begins smaller than after hours as volatile (below 0)?",
+        reset["difference"], "began reset: drawdown 72h: against hours as volatile", sign=-1,
+        note=f"{reset['n']} resets",
     )  # fmt: skip
 
 

@@ -36,12 +36,14 @@ def labels(ahead: dict[str, Floats]) -> dict[str, Floats]:
 
 
 def scores_of(series: Series) -> dict[str, Floats]:
-    """Fragility, its three ranks, and the mean of those two that daily data have as well."""
+    """Fragility, its three ranks, two means of two of them (daily data have the first), and plain volatility."""
     ranks = {name: series.column(name) for name in RANKS}
     return {
         "fragility": series.column("fragility"),
         REDUCED: (ranks["rank_elr"] + ranks["rank_funding"]) / 2,
+        "fragility_2": series.column("fragility_2"),
         **ranks,
+        "volatility_24h": series.column("volatility_24h"),
     }
 
 

@@ -30,6 +30,11 @@ NOTHING = {"value": None, "low": None, "high": None, "p": None, "n": 0}
 FOLDS = 5  # the first is only learned from
 
 
+def plain(estimate: Estimate | None) -> dict[str, Any]:
+    """An estimate as the report has it, its test counted nowhere."""
+    return dict(NOTHING) if estimate is None else asdict(estimate)
+
+
 class Trials:
     """The tests of a report in the order in which they were made."""
 
@@ -39,12 +44,10 @@ class Trials:
 
     def told(self, name: str, estimate: Estimate | None) -> dict[str, Any]:
         """An estimate as the report has it; its test is counted under ``name``."""
-        if estimate is None:
-            return dict(NOTHING)
-        if estimate.p is not None:
+        if estimate is not None and estimate.p is not None:
             self._names.append(name)
             self._p.append(estimate.p)
-        return asdict(estimate)
+        return plain(estimate)
 
     def summary(self) -> dict[str, Any]:
         """How many tests, how many below 5 % as they are, how many that chance alone would give, and what is left."""

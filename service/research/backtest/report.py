@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from service.research.backtest import plots
+from service.research.backtest.deleveraging import DEEP
 from service.research.backtest.series import Series
 
 STYLE = """
@@ -23,6 +24,11 @@ INTRODUCTION = (
     "An interval that holds 0 (0.5 for an area or a hit rate, 1 for a lift) shows nothing, and is printed all the "
     "same. A dash: these data cannot say."
 )
+FITTED_TO = {
+    "symbol": "Its parameters were fitted to this symbol in this time: a description and no test.",
+    "time": "Its parameters were fitted to other symbols of this time, and coins fall together: half a test.",
+    None: "Its parameters were fitted to other times: a test.",
+}
 # By a verdict's first word: blue and orange, which colour-blind readers tell apart, and neither for what shows nothing.
 BANDS = {"yes": "#cfe4f5", "no": "#fbd5ac", "not": "#ffffff", "cannot": "#eeeeee"}
 SIGNS = {"yes": "\u2713", "no": "\u2717", "not": "\u25cb", "cannot": "\u2013"}  # the same without any colour
@@ -99,6 +105,9 @@ def _run(told: dict[str, Any], series: Series) -> str:
             _fragility(fragile),
             plots.by_decile(fragile["deciles"]) or "",
             plots.calibration(_curves(told)) or "",
+            _deleveraging(told["deleveraging"]),
+            plots.calibration(_said(told["deleveraging"])) or "",
+            _marks(told["marks"], told["resets"]),
             _regimes(told["regimes"]),
             plots.by_regime(told["regimes"]) or "",
             _events(told["events"], told["events_not_covered"]),
@@ -269,6 +278,58 @@ def _events(rows: list[dict[str, Any]], missing: list[str]) -> str:
     if missing:
         text += f"<p>Not covered by this file: {escape(', '.join(missing))}.</p>"
     return text
+
+
+def _deleveraging(told: dict[str, Any]) -> str:
+    """The probability as the service says it, judged on these ticks."""
+    text = f"<h3>p_deleveraging</h3><p>{FITTED_TO[told['fitted_to']]} "
+    text += f"Parameters {escape(told['model'][:12])}; intervals by drawing weeks.</p>"
+    rows = [
+        (words, judged["n"], judged["happened"], judged["brier"]["model"], judged["brier"]["volatility"],
+         judged["brier"]["climatology"], estimate(judged["skill_over_volatility"]),
+         estimate(judged["skill_over_climatology"]), estimate(judged["auc"]), estimate(judged["auc_volatility"]))
+        for label, words in DEEP.items()
+        if (judged := told[label]) is not None
+    ]  # fmt: skip
+    header = ("", "hours", "share", "Brier score", "of volatility alone", "of the plain share",
+              "skill over volatility", "skill over the plain share", "area", "area of volatility")  # fmt: skip
+    return text + (table(header, rows) if rows else "<p>Cannot be said: too few hours, or it never happened.</p>")
+
+
+def _said(told: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Calibration curves; a point without an interval has no bar."""
+    return {
+        f"p_deleveraging: {words}": [
+            item if item["low"] is not None else {**item, "low": item["happened"], "high": item["happened"]}
+            for item in told[label]["reliability"]
+        ]
+        for label, words in DEEP.items()
+        if told[label]
+    }
+
+
+def _marks(marks: dict[str, Any], resets: dict[str, Any]) -> str:
+    """What followed alerts and regimes."""
+    rows = [
+        (f"{mark}: {DEEP[label]}", found["n"], estimate(found["followed"]), estimate(found["matched"]),
+         estimate(found["difference"]), estimate(found["lift"]))
+        for mark, labels in marks.items()
+        for label, found in labels.items()
+    ]  # fmt: skip
+    header = ("begins; within a day", "n", "followed by it", "hours as volatile", "difference", "times as often")
+    entries = [
+        (f"{when}: {outcome}", found["n"], estimate(found["followed"]), estimate(found["matched"]),
+         estimate(found["difference"]))
+        for when, outcomes in resets.items()
+        for outcome, found in outcomes.items()
+    ]  # fmt: skip
+    return (
+        "<h3>What followed alerts and regimes</h3><p>Beside all hours of the file in the same tenth of volatility_24h. "
+        "Intervals by drawing weeks.</p>"
+        + table(header, rows)
+        + "<h3>Is a reset a cleaner entry?</h3><p>Logs; range: highest over lowest price.</p>"
+        + table(("", "n", "after it", "hours as volatile", "difference"), entries)
+    )
 
 
 def _multiplicity(told: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from service.research.backtest.direction import apart, evaluate_direction, horizons, signals
-from service.research.backtest.evaluate import evaluate, known, pooled, verdict
+from service.research.backtest.evaluate import FITTED, evaluate, headline, known, pooled, verdict
 from service.research.backtest.events import study
 from service.research.backtest.fragility import (
     REDUCED,
@@ -31,7 +31,8 @@ RNG = np.random.default_rng(3)
 def made(i: int, **changed: Any) -> dict[str, Any]:
     blank = dict.fromkeys(
         ("index", "premium", "strength", "elr", "elr_mcap", "funding_spend", "forced", "liquidated_long_1h",
-         "liquidated_short_1h", "z_elr", "z_funding", "z_premium", "rank_volatility", "fragility", "regime", "score",
+         "liquidated_short_1h", "z_elr", "z_funding", "z_premium", "rank_volatility", "fragility", "fragility_2",
+         "p_oi_5", "p_oi_10", "volatility_24h", "rank_h", "regime", "score",
          "direction")
     )  # fmt: skip
     return {
@@ -366,6 +367,21 @@ def test_a_day_on_which_a_flush_could_not_be_seen_is_not_a_day_without_one() -> 
     assert math.isnan(Series(records, 3_600).ahead(86_400)["flush"][5])
     records[7]["flush"] = True
     assert Series(records, 3_600).ahead(86_400)["flush"][5] == 1.0
+
+
+def test_no_yes_is_said_of_what_the_parameters_were_fitted_to() -> None:
+    """BTC of November 2023 is among the files of p_deleveraging: its headline gives the number and no answer."""
+    records = walking(24 * 7 * 10)
+    for i, item in enumerate(records):
+        item.update(rank_h=200 + i, volatility_24h=0.02 + 0.01 * (i % 3), ln_oi=item["ln_oi"] * 2)
+    told = evaluate(Series(records, 3_600), [], 10.0, "BTC")
+    rows = [row for row in headline(told) if "p_deleveraging" in row["question"]]
+    assert {row["verdict"] for row in rows} == {FITTED}
+    assert [row["number"]["value"] is not None for row in rows] == [True] * 4
+    elsewhere = evaluate(Series(records, 3_600), [], 10.0, "LTC")
+    rows = [row for row in headline(elsewhere) if "p_deleveraging" in row["question"]]
+    assert FITTED not in {row["verdict"] for row in rows}
+    assert {row["note"] for row in rows} == {"fitted to other symbols of this time"}
 
 
 def test_regimes_over_months_are_shares_of_spans_that_can_be_seen() -> None:

@@ -30,11 +30,12 @@ DELAY_MS = 3_600_000
 def test_every_file_with_open_interest_is_read() -> None:
     found = {}
     for path in sorted(HISTORY.glob("*.csv.gz")):
-        if path.name.startswith(("bitmex", "btc_daily", "coinalyze", "tardis", "funding_binance")):
+        if path.name.startswith(("bitmex", "btc_daily", "bybit", "coinalyze", "tardis", "funding_binance")):
             history = read_history(path, DELAY_MS)
             found[path.name.split("_")[0] + f" {history.step_s}"] = (history.scorable, len(history.segments))
     assert found == {
         "bitmex 5": (True, 2),
+        "bybit 3600": (True, 1),
         "btc 86400": (True, 2),  # 2022-01-01 to 2023-06-30 is missing
         "coinalyze 300": (True, 1),
         "coinalyze 3600": (True, 1),
