@@ -25,7 +25,7 @@ from service.scoring.body import judge_status
 from service.statistics import fold
 
 CHECKPOINT_TICKS = 5_000
-VERSION = 3
+VERSION = 4
 MONTH_S = 30 * 86_400
 HOUR_S = 3_600
 HOUR_MS = 3_600_000
