@@ -23,7 +23,7 @@ FALLS = Scenario(
         # SOL falls by 6 % from four hours before live on, then a little more, once the day is restless enough.
         Drift(-8 * HOUR_S, -8 * HOUR_S + 60, "SOL", price=0.02),
         Drift(-14_000, -8_000, "SOL", oi=-0.06),
-        Drift(0, 100, "SOL", oi=-0.018),
+        Drift(1, 101, "SOL", oi=-0.018),
         Drift(60, 120, "SOL", price=-0.016),
         Drift(200, 210, "SOL", oi=0.025),  # a pause of five minutes
         Drift(500, 510, "SOL", oi=-0.019),  # at 810 the low is older than five minutes; after 910 these are not known

@@ -83,7 +83,7 @@ def test_what_fires(slow: tuple[float | None, float | None], given: dict[str, di
 
 def test_the_peak_is_the_higher_of_those_that_fired_at_the_first_tick() -> None:
     walk = Walk()
-    given = {"w1h": HIT | {"oi_change": -0.05}, "w5m": HIT | {"oi_change": -0.04}}
+    given: dict[str, Any] = {"w1h": HIT | {"oi_change": -0.05}, "w5m": HIT | {"oi_change": -0.04}}
     walk.to(0, -0.10, (-0.08, 0.03), **given)
     assert walk.flush.peak == pytest.approx(-0.02)
     walk.to(10, -0.10, (-0.09, 0.03), **given)
@@ -178,7 +178,7 @@ def test_a_tenth_of_what_fell_must_have_been_liquidated() -> None:
 def test_forced_stays_for_the_flush_and_the_larger_fall_counts() -> None:
     walk = Walk()
 
-    def said(at: int, liquidated: float, given: dict[str, dict[str, float]]) -> bool | None:
+    def said(at: int, liquidated: float, given: dict[str, Any]) -> Any:
         walk.to(at, 0.0, liquidated=liquidated, heard_at=T0 - DAY + 5 * MINUTE, **given)
         assert walk.flush.said is not None
         return walk.flush.said["forced"]
