@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from math import log
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -273,6 +274,29 @@ def by_chance(files: dict[str, File]) -> Iterator[str]:
         yield line(f"{label}, hourly", *cells)
 
 
+def added(files: dict[str, File]) -> Iterator[str]:
+    """What the new part finds by itself; and the recall if what was drawn were weeks, with all falls of all files that
+    began in them: coins fall together."""
+    yield line("hourly", "found by the new part alone", "over when it shows", f"recall, by weeks: {BEFORE}", TAKEN)
+    for label, names in SETS.items():
+        rows = {rule: pooled([files[name].by_hour[rule] for name in names])["rows"] for rule in (BEFORE, TAKEN)}
+        pairs = zip(rows[BEFORE], rows[TAKEN], strict=True)
+        over = [new["over"] for old, new in pairs if new["before_trough"] and not old["before_trough"]]
+        yield line(label, len(over), f"{100 * float(np.median(over)):.0f} %",
+                   *(_by_weeks(rows[rule]) for rule in (BEFORE, TAKEN)))  # fmt: skip
+
+
+def _by_weeks(rows: list[dict[str, Any]]) -> str:
+    """The 95 % interval of the share that was found, from 4,000 draws of the weeks in which falls began."""
+    weeks: dict[tuple[int, int], list[bool]] = {}
+    for row in rows:
+        weeks.setdefault(date.fromisoformat(row["peak_at"][:10]).isocalendar()[:2], []).append(row["before_trough"])
+    counts = np.array([(sum(found), len(found)) for found in weeks.values()])  # integers
+    drawn = counts[np.random.default_rng(SEED).integers(0, len(counts), (4_000, len(counts)))].sum(axis=1)
+    low, high = np.percentile(drawn[:, 0] / drawn[:, 1], [2.5, 97.5])
+    return f"[{low:.2f}, {high:.2f}]"
+
+
 def _moved(file: File, rule: str, part: int) -> dict[str, Any]:
     """The rule's ticks moved by a part of the file, its end joined to its start."""
     fires = file.rules[rule]
@@ -335,6 +359,7 @@ def tables(files: dict[str, File]) -> Iterator[list[str]]:
             yield list(compared(files, cadence, label))
     yield list(each(files))
     yield list(by_chance(files))
+    yield list(added(files))
     yield list(flicker(files))
     yield list(causes(files))
 

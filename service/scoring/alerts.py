@@ -26,7 +26,7 @@ FLUSH_TEXTS = {
 SEVERITIES = {
     "no_data": "critical",
     "elr_spike": "warning",
-    "flush": "critical",
+    "flush": "warning",  # a few a day over twenty symbols, more than half done when it shows
     "crowding": "warning",
     "conflict": "info",
     "transition": "info",

@@ -34,7 +34,7 @@ class Alerts:
         conflict: bool,
         transition: dict[str, str] | None,
         emit: bool,
-        flush_said: dict[str, Any] | None = None,
+        flush_values: dict[str, Any] | None = None,
     ) -> list[dict[str, Any]]:
         self.conflict_since = _since(self.conflict_since, conflict, ts)
         # The 30 s are of live ticks: a service that has just started is still waiting for its venues.
@@ -67,8 +67,8 @@ class Alerts:
             elif known and z is not None and percentile is not None:
                 follow("elr_spike", False, z < 2 or percentile < 0.90)
             follow("flush", flushing, not flushing)
-            if flush_said is not None and made and made[-1]["alert"] == "flush":
-                made[-1]["forced"] = flush_said["forced"]
+            if flush_values is not None and made and made[-1]["alert"] == "flush":
+                made[-1] |= flush_values
             crowded = regime in ("crowded_longs", "crowded_shorts")
             if crowded and self.crowd is not None and self.crowd != regime:
                 follow("crowding", False, True)  # the other side is a new alert

@@ -13,6 +13,7 @@ class Features:
 
     def __init__(self) -> None:
         self.seen: dict[str, int] = {}
+        self._pausing: dict[str, int] = {}  # by symbol: `since` of a flush that did not fire at the last tick
 
     def note(self, word: str) -> None:
         self.seen[word] = self.seen.get(word, 0) + 1
@@ -82,6 +83,30 @@ class Features:
             for name, seconds in WINDOWS:
                 if bodies[symbol]["windows"][name]["ready"] and history.ends(ts, seconds) is None:
                     self.note(f"interpolated:{name}")
+
+    def flushes(self, checker: Checker, bodies: dict[str, dict[str, Any]]) -> None:
+        """What fires; a pause, and whether the same flush fires again; falling by the hour where 5 minutes are not
+        known; and how a flush ends.
+        """
+        for symbol, body in bodies.items():
+            said, causes, now = body["flush"], checker.verdicts[symbol].flush.causes, body["flush_falling"]
+            pausing = self._pausing.pop(symbol, None)
+            self.note(f"falling:{now}")
+            self.note(f"flushed_1h:{body['flushed_1h']}")
+            self.note(f"fires:{'+'.join(causes)}")
+            if now and body["windows"]["5m"]["oi_change"] is None:
+                self.note("falling:by_the_hour")
+            if said is None:
+                if pausing is not None:
+                    self.note(f"flush_ends:{body['status']}")
+                continue
+            if body["flushed_1h"] is False:
+                self.note("flush_older_than_its_fall")
+            if causes and pausing is not None:
+                self.note("fires_again" if pausing == said["since"] else "another_flush")
+            elif not causes:
+                self.note("pause:no_quorum" if body["status"] == "no_data" else "pause")
+                self._pausing[symbol] = said["since"]
 
     def market(self, checker: Checker) -> None:
         """What the market stage of the checker met with, and rates that were clipped to a fraction."""

@@ -358,9 +358,10 @@ class History:
             return None
         return math.sqrt(sum(math.log(after / before) ** 2 for before, after in pairs))
 
-    def change_24h(self, ts: int) -> float | None:
+    def change(self, ts: int, hours: int) -> float | None:
+        """Of ln_oi_index, from the minute value of exactly so many hours before on."""
         sample = self.current(ts)
-        then = self.minutes["elr"].at(ts - ts % MINUTE - DAY)
+        then = self.minutes["elr"].at(ts - ts % MINUTE - hours * HOUR)
         return sample.ln_oi_index - then if sample.quorum and then is not None else None
 
     def statistics_ready(self, ts: int) -> bool:

@@ -15,6 +15,7 @@ from service.model import Denominator, Event, Funding, Mark, OpenInterest
 from .bases import Days
 from .cases import LONG, SHORT
 from .cases_days import WEEKS
+from .cases_flush import FALLS
 from .consensus import take_sample
 from .features import Features
 from .recompute import Checker, compare
@@ -74,6 +75,7 @@ def run(scenario: Scenario) -> tuple[Differences, Features]:
             bodies = checker.tick(ts, backfill=past)
             features.tick(bodies, checker.alerts)
             features.windows(checker, ts, bodies)
+            features.flushes(checker, bodies)
             if not (past and scenario.silent):
                 waiting.append((ts, bodies, checker.alerts))
         if kind == "held":
@@ -89,7 +91,7 @@ def run(scenario: Scenario) -> tuple[Differences, Features]:
             said = [{key: alert[key] for key in ("symbol", "ts", "alert", "state")} for alert in tick.alerts]
             for own, alert in zip(said, tick.alerts, strict=True):
                 if (own["alert"], own["state"]) == ("flush", "raised"):
-                    own["forced"] = alert["values"]["forced"]
+                    own |= {key: alert["values"][key] for key in ("forced", "falling")}
             differences.add(at, compare(by_name(alerts), by_name(said), "alerts"))
         waiting = []
         if (ts - LIVE_FROM) // 1000 in scenario.restarts:
@@ -126,7 +128,7 @@ def by_name(alerts: list[dict[str, object]]) -> list[dict[str, object]]:
     return sorted(alerts, key=lambda alert: (str(alert["symbol"]), str(alert["alert"])))
 
 
-@pytest.mark.parametrize("scenario", [*SHORT, *WEEKS, LONG], ids=lambda scenario: f"seed{scenario.seed}")
+@pytest.mark.parametrize("scenario", [*SHORT, *WEEKS, FALLS, LONG], ids=lambda scenario: f"seed{scenario.seed}")
 def test_engine_says_what_the_checker_recomputes(scenario: Scenario) -> None:
     differences, features = run(scenario)
     missing = [word for word in scenario.must if word not in features.seen]

@@ -1,8 +1,7 @@
-"""The checker's bases, daily means, positions and forced flushes on cases computed by hand."""
+"""The checker's bases, daily means and positions on cases computed by hand."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pytest
@@ -14,8 +13,7 @@ from .consensus import Sample
 from .history import DAY, HOUR, MINUTE, Level
 from .leverage import elr_entries
 from .making import T0, S, sample
-from .test_verdict import NAMES, flush_window, verdict
-from .verdict import forced
+from .test_verdict import NAMES
 
 MIDNIGHT = T0 - T0 % DAY
 
@@ -191,35 +189,3 @@ def test_position_base_is_listed_once_somebody_has_reported_and_without_quorum_i
     nothing = sample(T0, quorum=False, has_positions=True, positions={"a": (1.0, 1.0)})
     got = entry_of("position_base", Bases(), nothing, Days())
     assert (got["value"], got["reason"], got["scope"]["numerator"]) == (None, "no_quorum", [])
-
-
-# forced
-
-
-def fallen(heard_at: int | None) -> Sample:
-    return sample(T0, oi_coins=90.0, liquidation_at=heard_at)
-
-
-def test_a_tenth_of_what_fell_must_have_been_liquidated() -> None:
-    fall = math.log(0.9)  # 100 coins became 90
-    assert forced(fallen(None), fall, 1.0, T0) is True
-    assert forced(fallen(T0), fall, 0.999, T0) is False
-    assert forced(fallen(T0 - DAY), fall, 0.0, T0) is False
-    assert forced(fallen(T0 - DAY - 1), fall, 0.0, T0) is None
-    assert forced(fallen(None), fall, 0.0, T0) is None
-
-
-def test_forced_stays_for_the_flush_and_the_larger_fall_counts() -> None:
-    made = verdict()
-    calm = flush_window(0.0)
-    both = flush_window(math.log(0.97)) | {"5m": flush_window(math.log(0.9), "5m")["5m"]}
-    made._flush(fallen(T0), both, T0, (0.5, 0.4))  # 0.9 of 10; the smaller fall alone would be 2.8
-    assert made.flush_said == {"since": T0, "forced": False}
-    made._flush(fallen(T0), both, T0 + 10 * S, (0.6, 0.4))
-    assert made.flush_said == {"since": T0, "forced": True}
-    made._flush(fallen(T0), both, T0 + 20 * S, (0.0, 0.0))
-    assert made.flush_said == {"since": T0, "forced": True}
-    made._flush(fallen(T0), calm, T0 + 30 * S)
-    assert made.flush_said is None
-    made._flush(fallen(T0), both, T0 + 40 * S)
-    assert made.flush_said == {"since": T0 + 40 * S, "forced": False}

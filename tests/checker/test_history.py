@@ -161,7 +161,7 @@ def test_older_values_count_ten_each_one_in_ten_minutes() -> None:
     assert level.percentile == pytest.approx(60 / 1500)
     assert isinstance(level.percentile, Loose)
     assert level.percentile.slack == 0.0  # none of the older values is within a bin of 0.5
-    assert history.change_24h(T0) == pytest.approx(-0.5)
+    assert history.change(T0, 24) == pytest.approx(-0.5)
 
 
 def test_slack_is_half_the_older_weight_near_the_value() -> None:
@@ -171,8 +171,8 @@ def test_slack_is_half_the_older_weight_near_the_value() -> None:
 
 
 def test_change_over_a_day_needs_exactly_that_minute() -> None:
-    assert minutes([0.0] * 1440).change_24h(T0) is None
-    assert minutes([0.25] + [0.0] * 1440).change_24h(T0) == pytest.approx(-0.25)
+    assert minutes([0.0] * 1440).change(T0, 24) is None
+    assert minutes([0.25] + [0.0] * 1440).change(T0, 24) == pytest.approx(-0.25)
 
 
 def test_log_bins() -> None:

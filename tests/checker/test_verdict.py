@@ -174,50 +174,6 @@ def test_momentum_needs_three_rises_and_a_null_restarts() -> None:
     assert [i for i, word in enumerate(said) if word == "decelerating"] == [7]
 
 
-def flush_window(change: float, name: str = "1h") -> dict[str, Window]:
-    return {
-        "1h": blank_window("1h", 3600),
-        "5m": blank_window("5m", 300),
-        name: window(name, oi_change=change, slow_z_oi=-3.0, slow_z_return=2.0),
-    }
-
-
-def test_flush_and_reset() -> None:
-    made = verdict()
-    calm = {"1h": blank_window("1h", 3600), "5m": blank_window("5m", 300)}
-    at = [T0 + i * 10 * S for i in range(10)]
-    assert not made._flush(sample(at[0], ln_oi_index=0.0), flush_window(math.log(0.976)), at[0])
-    assert not made._flush(sample(at[0], ln_oi_index=0.0), flush_window(math.log(0.981), "5m"), at[0])
-    # peak = -0.03 + 0.05 = 0.02; the trough -0.06; half is -0.02
-    assert made._flush(sample(at[1], ln_oi_index=-0.03), flush_window(-0.05), at[1])
-    assert made._flush(sample(at[2], ln_oi_index=-0.06), flush_window(-0.08), at[2])
-    assert made._flush(sample(at[3], ln_oi_index=-0.05), flush_window(-0.07), at[3])
-    assert not made._flush(sample(at[4], ln_oi_index=-0.04), calm, at[4])
-    assert made._regime(False, levels(), None) == "reset"
-    assert not made._flush(sample(at[5], ln_oi_index=-0.0201), calm, at[5])
-    assert made._regime(False, levels(), None) == "reset"
-    assert not made._flush(sample(at[6], ln_oi_index=-0.0199), calm, at[6])
-    assert made._regime(False, levels(), None) is None
-
-
-def test_the_peak_is_the_larger_of_the_windows_that_fired() -> None:
-    made = verdict()
-    both = flush_window(-0.05) | {"5m": flush_window(-0.08, "5m")["5m"]}
-    assert made._flush(sample(T0, ln_oi_index=-0.10), both, T0)
-    assert made.flush == {"peak": pytest.approx(-0.02), "trough": -0.10}
-
-
-def test_a_reset_ends_after_seventy_two_hours() -> None:
-    made = verdict()
-    calm = {"1h": blank_window("1h", 3600), "5m": blank_window("5m", 300)}
-    made._flush(sample(T0, ln_oi_index=-0.06), flush_window(-0.06), T0)
-    made._flush(sample(T0, ln_oi_index=-0.06), calm, T0)
-    made._flush(sample(T0, ln_oi_index=-0.06), calm, T0 + 72 * HOUR)
-    assert made._regime(False, levels(), None) == "reset"
-    made._flush(sample(T0, ln_oi_index=-0.06), calm, T0 + 72 * HOUR + 1)
-    assert made._regime(False, levels(), None) is None
-
-
 @pytest.mark.parametrize(
     ("percentile", "z", "change", "regime"),
     [

@@ -26,7 +26,8 @@ from .components import (
 from .consensus import Sample
 from .deleveraging import Deleveraging, fragility_2_of
 from .flows import FlowReading
-from .history import DAY, HOUR, WINDOWS, History, Level, Window
+from .flush import Flush
+from .history import HOUR, WINDOWS, History, Level, Window
 from .leverage import elr_entries, percentile_words
 from .numbers import Loose, slack_of
 
@@ -35,7 +36,6 @@ MODES = {
     "day": (60_000, {"1m": 0.2, "5m": 0.5, "1h": 0.3}),
     "swing": (300_000, {"1m": 0.05, "5m": 0.25, "1h": 0.7}),
 }
-FORCED_SHARE = 0.10
 ABSTAIN_CONFIDENCE, ABSTAIN_FACTOR = 0.30, 0.5
 LEVELS = ("elr", "funding", "funding_abs", "premium", "spread", "volatility", "spend")
 
@@ -57,9 +57,7 @@ class Verdict:
         self.last_direction: str | None = None
         self.sizes: list[float] = []  # abs(composite) of the ticks in a row
         self.conflict = False
-        self.flush: dict[str, float] | None = None  # peak, trough
-        self.flush_said: dict[str, Any] | None = None  # since, forced
-        self.reset: dict[str, float] | None = None  # level to regain, ended
+        self.flush = Flush()
         self.pending: tuple[int, float, float] | None = None  # ts, price, score
         self.deleveraging = Deleveraging()
         self.hits = 0
@@ -106,9 +104,13 @@ class Verdict:
 
         direction, transition = self._direction(composite, abstain, no_data)
         momentum = self._momentum(composite)
-        flushing = self._flush(sample, windows, ts, history.flows.liquidated.total(ts, 3600))
-        change_24h = history.change_24h(ts)
-        regime = self._regime(flushing, levels, change_24h)
+        liquidated = sum(history.flows.liquidated.total(ts, 3600))
+        self.flush.of(sample, windows, history.change(ts, 4), levels["volatility"].value, liquidated)
+        falling = self.flush.falling(sample, windows)
+        flushed_1h = self.flush.within_the_hour(sample, windows)
+        flushing = self.flush.said is not None
+        change_24h = history.change(ts, 24)
+        regime = None if no_data else self._regime(flushing, levels, change_24h)
         fragility = fragility_of(levels)
         volatility_24h = history.volatility_24h(ts)
         p_hit = self._outcome(ts, sample.price, composite, direction, backfill)
@@ -190,7 +192,7 @@ class Verdict:
             "gate": g,
             "p_hit_n": self.outcomes,
             "excluded": [venue for venue in sample.last_oi if venue not in sample.fresh_oi],
-            "flush": None if self.flush_said is None else dict(self.flush_said),
+            "flush": None if self.flush.said is None else dict(self.flush.said),
             "long_short": [
                 {"venue": venue, "kind": kind, "long_share": share, "as_of": at}
                 for venue, kind, share, at in sample.long_short
@@ -199,10 +201,11 @@ class Verdict:
             "volatility_24h": volatility_24h,
             "fragility_2": fragility_2_of(levels),
             "p_deleveraging": self.deleveraging.of(ts, sample.quorum, levels["elr"], volatility_24h, backfill),
+            "flush_falling": falling,
+            "flushed_1h": flushed_1h,
         }
-        alerts = self.alerts.of(
-            ts, status, levels, flushing, regime, self.conflict, transition, not backfill, self.flush_said
-        )
+        values = {"forced": self.flush.said["forced"], "falling": falling} if self.flush.said is not None else None
+        alerts = self.alerts.of(ts, status, levels, flushing, regime, self.conflict, transition, not backfill, values)
         return body, alerts
 
     def _direction(
@@ -228,39 +231,10 @@ class Verdict:
             return "accelerating"
         return "decelerating" if a > b > c > d else "steady"
 
-    def _flush(
-        self, sample: Sample, windows: dict[str, Window], ts: int, liquidated: tuple[float, float] = (0.0, 0.0)
-    ) -> bool:
-        """``liquidated``: long and short coins of the last hour, as they were counted."""
-        fired = []
-        for name, fall in (("1h", math.log(0.975)), ("5m", math.log(0.98))):
-            window = windows[name]
-            if window.oi_change is None or window.slow_z_oi is None or window.slow_z_return is None:
-                continue
-            if window.oi_change <= fall and window.slow_z_oi <= -3 and abs(window.slow_z_return) >= 2:
-                fired.append(window.oi_change)
-        level = sample.ln_oi_index
-        if fired:
-            if self.flush is None:
-                self.flush = {"peak": max(level - change for change in fired), "trough": level}
-                self.flush_said = {"since": ts, "forced": None}
-            self.flush["trough"] = min(self.flush["trough"], level)
-            self.reset = None
-            assert self.flush_said is not None
-            if self.flush_said["forced"] is not True:
-                self.flush_said["forced"] = forced(sample, min(fired), sum(liquidated), ts)
-            return True
-        if self.flush is not None:
-            self.reset = {"regain": (self.flush["peak"] + self.flush["trough"]) / 2, "ended": ts}
-            self.flush, self.flush_said = None, None
-        if self.reset is not None and (level >= self.reset["regain"] or ts - self.reset["ended"] > 72 * HOUR):
-            self.reset = None
-        return False
-
     def _regime(self, flushing: bool, levels: dict[str, Level], change_24h: float | None) -> str | None:
         if flushing:
             return "flush"
-        if self.reset is not None:
+        if self.flush.reset is not None:
             return "reset"
         percentile, z = levels["elr"].percentile, levels["funding"].z
         if percentile is None:
@@ -306,16 +280,6 @@ class Verdict:
             score = weighted_mean(scores, weights)
             bias = self.mode_directions[name].of(score)
             self.modes[name] = {"bias": None if no_data else bias, "score": score, "as_of": ts}
-
-
-def forced(sample: Sample, change: float, liquidated: float, ts: int) -> bool | None:
-    """Whether liquidations account for a tenth of the coins that fell; None where nobody would tell."""
-    assert sample.oi_coins is not None
-    fell = (1 - math.exp(change)) * sample.oi_coins / math.exp(change)
-    if liquidated >= FORCED_SHARE * fell:
-        return True
-    heard = sample.liquidation_at is not None and ts - sample.liquidation_at <= DAY
-    return False if heard else None
 
 
 def blank_window(name: str, seconds: int) -> Window:

@@ -100,7 +100,7 @@ def test_elr_spike_at_most_once_in_six_hours() -> None:
 def test_flush_follows_the_flush() -> None:
     alerts = Alerts("BTC")
     (body,) = update(alerts, readings(), flushing=True, forced=True)
-    assert (body["alert"], body["state"], body["severity"]) == ("flush", "raised", "critical")
+    assert (body["alert"], body["state"], body["severity"]) == ("flush", "raised", "warning")
     changes = {window.name: window.oi_change for window in readings().windows}
     assert body["values"] == {
         "oi_change_5m": changes["5m"], "oi_change_1h": changes["1h"], "forced": True, "falling": None,

@@ -262,6 +262,15 @@ def test_losing_the_quorum_for_a_tick_does_not_begin_the_flush_anew() -> None:
     assert flush.told() == {"since": T0, "forced": None}
 
 
+def test_a_quarter_of_an_hour_without_quorum_ends_a_flush() -> None:
+    """Cause: a flush that waited for the quorum would still stand hours after a fall that nobody saw go on."""
+    flush = Flush()
+    flush.update(at(ticks(0), 0.9, w1h=HIT_1H))
+    for n, flushing in ((PAUSE - 1, True), (PAUSE, False)):
+        flush.update(readings(ticks(n), no_data(ticks(n), ln_oi_index=0.9)))
+        assert (flush.flushing, flush.resetting) == (flushing, not flushing)
+
+
 STILL = {"slow_z_oi": -1.0, "oi_change": -0.01}
 RISING = {"slow_z_oi": 1.0, "oi_change": 0.01}
 
@@ -281,6 +290,15 @@ def test_falling_needs_a_flush_a_fall_of_five_minutes_and_a_new_low() -> None:
     assert stepped(flush, 31, 0.95, w1h=HIT_1H, w5m=STILL) == (False, True)  # 300 s
     assert stepped(flush, 32, 0.94, w1h=HIT_1H, w5m=STILL) == (True, True)
     assert stepped(flush, 33, 0.93, w5m=STILL) == (True, True)  # it lasts, though no window stands out at this tick
+
+
+def test_what_goes_on_falling_after_a_flush_is_none() -> None:
+    """The lows of the pause that ends a flush are recent when it ends."""
+    flush = Flush()
+    stepped(flush, 0, 0.95, w1h=HIT_1H, w5m=STILL)
+    assert stepped(flush, PAUSE - 1, 0.94, w5m=STILL) == (True, True)
+    assert stepped(flush, PAUSE, 0.93, w5m=STILL) == (False, True)
+    assert flush.resetting
 
 
 def test_flushed_within_the_hour_counts_from_the_last_tick_of_falling() -> None:
