@@ -110,6 +110,16 @@ def test_ticks_of_another_version_are_refused(tmp_path: Path, capsys: pytest.Cap
     assert "run `elr backtest` again" in capsys.readouterr().err
 
 
+def test_a_folder_that_is_not_there_is_named_before_anything_is_fitted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(report(tmp_path / "a"))
+    assert run(["fit", folder, "--out", str(tmp_path / "none" / "found.json")]) == 2
+    said = capsys.readouterr()
+    assert f"no folder {tmp_path / 'none'}" in said.err
+    assert said.out == ""
+
+
 def test_the_same_file_twice_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = str(report(tmp_path / "a"))
     assert run(["fit", folder, folder, "--out", str(tmp_path / "found.json")]) == 2
