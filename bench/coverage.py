@@ -14,7 +14,7 @@ import numpy as np
 from scipy.signal import lfilter
 from scipy.stats import rankdata
 
-from service.research.backtest import measures
+from service.research.backtest import measures, weeks
 from service.research.backtest.measures import Estimate
 
 HOURS = 4_000
@@ -55,6 +55,13 @@ def ic(n: int, phi: float, horizon: int) -> Estimate | None:
 def area(phi: float, events: int, statistic: Callable[..., Estimate | None]) -> Estimate | None:
     happened = before_events(RNG.choice(HOURS, events, replace=False), HOURS)
     return statistic(lingering(HOURS, phi), happened, np.zeros(HOURS, dtype=np.int64), WEEK)
+
+
+def by_weeks(phi: float, run: int, n: int = 2 * HOURS) -> Estimate | None:
+    """Events that come in spells, as falls do, and a score that lingers, as a rank in 30 days does; not tied."""
+    weight = np.exp(lingering(n, phi))
+    happened = before_events(RNG.choice(n, 100, replace=False, p=weight / weight.sum()), n)
+    return weeks.area(lingering(n, phi), happened, np.arange(n) // WEEK, run)
 
 
 def ranks(phi: float) -> Estimate | None:
@@ -102,6 +109,11 @@ def main(runs: int) -> None:
                 for k in (3, 5, 10, 30)
             ]
             print(f"  {name}, phi {phi}, by events   {'   '.join(rates)}", flush=True)
+    for run in (1, 4):
+        rates = [
+            f"{phi}: {found(lambda phi=phi, run=run: by_weeks(phi, run), runs):.3f}" for phi in (0.97, 0.99, 0.998)
+        ]
+        print(f"  area by runs of {run} weeks, by phi   {'   '.join(rates)}", flush=True)
     print(
         "  rank correlation, by phi  ",
         *(f"{phi}: {found(lambda phi=phi: ranks(phi), runs // 2):.3f}" for phi in (0.97, 0.99, 0.995)),

@@ -24,6 +24,8 @@ def run(options: argparse.Namespace) -> int:
     from service.research.backtest.reports import read
     from service.research.backtest.series import DAY_S
 
+    if not options.out.parent.is_dir():
+        raise ConfigError([f"--out {options.out}: no folder {options.out.parent}"])
     files: list[dict[str, Any]] = []
     rows = []
     for directory in options.directories:
@@ -60,7 +62,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _judged(found: dict[str, Any]) -> Iterator[str]:
-    yield f"{found['rows']:,} hours of {len(found['data'])} files"
+    yield f"{found['rows']:,} hours of {len(found['data'])} file{'s' * (len(found['data']) != 1)}"
     for label, told in found["walk_forward"].items():
         if told is None:
             yield f"{label}: not judged: no quarter with enough before it"

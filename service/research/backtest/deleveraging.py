@@ -265,9 +265,9 @@ def _ratio(sums: Floats) -> Floats:
     return sums[:, 0] / sums[:, 1]
 
 
-def skill(error: Floats, reference: Floats, happened: Bools, weeks: Ints) -> Estimate | None:
+def skill(error: Floats, reference: Floats, happened: Bools, weeks: Ints, run: int = 1) -> Estimate | None:
     """1 - the sum of one squared error over that of the other: above 0 the first forecast is the better one."""
-    found = drawn(summed(weeks, error, reference), lambda sums: 1 - sums[:, 0] / sums[:, 1], 0.0, len(error))
+    found = drawn(summed(weeks, error, reference), lambda sums: 1 - sums[:, 0] / sums[:, 1], 0.0, len(error), run)
     return bare(found) if thin(happened, weeks) else found
 
 

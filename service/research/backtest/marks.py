@@ -160,7 +160,7 @@ def entry(series: Series, horizon_s: int) -> dict[str, Floats]:
     return told
 
 
-def against(hours: Hours, mark: str, outcome: str, name: str, trials: Trials) -> dict[str, Any]:
+def against(hours: Hours, mark: str, outcome: str, name: str, trials: Trials, run: int = 1) -> dict[str, Any]:
     """The mean of ``outcome`` at the ticks of ``mark``, that of the ticks as volatile, their ``difference`` and
     ``lift`` (ratio), with intervals by weeks. Of an outcome that happens or does not, the means are shares."""
     known = hours.chosen(~np.isnan(hours.columns[outcome]) & (hours.cell >= 0))
@@ -188,14 +188,14 @@ def against(hours: Hours, mark: str, outcome: str, name: str, trials: Trials) ->
     few = _few(at == 1, values, weeks)
 
     def told(statistic: Callable[[Floats], Floats], null: float | None) -> Estimate | None:
-        found = drawn(sums, statistic, null, n)
+        found = drawn(sums, statistic, null, n, run)
         return bare(found) if few else found
 
     compared = told(lambda draw: followed(draw) - matched(draw), 0.0)
     return {
         "n": n,
         "followed": plain(told(followed, None)),
-        "matched": plain(drawn(sums, matched, None, n)),
+        "matched": plain(drawn(sums, matched, None, n, run)),
         "difference": trials.told(f"{name}: against hours as volatile", compared),
         "lift": plain(told(lambda draw: followed(draw) / matched(draw), 1.0)),
     }
@@ -215,33 +215,33 @@ def ranked(hours: Hours, label: str, name: str, trials: Trials) -> dict[str, Any
     happened, scores = known.columns[label] == 1, [score for score in ALL_SCORES if score in known.columns]
     told: dict[str, Any] = {"auc": {}, "difference": {}, "leverage_by_volatility": []}
     for score in scores:
-        found = _area(known, (score,), happened, np.isfinite(known.columns[score]))
+        found = area_of(known, (score,), happened, np.isfinite(known.columns[score]))
         told["auc"][score] = trials.told(f"{name}, {label}: {score}", found)
     for pair in DIFFERENCES:
         if set(pair) <= set(scores):
             both = np.isfinite(known.columns[pair[0]]) & np.isfinite(known.columns[pair[1]])
-            found = _area(known, pair, happened, both)
+            found = area_of(known, pair, happened, both)
             told["difference"]["-".join(pair)] = trials.told(f"{name}, {label}: {pair[0]} less {pair[1]}", found)
     fifths = np.full(len(known.ts), -1, dtype=np.int64)
     for file in np.unique(known.file):
         inside = known.file == file
         fifths[inside] = parts(known.columns["volatility_24h"][inside], QUINTILES)
     for number in range(QUINTILES):
-        found = _area(known, ("rank_elr",), happened, (fifths == number) & np.isfinite(known.columns["rank_elr"]))
+        found = area_of(known, ("rank_elr",), happened, (fifths == number) & np.isfinite(known.columns["rank_elr"]))
         test = f"{name}, {label}: rank_elr, fifth {number + 1} of volatility"
         told["leverage_by_volatility"].append(trials.told(test, found))
     return told
 
 
-def _area(hours: Hours, names: tuple[str, ...], happened: Bools, inside: Bools) -> Estimate | None:
+def area_of(hours: Hours, names: tuple[str, ...], happened: Bools, inside: Bools, run: int = 1) -> Estimate | None:
     """The area of one score, or that of the first less that of the second."""
     if not 0 < happened[inside].sum() < inside.sum():
         return None
     weeks = week_of(hours.ts[inside])
     first, *other = (hours.columns[name][inside] for name in names)
     if other:
-        return area_difference(first, other[0], happened[inside], weeks)
-    return area(first, happened[inside], weeks)
+        return area_difference(first, other[0], happened[inside], weeks, run)
+    return area(first, happened[inside], weeks, run)
 
 
 def table(hours: Hours, trials: Trials, name: str = "", marks: Sequence[str] = MARKS) -> dict[str, Any]:

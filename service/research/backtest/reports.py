@@ -37,23 +37,28 @@ def read(directory: Path) -> Iterator[Judged]:
     try:
         parts = orjson.loads(report.read_bytes())
         alone = [part for part in parts if len(part["inputs"]) == 1]
-        named = {str(part["inputs"][0]["sha256"]): part for part in alone}
+        named = {str(part["inputs"][0]["sha256"]): _described(part) for part in alone}
     except OSError as error:
         problem = f"{report}: {error.strerror}; is it the folder of an `elr backtest` that came to its end?"
         raise ConfigError([problem]) from None
     except (ValueError, TypeError, KeyError) as error:
         raise HistoryError([f"{report}: no report: {error}"]) from None
     checkpoints = {kept["files"][0]: (path, kept) for path, kept in _checkpoints(directory)}
-    missing = [part["inputs"][0]["file"] for digest, part in named.items() if digest not in checkpoints]
+    missing = [file for digest, (file, _, _) in named.items() if digest not in checkpoints]
     if missing:
         raise ConfigError([f"{directory}: no ticks of {name}; run `elr backtest` again" for name in missing])
-    for digest, part in named.items():
+    for digest, (file, symbol, resolution_s) in named.items():
         path, kept = checkpoints[digest]
         records = _ticks(path, kept)
         if records:
-            told = part["inputs"][0]
-            step_s = LIVE_TICK_S if told["resolution_s"] < LIVE_BELOW_S else told["resolution_s"]
-            yield Judged(told["file"], digest, part["symbol"], Series(records, step_s))
+            step_s = LIVE_TICK_S if resolution_s < LIVE_BELOW_S else resolution_s
+            yield Judged(file, digest, symbol, Series(records, step_s))
+
+
+def _described(part: dict[str, Any]) -> tuple[str, str, int]:
+    """File, symbol and resolution in seconds of one file's part of a report."""
+    told = part["inputs"][0]
+    return str(told["file"]), str(part["symbol"]), int(told["resolution_s"])
 
 
 def _checkpoints(directory: Path) -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -1,7 +1,8 @@
 """Intervals by drawing whole weeks, all symbols of a week together: coins fall together, and outcomes of a day overlap.
 
 1,000 draws with replacement of as many weeks as there are, with a fixed seed; none under eight weeks, or where
-something happened in fewer than eight. A week begins on Monday, UTC.
+something happened in fewer than eight. A week begins on Monday, UTC. ``run``: so many neighbouring weeks are drawn at
+once, the last followed by the first: what lingers longer than a week then keeps more of how it does.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ def summed(weeks: Ints, *columns: Floats) -> Floats:
     return np.column_stack([np.bincount(weeks, column, count) for column in columns])
 
 
-def drawn(sums: Floats, statistic: Callable[[Floats], Floats], null: float | None, n: int) -> Estimate | None:
+def drawn(
+    sums: Floats, statistic: Callable[[Floats], Floats], null: float | None, n: int, run: int = 1
+) -> Estimate | None:
     """``statistic`` of the sums over all weeks, with its interval over draws of weeks.
 
     ``sums``: (weeks, columns). ``statistic`` takes (draws, columns) and returns one value a draw, NaN where it has
@@ -41,7 +44,7 @@ def drawn(sums: Floats, statistic: Callable[[Floats], Floats], null: float | Non
             return None
         if len(sums) < LEAST_BLOCKS:
             return Estimate(value, None, None, None, n)
-        return _estimate(value, statistic(_counts(len(sums)) @ sums), null, n)
+        return _estimate(value, statistic(_counts(len(sums), run) @ sums), null, n)
 
 
 def thin(happened: Bools, weeks: Ints) -> bool:
@@ -55,17 +58,18 @@ def bare(estimate: Estimate | None) -> Estimate | None:
     return None if estimate is None else Estimate(estimate.value, None, None, None, estimate.n)
 
 
-def area(score: Floats, happened: Bools, weeks: Ints) -> Estimate | None:
+def area(score: Floats, happened: Bools, weeks: Ints, run: int = 1) -> Estimate | None:
     """The area under the curve: chance that the score was higher before what happened; ties count half."""
-    return _area(_pairs(score, happened, weeks), happened, weeks, 0.5)
+    return _area(_pairs(score, happened, weeks), happened, weeks, 0.5, run)
 
 
-def area_difference(score: Floats, other: Floats, happened: Bools, weeks: Ints) -> Estimate | None:
+def area_difference(score: Floats, other: Floats, happened: Bools, weeks: Ints, run: int = 1) -> Estimate | None:
     """The area of ``score`` less that of ``other`` on the same rows, drawn together."""
-    return _area(_pairs(score, happened, weeks) - _pairs(other, happened, weeks), happened, weeks, 0.0)
+    pairs = _pairs(score, happened, weeks) - _pairs(other, happened, weeks)
+    return _area(pairs, happened, weeks, 0.0, run)
 
 
-def _area(pairs: Floats, happened: Bools, weeks: Ints, null: float) -> Estimate | None:
+def _area(pairs: Floats, happened: Bools, weeks: Ints, null: float, run: int) -> Estimate | None:
     both = summed(weeks, happened.astype(np.float64), (~happened).astype(np.float64))
 
     def of(counts: Floats) -> Floats:
@@ -78,7 +82,7 @@ def _area(pairs: Floats, happened: Bools, weeks: Ints, null: float) -> Estimate 
             return None
         if thin(happened, weeks):
             return Estimate(value, None, None, None, len(happened))
-        return _estimate(value, of(_counts(len(both))), null, len(happened))
+        return _estimate(value, of(_counts(len(both), run)), null, len(happened))
 
 
 def _pairs(score: Floats, happened: Bools, weeks: Ints) -> Floats:
@@ -93,9 +97,13 @@ def _pairs(score: Floats, happened: Bools, weeks: Ints) -> Floats:
     return found
 
 
-def _counts(weeks: int) -> Floats:
+def _counts(weeks: int, run: int) -> Floats:
     """(draws, weeks): how often each week was drawn."""
     rng = np.random.default_rng(SEED)
+    if run > 1:
+        starts = rng.integers(0, weeks, size=(RESAMPLES, -(-weeks // run)))
+        chosen = ((starts[:, :, None] + np.arange(run)) % weeks).reshape(RESAMPLES, -1)[:, :weeks]
+        return np.array([np.bincount(row, minlength=weeks) for row in chosen], dtype=np.float64)
     return rng.multinomial(weeks, np.full(weeks, 1 / weeks), size=RESAMPLES).astype(np.float64)
 
 

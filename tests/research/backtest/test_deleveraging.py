@@ -179,6 +179,23 @@ def test_the_area_is_that_of_counted_pairs_and_its_interval_holds_a_half_on_nois
     assert found.low < 0.5 < found.high
 
 
+def test_longer_runs_of_weeks_are_wider_where_a_difference_lasts_for_months() -> None:
+    """What lingers for longer than a week: single weeks, drawn as if each were news, promise too much."""
+    rng = np.random.default_rng(4)
+    months = rng.normal(0, 0.1, 16)
+    place = np.repeat(np.arange(64), 20)
+    error, other = 0.3 + months[place // 4] + rng.normal(0, 0.05, len(place)), np.full(len(place), 0.3)
+    happened = np.arange(len(place)) % 2 == 0
+    widths = []
+    for run in (1, 4):
+        found = deleveraging.skill(error, other, happened, place, run)
+        assert found is not None
+        assert found.low is not None
+        assert found.high is not None
+        widths.append(found.high - found.low)
+    assert widths[1] > 1.5 * widths[0]
+
+
 def test_under_eight_weeks_there_is_no_interval() -> None:
     rng = np.random.default_rng(1)
     score, happened = rng.uniform(0, 1, 70), rng.uniform(0, 1, 70) < 0.5

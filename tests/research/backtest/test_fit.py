@@ -41,6 +41,12 @@ def report(directory: Path, seed: int = 1, hours: int = 24 * 60, version: int = 
     return directory
 
 
+def without(path: Path, part: bytes) -> None:
+    written = path.read_bytes()
+    assert part in written
+    path.write_bytes(written.replace(part, b""))
+
+
 def test_the_file_says_what_was_fitted_to_what(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "found.json"
     folders = [report(tmp_path / "a", 1), report(tmp_path / "b", 2)]
@@ -80,6 +86,8 @@ def test_a_file_that_is_there_is_replaced_only_on_demand(tmp_path: Path, capsys:
     [
         (lambda folder: (folder / "report.json").unlink(), 2, "that came to its end"),
         (lambda folder: (folder / "report.json").write_text("{"), 3, "no report"),
+        (lambda folder: without(folder / "report.json", b'"symbol":"SOL",'), 3, "no report: 'symbol'"),
+        (lambda folder: without(folder / "report.json", b',"resolution_s":3600'), 3, "no report: 'resolution_s'"),
         (lambda folder: (folder / "1-walk.ticks.jsonl").write_text("{}\n"), 3, "not the ticks of"),
         (lambda folder: (folder / "1-walk.ticks.jsonl").unlink(), 1, "No such file"),
         (lambda folder: (folder / "1-walk.checkpoint.json").unlink(), 2, "no ticks of walk.csv"),
@@ -100,6 +108,16 @@ def test_ticks_of_another_version_are_refused(tmp_path: Path, capsys: pytest.Cap
     folder = report(tmp_path / "a", version=VERSION - 1)
     assert run(["fit", str(folder), "--out", str(tmp_path / "found.json")]) == 2
     assert "run `elr backtest` again" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_there_is_named_before_anything_is_fitted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(report(tmp_path / "a"))
+    assert run(["fit", folder, "--out", str(tmp_path / "none" / "found.json")]) == 2
+    said = capsys.readouterr()
+    assert f"no folder {tmp_path / 'none'}" in said.err
+    assert said.out == ""
 
 
 def test_the_same_file_twice_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
