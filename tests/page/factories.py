@@ -65,7 +65,10 @@ def falls_record() -> dict[str, Any]:
     return {
         "deleveraging": {
             "as_of": TS - 600_000, "weeks": 9, "lost": 412,
-            "falls": {"oi_5": {**five, "bins": bins}, "oi_10": {**ten, "n": 1_180_215, "evidence": "none_yet", "bins": []}},
+            "falls": {
+                "oi_5": {**five, "bins": bins},
+                "oi_10": {**ten, "n": 1_180_215, "evidence": "none_yet", "bins": []},
+            },
         },
         "events": events,
     }  # fmt: skip
