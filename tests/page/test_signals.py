@@ -184,6 +184,23 @@ async def test_a_signal_past_its_time_shows_no_number(tabs: Tabs) -> None:
         await expect(page.locator('tr[data-symbol="BTC"] [data-field="rank"]')).to_have_text("0.950")
 
 
+async def test_a_signal_of_another_form_leaves_no_old_number_anywhere(tabs: Tabs) -> None:
+    """Cause: one without `p_deleveraging`, of an earlier version, stopped all drawing: old numbers stayed, as LIVE."""
+    async with Service() as service:
+        service.say(signal_body(), signal_body("ETH"))
+        _, page = await opened(tabs, service)
+        service.later(10_000)
+        older = {name: value for name, value in signal_body(ts=service.clock.now).items() if name != "p_deleveraging"}
+        service.feed.hub.publish([("signal.BTC", "signal", older)])
+        said = "of another version: reload the page"
+        await expect(page.locator('tr[data-symbol="BTC"] [data-field="status"]')).to_have_text(said)
+        assert {value for name, value in (await row(page)).items() if name != "status"} == {NONE}
+        await expect(page.locator("#detail")).to_have_text(said)
+        service.later(30_000)
+        service.feed.publish_status({"ts": service.clock.now, "venues": {}})
+        await expect(page.locator('tr[data-symbol="ETH"] [data-field="status"]')).to_have_text("too old to be used")
+
+
 async def test_alerts_are_listed_the_newest_first_and_are_text(tabs: Tabs) -> None:
     spike = alert_body() | {"text": "BTC: leverage is unusually high; <b>not shown yet</b>"}
     async with Service() as service:

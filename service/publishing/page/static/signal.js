@@ -60,6 +60,16 @@ const COLUMNS = [
 
 const classes = ({ number, back }) => [number ? "number" : "", back ? "back" : ""].join(" ").trim() || null;
 
+/** Whether the page has words for it: a service of another version may leave out what this page reads. */
+export function readable(signal) {
+  try {
+    COLUMNS.forEach((column) => column.of(signal));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** The heads of the table. */
 export function heads() {
   const named = COLUMNS.map((column) => element("th", { scope: "col", class: classes(column) }, column.name));
