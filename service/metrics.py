@@ -479,7 +479,7 @@ def numbers_of(body: SignalBody) -> SignalNumbers:
         fragility=body["fragility"],
         fragility_2=body["fragility_2"],
         volatility_24h=body["volatility_24h"],
-        falls=(("5", chance["oi_5"], chance["base_rate"]), ("10", chance["oi_10"], chance["base_rate_10"])),
+        falls=(("oi_5", chance["oi_5"], chance["base_rate"]), ("oi_10", chance["oi_10"], chance["base_rate_10"])),
         abstain=body["abstain"],
         regime=body["regime"],
         flush_falling=body["flush_falling"],

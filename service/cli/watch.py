@@ -183,7 +183,14 @@ def _rank(signal: dict[str, Any]) -> float | None:
 def _chance(chance: dict[str, Any]) -> Text:
     if chance["oi_5"] is None:
         return Text(NO_CHANCE.get(chance["reason"], str(chance["reason"])), style="dim")
-    return Text(f"{chance['oi_5']:.0%} ({chance['base_rate']:.0%})")
+    return Text(f"{_percent(chance['oi_5'])} ({_percent(chance['base_rate'])})")
+
+
+def _percent(share: float) -> str:
+    """0 or 100 % only where it is that."""
+    if 0.0 < share < 0.01:
+        return "<1%"
+    return ">99%" if 0.99 < share < 1.0 else f"{share:.0%}"
 
 
 def row(signal: dict[str, Any]) -> list[Text]:

@@ -212,7 +212,7 @@ def _followed(record: EventRecord) -> str:
     if record.share is None or record.lift is None or record.low is None:
         return "whether deep falls of open interest follow is not shown yet"
     if record.low <= 1.0:
-        return "deep falls of open interest did not follow more often than at the same volatility"
+        return "deep falls of open interest are not shown to follow more often than at the same volatility"
     claim = f"of {record.n} so far {record.share:.0%} were followed by a fall of open interest of 5 % within a day"
     if record.lift < CLEAR_LIFT:
         return f"{claim}, hardly more than at the same volatility"

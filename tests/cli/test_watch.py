@@ -216,6 +216,17 @@ def test_a_chance_that_is_not_said_says_why(reason: str, words: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("oi_5", "base_rate", "words"),
+    [(0.2779, 0.1869, "28% (19%)"), (3e-7, 0.0, "<1% (0%)"), (0.9996, 1.0, ">99% (100%)"), (0.005, 0.99, "<1% (99%)")],
+)
+def test_a_chance_is_0_or_100_per_cent_only_where_it_is_that(oi_5: float, base_rate: float, words: str) -> None:
+    """Cause: a chance of 0.0000003 was told as 0 %, one of 0.9996 as 100 %: what is certain."""
+    said = signal_message("BTC", 1_000_000)["p_deleveraging"] | {"oi_5": oi_5, "base_rate": base_rate}
+    message = signal_message("BTC", 1_000_000, p_deleveraging=said)
+    assert watch.row(message)[list(watch.COLUMNS).index("OI -5%")].plain == words
+
+
+@pytest.mark.parametrize(
     ("falling", "within_1h", "words"),
     [(True, True, "flush, falling"), (False, True, "flush, fell"), (False, False, "flush"), (None, None, "flush")],
 )

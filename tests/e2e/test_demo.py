@@ -173,7 +173,7 @@ async def test_every_expression_of_the_overview_has_data_in_a_real_prometheus(de
         if not target["expr"].startswith("elr_deleveraging_probability")
     ]
     assert len(expressions) >= 20
-    assert 'count(elr_deleveraging_probability{fall="5"}) or 0 * max(elr_build_info)' in expressions
+    assert 'count(elr_deleveraging_probability{fall="oi_5"}) or 0 * max(elr_build_info)' in expressions
     empty = expressions
     deadline = time.monotonic() + 40.0  # two ticks, so that rates and quantiles have something to say
     while empty and time.monotonic() < deadline:

@@ -40,7 +40,7 @@ PLAN: Plan = {
 def falls_record() -> dict[str, Any]:
     """``deleveraging`` and ``events`` of the scoreboard by hand: clear at 5 %, without intervals at 10 %."""
     five = {
-        "n": 1_180_214, "happened": 0.1712,
+        "n": 1_180_214, "evidence": "no_better_than_volatility", "happened": 0.1712,
         "brier": 0.1331, "brier_low": 0.1182, "brier_high": 0.1495,
         "skill_base_rate": 0.0512, "skill_base_rate_low": 0.0211, "skill_base_rate_high": 0.0804,
         "skill_volatility": 0.0183, "skill_volatility_low": -0.0041, "skill_volatility_high": 0.0323,
@@ -64,8 +64,11 @@ def falls_record() -> dict[str, Any]:
         events[name] = {"n": 154 + number, "lost": 2 + number, "falls": {"oi_5": said, "oi_10": {}}}
     return {
         "deleveraging": {
-            "as_of": TS - 600_000, "weeks": 9, "evidence": "no_better_than_volatility", "lost": 412,
-            "falls": {"oi_5": {**five, "bins": bins}, "oi_10": {**ten, "n": 1_180_215, "bins": []}},
+            "as_of": TS - 600_000, "weeks": 9, "lost": 412,
+            "falls": {
+                "oi_5": {**five, "bins": bins},
+                "oi_10": {**ten, "n": 1_180_215, "evidence": "none_yet", "bins": []},
+            },
         },
         "events": events,
     }  # fmt: skip
@@ -76,10 +79,10 @@ def no_falls() -> dict[str, Any]:
     made = falls_record()
     falls = made["deleveraging"]["falls"]
     for said in falls.values():
-        said.update(dict.fromkeys(said), n=0, bins=[])
+        said.update(dict.fromkeys(said), n=0, evidence="none_yet", bins=[])
     for record in made["events"].values():
         record.update(n=0, lost=0, falls={"oi_5": dict.fromkeys(record["falls"]["oi_5"])})
-    made["deleveraging"].update(as_of=None, weeks=0, evidence="none_yet", lost=0)
+    made["deleveraging"].update(as_of=None, weeks=0, lost=0)
     return made
 
 

@@ -247,7 +247,8 @@ async def test_every_number_of_the_record_of_falls_is_shown(tabs: Tabs) -> None:
         )
         assert str(await page.text_content("#falls-weeks")).startswith("Outcomes of 9 calendar weeks; 412 chances are")
         assert await fields(page, "#fall-oi_5") == {
-            "n": "1,180,214", "happened": "17.1 %", "brier": "0.1331", "brier-interval": "95 %: 0.1182 to 0.1495",
+            "n": "1,180,214", "happened": "17.1 %", "evidence": "no better than volatility alone",
+            "brier": "0.1331", "brier-interval": "95 %: 0.1182 to 0.1495",
             "skill_base_rate": "+0.051", "skill_base_rate-interval": "95 %: +0.021 to +0.080",
             "skill_base_rate-verdict": "▲ better",
             "skill_volatility": "+0.018", "skill_volatility-interval": f"95 %: {MINUS}0.004 to +0.032",
@@ -259,9 +260,19 @@ async def test_every_number_of_the_record_of_falls_is_shown(tabs: Tabs) -> None:
             ["400,000", "8.1 %", "7.5 %"], ["780,214", "22.1 %", "22.0 %"]
         ]  # fmt: skip
         shown = await fields(page, "#fall-oi_10")
+        assert shown["evidence"] == "not judged yet, which takes eight weeks of outcomes"
         assert {shown[name] for name in shown if name.endswith("-interval")} == {"no interval yet"}
         assert shown["skill_volatility-verdict"] == "… too few to say"
         assert await page.locator("#fall-oi_10 line.whisker").count() == 0
+
+
+async def test_the_record_that_the_page_is_tested_with_has_the_form_of_the_real_one() -> None:
+    """Cause: the stand-in kept `evidence` where the service no longer had it, and the page said "undefined"."""
+    real, ours = Scoreboard(["BTC"]).document(TS), no_falls()
+    assert ours["deleveraging"] == real["deleveraging"]
+    fell = set(real["events"]["elr_spike"]["falls"]["oi_5"])
+    assert {frozenset(said["falls"]["oi_5"]) for said in ours["events"].values()} == {frozenset(fell)}
+    assert set(ours["events"]) <= set(real["events"])
 
 
 async def test_what_followed_events_stands_beside_the_same_volatility(tabs: Tabs) -> None:

@@ -80,6 +80,18 @@ async def test_the_detail_has_both_falls_the_record_and_the_model(tabs: Tabs) ->
         )
 
 
+async def test_a_chance_is_0_or_100_per_cent_only_where_it_is_that(tabs: Tabs) -> None:
+    """Cause: a chance of 0.0000003 was told as 0.0 %, one of 0.9996 as 100 %: what is certain."""
+    async with Service() as service:
+        service.say(
+            chance(oi_5=3e-7, base_rate=0.0), chance("ETH", oi_5=0.9996, base_rate=1.0),
+            chance("1000PEPE", oi_5=0.0005, base_rate=0.994),
+        )  # fmt: skip
+        _, page = await opened(tabs, service)
+        shown = [(await row(page, symbol))["fall"].replace("\u00a0", " ") for symbol in ("BTC", "ETH", "1000PEPE")]
+        assert shown == ["< 0.1 % (usual 0.0 %)", "> 99 % (usual 100 %)", "0.1 % (usual 99 %)"]
+
+
 async def test_a_flush_says_whether_it_falls_at_this_moment(tabs: Tabs) -> None:
     async with Service() as service:
         service.say(
@@ -110,6 +122,7 @@ async def test_where_no_chance_is_said_its_reason_is(tabs: Tabs, reason: str, wo
         assert (await row(page))["fall"] == words
         shown = await fields(page, "#detail")
         assert shown["fall-5"].startswith(f"{words}usual 19 %")
+        assert ("history so far: 1 d" in shown["fall-5"]) == (reason == "short_rank")
         assert shown["fall-10"].startswith(f"{words}usual 3.6 %")
 
 
@@ -169,6 +182,23 @@ async def test_a_signal_past_its_time_shows_no_number(tabs: Tabs) -> None:
         service.say(signal_body(ts=service.clock.now))
         await expect(page.locator("#condition")).to_have_text(SIMULATED)
         await expect(page.locator('tr[data-symbol="BTC"] [data-field="rank"]')).to_have_text("0.950")
+
+
+async def test_a_signal_of_another_form_leaves_no_old_number_anywhere(tabs: Tabs) -> None:
+    """Cause: one without `p_deleveraging`, of an earlier version, stopped all drawing: old numbers stayed, as LIVE."""
+    async with Service() as service:
+        service.say(signal_body(), signal_body("ETH"))
+        _, page = await opened(tabs, service)
+        service.later(10_000)
+        older = {name: value for name, value in signal_body(ts=service.clock.now).items() if name != "p_deleveraging"}
+        service.feed.hub.publish([("signal.BTC", "signal", older)])
+        said = "of another version: reload the page"
+        await expect(page.locator('tr[data-symbol="BTC"] [data-field="status"]')).to_have_text(said)
+        assert {value for name, value in (await row(page)).items() if name != "status"} == {NONE}
+        await expect(page.locator("#detail")).to_have_text(said)
+        service.later(30_000)
+        service.feed.publish_status({"ts": service.clock.now, "venues": {}})
+        await expect(page.locator('tr[data-symbol="ETH"] [data-field="status"]')).to_have_text("too old to be used")
 
 
 async def test_alerts_are_listed_the_newest_first_and_are_text(tabs: Tabs) -> None:

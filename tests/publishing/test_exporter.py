@@ -90,10 +90,10 @@ def test_signal_numbers() -> None:
     assert found["elr_fragility_2", "symbol=BTC"] == 0.77
     assert (found["elr_flush_falling", "symbol=BTC"], found["elr_flushed_1h", "symbol=BTC"]) == (0, 1)
     assert found["elr_volatility_24h", "symbol=BTC"] == 0.0312
-    assert found["elr_deleveraging_probability", "fall=5", "symbol=BTC"] == 0.2715
-    assert found["elr_deleveraging_probability", "fall=10", "symbol=BTC"] == 0.0526
-    assert found["elr_deleveraging_base_rate", "fall=5", "symbol=BTC"] == 0.1869
-    assert found["elr_deleveraging_base_rate", "fall=10", "symbol=BTC"] == 0.0364
+    assert found["elr_deleveraging_probability", "fall=oi_5", "symbol=BTC"] == 0.2715
+    assert found["elr_deleveraging_probability", "fall=oi_10", "symbol=BTC"] == 0.0526
+    assert found["elr_deleveraging_base_rate", "fall=oi_5", "symbol=BTC"] == 0.1869
+    assert found["elr_deleveraging_base_rate", "fall=oi_10", "symbol=BTC"] == 0.0364
     assert names(found, "elr_regime") == {("elr_regime", "regime=crowded_longs", "symbol=BTC")}
     assert found["elr_build_info", "source=live", "version=0.1.0"] == 1
 

@@ -53,7 +53,7 @@ def test_body() -> None:
     [
         (EventRecord(), "is not shown yet"),
         (EventRecord(40, 0.35, 0.2, 1.75), "is not shown yet"),  # no interval yet: too few weeks
-        (EventRecord(40, 0.22, 0.2, 1.1, 0.7, 1.5), "did not follow more often than at the same volatility"),
+        (EventRecord(40, 0.22, 0.2, 1.1, 0.7, 1.5), "are not shown to follow more often than at the same volatility"),
         (EventRecord(400, 0.26, 0.2, 1.3, 1.05, 1.6), "26% were followed by a fall of open interest of 5 % "
          "within a day, hardly more than at the same volatility"),
         (EventRecord(400, 0.35, 0.2, 1.75, 1.3, 2.2), "35% were followed by a fall of open interest of 5 % "

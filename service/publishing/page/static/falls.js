@@ -3,12 +3,12 @@
 import { reach, reliability, whisker } from "./chart.js";
 import { byId, element, say } from "./dom.js";
 import { NONE, count, fixed, known, percent, percents, signed } from "./format.js";
-import { evidence, judged } from "./verdict.js";
+import { evidence, evidenceOf, judged } from "./verdict.js";
 
 const TITLES = { oi_5: "By 5 % within 24 h", oi_10: "By 10 % within 24 h" };
 const SKILL_HALVES = [0.1, 0.2, 0.5, 1];
 const AREA_HALVES = [0.2, 0.3, 0.5];
-const EVENT = "oi_5"; // events are shown by the falls that are less rare
+const EVENT = "oi_5"; // events and the sentence on top are of the falls that are less rare
 
 const words = (code) => code.replaceAll("_", " ");
 
@@ -66,6 +66,7 @@ function card(name, said, half) {
     element("dl", {},
       row("Chances with an outcome", element("strong", {}, field("n", count(said.n))),
         element("span", {}, "it came in ", field("happened", percent(said.happened)))),
+      row("By its record", element("strong", {}, field("evidence", evidenceOf(said.evidence)))),
       row("Brier score", element("strong", {}, field("brier", fixed(said.brier, 4))),
         field("brier-interval", known(said.brier_low) && known(said.brier_high)
           ? `95 %: ${fixed(said.brier_low, 4)} to ${fixed(said.brier_high, 4)}` : "no interval yet")),
@@ -102,7 +103,7 @@ export function clear() {
 }
 
 /** Draws all anew, keeping open what the reader opened. */
-export function show({ falls, weeks, lost, evidence: code }, events) {
+export function show({ falls, weeks, lost }, events) {
   const sides = ["skill_base_rate", "skill_volatility"].flatMap((name) => [name, `${name}_low`, `${name}_high`]);
   const half = reach(0, SKILL_HALVES, Object.values(falls).flatMap((said) => sides.map((side) => said[side])));
   const place = byId("falls");
@@ -110,7 +111,7 @@ export function show({ falls, weeks, lost, evidence: code }, events) {
   place.replaceChildren(...Object.entries(falls).map(([name, said]) => card(name, said, half)));
   for (const node of place.querySelectorAll("details")) node.open = open.has(node.closest("article").id);
   byId("events-body").replaceChildren(...Object.entries(events).map(eventRow));
-  say(byId("evidence"), evidence([code]));
+  say(byId("evidence"), evidence(falls[EVENT] === undefined ? [] : [falls[EVENT].evidence]));
   say(byId("falls-weeks"), `Outcomes of ${count(weeks)} calendar weeks; ${count(lost)} chances are lost, their 24 hours `
     + "were not seen. Intervals are by weeks, all symbols of a week together; under 8 weeks there is none.");
 }

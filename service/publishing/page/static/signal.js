@@ -12,7 +12,13 @@ const NO_CHANCE = {
 const STATUS = { ok: "ok", warming: "warming up", degraded: "degraded", no_data: "no data" };
 
 const words = (code) => String(code).replaceAll("_", " ");
-const chance = (share) => percent(share, share < 0.1 ? 1 : 0);
+
+/** A chance is told as 0 or 100 % only where it is that. */
+function chance(share) {
+  if (share > 0 && share < 0.0005) return "<\u00a00.1 %";
+  if (share < 1 && share >= 0.995) return ">\u00a099 %";
+  return percent(share, share < 0.1 ? 1 : 0);
+}
 
 /** The leverage rank's variant: oi_mcap has it, and oi_reserve the same one. */
 function leverage(signal) {
@@ -22,7 +28,7 @@ function leverage(signal) {
 /** "12 % (usual 19 %)", or why there is none. */
 function fall({ p_deleveraging: said }, name, usual) {
   if (said[name] === null) return NO_CHANCE[said.reason] ?? words(said.reason);
-  return `${chance(said[name])} (usual\u00a0${chance(said[usual]).replace(" ", "\u00a0")})`; // wraps before the bracket
+  return `${chance(said[name])} (usual\u00a0${chance(said[usual]).replaceAll(" ", "\u00a0")})`; // wraps before the bracket
 }
 
 /** The regime, and whether open interest falls at this moment or did within the hour. */
@@ -53,6 +59,16 @@ const COLUMNS = [
 ];
 
 const classes = ({ number, back }) => [number ? "number" : "", back ? "back" : ""].join(" ").trim() || null;
+
+/** Whether the page has words for it: a service of another version may leave out what this page reads. */
+export function readable(signal) {
+  try {
+    COLUMNS.forEach((column) => column.of(signal));
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** The heads of the table. */
 export function heads() {
@@ -93,7 +109,9 @@ function card(title, ...rows) {
 /** The same as a row; where there is no chance, what is usual is known all the same. */
 function fallRow(signal, term, field, name, usual, record) {
   const { [name]: said, [usual]: rate, [record]: code } = signal.p_deleveraging;
+  const hours = leverage(signal).horizon_h;
   const lines = said === null ? [`usual ${chance(rate)}`] : [];
+  if (signal.p_deleveraging.reason === "short_rank") lines.push(`history so far: ${span(hours * 3_600_000)}`);
   return row(term, field, fall(signal, name, usual), ...lines, `by its record: ${evidenceOf(code)}`);
 }
 

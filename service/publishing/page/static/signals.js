@@ -4,7 +4,7 @@ import * as banner from "./banner.js";
 import { byId, element, say } from "./dom.js";
 import { Feed } from "./feed.js";
 import { NONE, known } from "./format.js";
-import { Row, alertLine, detail, heads } from "./signal.js";
+import { Row, alertLine, detail, heads, readable } from "./signal.js";
 import * as source from "./source.js";
 import { evidence } from "./verdict.js";
 import { stopwatch } from "./watch.js";
@@ -43,7 +43,7 @@ function heard(message) {
     byId("reload").hidden = message.server === server;
     list(message.symbols);
   } else if (message.type === "signal") {
-    signals.set(message.symbol, message);
+    signals.set(message.symbol, { ...message, readable: readable(message) }); // what cannot be drawn stops all drawing
     newest = Math.max(newest, message.ts);
     later();
   } else if (message.type === "alert") {
@@ -95,6 +95,7 @@ function later() {
 function usable(symbol) {
   const signal = signals.get(symbol) ?? null;
   if (signal === null) return [null, "no signal yet"];
+  if (!signal.readable) return [null, "of another version: reload the page"];
   return now() > signal.ts + signal.ttl_ms ? [null, "too old to be used"] : [signal, ""];
 }
 
