@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
-from math import exp, isfinite, log
+from math import exp, log
 from typing import Any, TypeAlias
 
 import orjson
@@ -24,6 +24,7 @@ FALLS = ("oi_5", "oi_10")
 LOG_FALLS = (log(0.95), log(0.90))  # of these
 BINS = 10  # of volatility
 FURTHEST = 30.0  # log odds
+LARGEST = 100.0  # of any parameter: with more every chance would be 0 or 1
 
 Pair: TypeAlias = tuple[float, float]  # of oi_5 and oi_10
 
@@ -127,6 +128,6 @@ def parse(plain: Any) -> Model:
 
 
 def _number(value: Any) -> float:
-    if type(value) not in (int, float) or not isfinite(value):
-        raise ValueError(f"{value!r} is not a finite number")
+    if type(value) not in (int, float) or not abs(value) <= LARGEST:
+        raise ValueError(f"{value!r} is not a number of at most {LARGEST:g}")
     return float(value)

@@ -61,11 +61,12 @@ def test_a_tenth_begins_at_its_edge() -> None:
         (packaged_parameters() | {"least_rank_h": 1}, "hash does not fit"),
         (packaged_parameters() | {"rows": 10**30}, "hash does not fit"),  # TOML can say that, JSON cannot
         (changed(parameters={}), "KeyError"),
-        (changed(base_rates={"oi_5": "0.1", "oi_10": 0.01}), "'0.1' is not a finite number"),
+        (changed(base_rates={"oi_5": "0.1", "oi_10": 0.01}), "'0.1' is not a number"),
         (changed(base_rates={"oi_5": 0.01, "oi_10": 0.1}), "cannot be likelier"),
         (changed(volatility_edges=[0.1] * 9), "rising"),
         (changed(volatility_edges=[0.1]), "rising"),
         (changed(least_rank_h=168.9), "whole hours"),
+        (changed(parameters={"a_5": -1.5, "a_10": -3.5, "c_rank": 1e300, "c_volatility": 1}), "1e.300 is not a number"),
         (changed(least_rank_h=True), "whole hours"),
         (changed(least_rank_h=0), "whole hours"),
     ],

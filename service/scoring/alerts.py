@@ -19,9 +19,9 @@ NO_DATA_AFTER_MS = 30_000
 CLEAR_LIFT = 1.5  # of what followed over what follows at the same volatility: worth saying without reserve
 
 FLUSH_TEXTS = {
-    True: "open interest is collapsing, and falls at this moment",
-    False: "open interest has collapsed; at this moment it does not fall",
-    None: "open interest has collapsed; whether it still falls is not known",
+    True: "open interest is collapsing: it was still falling when this was raised",
+    False: "open interest has collapsed: it was not falling any more when this was raised",
+    None: "open interest has collapsed: whether it was still falling when this was raised is not known",
 }
 SEVERITIES = {
     "no_data": "critical",

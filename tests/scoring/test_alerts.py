@@ -112,9 +112,9 @@ def test_flush_follows_the_flush() -> None:
 @pytest.mark.parametrize(
     ("falling", "text"),
     [
-        (True, "BTC: open interest is collapsing, and falls at this moment"),
-        (False, "BTC: open interest has collapsed; at this moment it does not fall"),
-        (None, "BTC: open interest has collapsed; whether it still falls is not known"),
+        (True, "BTC: open interest is collapsing: it was still falling when this was raised"),
+        (False, "BTC: open interest has collapsed: it was not falling any more when this was raised"),
+        (None, "BTC: open interest has collapsed: whether it was still falling when this was raised is not known"),
     ],
 )
 def test_a_flush_alert_says_whether_the_fall_goes_on(falling: bool | None, text: str) -> None:
