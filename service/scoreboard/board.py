@@ -166,7 +166,7 @@ class Scoreboard(Stateful):
             parts = self.chain.add(outcome)
             if self._lines is not None:
                 self._lines.append(parts)
-        self.falls.renew(ts)
+        self.falls.renew(ts, (board.fall_totals for board in self._boards.values()))
         return found
 
     def _settler(self, board: _Board) -> Callable[[Fall], None]:

@@ -462,6 +462,51 @@ def test_the_words_become_smaller_by_themselves() -> None:
     assert filled(12, -0.9, -0.9).evidence[1] != "worse_than_base_rate"  # each of the two for itself
 
 
+@pytest.mark.parametrize("weeks_of_falls", [0, LEAST_WEEKS - 1, LEAST_WEEKS])
+def test_weeks_without_a_fall_prove_nothing(weeks_of_falls: int) -> None:
+    """Cause: where no fall of 10 % came in eight calm weeks, the smaller of two probabilities was "better" with a
+    narrow interval (skill 0.53 [0.52, 0.53]), and the message said ``better_than_volatility``."""
+    rng, record, monday = random.Random(4), FallRecord(), T0 // DAY * DAY + 3 * DAY
+    for number in range(12 * 168):
+        falls = number // 168 < weeks_of_falls and rng.random() < 0.1
+        p = 0.2 if falls else 0.1 + 0.02 * rng.random()
+        record.enter(claim(monday + number * HOUR, -0.06 if falls else 0.0, oi_5=p, alone_5=0.15))
+    record.renew(0, now=True)
+    said = record.summary["deleveraging"]["falls"]["oi_5"]
+    expected = "better_than_volatility" if weeks_of_falls == LEAST_WEEKS else "none_yet"
+    assert said["evidence"] == expected
+    assert all((said[f"{name}_low"] is None) == (expected == "none_yet") for name in ("brier", "skill_volatility"))
+    always = FallRecord()
+    for number in range(12 * 168):
+        always.enter(claim(T0 + number * HOUR, -0.06, oi_5=0.3 + 0.1 * rng.random(), alone_5=0.25))
+    always.renew(0, now=True)
+    assert always.evidence[0] == "none_yet"
+
+
+def test_one_symbol_alone_does_not_make_it_better() -> None:
+    """Cause: open interest of one symbol out of twenty-one that falls all the time, because its feed is broken, made
+    the record of all say ``better_than_volatility``: weeks hold all symbols, and each had that one."""
+    rng, record = random.Random(5), FallRecord()
+    totals = {number: FallTotals() for number in range(21)}
+    for number in range(9 * 84):
+        for symbol, own in totals.items():
+            alone = 0.1 + 0.15 * rng.random()
+            fell = -0.2 if symbol == 0 or rng.random() < alone else 0.0
+            p = 0.35 if symbol == 0 else max(0.01, alone + rng.gauss(0, 0.03))
+            fall = claim(T0 + number * 2 * HOUR, fell, symbol=str(symbol), oi_5=p, oi_10=0.01, alone_5=alone)
+            record.enter(fall)
+            own.enter(fall)
+    record.renew(0, totals.values(), now=True)
+    assert record.summary["deleveraging"]["falls"]["oi_5"]["skill_volatility_low"] > 0.05
+    assert record.evidence[0] == "no_better_than_volatility"
+    good = filled(12, 0.9, 0.3)
+    same = FallTotals()
+    same._errors[1:4:2] = good._sorted()[0][3:6:2]
+    good._changed = True
+    good.renew(0, [same], now=True)  # the only symbol there is
+    assert good.evidence[0] == "better_than_volatility"
+
+
 def test_it_is_summed_up_at_most_once_an_hour_of_ticks() -> None:
     record = FallRecord()
     begin = T0 // HOUR * HOUR
