@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from math import exp, log
+from math import exp, inf, log
 from operator import add, sub
 from typing import Any
 
@@ -51,6 +51,18 @@ class FallTotals(Stateful):
         self.own_n = 0
         self.own_hits = [0] * len(FALLS)
         self._own_ts: int | None = None
+
+    def load(self, plain: Plain) -> None:
+        super().load(plain)
+        counts = (self.n, self.lost, self.own_n, *self.own_hits)
+        if not (
+            all(type(count) is int and count >= 0 for count in counts)
+            and type(self._own_ts) in (int, type(None))
+            and (len(self._errors), len(self._events)) == (4 * len(FALLS), 4 * len(EVENTS))
+            and len(self.own_hits) == len(FALLS)
+            and _are_sums(self._errors)
+        ):
+            raise ValueError("FallTotals: no sums of outcomes")
 
     def enter(self, fall: Fall) -> None:
         known = fall.fell is not None
@@ -115,6 +127,13 @@ class FallRecord(Stateful):
 
     def load(self, plain: Plain) -> None:
         super().load(plain)
+        weeks = self._weeks.items()
+        if not (
+            (type(plain["_hour"]), type(plain["_changed"])) == (int, bool)
+            and all(str(int(week)) == week and len(sums) == _SIZE and _are_sums(sums) for week, sums in weeks)
+            and _alike(self.summary, {"as_of": None, **summed_up([])})
+        ):
+            raise ValueError("FallRecord: no sums of weeks")
         self.events = _event_records(self.summary)
 
     def enter(self, fall: Fall) -> None:
@@ -170,6 +189,21 @@ class FallRecord(Stateful):
 
     def _sorted(self) -> list[array[float]]:
         return [self._weeks[week] for week in sorted(self._weeks, key=int)]
+
+
+def _are_sums(values: Sequence[float]) -> bool:
+    return all(0.0 <= value < inf for value in values)
+
+
+def _alike(found: Any, model: Any) -> bool:
+    """Whether both have the same keys, and text where the other has text."""
+    if not isinstance(model, dict):
+        return type(found) is str if isinstance(model, str) else type(found) in (int, float, type(None))
+    return (
+        isinstance(found, dict)
+        and found.keys() == model.keys()
+        and all(_alike(found[key], value) for key, value in model.items())
+    )
 
 
 def _event_records(summary: Mapping[str, Any]) -> dict[str, EventRecord]:

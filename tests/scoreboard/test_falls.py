@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+from array import array
 from hashlib import sha256
-from math import inf, log, sqrt
+from math import inf, log, nan, sqrt
 from typing import Any
 
 import orjson
@@ -13,11 +14,13 @@ import pytest
 
 from service.deleveraging import FALLS
 from service.scoreboard import EVENTS, GENESIS, Chain, Fall, Outcome, Scoreboard, read_line, verify
+from service.scoreboard import fall_record as module
 from service.scoreboard.chain import KINDS, canonical, written
 from service.scoreboard.fall_record import LEAST_WEEKS, FallRecord, FallTotals, summed_up
 from service.scoreboard.falls import hits_of
 from service.scoreboard.measures import jackknife, t_95
 from service.scoreboard.outcome import short
+from service.state import Stateful
 from tests.scoreboard import recount
 from tests.scoreboard.build import DAY, HOUR, MINUTE, MODEL, T0, TICK, Day, raised, said
 from tests.scoreboard.simulate import entered, simulated, sums
@@ -302,6 +305,81 @@ def test_a_dump_goes_on_with_what_is_open_and_an_older_one_without() -> None:
         del older["_boards"]["BTC"][name]
     day.board.load(older)
     assert day.board.unread == {}
+
+
+def packed(values: list[float], kind: str = "d") -> Any:
+    made = Numbers()
+    made.numbers = array(kind, values)
+    return made.dump()["numbers"]
+
+
+class Numbers(Stateful):
+    STATE = ("numbers",)
+
+
+ROW = [float(T0), T0 / MINUTE, 0.0, 0.0, 3.0, 0.03, 0.2, 0.03, 0.2, 0.03, 0.19, 0.04]
+NO_BIN = [*ROW[:4], 15.0, *ROW[5:]]
+EARLY = [ROW[0], T0 / MINUTE - 2000, -1990.0, *ROW[3:]]  # more minutes seen than there are levels of
+OPEN, TOTALS = ("_boards", "BTC", "open_falls"), ("_boards", "BTC", "fall_totals")
+FULL = [1.0] * module._SIZE
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "part"),
+    [
+        (OPEN, [], "BTC, open_falls"),
+        ((*OPEN, "_rows"), packed(ROW[:7]), "BTC, open_falls"),
+        ((*OPEN, "_rows"), packed(NO_BIN), "BTC, open_falls"),
+        ((*OPEN, "_rows"), packed([*ROW[:4], 97.0, *ROW[5:]]), "BTC, open_falls"),
+        ((*OPEN, "_rows"), packed([nan, *ROW[1:]]), "BTC, open_falls"),
+        ((*OPEN, "_rows"), packed(EARLY), "BTC, open_falls"),
+        ((*OPEN, "_head"), 5, "BTC, open_falls"),
+        ((*OPEN, "_head"), None, "BTC, open_falls"),
+        ((*OPEN, "_levels"), packed([]), "BTC, open_falls"),
+        ((*OPEN, "_newest"), None, "BTC, open_falls"),
+        ((*OPEN, "as_of"), "x", "BTC, open_falls"),
+        ((*OPEN, "regime"), 4, "BTC, open_falls"),
+        ((*TOTALS, "_errors"), packed([1.0]), "BTC, fall_totals"),
+        ((*TOTALS, "own_hits"), [1], "BTC, fall_totals"),
+        ((*TOTALS, "own_n"), -100, "BTC, fall_totals"),
+        (("falls",), [], "falls"),
+        (("falls", "_weeks"), {"2900": packed([1.0])}, "falls"),
+        (("falls", "_weeks"), {"x": packed(FULL)}, "falls"),
+        (("falls", "_weeks"), {"2900": packed([nan, *FULL[1:]])}, "falls"),
+        (("falls", "_hour"), None, "falls"),
+        (("falls", "summary"), {}, "falls"),
+        (("falls", "summary", "deleveraging"), {}, "falls"),
+        (("falls", "summary", "deleveraging", "falls", "oi_5", "evidence"), 1.0, "falls"),
+    ],
+)
+def test_a_damaged_part_costs_itself_alone_and_never_a_later_tick(
+    where: tuple[str, ...], value: Any, part: str
+) -> None:
+    """Cause: damage of the weeks threw the whole state away; that of open rows loaded, and ended every start at its
+    first tick."""
+    day = Day()
+    for number in range(1450):
+        day.tick(T0 + number * MINUTE, 0.0, said(as_of=T0 + number * MINUTE))
+    day.board.tally("BTC", "1m").lost = 7
+    was = orjson.loads(orjson.dumps(day.board.dump()))
+    plain = orjson.loads(orjson.dumps(was))
+    inside = plain
+    for name in where[:-1]:
+        inside = inside[name]
+    inside[where[-1]] = value
+    board = Scoreboard(("BTC",))
+    board.load(plain)
+    assert list(board.unread) == [part]
+    now, fresh = board.dump(), Scoreboard(("BTC",)).dump()
+    for name in ("open_falls", "fall_totals", "pending", "tallies"):
+        expected = fresh if part.endswith(name) else was
+        assert now["_boards"]["BTC"][name] == expected["_boards"]["BTC"][name]
+    assert now["falls"] == (fresh if part == "falls" else was)["falls"]
+    board.mature(T0 + 2 * DAY, [None], [0.0])
+    board.document(T0)
+    board.of_symbol("BTC")
+    board.track_record("BTC")
+    orjson.dumps(board.dump())
 
 
 def test_what_the_ledger_tells_of_a_crash_is_not_told_twice() -> None:
