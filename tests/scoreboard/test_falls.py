@@ -460,6 +460,9 @@ def rewritten(item: Fall, **changes: Any) -> bytes:
         (CLAIM, {"alone_5": None}, "wrong type"),
         (CLAIM, {"oi_5": True}, "wrong type"),
         (CLAIM, {"T": 1.5}, "wrong type"),
+        (CLAIM, {"T": 10**30}, "wrong type"),  # no state could have held it: every start would have failed
+        (CLAIM, {"seq": 10**30}, "wrong type"),
+        (CLAIM, {"at": -1}, "wrong type"),
         (CLAIM, {"at": "now"}, "wrong type"),
         (CLAIM, {"symbol": None}, "wrong type"),
         (CLAIM, {"volatility_bin": 10}, "volatility out of its range"),
