@@ -170,7 +170,8 @@ class _Page:
         said, events = self._state.falls["deleveraging"], self._state.falls["events"]
         self._add("elr_eval_deleveraging_lost", (), said["lost"])
         self._add("elr_eval_deleveraging_clusters", (), said["weeks"])
-        for fall, own in said["falls"].items():
+        for name, own in said["falls"].items():
+            fall = name.removeprefix("oi_")
             self._add("elr_eval_deleveraging_outcomes", (fall,), own["n"])
             self._add("elr_eval_deleveraging_happened", (fall,), own["happened"])
             self._add_with_interval("elr_eval_deleveraging_brier", (fall,), own, "brier")
@@ -182,7 +183,7 @@ class _Page:
             self._add("elr_eval_event_lost", (event,), found["lost"])
             for fall, own in found["falls"].items():
                 for name in ("share", "matched", "lift"):
-                    self._add_with_interval(f"elr_eval_event_{name}", (event, fall), own, name)
+                    self._add_with_interval(f"elr_eval_event_{name}", (event, fall.removeprefix("oi_")), own, name)
 
     def _add_with_interval(self, name: str, labels: Sequence[str], said: Mapping[str, Any], key: str) -> None:
         for end in ("", "_low", "_high"):

@@ -317,7 +317,7 @@ def test_the_panels_of_falls_and_events_are_the_scoreboard_s(seen: Seen) -> None
         shown = {(row["metric"]["event"], row["metric"]["fall"]): float(row["value"][1]) for row in rows}
         assert shown == pytest.approx(
             {
-                (event, fall): found["n"] if name == "n" else own[name]
+                (event, fall.removeprefix("oi_")): found["n"] if name == "n" else own[name]
                 for event, found in events.items()
                 for fall, own in found["falls"].items()
             }

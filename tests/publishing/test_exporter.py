@@ -152,16 +152,16 @@ def test_the_record_of_probabilities_and_events() -> None:
     found = {key: value for key, value in scrape(state(falls=said)).items() if key[0].startswith(ours)}
     name = "elr_eval_deleveraging_"
     expected = {
-        (f"{name}clusters",): 11, (f"{name}lost",): 5, (f"{name}outcomes", "fall=oi_5"): 0.0,
-        (f"{name}outcomes", "fall=oi_10"): 7, (f"{name}happened", "fall=oi_5"): five["happened"],
+        (f"{name}clusters",): 11, (f"{name}lost",): 5, (f"{name}outcomes", "fall=5"): 0.0,
+        (f"{name}outcomes", "fall=10"): 7, (f"{name}happened", "fall=5"): five["happened"],
     }  # fmt: skip
     for end in ("", "_low", "_high"):
         for kind in ("brier", "auc"):
-            expected[f"{name}{kind}{end}", "fall=oi_5"] = five[kind + end]
+            expected[f"{name}{kind}{end}", "fall=5"] = five[kind + end]
         for against in ("base_rate", "volatility"):
-            expected[f"{name}skill{end}", f"against={against}", "fall=oi_5"] = five[f"skill_{against}{end}"]
+            expected[f"{name}skill{end}", f"against={against}", "fall=5"] = five[f"skill_{against}{end}"]
         for kind in ("share", "matched", "lift"):
-            expected[f"elr_eval_event_{kind}{end}", "event=elr_spike", "fall=oi_5"] = spike[kind + end]
+            expected[f"elr_eval_event_{kind}{end}", "event=elr_spike", "fall=5"] = spike[kind + end]
     expected |= {("elr_eval_event_outcomes", "event=elr_spike"): 3, ("elr_eval_event_lost", "event=elr_spike"): 1}
     assert found == expected
     assert not any(key[0].startswith(ours) for key in scrape(state()))
