@@ -65,7 +65,7 @@ class Totals:
         for known in self.tallies.values():
             for tally in known.values():
                 tally.renew()
-        self.falls.renew(0, now=True)
+        self.falls.renew(0, self.fall_totals.values(), now=True)
 
 
 def _said(outcome: Outcome | Fall) -> tuple[str, tuple[object, ...]]:

@@ -106,7 +106,7 @@ class TrackRecord(NamedTuple):
 
     ``p_hit``, ``n``: of the composite's direction. ``base_rates``: how often open interest falls by 5 % and 10 %
     within a day, None for the model's own. ``evidence``, ``evidence_10``: what the record says
-    of the probabilities of both.
+    of the probabilities of both. ``events``: what followed each kind of event.
     """
 
     p_hit: float = 0.5

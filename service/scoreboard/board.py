@@ -24,13 +24,17 @@ class _Board(Stateful):
 
     STATE = ("fall_totals", "open_falls", "pending", "tallies")
     LATER: ClassVar = frozenset({"fall_totals", "open_falls"})
-    __slots__ = STATE
+    __slots__ = (*STATE, "unread")
 
     def __init__(self, phase: int) -> None:
         self.pending = Pending()
         self.tallies = [Tally(phase) for _ in HORIZONS]
         self.open_falls = OpenFalls()
         self.fall_totals = FallTotals()
+        self.unread: dict[str, str] = {}
+
+    def load(self, plain: Plain) -> None:
+        self.unread = _load_apart(self, plain, super().load)
 
     def settle(self, number: int, outcome: Outcome) -> None:
         self.tallies[number].enter(outcome)
@@ -68,7 +72,7 @@ class Scoreboard(Stateful):
         self.since: int | None = None
         self._leaving: dict[str, _Board] = {}  # of symbols no longer configured, until the next live tick
         self._lines: list[tuple[str, str, str]] | None = None
-        self.unread: dict[str, str] = {}  # symbols whose stored record did not load, and why: it begins anew
+        self.unread: dict[str, str] = {}  # whose stored record did not load, and why: it begins anew
 
     def make(self, name: str, key: str) -> Stateful | None:
         return _Board(self._phases[key])
@@ -79,7 +83,9 @@ class Scoreboard(Stateful):
     def load(self, plain: Plain) -> None:
         """Restore a :meth:`dump`, also one of other symbols. Raises ValueError or KeyError for what is none."""
         self.unread = {}
-        super().load(plain)
+        self.unread |= _load_apart(self, plain, super().load)
+        for symbol, board in self._boards.items():
+            self.unread |= {f"{symbol}, {name}": why for name, why in board.unread.items()}
         self._leaving = {}
         for symbol, kept in plain["_boards"].items():
             if symbol not in self._boards:
@@ -166,7 +172,7 @@ class Scoreboard(Stateful):
             parts = self.chain.add(outcome)
             if self._lines is not None:
                 self._lines.append(parts)
-        self.falls.renew(ts)
+        self.falls.renew(ts, (board.fall_totals for board in self._boards.values()))
         return found
 
     def _settler(self, board: _Board) -> Callable[[Fall], None]:
@@ -295,6 +301,24 @@ class Scoreboard(Stateful):
             (name, [self._boards[symbol].tallies[number] for symbol in self.symbols])
             for number, (name, _) in enumerate(HORIZONS)
         ]
+
+
+def _load_apart(owner: Stateful, plain: Plain, load: Callable[[Plain], None]) -> dict[str, str]:
+    """Load a dump in which what is judged by open interest may be damaged: that alone begins anew; which, and why."""
+    if not isinstance(plain, dict):
+        load(plain)
+    load({name: value for name, value in plain.items() if name not in owner.LATER})
+    unread = {}
+    for name in sorted(owner.LATER & plain.keys()):
+        made = type(getattr(owner, name))
+        part = made()
+        try:
+            part.load(plain[name])
+        except DAMAGE as error:
+            unread[name] = f"{type(error).__name__}: {error}"
+            part = made()
+        setattr(owner, name, part)
+    return unread
 
 
 def _raised(alerts: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:

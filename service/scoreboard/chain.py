@@ -168,7 +168,7 @@ def _parsed(line: bytes) -> tuple[dict[str, Any], str]:
     fields = KINDS.get(kind) if kind is None or isinstance(kind, str) else None
     if fields is None or set(found) != {*fields, "prev_hash", "hash"}:
         return {}, "not the fields of a ledger line"
-    if type(found["seq"]) is not int or not all(_is_hash(found[name]) for name in ("prev_hash", "hash")):
+    if not _is_whole(found["seq"]) or not all(_is_hash(found[name]) for name in ("prev_hash", "hash")):
         return {}, "seq or a hash is of a wrong type"
     try:
         text = canonical({name: found[name] for name in fields})
@@ -214,8 +214,8 @@ def _is_typed(found: dict[str, Any]) -> bool:
         numbers += [found["price_at"], found["ret"]]
     return (
         all(type(value) is float and isfinite(value) for value in numbers)
-        and type(found["T"]) is int
-        and (found["at"] is None or type(found["at"]) is int)
+        and _is_whole(found["T"])
+        and (found["at"] is None or _is_whole(found["at"]))
         and type(found["in_hit"]) is type(found["in_ic"]) is bool
         and type(found["symbol"]) is str
         and (found["direction"] is None or found["direction"] in ("long", "short", "neutral"))
@@ -234,9 +234,9 @@ def _fall_contradiction(found: dict[str, Any]) -> str:
         return "a value of a wrong type"
     if not (
         (volatility is None or _is_number(volatility))
-        and type(found["T"]) is int
+        and _is_whole(found["T"])
         and type(found["symbol"]) is str
-        and (found["at"] is None or (type(found["at"]) is int and _is_number(found["fell"])))
+        and (found["at"] is None or (_is_whole(found["at"]) and _is_number(found["fell"])))
     ):
         return "a value of a wrong type"
     if not all(0.0 <= ten <= five <= 1.0 for five, ten in pairs):
@@ -248,6 +248,11 @@ def _fall_contradiction(found: dict[str, Any]) -> str:
     if any(found[name] is not hit for name, hit in zip(("hit_5", "hit_10"), hits_of(found["fell"]), strict=True)):
         return "hits do not follow from fell"
     return ""
+
+
+def _is_whole(value: Any) -> bool:
+    """A count or a time that others can read, too."""
+    return type(value) is int and 0 <= value < 1 << 53
 
 
 def _is_number(value: Any) -> bool:

@@ -6,8 +6,8 @@ Everything is a sum over outcomes, so a week can be left out again: that is what
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Mapping, Sequence
-from math import exp, log
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import exp, inf, log
 from operator import add, sub
 from typing import Any
 
@@ -16,11 +16,13 @@ from service.model import EventRecord
 from service.scoreboard.falls import DAY_MS, EVENTS, Fall
 from service.scoreboard.measures import jackknife
 from service.state import Plain, Stateful
+from service.statistics import fold
 
 HOUR_MS = 3_600_000
 MOST_WEEKS = 520  # ten years
-LEAST_WEEKS = 8  # fewer have no interval
+LEAST_WEEKS = 8  # in which it happened; fewer have no interval
 SHRINKAGE = 100  # outcomes that the model's base rate counts for beside a symbol's own
+BETTER, NO_BETTER = "better_than_volatility", "no_better_than_volatility"
 P_BINS = 40  # of ln(p / (1 - p)), a quarter wide, from -8 to 2
 
 _UNKNOWN = BINS  # the bin of events whose volatility was not known
@@ -50,6 +52,18 @@ class FallTotals(Stateful):
         self.own_hits = [0] * len(FALLS)
         self._own_ts: int | None = None
 
+    def load(self, plain: Plain) -> None:
+        super().load(plain)
+        counts = (self.n, self.lost, self.own_n, *self.own_hits)
+        if not (
+            all(type(count) is int and count >= 0 for count in counts)
+            and type(self._own_ts) in (int, type(None))
+            and (len(self._errors), len(self._events)) == (4 * len(FALLS), 4 * len(EVENTS))
+            and len(self.own_hits) == len(FALLS)
+            and _are_sums(self._errors)
+        ):
+            raise ValueError("FallTotals: no sums of outcomes")
+
     def enter(self, fall: Fall) -> None:
         known = fall.fell is not None
         if fall.event is not None:
@@ -66,6 +80,10 @@ class FallTotals(Stateful):
             self.own_n += 1
             self.own_hits = [self.own_hits[0] + bool(fall.hit_5), self.own_hits[1] + bool(fall.hit_10)]
 
+    def errors(self, number: int) -> Sequence[float]:
+        """Of a fall: happened; squared errors of the probability, of the base rate and of the volatility alone."""
+        return self._errors[4 * number : 4 * number + 4]
+
     def base_rates(self, pooled: Sequence[float]) -> tuple[float, float]:
         """The model's base rates, drawn towards the symbol's own as it has outcomes."""
         five, ten = (
@@ -78,7 +96,7 @@ class FallTotals(Stateful):
         """The numbers without intervals: those need all symbols together."""
         falls = {}
         for number, name in enumerate(FALLS):
-            found = _scores(self.n, self._errors[4 * number : 4 * number + 4])
+            found = _scores(self.n, self.errors(number))
             own = self.own_hits[number] / self.own_n if self.own_n > 0 else None
             falls[name] = {"n": self.n, **found, "own_share": own}
         return {"lost": self.lost, "own_n": self.own_n, "falls": falls}
@@ -109,6 +127,13 @@ class FallRecord(Stateful):
 
     def load(self, plain: Plain) -> None:
         super().load(plain)
+        weeks = self._weeks.items()
+        if not (
+            (type(plain["_hour"]), type(plain["_changed"])) == (int, bool)
+            and all(str(int(week)) == week and len(sums) == _SIZE and _are_sums(sums) for week, sums in weeks)
+            and _alike(self.summary, {"as_of": None, **summed_up([])})
+        ):
+            raise ValueError("FallRecord: no sums of weeks")
         self.events = _event_records(self.summary)
 
     def enter(self, fall: Fall) -> None:
@@ -139,11 +164,16 @@ class FallRecord(Stateful):
             sums[at + 1] += bool(hit)
             sums[at + 2] += p
 
-    def renew(self, ts: int, now: bool = False) -> None:
-        """At tick ``ts``: sum it up, in a new hour or ``now``, if there is anything new."""
+    def renew(self, ts: int, symbols: Iterable[FallTotals] = (), now: bool = False) -> None:
+        """At tick ``ts``: sum it up, in a new hour or ``now``, if there is anything new. ``symbols``: their own."""
         if self._changed and (now or ts // HOUR_MS != self._hour):
             self._hour, self._changed = ts // HOUR_MS, False
             self.summary = {"as_of": ts, **summed_up(self._sorted())}
+            totals = list(symbols)
+            for number, fall in enumerate(FALLS):
+                said = self.summary["deleveraging"]["falls"][fall]
+                if said["evidence"] == BETTER and _rests_on_one(totals, number):
+                    said["evidence"] = NO_BETTER
             self.events = _event_records(self.summary)
 
     @property
@@ -159,6 +189,21 @@ class FallRecord(Stateful):
 
     def _sorted(self) -> list[array[float]]:
         return [self._weeks[week] for week in sorted(self._weeks, key=int)]
+
+
+def _are_sums(values: Sequence[float]) -> bool:
+    return all(0.0 <= value < inf for value in values)
+
+
+def _alike(found: Any, model: Any) -> bool:
+    """Whether both have the same keys, and text where the other has text."""
+    if not isinstance(model, dict):
+        return type(found) is str if isinstance(model, str) else type(found) in (int, float, type(None))
+    return (
+        isinstance(found, dict)
+        and found.keys() == model.keys()
+        and all(_alike(found[key], value) for key, value in model.items())
+    )
 
 
 def _event_records(summary: Mapping[str, Any]) -> dict[str, EventRecord]:
@@ -250,7 +295,14 @@ def _evidence(numbers: Mapping[str, float | None], fall: str) -> str:
         return "none_yet"
     if worst < 0.0:
         return "worse_than_base_rate"
-    return "better_than_volatility" if low > 0.0 else "no_better_than_volatility"
+    return BETTER if low > 0.0 else NO_BETTER
+
+
+def _rests_on_one(totals: Sequence[FallTotals], number: int) -> bool:
+    """Whether leverage adds nothing over volatility once a certain symbol is left out: that of a broken feed, say."""
+    own, alone = ([one.errors(number)[place] for one in totals] for place in (1, 3))
+    all_own, all_alone = fold(own), fold(alone)
+    return len(totals) > 1 and any(all_own - a >= all_alone - b > 0.0 for a, b in zip(own, alone, strict=True))
 
 
 def _of(numbers: Mapping[str, float | None], about: str) -> dict[str, float | None]:
@@ -313,9 +365,11 @@ def _events_at(which: int, place: int) -> int:
 
 
 def _behind(about: str, week: Sequence[float]) -> float:
-    """Outcomes of a week of a fall's probabilities or of an event."""
+    """Outcomes in a week of an event; of a fall those it came in, 0 where it came in all: only weeks with both tell
+    a good probability from one that is small."""
     if about in FALLS:
-        return week[_N]
+        came = week[_ERRORS + 4 * FALLS.index(about)]
+        return came if came < week[_N] else 0.0
     which = EVENTS.index(about)
     return sum(week[_events_at(which, place)] for place in range(BINS + 1))  # integers
 

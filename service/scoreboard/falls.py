@@ -8,12 +8,12 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from math import nan
+from math import isfinite, nan
 from typing import NamedTuple
 
-from service.deleveraging import LOG_FALLS, Model
+from service.deleveraging import BINS, LOG_FALLS, Model
 from service.scoreboard.outcome import MINUTE_MS, short
-from service.state import Stateful
+from service.state import Plain, Stateful
 
 DAY_MINUTES = 1_440
 LEAST_MINUTES = 1_296  # of these; with fewer the deepest fall is not known, and the outcome is lost
@@ -83,6 +83,32 @@ class OpenFalls(Stateful):
         self._shift_ms = 0
         self.as_of: int | None = None
         self.regime: str | None = None
+
+    def load(self, plain: Plain) -> None:
+        super().load(plain)
+        numbers = (self._head, self._newest, self._seen, self._shift_ms, self.as_of or 0)
+        rows, newest = self._rows, self._minutes[-1] if self._minutes else 0
+        if not (
+            all(type(number) is int for number in numbers)
+            and type(self.regime) in (str, type(None))
+            and len(rows) % _ROW == self._head % _ROW == 0
+            and 0 <= self._head <= len(rows)
+            and len(self._minutes) == len(self._levels)
+            and self._newest == newest
+            and all(self._is_row(rows[at : at + _ROW]) for at in range(self._head, len(rows), _ROW))
+        ):
+            raise ValueError("OpenFalls: what is open does not fit together")
+
+    def _is_row(self, row: array[float]) -> bool:
+        _, minute, seen, _, code, *said = row
+        kind, number = divmod(code, 16)
+        return (
+            all(map(isfinite, row[:5]))
+            and 0 <= self._seen - seen <= self._newest - minute  # no more minutes were seen than there were
+            and number in (*range(BINS), _NO_BIN)
+            and kind in range(len(EVENTS) + 1)
+            and (kind != _CLAIM or (number != _NO_BIN and all(map(isfinite, said))))
+        )
 
     def take(
         self,
