@@ -40,6 +40,7 @@ NO_CHANCE = {"no_quorum": "no quorum", "short_rank": "needs 7 d", "no_volatility
 EVIDENCE = {
     "none_yet": "not judged yet",
     "worse_than_base_rate": "worse than the usual share",
+    "no_better_than_base_rate": "no better than the usual share",
     "no_better_than_volatility": "no better than volatility alone",
     "better_than_volatility": "better than volatility alone",
 }

@@ -241,7 +241,7 @@ def summed_up(weeks: Sequence[Sequence[float]]) -> dict[str, Any]:
         share = happened / total[_N] if total[_N] > 0 else None
         probabilities["falls"][fall] = {
             "n": int(total[_N]),
-            "evidence": _evidence(numbers, fall),
+            "evidence": evidence_of(numbers, fall),
             "happened": share,
             **_of(numbers, fall),
         }
@@ -289,13 +289,18 @@ _SCALES: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = 
 }  # fmt: skip
 
 
-def _evidence(numbers: Mapping[str, float | None], fall: str) -> str:
-    worst, low = numbers[f"{fall} skill_base_rate_high"], numbers[f"{fall} skill_volatility_low"]
-    if worst is None or low is None:
+def evidence_of(numbers: Mapping[str, float | None], fall: str) -> str:
+    """The word that the intervals of the two skills of a fall allow (docs/scoreboard.md)."""
+    base_low, base_high = numbers[f"{fall} skill_base_rate_low"], numbers[f"{fall} skill_base_rate_high"]
+    low = numbers[f"{fall} skill_volatility_low"]
+    if base_low is None or base_high is None or low is None:
         return "none_yet"
-    if worst < 0.0:
+    if base_high < 0.0:
         return "worse_than_base_rate"
-    return BETTER if low > 0.0 else NO_BETTER
+    if low <= 0.0:
+        return NO_BETTER
+    # To beat volatility alone is no praise where that is worse than always saying the base rate.
+    return BETTER if base_low > 0.0 else "no_better_than_base_rate"
 
 
 def _rests_on_one(totals: Sequence[FallTotals], number: int) -> bool:

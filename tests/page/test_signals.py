@@ -132,6 +132,7 @@ async def test_where_no_chance_is_said_its_reason_is(tabs: Tabs, reason: str, wo
         ("none_yet", "not judged yet, which takes eight weeks of outcomes"),
         ("worse_than_base_rate", "worse than always saying the usual share"),
         ("no_better_than_volatility", "no better than volatility alone"),
+        ("no_better_than_base_rate", "no better than always saying the usual share"),
         ("better_than_volatility", "better than volatility alone"),
         ("something_new", "something new"),
     ],

@@ -16,7 +16,7 @@ from service.deleveraging import FALLS
 from service.scoreboard import EVENTS, GENESIS, Chain, Fall, Outcome, Scoreboard, read_line, verify
 from service.scoreboard import fall_record as module
 from service.scoreboard.chain import KINDS, canonical, written
-from service.scoreboard.fall_record import LEAST_WEEKS, FallRecord, FallTotals, summed_up
+from service.scoreboard.fall_record import LEAST_WEEKS, FallRecord, FallTotals, evidence_of, summed_up
 from service.scoreboard.falls import hits_of
 from service.scoreboard.measures import jackknife, t_95
 from service.scoreboard.outcome import short
@@ -541,6 +541,26 @@ def test_the_words_become_smaller_by_themselves() -> None:
     assert filled(12, 0.3, 0.3).evidence[0] == "no_better_than_volatility"
     assert filled(12, -0.9, -0.9).evidence[0] == "worse_than_base_rate"
     assert filled(12, -0.9, -0.9).evidence[1] != "worse_than_base_rate"  # each of the two for itself
+
+
+@pytest.mark.parametrize(
+    ("base", "volatility_low", "word"),
+    [
+        ((0.01, 0.05), 0.01, "better_than_volatility"),
+        ((-0.06, 0.01), 0.01, "no_better_than_base_rate"),  # cause: this was called better than volatility alone
+        ((0.01, 0.05), 0.0, "no_better_than_volatility"),
+        ((-0.06, -0.01), 0.01, "worse_than_base_rate"),
+        ((None, None), None, "none_yet"),
+    ],
+)
+def test_praise_needs_both(base: tuple[float | None, float | None], volatility_low: float | None, word: str) -> None:
+    low, high = base
+    numbers = {
+        "oi_5 skill_base_rate_low": low,
+        "oi_5 skill_base_rate_high": high,
+        "oi_5 skill_volatility_low": volatility_low,
+    }
+    assert evidence_of(numbers, "oi_5") == word
 
 
 @pytest.mark.parametrize("weeks_of_falls", [0, LEAST_WEEKS - 1, LEAST_WEEKS])

@@ -34,6 +34,7 @@ export function judged(low, high, middle, more, less, none) {
 const EVIDENCE = {
   none_yet: "not judged yet, which takes eight weeks of outcomes",
   worse_than_base_rate: "worse than always saying the usual share",
+  no_better_than_base_rate: "no better than always saying the usual share",
   no_better_than_volatility: "no better than volatility alone",
   better_than_volatility: "better than volatility alone",
 };
