@@ -174,7 +174,7 @@ _ALL = (
         "elr_eval_deleveraging_clusters",
         "gauge",
         (),
-        "Calendar weeks that they are of, the clusters of the intervals; none under 8.",
+        "Calendar weeks that they are of, the clusters of the intervals.",
     ),
     Family("elr_eval_deleveraging_happened", "gauge", ("fall",), "Share of them in which it fell so far within 24 h."),
     *_with_interval("elr_eval_deleveraging_brier", ("fall",), "Mean squared error of the probability"),
