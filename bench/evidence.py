@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -536,9 +536,13 @@ def main() -> int:
         found, pooled = parts(options.directory), pool(options.directory)
     except (OSError, ConfigError, HistoryError) as error:
         sys.exit(f"{error}; without --have the reports are made")
-    have = None if options.check is None else set(options.check.read_text(encoding="utf-8").splitlines())
+    return told([list(table(found)) for table in TABLES] + [list(table(pooled)) for table in POOLED], options.check)
+
+
+def told(tables: Iterable[Sequence[str]], document: Path | None) -> int:
+    """Print the tables, or only the lines that the ``document`` does not have; 1 if there are any of these, else 0."""
+    have = None if document is None else set(document.read_text(encoding="utf-8").splitlines())
     missing = 0
-    tables = [list(table(found)) for table in TABLES] + [list(table(pooled)) for table in POOLED]
     for rows in tables:
         if have is None:
             print("\n".join([rows[0], "|---" * (rows[0].count("|") - 1) + "|", *rows[1:]]), end="\n\n")

@@ -21,6 +21,7 @@ import numpy as np
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 from scipy.signal import lfilter
 
+from bench.evidence import told
 from service.research.backtest.csv_history import read_history
 from service.research.backtest.episodes import Episode, episodes, judged, pooled
 from service.research.backtest.measures import Bools, Floats, Ints
@@ -370,16 +371,7 @@ def main() -> int:
     parser.add_argument("--check", metavar="FILE", type=Path, help="print only what this document does not have")
     options = parser.parse_args()
     files = {name: File.of(options.history / file) for name, file in FILES.items()}
-    have = None if options.check is None else set(options.check.read_text(encoding="utf-8").splitlines())
-    missing = 0
-    for rows in tables(files):
-        if have is None:
-            print("\n".join([rows[0], "|---" * (rows[0].count("|") - 1) + "|", *rows[1:]]), end="\n\n")
-        else:
-            absent = [row for row in rows if row not in have]
-            missing += len(absent)
-            print("\n".join(absent), end="\n" if absent else "")
-    return 1 if missing else 0
+    return told(tables(files), options.check)
 
 
 if __name__ == "__main__":

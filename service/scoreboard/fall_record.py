@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import exp, inf, log
 from operator import add, sub
-from typing import Any
+from typing import Any, TypeAlias
 
 from service.deleveraging import BINS, FALLS
 from service.model import EventRecord
@@ -17,6 +17,8 @@ from service.scoreboard.falls import DAY_MS, EVENTS, Fall
 from service.scoreboard.measures import jackknife
 from service.state import Plain, Stateful
 from service.statistics import fold
+
+_About: TypeAlias = tuple[str | None, str]  # the event, None for the probabilities, and the fall
 
 HOUR_MS = 3_600_000
 MOST_WEEKS = 520  # ten years
@@ -221,16 +223,16 @@ def summed_up(weeks: Sequence[Sequence[float]]) -> dict[str, Any]:
     total = _total(weeks)
     found = _statistics(total)
     without = [_statistics(list(map(sub, total, week))) for week in weeks]
-    numbers: dict[str, float | None] = {}
-    weeks_of = {about: sum(_behind(about, week) > 0 for week in weeks) for about in (*FALLS, *EVENTS)}  # integers
-    for name, value in found.items():
+    told: dict[_About, dict[str, float | None]] = {about: {} for about, _ in found}
+    behind = {about: sum(_behind(about, week) > 0 for week in weeks) for about in told}  # integers
+    for (about, name), value in found.items():
         low, high = None, None
-        behind = weeks_of[name.split()[0].split(".")[0]]
-        if behind >= LEAST_WEEKS:
-            there, back = _SCALES[name.split()[1]]
-            low, high = jackknife(_scaled(there, value), [_scaled(there, part[name]) for part in without], behind - 1)
+        if behind[about] >= LEAST_WEEKS:
+            there, back = _SCALES[name]
+            parts = [_scaled(there, part[about, name]) for part in without]
+            low, high = jackknife(_scaled(there, value), parts, behind[about] - 1)
             low, high = _scaled(back, low), _scaled(back, high)
-        numbers |= {name: value, f"{name}_low": low, f"{name}_high": high}
+        told[about] |= {name: value, f"{name}_low": low, f"{name}_high": high}
     probabilities: dict[str, Any] = {
         "weeks": sum(week[_N] > 0 for week in weeks),  # integers
         "lost": int(total[_LOST]),
@@ -241,9 +243,9 @@ def summed_up(weeks: Sequence[Sequence[float]]) -> dict[str, Any]:
         share = happened / total[_N] if total[_N] > 0 else None
         probabilities["falls"][fall] = {
             "n": int(total[_N]),
-            "evidence": evidence_of(numbers, fall),
+            "evidence": evidence_of(told[None, fall]),
             "happened": share,
-            **_of(numbers, fall),
+            **told[None, fall],
         }
     events = {}
     for number, event in enumerate(EVENTS):
@@ -251,7 +253,7 @@ def summed_up(weeks: Sequence[Sequence[float]]) -> dict[str, Any]:
         events[event] = {
             "n": int(n),
             "lost": int(total[_EVENT_LOST + number]),
-            "falls": {fall: _of(numbers, f"{event}.{fall}") for fall in FALLS},
+            "falls": {fall: told[event, fall] for fall in FALLS},
         }
     return {"deleveraging": probabilities, "events": events}
 
@@ -289,10 +291,10 @@ _SCALES: dict[str, tuple[Callable[[float], float], Callable[[float], float]]] = 
 }  # fmt: skip
 
 
-def evidence_of(numbers: Mapping[str, float | None], fall: str) -> str:
+def evidence_of(said: Mapping[str, float | None]) -> str:
     """The word that the intervals of the two skills of a fall allow (docs/scoreboard.md)."""
-    base_low, base_high = numbers[f"{fall} skill_base_rate_low"], numbers[f"{fall} skill_base_rate_high"]
-    low = numbers[f"{fall} skill_volatility_low"]
+    base_low, base_high = said["skill_base_rate_low"], said["skill_base_rate_high"]
+    low = said["skill_volatility_low"]
     if base_low is None or base_high is None or low is None:
         return "none_yet"
     if base_high < 0.0:
@@ -310,10 +312,6 @@ def _rests_on_one(totals: Sequence[FallTotals], number: int) -> bool:
     return len(totals) > 1 and any(all_own - a >= all_alone - b > 0.0 for a, b in zip(own, alone, strict=True))
 
 
-def _of(numbers: Mapping[str, float | None], about: str) -> dict[str, float | None]:
-    return {name.split()[1]: value for name, value in numbers.items() if name.split()[0] == about}
-
-
 def _total(weeks: Sequence[Sequence[float]]) -> list[float]:
     total = [0.0] * _SIZE
     for week in weeks:  # by time, from left to right
@@ -321,31 +319,27 @@ def _total(weeks: Sequence[Sequence[float]]) -> list[float]:
     return total
 
 
-def _statistics(sums: Sequence[float]) -> dict[str, float | None]:
-    """All that has an interval: ``fall name`` and ``event.fall name``; None where there is nothing to divide by."""
-    found: dict[str, float | None] = {}
+def _statistics(sums: Sequence[float]) -> dict[tuple[_About, str], float | None]:
+    """All that has an interval; None where there is nothing to divide by."""
+    found: dict[tuple[_About, str], float | None] = {}
     for number, fall in enumerate(FALLS):
         scores = _scores(sums[_N], sums[_ERRORS + 4 * number : _ERRORS + 4 * number + 4])
         for name in ("brier", "skill_base_rate", "skill_volatility"):
-            found[f"{fall} {name}"] = scores[name]
-        found[f"{fall} auc"] = _area(sums, number)
+            found[(None, fall), name] = scores[name]
+        found[(None, fall), "auc"] = _area(sums, number)
         shares = []  # of the probabilities, by bin of volatility
         for place in range(BINS):
             at = _VOLATILITY + 3 * place
             shares.append(sums[at + 1 + number] / sums[at] if sums[at] > 0 else None)
         for which, event in enumerate(EVENTS):
-            _event_statistics(found, f"{event}.{fall}", sums, which, number, shares)
+            for name, value in _event_statistics(sums, which, number, shares).items():
+                found[(event, fall), name] = value
     return found
 
 
 def _event_statistics(
-    found: dict[str, float | None],
-    about: str,
-    sums: Sequence[float],
-    which: int,
-    number: int,
-    shares: Sequence[float | None],
-) -> None:
+    sums: Sequence[float], which: int, number: int, shares: Sequence[float | None]
+) -> dict[str, float | None]:
     """The share that was followed by the fall; that of hours with the same volatility; the one over the other.
 
     The lift compares like with like: only events whose volatility was known, in bins that have probabilities.
@@ -360,22 +354,25 @@ def _event_statistics(
             matched_n += sums[at]
             matched_hits += sums[at + 1 + number]
             expected += sums[at] * share
-    found[f"{about} share"] = hits / n if n > 0 else None
-    found[f"{about} matched"] = expected / matched_n if matched_n > 0 else None
-    found[f"{about} lift"] = matched_hits / expected if expected > 0 else None
+    return {
+        "share": hits / n if n > 0 else None,
+        "matched": expected / matched_n if matched_n > 0 else None,
+        "lift": matched_hits / expected if expected > 0 else None,
+    }
 
 
 def _events_at(which: int, place: int) -> int:
     return _EVENT + 3 * ((BINS + 1) * which + place)
 
 
-def _behind(about: str, week: Sequence[float]) -> float:
-    """Outcomes in a week of an event; of a fall those it came in, 0 where it came in all: only weeks with both tell
-    a good probability from one that is small."""
-    if about in FALLS:
-        came = week[_ERRORS + 4 * FALLS.index(about)]
+def _behind(about: _About, week: Sequence[float]) -> float:
+    """Outcomes in a week of an event; of probabilities those after which the fall came, 0 where it came after all: only
+    weeks with both tell a good probability from one that is small."""
+    event, fall = about
+    if event is None:
+        came = week[_ERRORS + 4 * FALLS.index(fall)]
         return came if came < week[_N] else 0.0
-    which = EVENTS.index(about)
+    which = EVENTS.index(event)
     return sum(week[_events_at(which, place)] for place in range(BINS + 1))  # integers
 
 

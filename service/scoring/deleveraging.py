@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from service.deleveraging import HORIZON_H, Model, Pair
 from service.model import Readings, TrackRecord
@@ -10,6 +10,8 @@ from service.state import Stateful
 
 MINUTE_MS = 60_000
 HALF_OF_AN_HOUR = 30  # minute values: a rank over a week with a few values in it is none over a week
+# Tick and model that made it, and the chances of 5 % and 10 %; empty: there is none.
+_Said: TypeAlias = tuple[int, str, float, float] | tuple[()]
 
 
 class Deleveraging(Stateful):
@@ -19,32 +21,34 @@ class Deleveraging(Stateful):
     __slots__ = STATE
 
     def __init__(self) -> None:
-        # Tick and model that made it, and the chances of 5 % and 10 %; empty: none stands. After a restart with
-        # another model it is not that one's.
-        self._held: tuple[int, str, float, float] | tuple[()] = ()
+        self._held: _Said = ()
 
     def told(self, readings: Readings, model: Model, record: TrackRecord, backfill: bool) -> dict[str, Any]:
         """The ``p_deleveraging`` of this tick. In the back-filled past each tick has its own, and none is held."""
-        ts = readings.ts
         chance, reason = _made(readings, model)
-        said = None if chance is None else (ts, model.name, *chance)
-        held = self._held
-        if said is not None and held and not backfill and held[0] // MINUTE_MS == ts // MINUTE_MS:
-            said = held if held[1] == model.name else said
-        self._held = () if said is None or backfill else said
+        said: _Said = ()
+        if chance is not None:
+            stands = not backfill and self._stands(readings.ts, model)
+            said = self._held if stands else (readings.ts, model.name, *chance)
+        self._held = () if backfill else said
         base_rate, base_rate_10 = model.base_rates if record.base_rates is None else record.base_rates
         return {
-            "oi_5": None if said is None else said[2],
-            "oi_10": None if said is None else said[3],
+            "oi_5": said[2] if said else None,
+            "oi_10": said[3] if said else None,
             "horizon_h": HORIZON_H,
             "model": model.name,
             "base_rate": base_rate,
             "base_rate_10": base_rate_10,
-            "as_of": None if said is None else said[0],
+            "as_of": said[0] if said else None,
             "reason": reason,
             "evidence": record.evidence,
             "evidence_10": record.evidence_10,
         }
+
+    def _stands(self, ts: int, model: Model) -> bool:
+        """Whether one made in this minute, and by this model (not before a restart with another), is held."""
+        held = self._held
+        return held != () and held[0] // MINUTE_MS == ts // MINUTE_MS and held[1] == model.name
 
     def forget(self) -> None:
         """A tick of the past that says nothing: none is held."""

@@ -210,6 +210,19 @@ async def test_a_scoreboard_message_renews_everything(tabs: Tabs) -> None:
         assert await page.locator("#horizon-1m details").get_attribute("open") is not None  # what was open stays open
 
 
+async def test_a_record_of_a_service_from_before_the_falls_is_drawn_without_them(tabs: Tabs) -> None:
+    """Cause: a service rolled back under an open page: a record without `deleveraging` stopped all drawing."""
+    async with Service() as service:
+        page = await settled(await tabs.open(service))
+        enter(service.board, {("BTC", "1m"): (77, 40)})
+        service.later()
+        body = {**service.board.body(service.clock.now)}
+        del body["deleveraging"], body["events"]
+        service.feed.hub.publish([("scoreboard", "scoreboard", body)])
+        n = f"{body['horizons']['1m']['n']:,}"
+        await expect(page.locator('#horizon-1m [data-field="n"]')).to_have_text(n)
+
+
 async def test_lists_in_pages_are_read_to_the_end(tabs: Tabs, monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy may strip Accept-Encoding; then 500 symbols come in several pages."""
     monkeypatch.setattr(routes, "PAGE_BYTES", 1)

@@ -555,12 +555,8 @@ def test_the_words_become_smaller_by_themselves() -> None:
 )
 def test_praise_needs_both(base: tuple[float | None, float | None], volatility_low: float | None, word: str) -> None:
     low, high = base
-    numbers = {
-        "oi_5 skill_base_rate_low": low,
-        "oi_5 skill_base_rate_high": high,
-        "oi_5 skill_volatility_low": volatility_low,
-    }
-    assert evidence_of(numbers, "oi_5") == word
+    said = {"skill_base_rate_low": low, "skill_base_rate_high": high, "skill_volatility_low": volatility_low}
+    assert evidence_of(said) == word
 
 
 @pytest.mark.parametrize("weeks_of_falls", [0, LEAST_WEEKS - 1, LEAST_WEEKS])

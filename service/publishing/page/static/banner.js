@@ -55,3 +55,17 @@ export function show(now, feed, ts, age, venues) {
   byId("venues").classList.toggle("trouble", states.length > 0 && up === 0);
   document.title = `${now.headline} · ${PAGE}`;
 }
+
+/** Look after the feed each second and whenever the reader comes back, with `tick` after it. */
+export function keep(feed, tick) {
+  byId("hurry").addEventListener("click", () => feed.hurry());
+  addEventListener("online", () => feed.hurry());
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) feed.hurry();
+    tick();
+  });
+  setInterval(() => {
+    feed.check();
+    tick();
+  }, 1000);
+}

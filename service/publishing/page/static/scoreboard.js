@@ -47,6 +47,7 @@ function newest() {
 
 /** The feed's record of the falls, with the bins that only the list has. */
 function withBins({ deleveraging }, fetched) {
+  if (deleveraging === undefined) return null; // of a service from before it
   const records = Object.entries(deleveraging.falls);
   const filled = records.map(([name, said]) => [name, { ...said, bins: fetched?.deleveraging.falls[name]?.bins }]);
   return { ...deleveraging, falls: Object.fromEntries(filled) };
@@ -122,7 +123,7 @@ function renew() {
 function draw() {
   const shown = newest();
   if (shown !== null) {
-    falls.show(shown.deleveraging, shown.events);
+    if (shown.deleveraging !== null) falls.show(shown.deleveraging, shown.events);
     horizons.show(shown.horizons);
     say(byId("ledger-seq"), count(shown.ledger.seq));
     say(byId("ledger-hash"), shown.ledger.seq > 0 ? shown.ledger.hash : NONE);
@@ -157,15 +158,6 @@ function tick() {
   part("weights", board.weights?.ts ?? 0, failed.weights);
 }
 
-byId("hurry").addEventListener("click", () => feed.hurry());
-addEventListener("online", () => feed.hurry());
-document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) feed.hurry();
-  tick();
-});
-setInterval(() => {
-  feed.check();
-  tick();
-}, 1000);
+banner.keep(feed, tick);
 clear();
 feed.connect();

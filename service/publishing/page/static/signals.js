@@ -141,14 +141,5 @@ function drawAlerts() {
 
 byId("signals-head").replaceChildren(...heads());
 byId("filter").addEventListener("input", narrow);
-byId("hurry").addEventListener("click", () => feed.hurry());
-addEventListener("online", () => feed.hurry());
-document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) feed.hurry();
-  tick();
-});
-setInterval(() => {
-  feed.check();
-  tick();
-}, 1000);
+banner.keep(feed, tick);
 feed.connect();
