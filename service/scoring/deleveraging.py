@@ -47,8 +47,10 @@ class Deleveraging(Stateful):
 
     def _stands(self, ts: int, model: Model) -> bool:
         """Whether one made in this minute, and by this model (not before a restart with another), is held."""
-        held = self._held
-        return held != () and held[0] // MINUTE_MS == ts // MINUTE_MS and held[1] == model.name
+        if not self._held:
+            return False
+        made_at, made_by = self._held[:2]
+        return made_at // MINUTE_MS == ts // MINUTE_MS and made_by == model.name
 
     def forget(self) -> None:
         """A tick of the past that says nothing: none is held."""
