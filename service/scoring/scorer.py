@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from service.deleveraging import Model, packaged
+from service.formulas import growth
 from service.model import Denominator, Readings, SignalBody, TrackRecord
 from service.scoring import body, confidence
 from service.scoring.alerts import Alerts, Situation
@@ -14,7 +15,7 @@ from service.scoring.composite import WEIGHTS, Weights, WindowScore, gate, over_
 from service.scoring.conflict import Conflict
 from service.scoring.deleveraging import Deleveraging
 from service.scoring.direction import Direction, Momentum, Side, Strength, transition
-from service.scoring.elr import Leverage
+from service.scoring.elr import Leverage, oi_changes
 from service.scoring.modes import Modes
 from service.scoring.regime import Flush, fragility, fragility_2, regime
 from service.state import Stateful
@@ -152,7 +153,7 @@ class Scorer(Stateful):
             side=side,
             changed=transition(before, side),
             momentum=self._momentum.update(composite),
-            modes=self._modes.update(scores, quorum, ts),
+            modes=self._modes.update(scores, readings),
         )
 
     def score(
@@ -233,6 +234,7 @@ class Scorer(Stateful):
             "p_deleveraging": self._deleveraging.told(readings, self._model, record, backfill),
             "flush_falling": falling,
             "flushed_1h": self._flush.flushed_1h(readings),
+            "oi_change": {name: growth(change) for name, change in oi_changes(readings).items()},
         }
         if backfill:
             self._alerts.pause()
