@@ -98,7 +98,9 @@ class Modes(Stateful):
     def update(self, scores: Sequence[tuple[str, float | None]], readings: Readings) -> dict[str, Any]:
         """Every tick, with the ``scores`` of its windows by name."""
         by_name, quorum, ts = dict(scores), readings.consensus.quorum, readings.ts
-        longer = {window.name: _longer(window, readings) for window in readings.swing_windows}
+        longer: dict[str, dict[str, Any]] = {
+            window.name: _longer(window, readings) for window in readings.swing_windows
+        }
         return {
             name: mode.update(by_name, longer, quorum, ts)
             for (name, _, _), mode in zip(MODES, self._modes, strict=True)
