@@ -5,7 +5,7 @@ Undefined is None, never 0 and never an exception: a divisor of 0, or a quotient
 
 from __future__ import annotations
 
-from math import isfinite, log
+from math import expm1, isfinite, log
 
 FUNDING_UNIT_H = 8.0  # rates are compared per 8 h
 NORMAL = 1e-300  # quotients between this and its inverse lose no digits
@@ -35,6 +35,16 @@ def log_change(now: float, before: float) -> float | None:
         return None
     quotient = now / before
     return log(quotient) if NORMAL < quotient < 1.0 / NORMAL else log(now) - log(before)
+
+
+def growth(log_change: float | None) -> float | None:
+    """A log change as a fraction, ``exp(x) - 1``; None for None."""
+    if log_change is None:
+        return None
+    try:
+        return expm1(log_change)
+    except OverflowError:
+        return None
 
 
 def rate_8h(rate: float, interval_h: float | None) -> float | None:

@@ -9,17 +9,18 @@ import orjson
 
 from service.errors import OurBug
 from service.indicators.contract import UNREAD, feeds_a_day
-from service.indicators.hours import HourlyCloses
+from service.indicators.hours import GRID_MS, HOUR_MS, GridCloses, HourlyCloses
 from service.indicators.levels import Levels
 from service.indicators.minute import MINUTE_MS, MinuteValues
 from service.indicators.pressure import BUCKET_S, NOTHING, Forced, Pressure, Taker
-from service.indicators.scale import STEP_S, Scales
+from service.indicators.scale import OI_FLOOR, RETURN_FLOOR, STEP_S, Scales
 from service.indicators.window import SampleRing
 from service.model import Consensus, LevelReading, Readings, VenueView, WindowReading
 from service.state import Plain, Stateful
 
 SECOND_MS = 1_000
 ONE_MINUTE, FIVE_MINUTES, ONE_HOUR = 60, 300, 3_600
+SWING: tuple[tuple[Literal["4h", "24h"], int], ...] = (("4h", 4), ("24h", 24))  # windows of this mode alone, in hours
 BACKFILL_COUNTS_MS = 30 * 86_400_000  # statistics may hold back-filled samples this long
 
 
@@ -29,9 +30,9 @@ class SymbolIndicators(Stateful):
     Live samples stand for 1 s; back-filled ones for 60 s, on the UTC minute, each with a reading like a tick's.
     """
 
-    STATE = ("_book", "_hours", "_levels", "_pressure", "_ring", "_scales", "_scaled_second")
-    LATER: ClassVar = frozenset({"_hours"})
-    __slots__ = ("_book", "_hours", "_levels", "_pressure", "_ring", "_sample", "_scaled_second", "_scales", "symbol")
+    STATE = ("_book", "_grid", "_hours", "_levels", "_pressure", "_ring", "_scales", "_scaled_second")
+    LATER: ClassVar = frozenset({"_grid", "_hours"})
+    __slots__ = (*STATE, "_sample", "symbol")
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
@@ -39,6 +40,7 @@ class SymbolIndicators(Stateful):
         self._scales = Scales()
         self._pressure = Pressure()
         self._hours = HourlyCloses()
+        self._grid = GridCloses()
         self._levels = Levels()
         self._book = MinuteValues(self._levels.each())
         self._sample: Consensus | None = None  # the newest
@@ -61,6 +63,7 @@ class SymbolIndicators(Stateful):
         )
         self._book.update(consensus)
         self._hours.update(consensus)
+        self._grid.update(consensus)
         self._pressure.observe(consensus)
         self._sample = consensus
 
@@ -87,7 +90,7 @@ class SymbolIndicators(Stateful):
             self._window("1h", ONE_HOUR, second, end, NOTHING, forced[2]),
         )
         backfilled_until, heard = self._backfilled_until(ts), self._pressure.heard(second)
-        levels = self._levels
+        levels, swing = self._levels, self._swing_windows(sample)
         if not ranks:
             return Readings(
                 symbol=self.symbol,
@@ -107,6 +110,7 @@ class SymbolIndicators(Stateful):
                 backfilled_until=backfilled_until,
                 liquidations_heard=heard,
                 change_4h=levels.elr.change_4h(now, sample),
+                swing_windows=swing,
             )
         return Readings(
             symbol=self.symbol,
@@ -133,6 +137,8 @@ class SymbolIndicators(Stateful):
             liquidations_heard=heard,
             volatility_24h=self._hours.volatility_24h(ts),
             change_4h=levels.elr.change_4h(now, sample),
+            change_7d=self._hours.change_7d(ts, sample),
+            swing_windows=swing,
         )
 
     def reanchor(self, delta_ms: int) -> None:
@@ -143,6 +149,7 @@ class SymbolIndicators(Stateful):
         self._ring.reanchor(seconds)
         self._scales.reanchor(seconds)
         self._hours.reanchor(delta_ms)
+        self._grid.reanchor(delta_ms)
         if self._scaled_second is not None:
             self._scaled_second += seconds
         self._book.reanchor(minutes)
@@ -187,6 +194,25 @@ class SymbolIndicators(Stateful):
         oi_change = end[1] - start.ln_oi if ring.received(second, seconds) else None
         z = self._scales.z(second - seconds, seconds, ret, oi_change)
         return WindowReading(name, seconds, True, ret, oi_change, *z, start.backfilled, *taker, *forced)
+
+    def _swing_windows(self, sample: Consensus) -> tuple[WindowReading, ...]:
+        if sample.ts % GRID_MS != 0:
+            return ()  # nothing asks for them in between
+        return tuple([self._swing_window(name, hours, sample) for name, hours in SWING])
+
+    def _swing_window(self, name: Literal["4h", "24h"], hours: int, sample: Consensus) -> WindowReading:
+        seconds, ts = hours * ONE_HOUR, sample.ts
+        start = self._grid.at((ts - hours * HOUR_MS) // GRID_MS)
+        if start is None or not sample.quorum or sample.price is None:
+            return WindowReading(name, seconds, False, None, None, None, None, None, None)
+        ret, oi_change = math.log(sample.price) - start.ln_price, sample.ln_oi_index - start.ln_oi
+        scale = self._hours.scale(ts, hours)
+        if scale is None:
+            return WindowReading(name, seconds, True, ret, oi_change, None, None, None, None)
+        stretch = math.sqrt(hours)
+        z_return = ret / (max(RETURN_FLOOR, scale.ln_price) * stretch)
+        z_oi = oi_change / (max(OI_FLOOR, scale.ln_oi) * stretch)
+        return WindowReading(name, seconds, True, ret, oi_change, z_return, z_oi, None, None)
 
 
 def _consensus(plain: dict[str, Plain]) -> Consensus:

@@ -18,10 +18,11 @@ class WindowReading:
     ``ready``: the sample rule holds. ``ret`` r_w, ``oi_change`` d_w; ``z_*``: over the scale with a half-life of
     1 h as known at T-w; ``slow_z_*``: over the 7-day scale used by flush (None before 24 h of updates).
     ``backfilled``: the window begins in the back-filled past. Taker flow and liquidations are sums over V in coins
-    (taker flow of 1m and 5m only), None where nothing was reported; see docs/signal.md section 4.
+    (taker flow of 1m and 5m only), None where nothing was reported; see docs/signal.md section 4. Of 4h and 24h the
+    scale is that of a week of hourly changes, and all from ``slow_z_return`` on is missing.
     """
 
-    name: Literal["1m", "5m", "1h"]
+    name: Literal["1m", "5m", "1h", "4h", "24h"]
     seconds: int
     ready: bool
     ret: float | None
@@ -66,11 +67,12 @@ class Readings:
 
     ``elr`` reads ln oi_index. ``spread`` reads max-min of rate_8h over venues (its z is over 30 days).
     ``volatility`` reads the 24 h realised volatility. ``spend`` reads funding_spend.
-    ``change_24h``, ``change_4h``: log changes of oi_index over 24 h and 4 h. ``continuity``: the factor of section 6.
+    ``change_7d``, ``change_24h``, ``change_4h``: log changes of oi_index. ``continuity``: the factor of section 6.
     ``statistics_ready``: every 24 h statistic the status rule asks for has its 60 values.
     ``backfilled_until``: time of the last back-filled sample while statistics may still hold any, else None.
     ``liquidations_heard``: a liquidation of the symbol was received in the last 24 h.
     ``volatility_24h``: root of the sum of squared log returns of the last 24 hourly UTC closes; a fraction a day.
+    ``swing_windows``: the windows 4h and 24h, only at a ``ts`` on the UTC grid of 300 s, else empty.
     """
 
     symbol: str
@@ -91,6 +93,8 @@ class Readings:
     liquidations_heard: bool = False
     volatility_24h: float | None = None
     change_4h: float | None = None
+    change_7d: float | None = None
+    swing_windows: tuple[WindowReading, ...] = ()
 
 
 class EventRecord(NamedTuple):

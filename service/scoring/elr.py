@@ -13,7 +13,7 @@ the plain sum over the base.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from service.model import Denominator, LevelReading, Readings, VenueView
 from service.scoring.denominators import DailyMeans, DenominatorState
@@ -45,7 +45,8 @@ class Leverage(Stateful):
     ``exchanges``: venue -> exchange. Without a base the ratios are None with reason ``no_denominator``.
     """
 
-    STATE = ("_daily", "_positions_known", "_reserves", "_supply")
+    STATE = ("_daily", "_daily_reserve", "_positions_known", "_reserves", "_supply")
+    LATER: ClassVar = frozenset({"_daily_reserve"})
     __slots__ = (*STATE, "_exchanges", "_symbol")
 
     def __init__(self, symbol: str, exchanges: Mapping[str, str], base: Denominator | None) -> None:
@@ -53,7 +54,8 @@ class Leverage(Stateful):
         self._exchanges = dict(exchanges)
         self._reserves = DenominatorState()
         self._supply = DenominatorState()
-        self._daily = DailyMeans()
+        self._daily = DailyMeans()  # of oi_mcap
+        self._daily_reserve = DailyMeans()  # of oi_reserve
         self._positions_known = False  # a venue of the symbol has reported positions
         if base is not None:
             self.denominate(base)
@@ -71,8 +73,10 @@ class Leverage(Stateful):
         self._reserves.observe(ts)
         self._supply.observe(ts)
         counts = sample.quorum and sample.coverage >= LEAST_COVERAGE
-        value = self._over_supply(_fresh(readings, sample.venues)) if counts else None
-        self._daily.observe(ts, value, MINUTE_TICKS if sample.step_s > TICK_S else 1)
+        ticks = MINUTE_TICKS if sample.step_s > TICK_S else 1
+        self._daily.observe(ts, self._over_supply(_fresh(readings, sample.venues)) if counts else None, ticks)
+        used = _fresh(readings, self._reserve_scope(readings)) if counts else []
+        self._daily_reserve.observe(ts, self._over_reserves(used), ticks)
         if not self._positions_known:
             self._positions_known = any(view.long_coins is not None for view in sample.venues)
 
@@ -92,24 +96,32 @@ class Leverage(Stateful):
         self._reserves.reanchor(shift_ms)
         self._supply.reanchor(shift_ms)
         self._daily.reanchor(shift_ms)
+        self._daily_reserve.reanchor(shift_ms)
 
     def _over_supply(self, used: list[tuple[VenueView, float]]) -> float | None:
         supply = self._supply.total
         return None if supply is None else 100 * fold([coins for _, coins in used]) / supply
 
+    def _reserve_scope(self, readings: Readings) -> list[VenueView]:
+        """The venues whose exchange has a reserve; all of them where the only one cannot be split."""
+        reserves = self._reserves.coins
+        unsplit = list(reserves) == [UNSPLIT]
+        return [view for view in readings.consensus.venues if unsplit or self._exchanges.get(view.venue) in reserves]
+
+    def _over_reserves(self, used: list[tuple[VenueView, float]]) -> float | None:
+        reserve = self._reserves.total
+        return fold([coins for _, coins in used]) / reserve if reserve is not None and used else None
+
     def _oi_reserve(self, readings: Readings) -> dict[str, Any]:
         reserves, reserve = self._reserves.coins, self._reserves.total
-        unsplit = list(reserves) == [UNSPLIT]
-        seen = [view for view in readings.consensus.venues if unsplit or self._exchanges.get(view.venue) in reserves]
+        seen = self._reserve_scope(readings)
         used = _fresh(readings, seen)
-        value: float | None = None
+        value = self._over_reserves(used)
         reason: str | None = None
         if reserve is None:
             reason = "no_denominator"
         elif not used:
             reason = "no_venue_in_scope"
-        else:
-            value = fold([coins for _, coins in used]) / reserve
         parts = {
             view.venue: coins / reserves[exchange]
             for view, coins in used
@@ -127,6 +139,7 @@ class Leverage(Stateful):
             # Nothing over nothing does not match: there is no scope to compare.
             scope=_scope(used, seen, list(reserves), None if reserve is None else here == set(reserves)),
             base=self._reserves,
+            ma=self._daily_reserve.means(),
         )
 
     def _oi_mcap(self, readings: Readings) -> dict[str, Any]:
@@ -217,7 +230,7 @@ class Leverage(Stateful):
             "percentile": percentile,
             "n": 0 if level is None else level.n,
             "horizon_h": 0 if level is None else level.horizon_h,
-            "change_1h": None if base is None else _change_1h(readings),
+            "change_1h": None if base is None else oi_changes(readings)["1h"],
             "band": named,
             "band_source": source,
             "formula_status": "inferred" if variant == "funding_spend" else "published",
@@ -230,6 +243,7 @@ class Leverage(Stateful):
             "base": None if base is None else base.described(ts),
             "base_changed": base is not None and base.changed(ts),
             "provisional": level is not None and source == BY_PERCENTILE and provisional(level),
+            "change": None if base is None else oi_changes(readings),
         }
 
     def _band(self, variant: str, value: float | None, percentile: float | None) -> tuple[str | None, str]:
@@ -263,7 +277,13 @@ def _scope(
     }
 
 
-def _change_1h(readings: Readings) -> float | None:
+def oi_changes(readings: Readings) -> dict[str, float | None]:
+    """Log changes of the chain-linked open interest by lookback; None where one is not known, all without quorum."""
     if not readings.consensus.quorum:
-        return None
-    return next((w.oi_change for w in readings.windows if w.name == "1h" and w.ready), None)
+        return dict.fromkeys(("1h", "4h", "24h", "7d"))
+    return {
+        "1h": next((w.oi_change for w in readings.windows if w.name == "1h" and w.ready), None),
+        "4h": readings.change_4h,
+        "24h": readings.change_24h,
+        "7d": readings.change_7d,
+    }

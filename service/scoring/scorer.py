@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from service.deleveraging import Model, packaged
+from service.formulas import growth
 from service.model import Denominator, Readings, SignalBody, TrackRecord
 from service.scoring import body, confidence
 from service.scoring.alerts import Alerts, Situation
@@ -14,7 +15,7 @@ from service.scoring.composite import WEIGHTS, Weights, WindowScore, gate, over_
 from service.scoring.conflict import Conflict
 from service.scoring.deleveraging import Deleveraging
 from service.scoring.direction import Direction, Momentum, Side, Strength, transition
-from service.scoring.elr import Leverage
+from service.scoring.elr import Leverage, oi_changes
 from service.scoring.modes import Modes
 from service.scoring.regime import Flush, fragility, fragility_2, provisional, regime
 from service.scoring.sizing import risk_factors, risk_multiplier, size_fraction, stop_multiplier
@@ -153,7 +154,7 @@ class Scorer(Stateful):
             side=side,
             changed=transition(before, side),
             momentum=self._momentum.update(composite),
-            modes=self._modes.update(scores, quorum, ts),
+            modes=self._modes.update(scores, readings),
         )
 
     def score(
@@ -264,6 +265,7 @@ class Scorer(Stateful):
             "flushed_1h": self._flush.flushed_1h(readings),
             "provisional": provisional(readings.elr),
             "spike": spike,
+            "oi_change": {name: growth(change) for name, change in oi_changes(readings).items()},
         }
         return signal, raised
 

@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from service.model import Consensus, LevelReading, Readings, WindowReading
 
@@ -49,13 +50,21 @@ class Batch:
         ticks: Sequence[int],
         minutes: Sequence[int] | None = None,
         hours: Sequence[int] | None = None,
+        grid: Sequence[int] | None = None,
     ) -> None:
         self.samples = list(samples)
         self.by_second = {item.ts // 1000: item for item in samples}
         self.quorate = [item for item in samples if item.quorum]
         self.minutes = [item.ts // 60_000 for item in samples] if minutes is None else list(minutes)
         hours = [-(-item.ts // 3_600_000) for item in samples] if hours is None else list(hours)
-        self.closes = {hour: item.price for hour, item in zip(hours, self.samples, strict=True) if item.quorum}
+        self.hourly = {hour: item for hour, item in zip(hours, self.samples, strict=True) if item.quorum}
+        self.closes = {hour: item.price for hour, item in self.hourly.items()}
+        grid = [-(-item.ts // 300_000) for item in samples] if grid is None else list(grid)
+        self.grid = {
+            step: item
+            for step, item in zip(grid, self.samples, strict=True)
+            if item.quorum and -item.ts % 300_000 < 60_000
+        }
         self.values: dict[str, dict[int, float]] = {}
         for name, of in OF.items():
             self.values[name] = {}
@@ -84,6 +93,23 @@ class Batch:
             if before is not None and after is not None:
                 squares.append(math.log(after / before) ** 2)
         return math.sqrt(sum(squares)) if len(squares) >= 20 else None
+
+    def swing_window(self, item: Consensus, name: Any, hours: int) -> WindowReading:
+        start = self.grid.get((item.ts - hours * 3_600_000) // 300_000)
+        if start is None or not item.quorum:
+            return WindowReading(name, hours * 3600, False, None, None, None, None, None, None)
+        assert item.price is not None
+        assert start.price is not None
+        ret, oi_change = math.log(item.price) - math.log(start.price), item.ln_oi_index - start.ln_oi_index
+        last = item.ts // 3_600_000 - hours
+        pairs = [(self.hourly.get(hour - 1), self.hourly.get(hour)) for hour in range(last - 167, last + 1)]
+        both = [(a, b) for a, b in pairs if a is not None and b is not None]
+        z: list[float | None] = [None, None]
+        if len(both) >= 72:
+            price = math.sqrt(sum((math.log(b.price) - math.log(a.price)) ** 2 for a, b in both) / len(both))
+            oi = math.sqrt(sum((b.ln_oi_index - a.ln_oi_index) ** 2 for a, b in both) / len(both))
+            z = [ret / max(price, 1e-5) / math.sqrt(hours), oi_change / max(oi, 1e-6) / math.sqrt(hours)]
+        return WindowReading(name, hours * 3600, True, ret, oi_change, *z, None, None)
 
     def quorum_at(self, second: int, offsets: Sequence[int]) -> Consensus | None:
         for offset in offsets:
@@ -288,6 +314,7 @@ class Batch:
             for name in ("elr", "funding", "funding_abs", "premium", "spread", "volatility", "spend")
         }
         before, earlier = self.values["elr"].get(now - 1440), self.values["elr"].get(now - 240)
+        week = self.hourly.get(ts // 3_600_000 - 168)
         recent = {
             name: sum(1 for m in self.values[name] if now - 1440 <= m < now) for name in ("elr", "funding", "premium")
         }
@@ -308,6 +335,10 @@ class Batch:
                 for view in other.venues
             ),
             change_4h=item.ln_oi_index - earlier if item.quorum and earlier is not None else None,
+            change_7d=item.ln_oi_index - week.ln_oi_index if item.quorum and week is not None else None,
+            swing_windows=(
+                (self.swing_window(item, "4h", 4), self.swing_window(item, "24h", 24)) if ts % 300_000 == 0 else ()
+            ),
             **levels,
         )
 

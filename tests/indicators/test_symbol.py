@@ -28,6 +28,7 @@ from tests.indicators.build import (
 )
 
 HOUR = 3_600_000
+GRID = 300_000
 PHASES = st.lists(
     st.one_of(
         st.tuples(st.just("minutes"), st.integers(1, 150)),
@@ -93,6 +94,25 @@ def test_online_equals_batch_over_three_days_with_a_stop() -> None:
     phases = [("minutes", 2100), ("gap", 25 * 3600), ("minutes", 75), ("gap", 10 * 3600), ("minutes", 70), ("live", 60)]
     samples = series(12, phases)
     check(samples, [1500, 2099, 2100, 2101, 2130, 2174, 2175, -1])
+
+
+def test_online_equals_batch_over_nine_days_of_hours() -> None:
+    """The week of changes, and the scales of the windows of 4 h and 24 h, over hours without quorum."""
+    walk = Walk(31)
+    hourly: list[Consensus] = []
+    for hour in range(230):
+        walk.ts = T0 // HOUR * HOUR + hour * HOUR - MINUTE
+        row = list(walk.phase("dark" if hour in (101, 102, 150) else "minutes", 1))
+        hourly += [replace(item, ts=T0 // HOUR * HOUR + hour * HOUR) for item in row]
+    walk.ts = hourly[-1].ts
+    samples = hourly + list(walk.phase("minutes", 200))
+    ticks = [item.ts for item in samples]
+    at = [75, 76, 95, 96, 103, 105, 106, 168, 169, 215, 229]
+    at += [ticks.index(ticks[229] + minutes * MINUTE) for minutes in (5, 60, 195)]
+    readings = check(samples, at)
+    ready = [[window.z_oi is not None for window in readings[n].swing_windows] for n in (75, 76, 95, 96, 229)]
+    assert ready == [[False, False], [True, False], [True, False], [True, True], [True, True]]
+    assert [readings[n].change_7d is None for n in (167, 168, 229)] == [True, False, False]
 
 
 def test_flat_series_is_ready_and_zero() -> None:
@@ -239,11 +259,13 @@ def test_reanchor_moves_seconds_and_minutes(delta: int, minutes_before: int) -> 
     moved = [item.ts // MINUTE + round(delta / MINUTE) for item in before]
     minutes = moved + [max(moved[-1], item.ts // MINUTE) for item in after]
     moved_hours = [-(-item.ts // HOUR) + round(delta / HOUR) for item in before]
+    moved_grid = [-(-item.ts // GRID) + round(delta / GRID) for item in before]
     batch = Batch(
         shifted(before, delta) + after,
         [ts + delta for ts in old_ticks] + [reading.ts for reading in readings],
         minutes,
         moved_hours + [max(moved_hours[-1], -(-item.ts // HOUR)) for item in after],
+        moved_grid + [max(moved_grid[-1], -(-item.ts // GRID)) for item in after],
     )
     for reading in (readings[0], readings[10], readings[-1]):
         now = max(moved[-1], reading.ts // MINUTE)

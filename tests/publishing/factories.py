@@ -128,9 +128,46 @@ def signal_body(symbol: str = "BTC", ts: int = TS, **changes: Any) -> dict[str, 
         "p_hit": 0.5,
         "p_hit_n": 12,
         "modes": {
-            "scalp": {"bias": "short", "score": -0.2, "as_of": ts - 20_000},
-            "day": {"bias": "short", "score": -0.21, "as_of": ts - 30_000},
-            "swing": {"bias": "neutral", "score": -0.02, "as_of": ts - 60_000},
+            "scalp": {
+                "bias": "short",
+                "score": -0.2,
+                "as_of": ts - 20_000,
+                "windows": {"1m": {"weight": 2 / 3, "score": -0.17}, "5m": {"weight": 1 / 3, "score": -0.26}},
+            },
+            "day": {
+                "bias": "short",
+                "score": -0.21,
+                "as_of": ts - 30_000,
+                "windows": {
+                    "1m": {"weight": 0.2, "score": -0.16},
+                    "5m": {"weight": 0.5, "score": -0.23},
+                    "1h": {"weight": 0.3, "score": -0.21},
+                },
+            },
+            "swing": {
+                "bias": "neutral",
+                "score": -0.02,
+                "as_of": ts - 60_000,
+                "windows": {
+                    "1h": {"weight": 0.25, "score": -0.19},
+                    "4h": {
+                        "weight": 0.35,
+                        "score": 0.08,
+                        "return": 0.0061,
+                        "oi_change": 0.0072,
+                        "z": {"return": 0.6, "oi": 0.55},
+                        "quadrant": "long_build_up",
+                    },
+                    "24h": {
+                        "weight": 0.4,
+                        "score": None,
+                        "return": 0.0113,
+                        "oi_change": None,
+                        "z": {"return": None, "oi": None},
+                        "quadrant": None,
+                    },
+                },
+            },
         },
         "sizing": {
             "size_fraction": 0.0,
@@ -157,6 +194,7 @@ def signal_body(symbol: str = "BTC", ts: int = TS, **changes: Any) -> dict[str, 
         "flushed_1h": True,
         "provisional": True,
         "spike": {"since": ts - 50_000},
+        "oi_change": {"1h": 0.004, "4h": 0.0071, "24h": -0.0123, "7d": None},
     }
     return {**body, **changes}
 

@@ -21,7 +21,18 @@ from tests.scoring import factory
 NAMED = ("windows", "by_venue", "venues", "seq", "modes", "horizons")  # objects whose keys are names
 CALLED = {"windows": "<window>", "by_venue": "<venue>", "venues": "<venue>", "seq": "<channel>", "modes": "<mode>"}
 CALLED |= {"horizons": "<horizon>", "falls": "<fall>", "events": "<event>"}  # what a name is called
-WHOLE = ("values", "z", "base", "ma", "transition", "taker", "liquidated", "flush")  # documented as one field
+WHOLE = (
+    "values",
+    "z",
+    "base",
+    "ma",
+    "change",
+    "oi_change",
+    "transition",
+    "taker",
+    "liquidated",
+    "flush",
+)  # documented as one field
 
 
 def paths(value: Any, path: str = "") -> set[str]:

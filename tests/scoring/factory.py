@@ -185,6 +185,7 @@ def readings(ts: int = T0, sample: Consensus | None = None, **changes: Any) -> R
         volatility=level(0.02, z=None, percentile=0.43, n=1440, horizon_h=24),
         spend=level(0.17, z=0.36, percentile=0.44, n=1450, horizon_h=27),
         change_24h=0.001,
+        change_7d=0.0019,
         continuity=0.99,
         statistics_ready=True,
     )

@@ -37,7 +37,7 @@ def said(now: Readings, denominator: Denominator | None, symbol: str = "BTC") ->
 
 def test_keys_in_order() -> None:
     for value in said(readings(), base()).values():
-        assert list(value) == [*KEYS, "base", "base_changed", "provisional"]
+        assert list(value) == [*KEYS, "base", "base_changed", "provisional", "change"]
 
 
 def test_oi_reserve() -> None:
@@ -58,7 +58,7 @@ def test_oi_reserve() -> None:
         "stale": False,
         "reason": None,
         "by_venue": {"alpha_linear": 400 / 2000, "alpha_inverse": 200 / 2000, "beta": 300 / 500},
-        "ma": None,
+        "ma": {"1d": None, "7d": None, "30d": None},
         "scope": {
             "numerator": ["alpha_linear", "alpha_inverse", "beta"],
             "denominator": ["alpha", "beta"],
@@ -74,6 +74,7 @@ def test_oi_reserve() -> None:
         },
         "base_changed": False,
         "provisional": True,
+        "change": {"1h": readings().windows[2].oi_change, "4h": None, "24h": 0.001, "7d": 0.0019},
     }
 
 
@@ -378,6 +379,7 @@ def test_position_base() -> None:
         "base": None,
         "base_changed": False,
         "provisional": False,
+        "change": None,
     }
     silent = positions(of, consensus(ticks(1)))
     assert silent is not None
@@ -413,7 +415,7 @@ def test_no_positions_at_all_divide_nothing() -> None:
 # -- daily means -------------------------------------------------------------------------------------------------
 
 
-def test_ma_of_oi_mcap_alone_takes_ticks_with_quorum_and_coverage() -> None:
+def test_ma_of_both_ratios_takes_ticks_with_quorum_and_coverage() -> None:
     of = Leverage("BTC", EXCHANGES, base())
     midnight = T0 // 86_400_000 * 86_400_000
     for n in range(721):
@@ -429,7 +431,9 @@ def test_ma_of_oi_mcap_alone_takes_ticks_with_quorum_and_coverage() -> None:
     values = tick(of, midnight + 86_400_000)
     expected = (361 * 5.0 + 719 * 2.0) / (361 + 719)
     assert values["oi_mcap"]["ma"] == {"1d": pytest.approx(expected, rel=1e-12), "7d": None, "30d": None}
-    assert [values[name]["ma"] for name in ("oi_reserve", "funding_spend")] == [None, None]
+    over_reserves = (361 * 900 / 2500 + 719 * 400 / 2500) / (361 + 719)
+    assert values["oi_reserve"]["ma"] == {"1d": pytest.approx(over_reserves, rel=1e-12), "7d": None, "30d": None}
+    assert values["funding_spend"]["ma"] is None
 
 
 @pytest.mark.parametrize(("coverage", "ticks_counted"), [(0.7999999, 0), (0.8, 1)])
@@ -437,6 +441,23 @@ def test_a_tick_of_just_enough_coverage_counts_for_the_day(coverage: float, tick
     of = Leverage("BTC", EXCHANGES, base())
     of.observe(readings(T0, replace(consensus(T0), coverage=coverage)))
     assert of._daily._count == ticks_counted
+
+
+def test_a_tick_without_a_venue_in_scope_is_in_no_mean_of_oi_reserve() -> None:
+    """Cause guarded against: a ratio of 0 for a minute in which the venues that hold the reserves were gone."""
+    of = Leverage("BTC", EXCHANGES, base(reserves=(("gamma", 50.0),)))
+    of.observe(readings(T0))
+    of.observe(readings(ticks(1), consensus(ticks(1), venues=VENUES[:3])))
+    assert (of._daily_reserve._count, of._daily_reserve._sum) == (1, 100 / 50)
+    assert of._daily._count == 2
+
+
+def test_changes_over_four_lookbacks_and_none_without_quorum() -> None:
+    now = readings(change_4h=-0.05, change_24h=None)
+    values = said(now, None)
+    assert values["oi_mcap"]["change"] == {"1h": now.windows[2].oi_change, "4h": -0.05, "24h": None, "7d": 0.0019}
+    assert values["funding_spend"]["change"] is None
+    assert set(said(readings(sample=no_data()), base())["oi_reserve"]["change"].values()) == {None}
 
 
 def test_without_a_supply_there_is_no_ma() -> None:

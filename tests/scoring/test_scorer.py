@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from math import isfinite
+from math import isfinite, log
 from typing import Any
 
 import pytest
@@ -43,7 +43,7 @@ BODY = [
 ]  # fmt: skip
 ADDED = [
     "gate", "p_hit_n", "excluded", "flush", "long_short", "backfilled_until", "volatility_24h", "fragility_2",
-    "p_deleveraging", "flush_falling", "flushed_1h", "provisional", "spike",
+    "p_deleveraging", "flush_falling", "flushed_1h", "provisional", "spike", "oi_change",
 ]  # fmt: skip
 WINDOW = ["ready", "score", "strength", "confidence", "direction", "return", "oi_change", "components"]
 MARKET = [
@@ -123,6 +123,15 @@ def test_an_ordinary_tick() -> None:
     assert signal["strength"] is None
 
 
+def test_oi_change_is_the_log_change_as_a_fraction() -> None:
+    now = readings(change_4h=log(0.9), change_24h=log(1.25), change_7d=800.0)
+    told = body(scorer(), now)["oi_change"]
+    assert list(told) == ["1h", "4h", "24h", "7d"]
+    assert (told["4h"], told["24h"]) == (pytest.approx(-0.1), pytest.approx(0.25))
+    assert told["7d"] is None  # no float holds it
+    assert set(body(scorer(), readings(sample=no_data()))["oi_change"].values()) == {None}
+
+
 def test_nothing_is_shared_between_messages() -> None:
     """A consumer that edits one body must not change the next."""
     of = scorer()
@@ -130,10 +139,13 @@ def test_nothing_is_shared_between_messages() -> None:
     kept = json.dumps(first)
     second = body(of, readings(ticks(1)))
     second["windows"]["1m"]["components"].clear()
+    second["modes"]["swing"]["windows"]["4h"]["z"].clear()
     second["modes"].clear()
     second["elr"][0]["scope"].clear()
     assert json.dumps(first) == kept
-    assert len(body(of, readings(ticks(2)))["elr"][0]["scope"]) == 4
+    third = body(of, readings(ticks(2)))
+    assert len(third["elr"][0]["scope"]) == 4
+    assert third["modes"]["swing"]["windows"]["4h"]["z"] == {"return": None, "oi": None}
 
 
 def test_no_data_body() -> None:
