@@ -278,6 +278,17 @@ class BinnedWindow(Stateful):
         self._count(index, weight)
         self.newest = time
 
+    def entries(self) -> list[tuple[int, int, int]]:
+        """(time, bin, weight) of all that is held, oldest first."""
+        found, at = [], self.oldest
+        for position in range(self._head, len(self._packed) if self.n > 0 else 0):
+            if position > self._head:
+                at += self._steps[position]
+            weight, index = divmod(self._packed[position], BINS)
+            if weight > 0:
+                found.append((at, index, weight))
+        return found
+
     def forget(self, before: int) -> None:
         """Drop the entries with a time below ``before``."""
         if self.n > 0 and self.oldest >= before:

@@ -176,8 +176,11 @@ def minutes(
     live: Mapping[tuple[str, str, str], int],
     with_funding: bool = True,
     anew: Container[str] = (),
+    step_ms: int = MINUTE_MS,
 ) -> Iterator[tuple[int, list[Event]]]:
     """Every UTC minute after ``after_ms``, for ever, with its events, received at it; the first begins with listings.
+
+    ``step_ms``: every full hour alone, say, for points that come no oftener.
 
     ``live``: first receipt of each (venue, instrument, stream) that has spoken live; may grow meanwhile.
     ``with_funding`` False: the engine has seen running estimates, beside which settled rates say nothing new, but for
@@ -188,7 +191,7 @@ def minutes(
         for listing in listings
         if (streams := archive.of(listing.venue, listing.instrument))
     ]
-    minute = (after_ms // MINUTE_MS + 1) * MINUTE_MS
+    minute = (after_ms // step_ms + 1) * step_ms
     events: list[Event] = [
         Listing(
             item.venue,
@@ -208,4 +211,4 @@ def minutes(
             source.observe(events, minute, live)
         yield minute, events
         events = []
-        minute += MINUTE_MS
+        minute += step_ms

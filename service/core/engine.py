@@ -21,7 +21,7 @@ from service.deleveraging import Model, packaged
 from service.indicators import SymbolIndicators
 from service.learning.learner import ROUND_MS, Learner
 from service.market import Market
-from service.model import Consensus, Denominator, Event, Readings, SignalBody, Tick, VenueRules
+from service.model import Consensus, Denominator, Event, Past, Readings, SignalBody, Tick, VenueRules
 from service.scoreboard import Fall, Outcome, Scoreboard
 from service.scoring import COMPONENT_IDS, Scorer, Weights
 from service.state import Plain, Stateful
@@ -34,9 +34,10 @@ MINUTE_MS = 60_000
 HELD_UP_MS = 600_000
 STALE_BY_MS = 310_000  # funding is fresh for five minutes, everything else for less
 # 2: extra streams, denominators, the back-filled past of a window's start; 3: the scoreboard; 4: its p_hit; 5: sides of
-# open interest; 6: of any symbols and venues, loaded by name; 7: hourly closes, p_deleveraging and its record.
-STATE_VERSION = 7
-LOADED_VERSIONS = (4, 5, 6, STATE_VERSION)  # what they do not have stays as constructed (Stateful.LATER)
+# open interest; 6: of any symbols and venues, loaded by name; 7: hourly closes, p_deleveraging and its record;
+# 8: nine days of hours, a day of 300 s, the month of published history.
+STATE_VERSION = 8
+LOADED_VERSIONS = (4, 5, 6, 7, STATE_VERSION)  # what they do not have stays as constructed (Stateful.LATER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,15 @@ class Engine(Stateful):
         else:
             self._enter(self.sampled_ms if at_ms is None else at_ms, item)
 
+    def fill(self, past: Past, at_ms: int) -> None:
+        """A month of published history of a symbol that arrived at ``at_ms``: entered before everything known of it,
+        once every sample before ``at_ms`` is taken. Nothing of it is entered where it has no hour in common with the
+        last 24 hours; ``indicators[symbol].month`` says which. Of a symbol that is not configured it is left out."""
+        if self.holding:
+            self.held.put(at_ms, past)
+        else:
+            self._enter(at_ms, past)
+
     def _enter(self, recv_ts: int, item: Item) -> None:
         """Take every sample before its receipt, then the item."""
         if recv_ts > self.sampled_ms + SAMPLE_MS:
@@ -206,10 +216,20 @@ class Engine(Stateful):
         if isinstance(item, Denominator):
             self._settle(item)
             return
+        if isinstance(item, Past):
+            self._fill(item)
+            return
         code = self.market.apply(item)
         if code is not None:
             key = (item.venue, code)
             self.refused[key] = self.refused.get(key, 0) + 1
+
+    def _fill(self, past: Past) -> None:
+        if past.symbol not in self.indicators:
+            return
+        offset = self.indicators[past.symbol].fill(past)
+        if offset is not None:
+            self.scorers[past.symbol].fill([(hour.ts, hour.ln_oi + offset) for hour in past.hours])
 
     def _sample_to(self, until_ms: int) -> None:
         if until_ms - self.sampled_ms > HELD_UP_MS:

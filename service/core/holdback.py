@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import deque
 from typing import TypeAlias
 
-from service.model import Confirm, Denominator, Event, Funding, Mark, OpenInterest
+from service.model import Confirm, Denominator, Event, Funding, Mark, OpenInterest, Past
 
 MAX_HELD = 1_000_000  # items; about 150 bytes each. Beyond it a warm start goes on with the history it has
 
-Item: TypeAlias = Event | Denominator
+Item: TypeAlias = Event | Denominator | Past
 Key: TypeAlias = tuple[str, str, str]  # (venue, instrument, stream), the stream "index" included
 
 

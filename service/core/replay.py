@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from service.core.renames import renamed_state
 from service.denominators.operator_file import from_plain
 from service.errors import ConfigError, TapeError
 from service.metrics import Metrics
-from service.model import Denominator, Event, Tick
+from service.model import Denominator, Event, Tick, past_from
 from service.tapes import Header, Record
 from service.venues import VENUES
 from service.venues.contract import Venue
@@ -98,6 +99,15 @@ class Run:
                     self.engine.denominate(self._denominators([record.item])[0], record.ts)
                 except (KeyError, TypeError, ValueError) as error:
                     raise TapeError(f"denominator at {record.ts} cannot be used by this version: {error}") from None
+            return []
+        if record.kind == "m":
+            if self._within_ms is None:
+                assert record.item is not None  # the reader checks
+                try:
+                    past = past_from(record.item)
+                except (KeyError, TypeError, ValueError) as error:
+                    raise TapeError(f"history at {record.ts} cannot be used by this version: {error}") from None
+                self.engine.fill(replace(past, symbol=canonical_symbol(past.symbol, self._aliases)), record.ts)
             return []
         if record.kind == "r":
             due = self.engine.advance(record.sampled_ms)  # what the live run had sampled before the shift

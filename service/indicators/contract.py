@@ -12,6 +12,7 @@ Minutes without a value are skipped, so a long gap leads back to warming as the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from service.indicators.trailing import LEAST_VALUES, Trailing
@@ -55,6 +56,10 @@ class Level(Stateful):
         """Every minute of [first, until) is complete with the same ``x``: as :meth:`update` one by one, but quicker."""
         if x is not None:
             self.history.hold(first, until, x)
+
+    def fill(self, hours: Sequence[tuple[int, float]], now: int) -> None:
+        """Older values than any held, by the hour (:meth:`Trailing.fill`); ``now``: the running minute."""
+        self.history.fill(hours, now)
 
     def advance(self, now: int) -> None:
         """``now`` is the running minute: forget what is too old for it."""

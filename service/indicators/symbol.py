@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import ClassVar, Literal
 
 import orjson
 
 from service.errors import OurBug
 from service.indicators.contract import UNREAD, feeds_a_day
-from service.indicators.hours import GRID_MS, HOUR_MS, GridCloses, HourlyCloses
+from service.indicators.hours import GRID_MS, HOUR_MS, LEAST_RETURNS, RETURNS, GridCloses, HourlyCloses
 from service.indicators.levels import Levels
 from service.indicators.minute import MINUTE_MS, MinuteValues
 from service.indicators.pressure import BUCKET_S, NOTHING, Forced, Pressure, Taker
 from service.indicators.scale import OI_FLOOR, RETURN_FLOOR, STEP_S, Scales
+from service.indicators.trailing import HOUR_MINUTES, MONTH_MINUTES
 from service.indicators.window import SampleRing
-from service.model import Consensus, LevelReading, Readings, VenueView, WindowReading
+from service.model import Consensus, LevelReading, Month, Past, PastHour, Readings, VenueView, WindowReading
 from service.state import Plain, Stateful
+from service.statistics import fold
 
 SECOND_MS = 1_000
 ONE_MINUTE, FIVE_MINUTES, ONE_HOUR = 60, 300, 3_600
@@ -30,8 +34,8 @@ class SymbolIndicators(Stateful):
     Live samples stand for 1 s; back-filled ones for 60 s, on the UTC minute, each with a reading like a tick's.
     """
 
-    STATE = ("_book", "_grid", "_hours", "_levels", "_pressure", "_ring", "_scales", "_scaled_second")
-    LATER: ClassVar = frozenset({"_grid", "_hours"})
+    STATE = ("_book", "_grid", "_hours", "_levels", "_month", "_pressure", "_ring", "_scales", "_scaled_second")
+    LATER: ClassVar = frozenset({"_grid", "_hours", "_month"})
     __slots__ = (*STATE, "_sample", "symbol")
 
     def __init__(self, symbol: str) -> None:
@@ -43,6 +47,7 @@ class SymbolIndicators(Stateful):
         self._grid = GridCloses()
         self._levels = Levels()
         self._book = MinuteValues(self._levels.each())
+        self._month: Month | None = None  # published history before the samples
         self._sample: Consensus | None = None  # the newest
         self._scaled_second: int | None = None  # of the last reading: one update of the scales a tick
 
@@ -50,6 +55,44 @@ class SymbolIndicators(Stateful):
     def covered_minutes(self) -> int:
         """Minutes of the last 24 h that leverage has a value of."""
         return len(self._levels.elr.history.recent)
+
+    @property
+    def month(self) -> Month | None:
+        """What :meth:`fill` has entered; None before."""
+        return self._month
+
+    def remembers(self, hours: int) -> bool:
+        """Whether leverage has values as old as that."""
+        oldest, now = self._levels.elr.history.oldest, self._book.minute
+        return oldest is not None and now is not None and now - oldest >= hours * HOUR_MINUTES
+
+    def fill(self, past: Past) -> float | None:
+        """Enter what the venues published of the month before all that is known here (docs/signal.md section 4).
+
+        Returns what makes ``ln_oi`` of its hours comparable with ``ln_oi_index``; None, and nothing is entered, where
+        no hour of it has a value of our own: the two could not be joined without a step.
+        """
+        recent, now = self._levels.elr.history.recent, self._book.minute
+        own = [(recent.at(hour.ts // MINUTE_MS), hour.ln_oi) for hour in past.hours]
+        steps = sorted(value - ln_oi for value, ln_oi in own if value is not None)
+        if not steps or now is None:
+            return None
+        offset = (steps[(len(steps) - 1) // 2] + steps[len(steps) // 2]) / 2
+        levels, oldest = self._levels, self._levels.elr.history.oldest
+        assert oldest is not None  # there are steps
+        entered = [hour for hour in past.hours if now - MONTH_MINUTES <= hour.ts // MINUTE_MS < oldest]
+        since = entered[0].ts if entered else oldest * MINUTE_MS
+        for level, values in (
+            (levels.elr, [(hour.ts, hour.ln_oi + offset) for hour in past.hours]),
+            (levels.funding, [(hour.ts, hour.funding_8h) for hour in past.hours]),
+            (levels.spread, [(hour.ts, hour.spread) for hour in past.hours]),
+            (levels.volatility, volatilities(past.hours)),
+        ):
+            level.fill([(ts // MINUTE_MS, value) for ts, value in values if value is not None], now)
+        self._hours.fill(past.hours, offset)
+        if entered or self._month is None:
+            self._month = Month(since, oldest * MINUTE_MS, len(entered), past.venues)
+        return offset
 
     def observe(self, consensus: Consensus) -> None:
         """Every sample of the symbol, in time order."""
@@ -139,6 +182,7 @@ class SymbolIndicators(Stateful):
             change_4h=levels.elr.change_4h(now, sample),
             change_7d=self._hours.change_7d(ts, sample),
             swing_windows=swing,
+            month=self._month if self._month is not None and ts - self._month.until < BACKFILL_COUNTS_MS else None,
         )
 
     def reanchor(self, delta_ms: int) -> None:
@@ -153,6 +197,10 @@ class SymbolIndicators(Stateful):
         if self._scaled_second is not None:
             self._scaled_second += seconds
         self._book.reanchor(minutes)
+        if self._month is not None:
+            shift_ms = minutes * MINUTE_MS
+            since, until = self._month.since + shift_ms, self._month.until + shift_ms
+            self._month = self._month._replace(since=since, until=until)
         for level in self._levels.each():
             level.reanchor(minutes)
 
@@ -161,6 +209,9 @@ class SymbolIndicators(Stateful):
 
     def load(self, plain: dict[str, Plain]) -> None:
         super().load({name: value for name, value in plain.items() if name != "sample"})
+        if self._month is not None:
+            since, until, hours, venues = self._month
+            self._month = Month(since, until, hours, tuple(venues))
         self._sample = None if plain["sample"] is None else _consensus(plain["sample"])
 
     def _backfilled_until(self, ts: int) -> int | None:
@@ -213,6 +264,23 @@ class SymbolIndicators(Stateful):
         z_return = ret / (max(RETURN_FLOOR, scale.ln_price) * stretch)
         z_oi = oi_change / (max(OI_FLOOR, scale.ln_oi) * stretch)
         return WindowReading(name, seconds, True, ret, oi_change, z_return, z_oi, None, None)
+
+
+def volatilities(hours: Sequence[PastHour]) -> list[tuple[int, float | None]]:
+    """(hour, realised volatility of the day up to it), made of the returns between consecutive hours: as of a market
+    that moves at the full hour alone. None under 20 of 24 returns."""
+    squares = {
+        after.ts: math.log(after.price / before.price) ** 2
+        for before, after in pairwise(hours)
+        if after.ts - before.ts == HOUR_MS
+    }
+    found: list[tuple[int, float | None]] = []
+    for hour in hours:
+        day = [squares.get(hour.ts - ago * HOUR_MS) for ago in range(RETURNS)]
+        known = [square for square in day if square is not None]
+        enough = len(known) >= LEAST_RETURNS
+        found.append((hour.ts, math.sqrt(fold(known) * RETURNS / len(known)) if enough else None))
+    return found
 
 
 def _consensus(plain: dict[str, Plain]) -> Consensus:

@@ -7,6 +7,7 @@ spans a factor of 13, 1 % beyond 160), 2 % of a magnitude.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from service.indicators.weighted_median import weighted_median
 from service.state import Plain, Stateful
@@ -14,6 +15,7 @@ from service.statistics import BINS, DAY_MINUTES, BinnedWindow, SortedWindow
 
 MONTH_MINUTES = 30 * DAY_MINUTES
 OLDER_EVERY_MINUTES = 10
+HOUR_MINUTES = 60
 LEAST_VALUES = 60
 FURTHEST = 1e12  # bins
 NARROW = BINS // 4  # bins held, below which they are halved again
@@ -141,6 +143,43 @@ class Trailing(Stateful):
             self._advance(start + 1, end)
             self.recent.hold(start, end, value)
             self._middle = None
+
+    @property
+    def oldest(self) -> int | None:
+        """The oldest minute with a value; None without any."""
+        if self.older.n > 0:
+            return self.older.oldest
+        return self.recent.oldest if len(self.recent) > 0 else None
+
+    def fill(self, hours: Sequence[tuple[int, float]], now: int) -> None:
+        """Enter what is older than every value held: (minute, value), each standing for the hour that begins there,
+        oldest first. Of these minutes every tenth counts, as of all that is old; none before 30 days ago.
+
+        The bins are cut as if these values had come after those held: what is held keeps its place among them.
+        """
+        if self.bins is None:
+            return
+        before = now if self.oldest is None else self.oldest
+        marks = [
+            (minute, abs(value) if self._magnitude else value)
+            for start, value in hours
+            for minute in range(start, start + HOUR_MINUTES, OLDER_EVERY_MINUTES)
+            if now - MONTH_MINUTES <= minute < before
+        ]
+        if not marks:
+            return
+        held, cut = self.older.entries(), self.older  # of these the places and the weights
+        at = cut.newest
+        for _, value in marks:
+            self.bins.admit(value, cut)
+            cut.add(at, self.bins.index(value), OLDER_EVERY_MINUTES)
+        numbers = [index for _, index, _ in cut.entries()]
+        self.older = BinnedWindow()
+        for (minute, _), index in zip(marks, numbers[len(held) :], strict=True):
+            self.older.add(minute, index, OLDER_EVERY_MINUTES)
+        for (minute, _, weight), index in zip(held, numbers, strict=False):
+            self.older.add(minute, index, weight)
+        self._middle = self._centres = None
 
     def advance(self, now: int) -> None:
         """Let ``now`` be the running minute: move or drop what has grown too old."""

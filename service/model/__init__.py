@@ -43,10 +43,12 @@ from service.model.observation import (
     Skipped,
     Stream,
 )
+from service.model.past import Past, PastHour, past_from
 from service.model.signal import (
     Denominator,
     EventRecord,
     LevelReading,
+    Month,
     Readings,
     SignalBody,
     Tick,
@@ -79,9 +81,12 @@ __all__ = [
     "LongShort",
     "LongShortKind",
     "Mark",
+    "Month",
     "OiFigure",
     "OiSides",
     "OpenInterest",
+    "Past",
+    "PastHour",
     "PositionSide",
     "Positions",
     "Readings",
@@ -94,4 +99,5 @@ __all__ = [
     "VenueRules",
     "VenueView",
     "WindowReading",
+    "past_from",
 ]

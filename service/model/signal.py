@@ -61,6 +61,16 @@ class LevelReading:
         return self.horizon_h >= hours and self.n >= hours * HALF_OF_AN_HOUR
 
 
+class Month(NamedTuple):
+    """Published history before the samples: ``since`` its first hour, ``until`` where the samples begin (epoch ms),
+    ``hours`` with a value in between, ``venues`` whose open interest is in it."""
+
+    since: int
+    until: int
+    hours: int
+    venues: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Readings:
     """All indicators of one symbol at tick ``ts``; ``consensus`` is the sample at ``ts``.
@@ -72,6 +82,7 @@ class Readings:
     ``backfilled_until``: time of the last back-filled sample while statistics may still hold any, else None.
     ``liquidations_heard``: a liquidation of the symbol was received in the last 24 h.
     ``volatility_24h``: root of the sum of squared log returns of the last 24 hourly UTC closes; a fraction a day.
+    ``month``: what a month of published history filled, while any of it may be held.
     ``swing_windows``: the windows 4h and 24h, only at a ``ts`` on the UTC grid of 300 s, else empty.
     """
 
@@ -95,6 +106,7 @@ class Readings:
     change_4h: float | None = None
     change_7d: float | None = None
     swing_windows: tuple[WindowReading, ...] = ()
+    month: Month | None = None
 
 
 class EventRecord(NamedTuple):

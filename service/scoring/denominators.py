@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import exp
 from typing import Any
 
 from service.state import Plain, Stateful
@@ -12,7 +13,9 @@ HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 DAY_TICKS = 8_640
 LEAST_TICKS = DAY_TICKS // 2  # of a day that counts
+LEAST_HOURS = 12  # of one that is filled
 LONGEST_DAYS = 30
+FURTHEST_LN = 300.0
 # name, the last so many completed days, least of them that count
 AVERAGES = (("1d", 1, 1), ("7d", 7, 5), ("30d", LONGEST_DAYS, 21))
 
@@ -87,10 +90,21 @@ class DenominatorState(Stateful):
             self._changed_at += shift_ms
 
 
-class DailyMeans(Stateful):
-    """Means of a value over UTC days, and over the last of them. A day counts with half of its ticks."""
+def _index(ln_oi: float) -> float:
+    """Of any ln_oi_index, a number that can be divided by."""
+    return exp(max(-FURTHEST_LN, min(ln_oi, FURTHEST_LN)))
 
-    STATE = ("_count", "_day", "_days", "_sum")
+
+class DailyMeans(Stateful):
+    """Means of a ratio over UTC days, and over the last of them. A day counts with half of its ticks; one that was not
+    seen counts with half of its hours of published history, at the venues and the denominator of today.
+
+    ``_filled``: [day, mean of the open-interest index]; ``_scale``: the ratio over that index at the last tick that
+    counted.
+    """
+
+    STATE = ("_count", "_day", "_days", "_filled", "_scale", "_sum")
+    LATER = frozenset({"_filled", "_scale"})
     __slots__ = (*STATE, "_means")
 
     def __init__(self) -> None:
@@ -98,10 +112,14 @@ class DailyMeans(Stateful):
         self._sum = 0.0
         self._count = 0  # ticks of the running day
         self._days: list[list[Any]] = []  # [day, mean] of the completed days that count, at most 30, oldest first
-        self._means: dict[str, float | None] | None = None  # until a day is over
+        self._filled: list[list[Any]] = []
+        self._scale: float | None = None
+        # Sums of the days seen and filled, and how many of each; until a day is over
+        self._means: dict[str, tuple[float, int, float, int]] | None = None
 
-    def observe(self, ts: int, value: float | None, weight: int = 1) -> None:
-        """A tick at ``ts``; None: without a value that counts. ``weight``: how many ticks it stands for."""
+    def observe(self, ts: int, value: float | None, weight: int = 1, ln_oi: float = 0.0) -> None:
+        """A tick at ``ts``; None: without a value that counts. ``ln_oi``: of the chain-linked index. ``weight``: how
+        many ticks it stands for."""
         day = ts // DAY_MS
         if self._day is None:
             self._day = day
@@ -109,22 +127,43 @@ class DailyMeans(Stateful):
             if self._count >= LEAST_TICKS:
                 self._days.append([self._day, self._sum / self._count])
             self._days = [entry for entry in self._days if entry[0] >= day - LONGEST_DAYS]
+            self._filled = [entry for entry in self._filled if entry[0] >= day - LONGEST_DAYS]
             self._day, self._sum, self._count, self._means = day, 0.0, 0, None
         if value is not None:
             self._sum += weight * value
             self._count += weight
+            self._scale = value / _index(ln_oi)
+
+    def fill(self, hours: Sequence[tuple[int, float]]) -> None:
+        """(UTC hour in ms, ``ln_oi`` of it) of published history, oldest first."""
+        days: dict[int, list[float]] = {}
+        for ts, ln_oi in hours:
+            days.setdefault(ts // DAY_MS, []).append(_index(ln_oi))
+        self._filled = [[day, fold(of) / len(of)] for day, of in days.items() if len(of) >= LEAST_HOURS]
+        self._means = None
 
     def means(self) -> dict[str, float | None]:
         """The last completed day, and means over the days that count among the last 7 and 30; None under 5 and 21."""
         if self._means is None:
-            self._means = {name: self._mean(days, least) for name, days, least in AVERAGES}
-        return dict(self._means)
+            self._means = {name: self._sums(days) for name, days, _ in AVERAGES}
+        return {name: self._mean(*self._means[name], least) for name, _, least in AVERAGES}
 
-    def _mean(self, days: int, least: int) -> float | None:
+    def _sums(self, days: int) -> tuple[float, int, float, int]:
         if self._day is None:
-            return None
-        values = [mean for day, mean in self._days if day >= self._day - days]
-        return fold(values) / len(values) if len(values) >= least else None
+            return 0.0, 0, 0.0, 0
+        first = self._day - days
+        seen = [(day, mean) for day, mean in self._days if day >= first]
+        known = {day for day, _ in seen}
+        filled = [mean for day, mean in self._filled if first <= day < self._day and day not in known]
+        return fold([mean for _, mean in seen]), len(seen), fold(filled), len(filled)
+
+    def _mean(self, seen: float, count: int, filled: float, filled_count: int, least: int) -> float | None:
+        if self._scale is None:  # without a denominator nothing is known of other days either
+            filled, filled_count = 0.0, 0
+        elif filled_count > 0:
+            seen += filled * self._scale
+        days = count + filled_count
+        return seen / days if days >= least else None
 
     def reanchor(self, shift_ms: int) -> None:
         """Whole days only: a day that was measured is not measured anew."""
@@ -132,6 +171,8 @@ class DailyMeans(Stateful):
         if self._day is not None:
             self._day += days
         self._days = [[day + days, mean] for day, mean in self._days]
+        self._filled = [[day + days, mean] for day, mean in self._filled]
+        self._means = None
 
     def load(self, plain: Plain) -> None:
         super().load(plain)

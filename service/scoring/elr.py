@@ -25,6 +25,7 @@ UNSPLIT = "all"  # a reserve total that cannot be split by exchange
 SUPPLY = "supply"  # the one holder of all coins there are
 TICK_S = 10
 MINUTE_TICKS = 6
+HOUR_MS = 3_600_000
 LEAST_COVERAGE = 0.8  # of a tick that counts for a day's mean
 SAME_SIZE = 1e-6  # positions that equal open interest this closely are open interest
 
@@ -74,11 +75,17 @@ class Leverage(Stateful):
         self._supply.observe(ts)
         counts = sample.quorum and sample.coverage >= LEAST_COVERAGE
         ticks = MINUTE_TICKS if sample.step_s > TICK_S else 1
-        self._daily.observe(ts, self._over_supply(_fresh(readings, sample.venues)) if counts else None, ticks)
+        over_supply = self._over_supply(_fresh(readings, sample.venues)) if counts else None
+        self._daily.observe(ts, over_supply, ticks, sample.ln_oi_index)
         used = _fresh(readings, self._reserve_scope(readings)) if counts else []
-        self._daily_reserve.observe(ts, self._over_reserves(used), ticks)
+        self._daily_reserve.observe(ts, self._over_reserves(used), ticks, sample.ln_oi_index)
         if not self._positions_known:
             self._positions_known = any(view.long_coins is not None for view in sample.venues)
+
+    def fill(self, hours: Sequence[tuple[int, float]]) -> None:
+        """(UTC hour in ms, ln_oi_index of it) of the month before, for the days that were not seen."""
+        self._daily.fill(hours)
+        self._daily_reserve.fill(hours)
 
     def keep_denominators(self, sources: Sequence[str]) -> None:
         """Forget the bases of other sources than these."""
@@ -244,12 +251,22 @@ class Leverage(Stateful):
             "base_changed": base is not None and base.changed(ts),
             "provisional": level is not None and source == BY_PERCENTILE and provisional(level),
             "change": None if base is None else oi_changes(readings),
+            "backfilled": level is not None and _backfilled(readings, level),
         }
 
     def _band(self, variant: str, value: float | None, percentile: float | None) -> tuple[str | None, str]:
         if variant == "funding_spend" and self._symbol == "BTC":
             return (None if value is None else band(abs(value), SPEND_BANDS)), "cddstamp_inferred"
         return (None if percentile is None else band(percentile, PERCENTILE_BANDS)), BY_PERCENTILE
+
+
+def _backfilled(readings: Readings, level: LevelReading) -> bool:
+    """Whether any value that ranks is of the venues' published history and not of our own samples."""
+    ends = [readings.backfilled_until]
+    if readings.month is not None and level is not readings.spend:  # of which a day is kept, and nothing is filled
+        ends.append(readings.month.until)
+    oldest_ms = readings.ts - level.horizon_h * HOUR_MS
+    return level.n > 0 and any(end is not None and oldest_ms < end for end in ends)
 
 
 def _same(size: float, coins: float) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from service.deleveraging import Model, packaged
 from service.formulas import growth
-from service.model import Denominator, Readings, SignalBody, TrackRecord
+from service.model import Denominator, Month, Readings, SignalBody, TrackRecord
 from service.scoring import body, confidence
 from service.scoring.alerts import Alerts, Situation
 from service.scoring.composite import WEIGHTS, Weights, WindowScore, gate, over_windows, score_window
@@ -92,6 +92,10 @@ class Scorer(Stateful):
     def denominate(self, item: Denominator) -> None:
         """Divide by what ``item`` carries from the next tick on; what it does not carry stays."""
         self._leverage.denominate(item)
+
+    def fill(self, hours: Sequence[tuple[int, float]]) -> None:
+        """(UTC hour in ms, ln_oi_index of it) of the month before (``SymbolIndicators.fill``), for daily means."""
+        self._leverage.fill(hours)
 
     def experts(self) -> dict[str, dict[str, float | None]]:
         """What each component, and the fixed formula as ``static``, said at the last tick, by window; None: nothing."""
@@ -265,6 +269,7 @@ class Scorer(Stateful):
             "flushed_1h": self._flush.flushed_1h(readings),
             "provisional": provisional(readings.elr),
             "spike": spike,
+            "month": _month(readings.month),
             "oi_change": {name: growth(change) for name, change in oi_changes(readings).items()},
         }
         return signal, raised
@@ -280,6 +285,12 @@ class Scorer(Stateful):
         self._flush.reanchor(shift_ms)
         self._leverage.reanchor(shift_ms)
         self._modes.reanchor(shift_ms)
+
+
+def _month(month: Month | None) -> dict[str, Any] | None:
+    if month is None:
+        return None
+    return {"from": month.since, "until": month.until, "hours": month.hours, "venues": list(month.venues)}
 
 
 def _side(direction: Direction, score: float | None, quorum: bool) -> Side | None:

@@ -12,6 +12,7 @@ each run begins with its own header. Records (``ts`` = receive time by the servi
 ``["c", ts, venue, connection, reason]``  a connection ended
 ``["r", ts, shift_ms, sampled_ms]``    the clock was re-anchored; last sample before it
 ``["d", ts, {...}]``                   what the ratio divides by arrived (plain denominator)
+``["m", ts, {...}]``                   a month of published history arrived (plain :class:`~service.model.Past`)
 ``["p", ts]``                          the signals of tick ``ts`` were published
 ``["e", ts]``                          the run ended in order
 ====================================== =================================================================
@@ -100,8 +101,8 @@ def record_line(record: Record) -> bytes:
         return orjson.dumps([kind, record.ts, record.venue, record.connection, record.reason])
     if kind == "r":
         return orjson.dumps(["r", record.ts, record.shift_ms, record.sampled_ms])
-    if kind == "d":
-        return orjson.dumps(["d", record.ts, record.item])
+    if kind in ("d", "m"):
+        return orjson.dumps([kind, record.ts, record.item])
     return orjson.dumps([kind, record.ts])
 
 
@@ -137,9 +138,9 @@ def parse_line(line: bytes) -> Header | Record:
     if kind == "r":
         ts, shift_ms, sampled_ms = fields
         return Record("r", ts, shift_ms=shift_ms, sampled_ms=sampled_ms)
-    if kind == "d":
+    if kind in ("d", "m"):
         ts, item = fields
-        return Record("d", ts, item=item)
+        return Record(kind, ts, item=item)
     return Record(kind, *fields)
 
 
@@ -152,6 +153,7 @@ _SHAPES: dict[str, list[type]] = {
     "c": [int, str, str, str],
     "r": [int, int, int],
     "d": [int, dict],
+    "m": [int, dict],
     "p": [int],
     "e": [int],
 }

@@ -194,6 +194,12 @@ def signal_body(symbol: str = "BTC", ts: int = TS, **changes: Any) -> dict[str, 
         "flushed_1h": True,
         "provisional": True,
         "spike": {"since": ts - 50_000},
+        "month": {
+            "from": ts - 2_592_000_000,
+            "until": ts - 93_600_000,
+            "hours": 694,
+            "venues": ["binance_usdm", "bybit"],
+        },
         "oi_change": {"1h": 0.004, "4h": 0.0071, "24h": -0.0123, "7d": None},
     }
     return {**body, **changes}

@@ -37,7 +37,7 @@ def said(now: Readings, denominator: Denominator | None, symbol: str = "BTC") ->
 
 def test_keys_in_order() -> None:
     for value in said(readings(), base()).values():
-        assert list(value) == [*KEYS, "base", "base_changed", "provisional", "change"]
+        assert list(value) == [*KEYS, "base", "base_changed", "provisional", "change", "backfilled"]
 
 
 def test_oi_reserve() -> None:
@@ -75,6 +75,7 @@ def test_oi_reserve() -> None:
         "base_changed": False,
         "provisional": True,
         "change": {"1h": readings().windows[2].oi_change, "4h": None, "24h": 0.001, "7d": 0.0019},
+        "backfilled": False,
     }
 
 
@@ -380,6 +381,7 @@ def test_position_base() -> None:
         "base_changed": False,
         "provisional": False,
         "change": None,
+        "backfilled": False,
     }
     silent = positions(of, consensus(ticks(1)))
     assert silent is not None

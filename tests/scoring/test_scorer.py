@@ -43,7 +43,7 @@ BODY = [
 ]  # fmt: skip
 ADDED = [
     "gate", "p_hit_n", "excluded", "flush", "long_short", "backfilled_until", "volatility_24h", "fragility_2",
-    "p_deleveraging", "flush_falling", "flushed_1h", "provisional", "spike", "oi_change",
+    "p_deleveraging", "flush_falling", "flushed_1h", "provisional", "spike", "month", "oi_change",
 ]  # fmt: skip
 WINDOW = ["ready", "score", "strength", "confidence", "direction", "return", "oi_change", "components"]
 MARKET = [
