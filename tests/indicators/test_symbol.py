@@ -165,6 +165,7 @@ def test_a_silent_past_knows_what_a_flush_over_four_hours_needs() -> None:
         assert (one.change_4h, one.volatility.value) == (other.change_4h, other.volatility.value)
         assert one.swing_windows == other.swing_windows  # swing's score goes on from tick to tick
     assert one.change_4h == pytest.approx(0.024, rel=1e-12)
+    assert one.volatility.value is not None
 
 
 def test_windows_of_hours_are_measured_from_300_s_to_300_s() -> None:
@@ -195,7 +196,6 @@ def test_a_symbol_that_never_had_a_quorum_has_no_lookback() -> None:
         read = indicators.read(ts)
         assert (read.change_7d, read.change_24h, read.change_4h, read.volatility_24h) == (None, None, None, None)
         assert [(window.ready, window.ret, window.z_oi) for window in read.swing_windows] == [(False, None, None)] * 2
-    assert one.volatility.value is not None
 
 
 def test_change_24h_is_to_the_minute_exactly_a_day_before() -> None:
