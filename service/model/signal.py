@@ -8,6 +8,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from service.model.consensus import Consensus
 
+HALF_OF_AN_HOUR = 30  # minute values
+
 
 @dataclass(frozen=True, slots=True)
 class WindowReading:
@@ -52,6 +54,11 @@ class LevelReading:
     percentile: float | None
     n: int
     horizon_h: int
+
+    def reaches(self, hours: int) -> bool:
+        """Whether the percentile has so many hours behind it: the oldest value is as old, and half of the minutes are
+        there (a week with a few values in it is no week)."""
+        return self.horizon_h >= hours and self.n >= hours * HALF_OF_AN_HOUR
 
 
 @dataclass(frozen=True, slots=True)

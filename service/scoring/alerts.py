@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.model import EventRecord, Readings
+from service.model import EventRecord, LevelReading, Readings
 from service.scoring.body import Status
+from service.scoring.regime import provisional
 from service.state import Stateful
 
 SPIKE_RAISE_Z, SPIKE_RAISE_PERCENTILE = 3.0, 0.95
 SPIKE_CLEAR_Z, SPIKE_CLEAR_PERCENTILE = 2.0, 0.90
 SPIKE_EVERY_MS = 6 * 3_600_000
+SPIKE_LEAST_H = 72  # hours behind the percentile: one of 26 h calls 3.4 times as much a spike
 DIVERGENCE_RAISE_Z, DIVERGENCE_CLEAR_Z = 3.0, 2.0
 CONFLICT_AFTER_MS = 300_000
 NO_DATA_AFTER_MS = 30_000
@@ -81,6 +83,11 @@ class Alerts(Stateful):
         self._divergence(now, out)
         return out
 
+    @property
+    def spike(self) -> dict[str, int] | None:
+        """The ``spike`` of the message: since when elr_spike stands; None while it does not."""
+        return {"since": self._spiked} if "elr_spike" in self._raised and self._spiked is not None else None
+
     def reanchor(self, shift_ms: int) -> None:
         if self._spiked is not None:
             self._spiked += shift_ms
@@ -110,14 +117,18 @@ class Alerts(Stateful):
             return
         followed = now.events.get("elr_spike", EventRecord())
         values: dict[str, Any] = {"z": z, "percentile": percentile, **_told(followed)}
+        values["provisional"] = provisional(now.readings.elr)
         due = self._spiked is None or ts - self._spiked >= SPIKE_EVERY_MS
+        due = due and now.readings.elr.reaches(SPIKE_LEAST_H)
         stood = "elr_spike" in self._raised
         stands = spike_stands(z, percentile, stood, due)
         if stands and not stood:
             self._spiked = ts
         text = "leverage is no longer unusual"
         if stands:
-            text = f"leverage is unusually high; it is not a direction; {_followed(followed)}"
+            text = (
+                f"leverage is unusually high{_memory(now.readings.elr)}; it is not a direction; {_followed(followed)}"
+            )
         self._set(now, out, "elr_spike", stands, text, values)
 
     def _crowding(self, now: Situation, out: list[dict[str, Any]]) -> None:
@@ -131,11 +142,20 @@ class Alerts(Stateful):
             "funding_z": now.readings.funding.z,
             "percentile": now.readings.elr.percentile,
             **_told(followed),
+            "provisional": provisional(now.readings.elr),
         }
         if stood is not None:
             self._set(now, out, "crowding", False, f"no longer {_words(stood)}", values)
         if regime is not None:
-            self._set(now, out, "crowding", True, f"{_words(regime)}; {_followed(followed)}", values, regime)
+            self._set(
+                now,
+                out,
+                "crowding",
+                True,
+                f"{_words(regime)}{_memory(now.readings.elr)}; {_followed(followed)}",
+                values,
+                regime,
+            )
 
     def _conflict(self, now: Situation, out: list[dict[str, Any]]) -> None:
         since = now.conflict_since
@@ -196,10 +216,16 @@ class Alerts(Stateful):
 
 
 def spike_stands(z: float, percentile: float, stood: bool, due: bool) -> bool:
-    """Whether elr_spike stands now. ``due``: six hours are over since it was last raised. The back-test asks it too."""
+    """Whether elr_spike stands now. ``due``: it may be raised: six hours are over since it last was, and the percentile
+    has three days behind it. The back-test asks it too."""
     if z < SPIKE_CLEAR_Z or percentile < SPIKE_CLEAR_PERCENTILE:
         return False
     return stood or (due and z >= SPIKE_RAISE_Z and percentile >= SPIKE_RAISE_PERCENTILE)
+
+
+def _memory(level: LevelReading) -> str:
+    """In an alert that rests on a young rank, how young it is."""
+    return f" (provisional: judged against {level.horizon_h / 24:.1f} days)" if provisional(level) else ""
 
 
 def _told(record: EventRecord) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from service.model import Readings, TrackRecord
 from service.state import Stateful
 
 MINUTE_MS = 60_000
-HALF_OF_AN_HOUR = 30  # minute values: a rank over a week with a few values in it is none over a week
 # Tick and model that made it, and the chances of 5 % and 10 %; empty: there is none.
 _Said: TypeAlias = tuple[int, str, float, float] | tuple[()]
 
@@ -66,8 +65,7 @@ def _made(readings: Readings, model: Model) -> tuple[Pair | None, str | None]:
     rank, volatility = readings.elr.percentile, readings.volatility_24h
     if not readings.consensus.quorum:
         return None, "no_quorum"
-    least_h = model.least_rank_h
-    if rank is None or readings.elr.horizon_h < least_h or readings.elr.n < least_h * HALF_OF_AN_HOUR:
+    if rank is None or not readings.elr.reaches(model.least_rank_h):
         return None, "short_rank"
     if volatility is None or volatility == 0.0:  # a price that stood still for a day has no logarithm, and is none
         return None, "no_volatility"

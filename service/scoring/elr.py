@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 from service.model import Denominator, LevelReading, Readings, VenueView
 from service.scoring.denominators import DailyMeans, DenominatorState
+from service.scoring.regime import provisional
 from service.state import Stateful
 from service.statistics import fold
 
@@ -30,6 +31,7 @@ SAME_SIZE = 1e-6  # positions that equal open interest this closely are open int
 PERCENTILE_BANDS = ((0.5, "low"), (0.8, "moderate"), (0.95, "high"))
 SPEND_BANDS = ((10.0, "low"), (25.0, "moderate"), (50.0, "high"))  # coins per 8 h, of BTC only
 TOP_BAND = "extreme"
+BY_PERCENTILE = "percentile"
 
 
 def band(value: float, bands: Sequence[tuple[float, str]]) -> str:
@@ -241,13 +243,14 @@ class Leverage(Stateful):
             "scope": scope,
             "base": None if base is None else base.described(ts),
             "base_changed": base is not None and base.changed(ts),
+            "provisional": level is not None and source == BY_PERCENTILE and provisional(level),
             "change": changes,
         }
 
     def _band(self, variant: str, value: float | None, percentile: float | None) -> tuple[str | None, str]:
         if variant == "funding_spend" and self._symbol == "BTC":
             return (None if value is None else band(abs(value), SPEND_BANDS)), "cddstamp_inferred"
-        return (None if percentile is None else band(percentile, PERCENTILE_BANDS)), "percentile"
+        return (None if percentile is None else band(percentile, PERCENTILE_BANDS)), BY_PERCENTILE
 
 
 def _same(size: float, coins: float) -> bool:

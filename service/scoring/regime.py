@@ -22,6 +22,7 @@ HOUR_MS = 3_600_000
 RESET_LONGEST_MS = 72 * HOUR_MS
 FORCED_SHARE = 0.1  # of the coins that fell: what venues report is a lower bound
 CROWDED_PERCENTILE = 0.8
+FIRM_H = 168  # hours behind a rank, below which what rests on it is provisional
 CROWDED_Z = 2.0
 BUILDING_CHANGE = log(1.03)
 
@@ -178,6 +179,12 @@ def regime(readings: Readings, flush: Flush) -> str | None:
             return "crowded_shorts"
         return "loaded"
     return "building" if change is not None and change >= BUILDING_CHANGE else "calm"
+
+
+def provisional(level: LevelReading) -> bool:
+    """Whether a rank has less than a week behind it. Ranks of a day call three times as much extreme as those of a
+    month (docs/evidence.md)."""
+    return not level.reaches(FIRM_H)
 
 
 def fragility(readings: Readings) -> float | None:

@@ -17,7 +17,8 @@ from service.scoring.deleveraging import Deleveraging
 from service.scoring.direction import Direction, Momentum, Side, Strength, transition
 from service.scoring.elr import Leverage, oi_changes
 from service.scoring.modes import Modes
-from service.scoring.regime import Flush, fragility, fragility_2, regime
+from service.scoring.regime import Flush, fragility, fragility_2, provisional, regime
+from service.scoring.sizing import risk_factors, risk_multiplier, size_fraction, stop_multiplier
 from service.state import Stateful
 
 TTL_MS = 30_000
@@ -182,6 +183,30 @@ class Scorer(Stateful):
         fragile = fragility(readings)
         falling = self._flush.falling(readings)
         scored_windows = sum(scored.score is not None for scored in windows)
+        strength = over_windows(verdict.strengths)
+        chance = self._deleveraging.told(readings, self._model, record, backfill)
+        raised: list[dict[str, Any]] = []
+        if backfill:
+            self._alerts.pause()
+        else:
+            raised = self._alerts.update(
+                Situation(
+                    readings=readings,
+                    status=state,
+                    flushing=self._flush.flushing,
+                    forced=self._flush.forced,
+                    regime=named,
+                    conflict_windows=conflict_windows,
+                    conflict_since=self._conflict.since,
+                    transition=changed,
+                    score=composite,
+                    confidence=factors.confidence,
+                    flush_falling=falling,
+                    events=record.events,
+                )
+            )
+        spike = self._alerts.spike
+        risk = risk_factors(factors, chance["oi_5"], chance["base_rate"], spike is not None)
 
         signal: SignalBody = {
             "symbol": self.symbol,
@@ -193,7 +218,7 @@ class Scorer(Stateful):
             "abstain": len(abstain) > 0,
             "tradeable": tradeable,
             "score": composite,
-            "strength": over_windows(verdict.strengths),
+            "strength": strength,
             "confidence": factors.confidence,
             "direction": side,
             "transition": changed,
@@ -204,8 +229,8 @@ class Scorer(Stateful):
             "fragility": fragile,
             "fragility_horizon_h": FRAGILITY_HORIZON_H,
             "windows": {
-                scored.window.name: body.window(scored, strength, factors.of_window, window_side)
-                for scored, (_, strength), window_side in zip(windows, verdict.strengths, verdict.sides, strict=True)
+                scored.window.name: body.window(scored, rank, factors.of_window, window_side)
+                for scored, (_, rank), window_side in zip(windows, verdict.strengths, verdict.sides, strict=True)
             },
             "elr": self._leverage.values(readings),
             "market": body.market(sample),
@@ -219,8 +244,12 @@ class Scorer(Stateful):
             "p_hit": record.p_hit,
             "modes": verdict.modes,
             "sizing": {
-                "size_fraction": body.size_fraction(record.p_hit, factors.confidence, fragile, tradeable, side),
-                "stop_multiplier": body.stop_multiplier(conflict, momentum, factors.agreement, scored_windows),
+                "size_fraction": size_fraction(record.p_hit, factors.confidence, fragile, tradeable, side),
+                "stop_multiplier": stop_multiplier(
+                    conflict, momentum, factors.agreement, scored_windows, side, strength
+                ),
+                "risk_multiplier": risk_multiplier(risk, tradeable),
+                "risk_factors": risk._asdict(),
             },
             "weights_version": WEIGHTS_VERSION if weights is None else weights.version,
             "gate": verdict.gate,
@@ -231,30 +260,13 @@ class Scorer(Stateful):
             "backfilled_until": readings.backfilled_until,
             "volatility_24h": readings.volatility_24h if quorum else None,
             "fragility_2": fragility_2(readings),
-            "p_deleveraging": self._deleveraging.told(readings, self._model, record, backfill),
+            "p_deleveraging": chance,
             "flush_falling": falling,
             "flushed_1h": self._flush.flushed_1h(readings),
+            "provisional": provisional(readings.elr),
+            "spike": spike,
             "oi_change": {name: growth(change) for name, change in oi_changes(readings).items()},
         }
-        if backfill:
-            self._alerts.pause()
-            return signal, []
-        raised = self._alerts.update(
-            Situation(
-                readings=readings,
-                status=state,
-                flushing=self._flush.flushing,
-                forced=self._flush.forced,
-                regime=named,
-                conflict_windows=conflict_windows,
-                conflict_since=self._conflict.since,
-                transition=changed,
-                score=composite,
-                confidence=factors.confidence,
-                flush_falling=falling,
-                events=record.events,
-            )
-        )
         return signal, raised
 
     def reanchor(self, delta_ms: int) -> None:

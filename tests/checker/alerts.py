@@ -24,6 +24,13 @@ class Alerts:
         self.crowd: str | None = None  # the regime for which crowding is up
         self.undecided: list[int] = []  # ticks at which a spike depends on how the percentile was binned
 
+    @property
+    def spike(self) -> dict[str, int] | None:
+        """Since when an elr_spike is up."""
+        if "elr_spike" not in self.raised or self.last_spike is None:
+            return None
+        return {"since": self.last_spike}
+
     def of(
         self,
         ts: int,
@@ -60,6 +67,7 @@ class Alerts:
             if z is not None and percentile is not None and self._undecided(z, percentile):
                 self.undecided.append(ts)
             spike = z is not None and percentile is not None and z >= 3 and percentile >= 0.95
+            spike = spike and levels["elr"].horizon_h >= 72 and levels["elr"].n >= 72 * 30
             paused = self.last_spike is not None and ts - self.last_spike < SPIKE_PAUSE_MS
             if spike and not paused and "elr_spike" not in self.raised:
                 self.last_spike = ts

@@ -363,10 +363,10 @@ SHORT = (
 )
 
 LONG = Scenario(
-    "26 h of history and an hour live: flush, reset, crowding, spike, outcomes",
+    "73 h of history and an hour live: flush, reset, crowding, spike, outcomes",
     10,
     ("BTC", "ETH", "SOL"),
-    26 * 60,
+    73 * 60,  # no spike on less than three days
     4_000,
     faults=(
         Fault("rate_8h", 2_000, 2_400, "bybit", "SOL", 0.002),

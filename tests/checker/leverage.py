@@ -16,6 +16,11 @@ SPEND_BANDS = ((10.0, "low"), (25.0, "moderate"), (50.0, "high"))
 PERCENTILE_BANDS = ((0.5, "low"), (0.8, "moderate"), (0.95, "high"))
 
 
+def provisional(level: Level) -> bool:
+    """Less than 168 hours behind the percentile, or fewer than half of their minutes."""
+    return level.horizon_h < 168 or level.n < 168 * 30
+
+
 def banded(value: float, bands: tuple[tuple[float, str], ...]) -> str:
     for below, word in bands:
         if value < below:
@@ -66,7 +71,8 @@ def elr_entries(
         _entry("oi_reserve", "ratio", "published", reserve, elr, change_1h, percentile_band(elr.percentile), sample),
         _entry("oi_mcap", "%", "published", mcap, elr, change_1h, percentile_band(elr.percentile), sample),
         _entry("funding_spend", "coins_per_8h", "inferred", spend, own, None, spend_band, sample)
-        | {"band_source": "cddstamp_inferred" if symbol == "BTC" else "percentile"},
+        | {"band_source": "cddstamp_inferred" if symbol == "BTC" else "percentile"}
+        | ({"provisional": False} if symbol == "BTC" else {}),
     ]
     if sample.has_positions:
         found = _position_base(sample)
@@ -105,6 +111,7 @@ def _entry(
         "scope": found["scope"],
         "base": found["base"],
         "base_changed": found.get("changed", False),
+        "provisional": level is not NO_LEVEL and provisional(level),
     }
 
 

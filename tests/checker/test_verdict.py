@@ -279,7 +279,7 @@ def test_alerts() -> None:
     alerts = Alerts("BTC")
 
     def say(at: int, status: str = "ok", conflict: bool = False, regime: str = "calm", z: float = 0.0) -> list[str]:
-        given = levels(elr=level(z, 0.99), spread=level(0.0))
+        given = levels(elr=Level(0.0, z, 0.99, 2_160, 72), spread=level(0.0))
         made = alerts.of(T0 + at * S, status, given, False, regime, conflict, None, emit=True)
         return [f"{alert['alert']}:{alert['state']}" for alert in made]
 

@@ -28,7 +28,7 @@ from .deleveraging import Deleveraging, fragility_2_of
 from .flows import FlowReading
 from .flush import Flush
 from .history import HOUR, WINDOWS, History, Level, Window
-from .leverage import elr_entries, percentile_words
+from .leverage import elr_entries, percentile_words, provisional
 from .numbers import Loose, slack_of
 
 MODES = {
@@ -38,6 +38,33 @@ MODES = {
 }
 ABSTAIN_CONFIDENCE, ABSTAIN_FACTOR = 0.30, 0.5
 LEVELS = ("elr", "funding", "funding_abs", "premium", "spread", "volatility", "spend")
+
+
+def risk_of(factors: dict[str, float], chance: dict[str, Any], spiking: bool, tradeable: bool) -> dict[str, Any]:
+    """``risk_multiplier`` and its factors."""
+    measured = factors["freshness"] * factors["coverage"] * factors["warmup"] * factors["continuity"]
+    data = min(1.0, max(0.0, (measured - 0.3) / 0.4))
+    likely, usual = chance["oi_5"], chance["base_rate"]
+    falls: float = 1.0 if likely is None else min(1.0, usual / likely)
+    spike = 0.6 if spiking else 1.0
+    if isinstance(likely, Loose):  # the chance is of a percentile, which is binned
+        low, high = (min(1.0, usual / max(likely + way * likely.slack, 1e-9)) for way in (1, -1))
+        slack = max(abs(falls - low), abs(falls - high))
+        multiplier: float = Loose(data * min(falls, spike), data * slack)
+        falls = Loose(falls, slack)
+    else:
+        multiplier = data * min(falls, spike)
+    return {
+        "risk_multiplier": multiplier if tradeable else 0.0,
+        "risk_factors": {"data": data, "deleveraging": falls, "spike": spike},
+    }
+
+
+def stop_of(strength: float | None) -> float:
+    """Of a direction that two windows agree on."""
+    if strength is not None and strength >= 0.5:
+        return 0.8
+    return 1.0
 
 
 class Verdict:
@@ -156,10 +183,14 @@ class Verdict:
         stop = 1.0
         if self.conflict or momentum == "decelerating":
             stop = 1.5
-        elif factors["agreement"] == 1.0 and counted >= 2:
-            stop = 0.8
+        elif factors["agreement"] == 1.0 and counted >= 2 and direction in ("long", "short"):
+            stop = stop_of(weighted_mean(dict(strengths), WINDOW_WEIGHTS))
 
-        body = {
+        chance = self.deleveraging.of(ts, sample.quorum, levels["elr"], volatility_24h, backfill)
+        values = {"forced": self.flush.said["forced"], "falling": falling} if self.flush.said is not None else None
+        alerts = self.alerts.of(ts, status, levels, flushing, regime, self.conflict, transition, not backfill, values)
+        spike = self.alerts.spike
+        body: dict[str, Any] = {
             "symbol": self.symbol,
             "ts": ts,
             "as_of": sample.as_of,
@@ -187,7 +218,7 @@ class Verdict:
             "confidence_factors": factors,
             "p_hit": p_hit,
             "modes": {name: dict(mode) for name, mode in self.modes.items()},
-            "sizing": {"size_fraction": size, "stop_multiplier": stop},
+            "sizing": {"size_fraction": size, "stop_multiplier": stop},  # and risk, below
             "weights_version": "static-1",
             "gate": g,
             "p_hit_n": self.outcomes,
@@ -200,12 +231,13 @@ class Verdict:
             "backfilled_until": history.backfilled_until(ts),
             "volatility_24h": volatility_24h,
             "fragility_2": fragility_2_of(levels),
-            "p_deleveraging": self.deleveraging.of(ts, sample.quorum, levels["elr"], volatility_24h, backfill),
+            "p_deleveraging": chance,
             "flush_falling": falling,
             "flushed_1h": flushed_1h,
+            "provisional": provisional(levels["elr"]),
+            "spike": spike,
         }
-        values = {"forced": self.flush.said["forced"], "falling": falling} if self.flush.said is not None else None
-        alerts = self.alerts.of(ts, status, levels, flushing, regime, self.conflict, transition, not backfill, values)
+        body["sizing"] |= risk_of(factors, chance, spike is not None, tradeable)
         return body, alerts
 
     def _direction(

@@ -29,7 +29,7 @@ from tests.scoreboard.build import DAY, HOUR, MINUTE, TICK
 from tests.scoreboard.recount import Row
 
 MODEL = replace(packaged(), least_rank_h=1)  # else a week must be filled in first
-WARM = 26 * HOUR // TICK
+WARM = 73 * HOUR // TICK  # no spike on less than three days
 LONG = 25 * HOUR // TICK
 SAVED = (DAY + 2 * MINUTE) // TICK  # the tick whose state is gone on from
 KILLED = SAVED + 5

@@ -19,6 +19,7 @@ from service.runtime.ledger_file import LedgerFile, files, lines_of
 from service.runtime.scoreboard_output import ScoreboardOutput
 from service.runtime.state_file import StateFile, document, restored
 from service.scoreboard import HORIZONS, Fall, Outcome, Scoreboard, verify
+from service.scoring import alerts
 from tests.core.build import T0, both, engine
 from tests.runtime.test_scoreboard_output import walk
 from tests.scoreboard import recount
@@ -295,8 +296,11 @@ def test_the_record_outlives_a_state_of_other_symbols(tmp_path: Path) -> None:
     assert all(item.at is None for item in lost)
 
 
-def test_what_is_open_of_a_symbol_that_is_gone_is_lost_and_the_ledger_says_so(tmp_path: Path) -> None:
+def test_what_is_open_of_a_symbol_that_is_gone_is_lost_and_the_ledger_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Cause: signals that were published would have no line in the ledger for good, as if they had never been."""
+    monkeypatch.setattr(alerts, "SPIKE_LEAST_H", 1)  # a spike on two hours of history, to have an event
     prices = walk(11)
     run = Run(tmp_path, warm(engine(), prices), keep=False)
     run.seconds(prices, T0, 700)

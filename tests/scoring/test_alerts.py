@@ -32,7 +32,7 @@ def said(alerts: Alerts, now: Readings, **changes: Any) -> Said:
 
 
 def spiking(ts: int, z: float | None = 3.0, percentile: float | None = 0.95) -> Readings:
-    return readings(ts, elr=level(z=z, percentile=percentile))
+    return readings(ts, elr=level(z=z, percentile=percentile, n=40_000, horizon_h=720))
 
 
 def test_a_quiet_market_says_nothing() -> None:
@@ -44,7 +44,7 @@ def test_body() -> None:
     assert list(body) == ["symbol", "ts", "alert", "state", "severity", "text", "values"]
     assert (body["symbol"], body["ts"], body["severity"]) == ("ETH", T0, "warning")
     nothing = {"followed_n": 0, "followed_share": None, "followed_lift": None}
-    assert body["values"] == {"z": 3.5, "percentile": 0.97, **nothing}
+    assert body["values"] == {"z": 3.5, "percentile": 0.97, **nothing, "provisional": False}
     assert body["text"].startswith("ETH: leverage")
 
 
@@ -127,9 +127,13 @@ def test_crowding_follows_the_regime() -> None:
     assert said(alerts, readings(), regime="loaded") == []
     (body,) = update(alerts, readings(ticks(1)), regime="crowded_longs")
     unknown = "whether deep falls of open interest follow is not shown yet"
-    assert (body["state"], body["text"]) == ("raised", f"BTC: crowded longs; {unknown}")
+    assert (body["state"], body["text"]) == (
+        "raised",
+        f"BTC: crowded longs (provisional: judged against 1.1 days); {unknown}",
+    )
     nothing = {"followed_n": 0, "followed_share": None, "followed_lift": None}
-    assert body["values"] == {"regime": "crowded_longs", "funding_z": 0.31, "percentile": 0.41, **nothing}
+    values = {"regime": "crowded_longs", "funding_z": 0.31, "percentile": 0.41, **nothing, "provisional": True}
+    assert body["values"] == values
     assert said(alerts, readings(ticks(2)), regime="crowded_longs") == []
     assert said(alerts, readings(ticks(3)), regime="crowded_shorts") == [
         ("crowding", "cleared"),
@@ -217,7 +221,7 @@ def test_inhibited(status: str) -> None:
         "transition": {"from": "neutral", "to": "long"},
     }
     alerts = Alerts("BTC")
-    loud = readings(T0, elr=level(z=4.0, percentile=0.99), spread=level(z=4.0))
+    loud = readings(T0, elr=level(z=4.0, percentile=0.99, n=40_000, horizon_h=720), spread=level(z=4.0))
     assert said(alerts, loud, status=status, **everything) == []
     raised = [
         (name, "raised")

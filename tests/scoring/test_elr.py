@@ -37,7 +37,7 @@ def said(now: Readings, denominator: Denominator | None, symbol: str = "BTC") ->
 
 def test_keys_in_order() -> None:
     for value in said(readings(), base()).values():
-        assert list(value) == [*KEYS, "base", "base_changed", "change"]
+        assert list(value) == [*KEYS, "base", "base_changed", "provisional", "change"]
 
 
 def test_oi_reserve() -> None:
@@ -73,6 +73,7 @@ def test_oi_reserve() -> None:
             "licence": "own research",
         },
         "base_changed": False,
+        "provisional": True,
         "change": {"1h": readings().windows[2].oi_change, "4h": None, "24h": 0.001, "7d": 0.0019},
     }
 
@@ -377,6 +378,7 @@ def test_position_base() -> None:
         "scope": {"numerator": ["alpha_linear", "gamma"], "denominator": [], "coverage": 0.5, "match": None},
         "base": None,
         "base_changed": False,
+        "provisional": False,
         "change": None,
     }
     silent = positions(of, consensus(ticks(1)))

@@ -43,7 +43,7 @@ BODY = [
 ]  # fmt: skip
 ADDED = [
     "gate", "p_hit_n", "excluded", "flush", "long_short", "backfilled_until", "volatility_24h", "fragility_2",
-    "p_deleveraging", "flush_falling", "flushed_1h", "oi_change",
+    "p_deleveraging", "flush_falling", "flushed_1h", "provisional", "spike", "oi_change",
 ]  # fmt: skip
 WINDOW = ["ready", "score", "strength", "confidence", "direction", "return", "oi_change", "components"]
 MARKET = [
@@ -79,7 +79,9 @@ def check(signal: dict[str, Any]) -> None:
     assert list(signal["market"]) == MARKET
     assert list(signal["confidence_factors"]) == FACTORS
     assert list(signal["modes"]) == ["scalp", "day", "swing"]
-    assert list(signal["sizing"]) == ["size_fraction", "stop_multiplier"]
+    assert list(signal["sizing"]) == ["size_fraction", "stop_multiplier", "risk_multiplier", "risk_factors"]
+    assert 0 <= signal["sizing"]["risk_multiplier"] <= 1
+    assert signal["tradeable"] or signal["sizing"]["risk_multiplier"] == 0.0
     json.dumps(signal, allow_nan=False)
     assert all(isfinite(number) for number in numbers(signal))
     parts = [signal, *signal["windows"].values()]
@@ -179,7 +181,10 @@ def test_no_data_body() -> None:
         assert set(window.values()) == {None}
     assert {value["reason"] for value in signal["elr"]} == {"no_quorum"}
     assert [signal["market"][name] for name in ("venues_fresh", "venues_total")] == [1, 4]
-    assert signal["sizing"] == {"size_fraction": 0.0, "stop_multiplier": 1.0}
+    assert signal["sizing"] == {
+        "size_fraction": 0.0, "stop_multiplier": 1.0, "risk_multiplier": 0.0,
+        "risk_factors": {"data": 0.0, "deleveraging": 1.0, "spike": 1.0},
+    }  # fmt: skip
     assert signal["excluded"] == ["alpha_inverse", "beta", "gamma"]
 
 
@@ -264,7 +269,10 @@ def test_conflict_makes_untradeable_and_widens_the_stop() -> None:
 def test_one_ready_window_cannot_agree() -> None:
     now = scored(T0, None, None, 0.4)
     assert body(scorer(), now)["sizing"]["stop_multiplier"] == 1.0
-    assert body(scorer(), level_score(T0, 0.4))["sizing"]["stop_multiplier"] == 0.8
+    of = scorer()
+    for n in range(361):
+        signal = body(of, level_score(ticks(n), 0.2 + n * 1e-3))
+    assert (signal["strength"], signal["sizing"]["stop_multiplier"]) == (1.0, 0.8)
 
 
 def test_strength_comes_with_the_ticks() -> None:

@@ -19,7 +19,7 @@ from service.research.backtest.judging import Trials, plain
 from service.research.backtest.measures import LEAST_BLOCKS, Bools, Estimate, Floats, Ints
 from service.research.backtest.series import Series
 from service.research.backtest.weeks import area, area_difference, bare, drawn, summed, thin, week_of
-from service.scoring.alerts import SPIKE_EVERY_MS, spike_stands
+from service.scoring.alerts import SPIKE_EVERY_MS, SPIKE_LEAST_H, spike_stands
 
 SPIKE, SHORT_SPIKE = "elr_spike", "elr_spike, percentile of 26 h"
 SHORT_H = 26
@@ -121,6 +121,7 @@ def spikes(series: Series, percentile: Floats) -> Bools:
     for i in np.flatnonzero(~np.isnan(z) & ~np.isnan(percentile)):
         ts = int(series.ts[i])
         due = raised_ms is None or ts - raised_ms >= SPIKE_EVERY_MS
+        due = due and ts - int(series.ts[0]) >= SPIKE_LEAST_H * 3_600_000
         before, stands = stands, spike_stands(float(z[i]), float(percentile[i]), stands, due)
         if stands and not before:
             told[i], raised_ms = True, ts
