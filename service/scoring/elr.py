@@ -229,6 +229,7 @@ class Leverage(Stateful):
         elif reason is None and level is not None:
             reason = "stale_base" if stale else "warming" if z is None or percentile is None else None
         named, source = self._band(variant, value, percentile)
+        changes = None if base is None else oi_changes(readings)
         return {
             "variant": variant,
             "value": value,
@@ -237,7 +238,7 @@ class Leverage(Stateful):
             "percentile": percentile,
             "n": 0 if level is None else level.n,
             "horizon_h": 0 if level is None else level.horizon_h,
-            "change_1h": None if base is None else oi_changes(readings)["1h"],
+            "change_1h": None if changes is None else changes["1h"],
             "band": named,
             "band_source": source,
             "formula_status": "inferred" if variant == "funding_spend" else "published",
@@ -250,7 +251,7 @@ class Leverage(Stateful):
             "base": None if base is None else base.described(ts),
             "base_changed": base is not None and base.changed(ts),
             "provisional": level is not None and source == BY_PERCENTILE and provisional(level),
-            "change": None if base is None else oi_changes(readings),
+            "change": changes,
             "backfilled": level is not None and _backfilled(readings, level),
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from math import exp
 from typing import Any
 
 import pytest
@@ -162,8 +163,39 @@ def test_a_silent_past_knows_what_a_flush_over_four_hours_needs() -> None:
         silent.observe(item)
         one, other = told.read(item.ts), silent.read(item.ts, ranks=False)
         assert (one.change_4h, one.volatility.value) == (other.change_4h, other.volatility.value)
+        assert one.swing_windows == other.swing_windows  # swing's score goes on from tick to tick
     assert one.change_4h == pytest.approx(0.024, rel=1e-12)
     assert one.volatility.value is not None
+
+
+def test_windows_of_hours_are_measured_from_300_s_to_300_s() -> None:
+    """By hand: 4 h of 1e-4 a minute; without quorum, off the grid, and before 4 h there is nothing."""
+    indicators = SymbolIndicators("BTC")
+    for m in range(301):
+        ts = T0 // GRID * GRID + m * MINUTE
+        quorum = m != 295
+        indicators.observe(sample(ts, step_s=60, price=100 * exp(m * 2e-4), ln_oi_index=m * 1e-4, quorum=quorum))
+        said = indicators.read(ts).swing_windows
+        if m % 5 != 0:
+            assert said == ()
+            continue
+        four, day = said
+        assert (four.name, four.seconds, day.name, day.seconds) == ("4h", 14_400, "24h", 86_400)
+        assert (day.ready, day.ret, day.oi_change) == (False, None, None)
+        assert four.ready == (m >= 240 and quorum)
+        assert (four.z_return, four.z_oi) == (None, None)
+        if four.ready:
+            assert (four.ret, four.oi_change) == (pytest.approx(0.048), pytest.approx(0.024))
+
+
+def test_a_symbol_that_never_had_a_quorum_has_no_lookback() -> None:
+    indicators = SymbolIndicators("BTC")
+    for m in range(0, 300, 5):
+        ts = T0 // GRID * GRID + m * MINUTE
+        indicators.observe(sample(ts, step_s=60, quorum=False))
+        read = indicators.read(ts)
+        assert (read.change_7d, read.change_24h, read.change_4h, read.volatility_24h) == (None, None, None, None)
+        assert [(window.ready, window.ret, window.z_oi) for window in read.swing_windows] == [(False, None, None)] * 2
 
 
 def test_change_24h_is_to_the_minute_exactly_a_day_before() -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from math import isfinite, log
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.model import Readings, TrackRecord
+from service.model import Readings, TrackRecord, WindowReading
 from service.scoring import Scorer
 from tests.scoring.factory import (
     EXCHANGES,
@@ -357,6 +357,20 @@ def test_a_followed_past_knows_bases_positions_and_flushes() -> None:
     assert len(body(silent, readings(ticks(4)))["elr"]) == 4
 
 
+def test_a_followed_past_leaves_the_modes_of_a_live_one() -> None:
+    """Swing goes on from its windows of 4 h and 24 h: a warm start must not begin it anew."""
+    told, silent = scorer(), scorer()
+    for n in range(31):
+        longer = tuple(WindowReading(name, 14_400, True, 0.01, 0.02, 2.0, 2.0 + n, None, None) for name in LONGER)
+        now = readings(ticks(n), swing_windows=longer if ticks(n) % 300_000 == 0 else ())
+        told.score(now, backfill=True)
+        silent.follow(now)
+    after = readings(ticks(31))
+    said = body(told, after)["modes"]["swing"]
+    assert said == body(silent, after)["modes"]["swing"]
+    assert (said["as_of"], said["bias"], said["windows"]["4h"]["z"]["oi"]) == (ticks(30), "long", 32.0)
+
+
 def test_no_data_alert_after_thirty_seconds_live_only() -> None:
     of = scorer()
     for n in range(3):
@@ -380,6 +394,7 @@ big = st.floats(-1e4, 1e4)
 z = st.none() | big
 unit = st.floats(0, 1)
 percentile = st.none() | unit
+LONGER: tuple[Literal["4h", "24h"], ...] = ("4h", "24h")
 
 
 @st.composite
@@ -427,7 +442,15 @@ def any_readings(draw: st.DrawFn, ts: int) -> Readings:
         )
         for window in made.windows
     )
-    return replace(made, windows=windows, liquidations_heard=draw(st.booleans()))
+    longer = [WindowReading(name, 14_400, True, draw(z), draw(z), draw(z), draw(z), None, None) for name in LONGER]
+    return replace(
+        made,
+        windows=windows,
+        liquidations_heard=draw(st.booleans()),
+        change_4h=draw(z),
+        change_7d=draw(z),
+        swing_windows=tuple(longer) if ts % 300_000 == 0 else (),
+    )
 
 
 @settings(max_examples=60)
