@@ -37,6 +37,8 @@ OLDER_WEIGHT = 10
 LEAST_VALUES = 60
 HOURS_OF_DAY = 24
 LEAST_RETURNS = 20  # of the hourly ones of a day
+LEAST_CHANGES = 72  # hourly ones of a week
+GRID = 300 * S
 DOUBLED = 0.05  # published open interest that steps by two within this share may count other sides
 
 
@@ -84,6 +86,10 @@ class Scales:
     updates: int
     fast: dict[str, float]
     slow: dict[str, float]
+
+
+def _root_mean_square(changes: list[float]) -> float:
+    return math.sqrt(sum(change**2 for change in changes) / len(changes))
 
 
 class Minutes:
@@ -151,6 +157,10 @@ class History:
         self.flows = Flows()
         self.last_backfilled: int | None = None
         self.closes: dict[int, float] = {}  # end of a UTC hour -> price of its last quorum sample
+        self.close_levels: dict[int, float] = {}  # the same of ln_oi_index
+        self.grid: dict[
+            int, tuple[float, float]
+        ] = {}  # t -> price, ln_oi_index of the last quorum sample up to 60 s old
 
     def observe(self, sample: Sample) -> None:
         self.samples.append(sample)
@@ -169,6 +179,9 @@ class History:
         assert sample.price is not None
         self.minutes["price"].put(sample.ts, sample.price)
         self.closes[sample.ts + -sample.ts % HOUR] = sample.price  # one on the full hour ends it
+        self.close_levels[sample.ts + -sample.ts % HOUR] = sample.ln_oi_index
+        if -sample.ts % GRID < MINUTE:
+            self.grid[sample.ts + -sample.ts % GRID] = sample.price, sample.ln_oi_index
 
     def current(self, ts: int) -> Sample:
         assert self.samples[-1].ts == ts
@@ -363,6 +376,37 @@ class History:
         sample = self.current(ts)
         then = self.minutes["elr"].at(ts - ts % MINUTE - hours * HOUR)
         return sample.ln_oi_index - then if sample.quorum and then is not None else None
+
+    def change_7d(self, ts: int) -> float | None:
+        """Of ln_oi_index, from the close of the full hour a week before the last one on."""
+        sample = self.current(ts)
+        then = self.close_levels.get(ts - ts % HOUR - 7 * DAY)
+        return sample.ln_oi_index - then if sample.quorum and then is not None else None
+
+    def long_window(self, ts: int, hours: int) -> Window:
+        """A window of swing: 4 or 24 hours, over a scale of a week of hourly changes before it."""
+        sample, name = self.current(ts), f"{hours}h"
+        begin = self.grid.get(ts - hours * HOUR)
+        if not sample.quorum or begin is None or sample.price is None:
+            return Window(name, hours * 3600, False, None, None, None, None, None, None)
+        ret, change = math.log(sample.price / begin[0]), sample.ln_oi_index - begin[1]
+        last = ts - hours * HOUR - ts % HOUR
+        ends = range(last - 168 * HOUR, last, HOUR)
+        prices = [
+            math.log(self.closes[end + HOUR] / self.closes[end])
+            for end in ends
+            if end in self.closes and end + HOUR in self.closes
+        ]
+        levels = [
+            self.close_levels[end + HOUR] - self.close_levels[end]
+            for end in ends
+            if end in self.closes and end + HOUR in self.closes
+        ]
+        z_return, z_oi = None, None
+        if len(prices) >= LEAST_CHANGES:
+            z_return = ret / (max(FLOORS["return"], _root_mean_square(prices)) * math.sqrt(hours))
+            z_oi = change / (max(FLOORS["oi"], _root_mean_square(levels)) * math.sqrt(hours))
+        return Window(name, hours * 3600, True, ret, change, z_return, z_oi, None, None)
 
     def statistics_ready(self, ts: int) -> bool:
         """Every 24 h statistic has its 60 values; the spread is left out: one venue alone never has one. Of volatility

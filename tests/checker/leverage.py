@@ -48,13 +48,16 @@ def elr_entries(
     symbol: str,
     bases: Bases,
     days: Days,
+    reserve_days: Days,
     exchanges: dict[str, str],
     sample: Sample,
     levels: dict[str, Level],
-    change_1h: float | None,
+    changes: dict[str, float | None],
+    backfilled_until: int | None,
     ts: int,
 ) -> list[dict[str, Any]]:
-    """One entry per variant; the tick's value of ``oi_mcap`` enters its day."""
+    """One entry per variant; the tick's values of ``oi_mcap`` and ``oi_reserve`` enter their day."""
+    change_1h = changes["1h"]
     bases.tick(ts)
     reserve = _oi_reserve(bases.reserves, exchanges, sample, ts)
     mcap = _oi_mcap(bases.supply, sample, ts)
@@ -67,6 +70,8 @@ def elr_entries(
     days.tick(ts, mcap["value"], sample)
     reserve["changed"], mcap["changed"] = bases.changed("reserves", ts), bases.changed("supply", ts)
     mcap["ma"] = days.means(ts)
+    reserve_days.tick(ts, reserve["value"], sample)
+    reserve["ma"] = reserve_days.means(ts)
     entries = [
         _entry("oi_reserve", "ratio", "published", reserve, elr, change_1h, percentile_band(elr.percentile), sample),
         _entry("oi_mcap", "%", "published", mcap, elr, change_1h, percentile_band(elr.percentile), sample),
@@ -78,6 +83,12 @@ def elr_entries(
         found = _position_base(sample)
         entry = _entry("position_base", "ratio", "published", found, NO_LEVEL, None, None, sample)
         entries.append(entry | {"reason": found["reason"]})  # it has no statistic that could be warming
+    for entry in entries:
+        if entry["variant"] in ("oi_reserve", "oi_mcap"):
+            entry["change"] = dict(changes)
+        # whether any value that ranks is as old as the back-filled past
+        oldest = ts - entry["horizon_h"] * HOUR
+        entry["backfilled"] = entry["n"] > 0 and backfilled_until is not None and oldest < backfilled_until
     return entries
 
 
@@ -112,6 +123,8 @@ def _entry(
         "base": found["base"],
         "base_changed": found.get("changed", False),
         "provisional": level is not NO_LEVEL and provisional(level),
+        "change": None,
+        "backfilled": False,
     }
 
 

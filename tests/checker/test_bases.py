@@ -29,7 +29,8 @@ def entry(variant: str, bases: Bases, ts: int = T0, days: Days | None = None, **
 
 def entry_of(variant: str, bases: Bases, made: Sample, days: Days) -> dict[str, Any]:
     level = dict.fromkeys(NAMES, Level(0.0, 1.0, 0.5, 100, 2))
-    found = elr_entries("ETH", bases, days, {"a": "A", "b": "B"}, made, level, None, made.ts)
+    changes = dict.fromkeys(("1h", "4h", "24h", "7d"))
+    found = elr_entries("ETH", bases, days, Days(), {"a": "A", "b": "B"}, made, level, changes, None, made.ts)
     return next(one for one in found if one["variant"] == variant)
 
 
@@ -149,12 +150,13 @@ def test_longer_means_need_most_of_their_days() -> None:
     assert days.means(MIDNIGHT + 33 * DAY)["7d"] is None  # 26 to 29 of 26 to 32
 
 
-def test_ma_is_of_the_supply_ratio_alone() -> None:
+def test_ma_is_of_the_ratios_alone() -> None:
     days, bases = Days(), Bases(item(1000.0))
     for minute in range(720):
         entry("oi_mcap", bases, MIDNIGHT + minute * MINUTE, days, step_s=60)
     assert entry("oi_mcap", bases, MIDNIGHT + DAY, days)["ma"] == {"1d": pytest.approx(4.0), "7d": None, "30d": None}
-    assert entry("oi_reserve", bases, MIDNIGHT + DAY, days)["ma"] is None
+    assert entry("oi_reserve", bases, MIDNIGHT + DAY, days)["ma"] == {"1d": None, "7d": None, "30d": None}
+    assert entry("funding_spend", bases, MIDNIGHT + DAY, days)["ma"] is None
 
 
 # positions

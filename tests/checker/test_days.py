@@ -171,6 +171,7 @@ def test_closes_move_by_whole_hours_and_what_stands_with_its_time(delta_ms: int,
     engine.reanchor(delta_ms)
     checker.market.shift(delta_ms)
     history.closes = {end + hours * HOUR: price for end, price in history.closes.items()}
+    history.close_levels = {end + hours * HOUR: level for end, level in history.close_levels.items()}
     rounded = round(delta_ms / 1000) * 1000
     after = LIVE_FROM + 10 * S + delta_ms
     ts = after - after % (10 * S) + 10 * S

@@ -27,7 +27,7 @@ from .components import (
     weighted_mean,
     window_score,
 )
-from .history import HOUR, MINUTE, Level, Window
+from .history import HOUR, MINUTE, History, Level, Window
 from .leverage import banded, elr_entries, percentile_band
 from .making import T0, S, sample
 from .numbers import Either, Loose, compare
@@ -205,14 +205,23 @@ def test_an_outcome_at_a_time() -> None:
 
 
 def test_modes_change_on_their_grids_only() -> None:
-    made = verdict()
-    made._modes(T0 + 30 * S, {"1m": 0.5, "5m": None, "1h": 0.1}, False)
-    assert made.modes["scalp"] == {"bias": "long", "score": pytest.approx(0.31 / 0.7), "as_of": T0 + 30 * S}
+    made, history = verdict(), History()
+
+    def modes(ts: int, **scores: float | None) -> None:
+        history.observe(sample(ts))
+        made._modes(ts, {"1m": None, "5m": None, "1h": None} | scores, False, history)
+
+    modes(T0 + 30 * S, **{"1m": 0.5, "1h": 0.1})
+    scalp = made.modes["scalp"]
+    assert (scalp["bias"], scalp["score"], scalp["as_of"]) == ("long", 0.5, T0 + 30 * S)  # nothing above 5m
+    assert scalp["windows"] == {"1m": {"weight": 2 / 3, "score": 0.5}, "5m": {"weight": 1 / 3, "score": None}}
     assert made.modes["day"]["as_of"] is None
-    made._modes(T0 + 40 * S, {"1m": -0.5, "5m": None, "1h": 0.1}, False)
+    modes(T0 + 40 * S, **{"1m": -0.5, "1h": 0.1})
     assert made.modes["scalp"]["bias"] == "long"
-    made._modes(T0 + 300 * S, {"1m": -0.5, "5m": 0.2, "1h": -0.1}, False)
-    assert made.modes["swing"]["score"] == pytest.approx(-0.5 * 0.05 + 0.2 * 0.25 - 0.1 * 0.7)
+    modes(T0 + 300 * S, **{"1m": -0.5, "5m": 0.2, "1h": -0.1})
+    assert made.modes["day"]["score"] == pytest.approx(-0.5 * 0.2 + 0.2 * 0.5 - 0.1 * 0.3)
+    assert made.modes["swing"]["score"] == pytest.approx(-0.1)  # of 4 h and 24 h nothing is known
+    assert made.modes["swing"]["windows"]["4h"]["return"] is None
 
 
 # leverage
@@ -230,7 +239,8 @@ def entries(denominator: Denominator | None, **changes: Any) -> list[dict[str, A
     )
     exchanges = {"a": "A", "b": "B", "c": "A"}
     given = levels(elr=level(1.0, 0.9), spend=level(2.0, 0.3))
-    return elr_entries("ETH", Bases(denominator), Days(), exchanges, made, given, 0.01, T0)
+    changes = {"1h": 0.01, "4h": None, "24h": 0.02, "7d": None}
+    return elr_entries("ETH", Bases(denominator), Days(), Days(), exchanges, made, given, changes, None, T0)
 
 
 def test_reserves_split_by_exchange() -> None:

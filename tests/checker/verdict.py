@@ -18,6 +18,7 @@ from .components import (
     gate,
     kind_mean,
     opposite_windows,
+    positioning,
     sign,
     ten_digits,
     weighted_mean,
@@ -32,10 +33,11 @@ from .leverage import elr_entries, percentile_words, provisional
 from .numbers import Loose, slack_of
 
 MODES = {
-    "scalp": (30_000, {"1m": 0.6, "5m": 0.3, "1h": 0.1}),
+    "scalp": (30_000, {"1m": 2 / 3, "5m": 1 / 3}),
     "day": (60_000, {"1m": 0.2, "5m": 0.5, "1h": 0.3}),
-    "swing": (300_000, {"1m": 0.05, "5m": 0.25, "1h": 0.7}),
+    "swing": (300_000, {"1h": 0.25, "4h": 0.35, "24h": 0.4}),
 }
+LONG_WINDOWS = {"4h": 4, "24h": 24}
 ABSTAIN_CONFIDENCE, ABSTAIN_FACTOR = 0.30, 0.5
 LEVELS = ("elr", "funding", "funding_abs", "premium", "spread", "volatility", "spend")
 
@@ -74,13 +76,15 @@ class Verdict:
         self.symbol = symbol
         self.exchanges = exchanges
         self.bases = Bases(denominator)
-        self.days = Days()
+        self.days, self.reserve_days = Days(), Days()
         self.alerts = Alerts(symbol)
         self.strengths = {name: Strength() for name, _ in WINDOWS}
         self.direction = Direction()
         self.window_directions = {name: Direction() for name, _ in WINDOWS}
         self.mode_directions = {name: Direction() for name in MODES}
-        self.modes: dict[str, dict[str, Any]] = {name: {"bias": None, "score": None, "as_of": None} for name in MODES}
+        self.modes: dict[str, dict[str, Any]] = {
+            name: {"bias": None, "score": None, "as_of": None, "windows": unread(name)} for name in MODES
+        }
         self.last_direction: str | None = None
         self.sizes: list[float] = []  # abs(composite) of the ticks in a row
         self.conflict = False
@@ -174,7 +178,13 @@ class Verdict:
                 "taker": flows[name].taker,
                 "liquidated": flows[name].liquidated,
             }
-        self._modes(ts, scores, no_data)
+        self._modes(ts, scores, no_data, history)
+        changes = {
+            "1h": windows["1h"].oi_change,
+            "4h": history.change(ts, 4),
+            "24h": change_24h,
+            "7d": history.change_7d(ts),
+        }
         size = 0.0
         if tradeable and direction in ("long", "short") and fragility is not None:
             edge = max(0.0, 2 * p_hit - 1) * confidence
@@ -212,7 +222,16 @@ class Verdict:
             "fragility_horizon_h": 24,
             "windows": window_bodies,
             "elr": elr_entries(
-                self.symbol, self.bases, self.days, self.exchanges, sample, levels, windows["1h"].oi_change, ts
+                self.symbol,
+                self.bases,
+                self.days,
+                self.reserve_days,
+                self.exchanges,
+                sample,
+                levels,
+                changes,
+                history.backfilled_until(ts),
+                ts,
             ),
             "market": market_of(sample),
             "confidence_factors": factors,
@@ -236,6 +255,8 @@ class Verdict:
             "flushed_1h": flushed_1h,
             "provisional": provisional(levels["elr"]),
             "spike": spike,
+            "month": None,
+            "oi_change": {name: None if x is None else math.exp(x) - 1 for name, x in changes.items()},
         }
         body["sizing"] |= risk_of(factors, chance, spike is not None, tradeable)
         return body, alerts
@@ -305,13 +326,37 @@ class Verdict:
             return 0.5
         return 0.5 + self.outcomes / (self.outcomes + 400) * (self.hits / self.outcomes - 0.5)
 
-    def _modes(self, ts: int, scores: dict[str, float | None], no_data: bool) -> None:
+    def _modes(self, ts: int, scores: dict[str, float | None], no_data: bool, history: History) -> None:
         for name, (grid, weights) in MODES.items():
             if ts % grid != 0:
                 continue
-            score = weighted_mean(scores, weights)
+            read: dict[str, dict[str, Any]] = {}
+            for window, weight in weights.items():
+                if window in LONG_WINDOWS:
+                    reading = history.long_window(ts, LONG_WINDOWS[window])
+                    judged = positioning(reading)
+                    read[window] = {
+                        "weight": weight,
+                        "score": judged["score"],
+                        "return": reading.ret,
+                        "oi_change": reading.oi_change,
+                        "z": judged["z"],
+                        "quadrant": judged["quadrant"],
+                    }
+                else:
+                    read[window] = {"weight": weight, "score": scores[window]}
+            score = weighted_mean({window: said["score"] for window, said in read.items()}, weights)
             bias = self.mode_directions[name].of(score)
-            self.modes[name] = {"bias": None if no_data else bias, "score": score, "as_of": ts}
+            self.modes[name] = {"bias": None if no_data else bias, "score": score, "as_of": ts, "windows": read}
+
+
+def unread(mode: str) -> dict[str, dict[str, Any]]:
+    """The windows of a mode that was never renewed."""
+    long: dict[str, Any] = {"return": None, "oi_change": None, "z": {"return": None, "oi": None}, "quadrant": None}
+    return {
+        name: {"weight": weight, "score": None} | (long if name in LONG_WINDOWS else {})
+        for name, weight in MODES[mode][1].items()
+    }
 
 
 def blank_window(name: str, seconds: int) -> Window:

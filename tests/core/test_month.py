@@ -300,9 +300,7 @@ def listings() -> list[Listing]:
 
 
 def past(of: Archive, since_h: int = -101) -> Past | None:
-    return finished(
-        past_of(of, listings(), "BTC", T0 + since_h * HOUR, T0, rules(), engine().market_settings)
-    )
+    return finished(past_of(of, listings(), "BTC", T0 + since_h * HOUR, T0, rules(), engine().market_settings))
 
 
 def test_hours_of_the_venues_points() -> None:

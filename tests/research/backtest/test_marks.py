@@ -36,10 +36,11 @@ def test_a_spike_is_raised_by_the_rule_of_the_live_alert() -> None:
     """Raised at z 3 with a percentile of 0.95, cleared below 2 or 0.90, at most once in six hours."""
     told = [(3.0, 0.95), (3.5, 0.99), (2.5, 0.92), (1.9, 0.95), (4.0, 0.96), (4.0, 0.96), (4.0, 0.96), (4.0, 0.89),
             (2.9, 0.99), (3.0, 0.94), (None, 0.99), (3.1, None), (3.0, 0.95)]  # fmt: skip
-    series = Series([record(i, z_elr=z, rank_elr=rank) for i, (z, rank) in enumerate(told)], 3_600)
-    # hour 0: raised; 3: cleared; 4, 5: six hours are not over; 6: raised; 7: cleared; 12: six hours after hour 6
+    young: list[tuple[float | None, float | None]] = [(5.0, 0.99), *[(0.0, 0.5)] * 71]  # three days: none is raised
+    series = Series([record(i, z_elr=z, rank_elr=rank) for i, (z, rank) in enumerate([*young, *told])], 3_600)
+    # then hour 0: raised; 3: cleared; 4, 5: six hours are not over; 6: raised; 7: cleared; 12: six hours after hour 6
     assert SPIKE_EVERY_MS == 6 * HOUR_MS
-    assert np.flatnonzero(marks.spikes(series, series.column("rank_elr"))).tolist() == [0, 6, 12]
+    assert np.flatnonzero(marks.spikes(series, series.column("rank_elr"))).tolist() == [72, 78, 84]
 
 
 def test_a_regime_begins_once_and_anew_after_a_hole() -> None:
