@@ -326,7 +326,7 @@ def _raised(alerts: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for item in alerts:
         name = item["values"]["regime"] if item["alert"] == "crowding" else item["alert"]
-        if item["state"] == "raised" and name in EVENTS:
+        if item["state"] == "raised" and name in EVENTS and name != "reset":  # which is taken from the regime
             found.setdefault(item["symbol"], []).append(name)
     return found
 

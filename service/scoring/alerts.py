@@ -9,7 +9,7 @@ from typing import Any
 from service.model import EventRecord, LevelReading, Readings
 from service.scoring.body import Status
 from service.scoring.regime import provisional
-from service.state import Stateful
+from service.state import Plain, Stateful
 
 SPIKE_RAISE_Z, SPIKE_RAISE_PERCENTILE = 3.0, 0.95
 SPIKE_CLEAR_Z, SPIKE_CLEAR_PERCENTILE = 2.0, 0.90
@@ -18,6 +18,12 @@ SPIKE_LEAST_H = 72  # hours behind the percentile: one of 26 h calls 3.4 times a
 DIVERGENCE_RAISE_Z, DIVERGENCE_CLEAR_Z = 3.0, 2.0
 CONFLICT_AFTER_MS = 300_000
 NO_DATA_AFTER_MS = 30_000
+# Of the largest size that the score had since its direction began: below the first it fades, from the second on it does
+# not any more. Three ticks in a row that fall, which is all that `decelerating` means, come many times an hour.
+FADING_RAISE, FADING_CLEAR = 0.75, 0.90
+DAY_MS = 86_400_000
+TICKS_A_DAY = 8_640
+COUNTED_DAYS = 8  # the running one, too
 CLEAR_LIFT = 1.5  # of what followed over what follows at the same volatility: worth saying without reserve
 
 FLUSH_TEXTS = {
@@ -25,9 +31,12 @@ FLUSH_TEXTS = {
     False: "open interest has collapsed: it was not falling any more when this was raised",
     None: "open interest has collapsed: whether it was still falling when this was raised is not known",
 }
+EVENTS = ("transition",)  # of one tick: nothing that stands, and nothing that is cleared
 SEVERITIES = {
     "no_data": "critical",
     "elr_spike": "warning",
+    "reset": "info",
+    "fading": "info",
     "flush": "warning",  # a few a day over twenty symbols, more than half done when it shows
     "crowding": "warning",
     "conflict": "info",
@@ -52,34 +61,46 @@ class Situation:
     confidence: float
     events: Mapping[str, EventRecord] = field(default_factory=dict)  # what followed earlier ones
     flush_falling: bool | None = None  # of a flush: whether open interest still falls
+    direction: str | None = None
+    momentum: str = "steady"
 
 
 class Alerts(Stateful):
-    """Which alerts stand. ``_raised``: alert -> what it was raised for (its regime for ``crowding``, else "")."""
+    """Which alerts stand. ``_raised``: alert -> what it was raised for (its regime for ``crowding``, else "").
 
-    STATE = ("_no_data_since", "_raised", "_spiked")
-    __slots__ = ("_no_data_since", "_raised", "_spiked", "_symbol")
+    ``_days``: [UTC day, live ticks in it, {alert: times it was raised}]: how often an alert comes is said with it.
+    ``_run``: the direction that lasts and the largest size of its score.
+    """
+
+    STATE = ("_days", "_no_data_since", "_raised", "_run", "_spiked")
+    LATER = frozenset({"_days", "_run"})
+    __slots__ = (*STATE, "_symbol")
 
     def __init__(self, symbol: str) -> None:
         self._symbol = symbol
         self._raised: dict[str, str] = {}
         self._spiked: int | None = None  # when elr_spike was last raised
         self._no_data_since: int | None = None
+        self._days: list[tuple[int, int, dict[str, int]]] = []
+        self._run: tuple[str | None, float] = (None, 0.0)
 
     def update(self, now: Situation) -> list[dict[str, Any]]:
         """The alerts raised or cleared at this tick, in fixed order. Not called for back-filled ticks."""
         out: list[dict[str, Any]] = []
+        self._watch(now)
         self._no_data(now, out)
         if now.status in ("no_data", "warming"):
             return out  # what cannot be known is neither raised nor cleared
         self._spike(now, out)
         self._flush(now, out)
+        self._reset(now, out)
         self._crowding(now, out)
         self._conflict(now, out)
         if now.transition is not None and now.transition["to"] != "neutral":
             text = f"direction {now.transition['from']} -> {now.transition['to']}"
             values = {"score": now.score, "confidence": now.confidence}
             out.append(self._body(now, "transition", "raised", text, now.transition | values))
+        self._fading(now, out)
         self._divergence(now, out)
         return out
 
@@ -88,7 +109,32 @@ class Alerts(Stateful):
         """The ``spike`` of the message: since when elr_spike stands; None while it does not."""
         return {"since": self._spiked} if "elr_spike" in self._raised and self._spiked is not None else None
 
+    def _watch(self, now: Situation) -> None:
+        """Count the tick for its day; follow the direction's run."""
+        day = now.readings.ts // DAY_MS
+        if not self._days or self._days[-1][0] < day:
+            self._days = [*[entry for entry in self._days if entry[0] > day - COUNTED_DAYS], (day, 0, {})]
+        day, ticks, counts = self._days[-1]
+        self._days[-1] = (day, ticks + 1, counts)
+        side, size = now.direction, 0.0 if now.score is None else abs(now.score)
+        self._run = (side, max(self._run[1], size) if side == self._run[0] else size)
+
+    def _per_day(self, alert: str) -> float | None:
+        """How often it was raised a day, over up to eight UTC days of live ticks; None below a day of them."""
+        ticks = sum([watched for _, watched, _ in self._days])  # integers
+        if ticks < TICKS_A_DAY:
+            return None
+        return sum([counts.get(alert, 0) for _, _, counts in self._days]) * TICKS_A_DAY / ticks
+
+    def load(self, plain: Plain) -> None:
+        super().load(plain)
+        self._days = [(day, ticks, counts) for day, ticks, counts in self._days]
+        self._run = (self._run[0], self._run[1])
+
     def reanchor(self, shift_ms: int) -> None:
+        """Days are shifted whole."""
+        days = round(shift_ms / DAY_MS)
+        self._days = [(day + days, ticks, counts) for day, ticks, counts in self._days]
         if self._spiked is not None:
             self._spiked += shift_ms
         if self._no_data_since is not None:
@@ -130,6 +176,26 @@ class Alerts(Stateful):
                 f"leverage is unusually high{_memory(now.readings.elr)}; it is not a direction; {_followed(followed)}"
             )
         self._set(now, out, "elr_spike", stands, text, values)
+
+    def _reset(self, now: Situation, out: list[dict[str, Any]]) -> None:
+        stands = now.regime == "reset"
+        text = "the reset is over"
+        if stands:
+            text = (
+                "the flush is over: a reset until half of the fall is regained, or for three days; "
+                "it is not shown to be a cleaner entry"
+            )
+        self._set(now, out, "reset", stands, text, {"regime": now.regime})
+
+    def _fading(self, now: Situation, out: list[dict[str, Any]]) -> None:
+        side, largest = self._run
+        size = 0.0 if now.score is None else abs(now.score)
+        values = {"direction": now.direction, "score": now.score, "largest": largest}
+        if side not in ("long", "short") or size >= FADING_CLEAR * largest:
+            self._set(now, out, "fading", False, "the score no longer fades", values)
+        elif now.momentum == "decelerating" and size <= FADING_RAISE * largest:
+            text = f"the {side} score fades: {size:.2f}, from {largest:.2f} at most since it is {side}"
+            self._set(now, out, "fading", True, text, values)
 
     def _crowding(self, now: Situation, out: list[dict[str, Any]]) -> None:
         regime = now.regime if now.regime in ("crowded_longs", "crowded_shorts") else None
@@ -204,6 +270,13 @@ class Alerts(Stateful):
         out.append(self._body(now, alert, "raised" if raised else "cleared", text, values))
 
     def _body(self, now: Situation, alert: str, state: str, text: str, values: dict[str, Any]) -> dict[str, Any]:
+        if state == "raised":
+            often = self._per_day(alert)
+            if alert in EVENTS and often is not None:
+                text += f"; there are {often:.1f} of these a day"
+            values = {**values, "per_day": often}
+            counts = self._days[-1][2]
+            counts[alert] = counts.get(alert, 0) + 1
         return {
             "symbol": self._symbol,
             "ts": now.readings.ts,
@@ -212,6 +285,7 @@ class Alerts(Stateful):
             "severity": SEVERITIES[alert],
             "text": f"{self._symbol}: {text}",
             "values": values,
+            "lasts": alert not in EVENTS,
         }
 
 

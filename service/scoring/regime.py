@@ -154,7 +154,7 @@ def _forced(readings: Readings) -> bool | None:
     fall = min(_quick_falls(readings), default=hour.oi_change)
     assert fall is not None  # no flush without the change of the hour
     if hour.liquidated_long_coins is not None and hour.liquidated_short_coins is not None:
-        liquidated, left = hour.liquidated_long_coins + hour.liquidated_short_coins, exp(fall)
+        liquidated, left = hour.liquidated_long_coins + hour.liquidated_short_coins, exp(min(fall, 0.0))
         # Of coins / left there were, coins * (1 - left) / left are gone; both sides times left: no fall is too deep.
         if liquidated * left >= FORCED_SHARE * (1.0 - left) * coins:
             return True

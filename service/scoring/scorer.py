@@ -207,6 +207,8 @@ class Scorer(Stateful):
                     confidence=factors.confidence,
                     flush_falling=falling,
                     events=record.events,
+                    direction=side,
+                    momentum=momentum,
                 )
             )
         spike = self._alerts.spike

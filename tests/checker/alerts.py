@@ -21,6 +21,8 @@ class Alerts:
         self.conflict_since: int | None = None
         self.no_data_since: int | None = None
         self.last_spike: int | None = None
+        self.ran: str | None = None  # the direction of the last tick
+        self.largest = 0.0  # abs(score) since it began
         self.crowd: str | None = None  # the regime for which crowding is up
         self.undecided: list[int] = []  # ticks at which a spike depends on how the percentile was binned
 
@@ -42,6 +44,9 @@ class Alerts:
         transition: dict[str, str] | None,
         emit: bool,
         flush_values: dict[str, Any] | None = None,
+        direction: str | None = None,
+        score: float | None = None,
+        momentum: str = "steady",
     ) -> list[dict[str, Any]]:
         self.conflict_since = _since(self.conflict_since, conflict, ts)
         # The 30 s are of live ticks: a service that has just started is still waiting for its venues.
@@ -49,6 +54,9 @@ class Alerts:
         if not emit:
             return []
         made: list[dict[str, Any]] = []
+        size = abs(score) if score is not None else 0.0
+        self.largest = max(self.largest, size) if direction == self.ran else size
+        self.ran = direction
 
         def say(alert: str, state: str) -> None:
             made.append({"symbol": self.symbol, "ts": ts, "alert": alert, "state": state})
@@ -77,6 +85,7 @@ class Alerts:
             follow("flush", flushing, not flushing)
             if flush_values is not None and made and made[-1]["alert"] == "flush":
                 made[-1] |= flush_values
+            follow("reset", regime == "reset", regime != "reset")
             crowded = regime in ("crowded_longs", "crowded_shorts")
             if crowded and self.crowd is not None and self.crowd != regime:
                 follow("crowding", False, True)  # the other side is a new alert
@@ -86,6 +95,9 @@ class Alerts:
             follow("conflict", lasting, not conflict)
             if transition is not None and transition["to"] != "neutral":
                 say("transition", "raised")
+            sided = direction in ("long", "short")
+            fades = sided and momentum == "decelerating" and size <= 0.75 * self.largest
+            follow("fading", fades, not sided or size >= 0.90 * self.largest)
             spread_z = levels["spread"].z
             if spread_z is not None:
                 follow("venue_divergence", spread_z >= 3, spread_z < 2)

@@ -198,7 +198,20 @@ class Verdict:
 
         chance = self.deleveraging.of(ts, sample.quorum, levels["elr"], volatility_24h, backfill)
         values = {"forced": self.flush.said["forced"], "falling": falling} if self.flush.said is not None else None
-        alerts = self.alerts.of(ts, status, levels, flushing, regime, self.conflict, transition, not backfill, values)
+        alerts = self.alerts.of(
+            ts,
+            status,
+            levels,
+            flushing,
+            regime,
+            self.conflict,
+            transition,
+            not backfill,
+            values,
+            direction,
+            composite,
+            momentum,
+        )
         spike = self.alerts.spike
         body: dict[str, Any] = {
             "symbol": self.symbol,

@@ -213,7 +213,8 @@ def alert_body(symbol: str = "BTC", ts: int = TS, alert: str = "elr_spike") -> d
         "state": "raised",
         "severity": "warning",
         "text": f"{symbol}: leverage far above its last day",
-        "values": {"z": 3.4, "percentile": 0.98},
+        "values": {"z": 3.4, "percentile": 0.98, "provisional": False, "per_day": 0.4},
+        "lasts": True,
     }
 
 

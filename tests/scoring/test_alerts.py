@@ -31,6 +31,13 @@ def said(alerts: Alerts, now: Readings, **changes: Any) -> Said:
     return [(alert["alert"], alert["state"]) for alert in update(alerts, now, **changes)]
 
 
+def told(body: dict[str, Any]) -> dict[str, Any]:
+    """The numbers that decided: how often the alert comes is not known on its first day."""
+    values = dict(body["values"])
+    assert values.pop("per_day") is None
+    return values
+
+
 def spiking(ts: int, z: float | None = 3.0, percentile: float | None = 0.95) -> Readings:
     return readings(ts, elr=level(z=z, percentile=percentile, n=40_000, horizon_h=720))
 
@@ -41,10 +48,10 @@ def test_a_quiet_market_says_nothing() -> None:
 
 def test_body() -> None:
     (body,) = update(Alerts("ETH"), spiking(T0, 3.5, 0.97))
-    assert list(body) == ["symbol", "ts", "alert", "state", "severity", "text", "values"]
+    assert list(body) == ["symbol", "ts", "alert", "state", "severity", "text", "values", "lasts"]
     assert (body["symbol"], body["ts"], body["severity"]) == ("ETH", T0, "warning")
     nothing = {"followed_n": 0, "followed_share": None, "followed_lift": None}
-    assert body["values"] == {"z": 3.5, "percentile": 0.97, **nothing, "provisional": False}
+    assert told(body) == {"z": 3.5, "percentile": 0.97, **nothing, "provisional": False}
     assert body["text"].startswith("ETH: leverage")
 
 
@@ -102,7 +109,7 @@ def test_flush_follows_the_flush() -> None:
     (body,) = update(alerts, readings(), flushing=True, forced=True)
     assert (body["alert"], body["state"], body["severity"]) == ("flush", "raised", "warning")
     changes = {window.name: window.oi_change for window in readings().windows}
-    assert body["values"] == {
+    assert told(body) == {
         "oi_change_5m": changes["5m"], "oi_change_1h": changes["1h"], "forced": True, "falling": None,
     }  # fmt: skip
     assert said(alerts, readings(ticks(1)), flushing=True) == []
@@ -133,7 +140,7 @@ def test_crowding_follows_the_regime() -> None:
     )
     nothing = {"followed_n": 0, "followed_share": None, "followed_lift": None}
     values = {"regime": "crowded_longs", "funding_z": 0.31, "percentile": 0.41, **nothing, "provisional": True}
-    assert body["values"] == values
+    assert told(body) == values
     assert said(alerts, readings(ticks(2)), regime="crowded_longs") == []
     assert said(alerts, readings(ticks(3)), regime="crowded_shorts") == [
         ("crowding", "cleared"),
@@ -147,7 +154,7 @@ def test_conflict_is_raised_after_five_minutes() -> None:
     lasting: dict[str, Any] = {"conflict_windows": ("1m", "1h"), "conflict_since": T0}
     assert said(alerts, readings(ticks(29)), **lasting) == []
     (body,) = update(alerts, readings(ticks(30)), **lasting)
-    assert (body["alert"], body["state"], body["values"]) == ("conflict", "raised", {"windows": ["1m", "1h"]})
+    assert (body["alert"], body["state"], told(body)) == ("conflict", "raised", {"windows": ["1m", "1h"]})
     assert said(alerts, readings(ticks(31)), **lasting) == []
     assert said(alerts, readings(ticks(32))) == [("conflict", "cleared")]
 
@@ -166,7 +173,7 @@ def test_transition(before: str, after: str, raised: bool) -> None:
     out = update(Alerts("BTC"), readings(), transition={"from": before, "to": after})
     assert [(alert["alert"], alert["state"]) for alert in out] == ([("transition", "raised")] if raised else [])
     if raised:
-        assert out[0]["values"] == {"from": before, "to": after, "score": 0.21, "confidence": 0.83}
+        assert told(out[0]) == {"from": before, "to": after, "score": 0.21, "confidence": 0.83}
 
 
 def test_transitions_are_not_cleared() -> None:
@@ -198,7 +205,7 @@ def test_no_data_after_thirty_seconds() -> None:
         assert said(alerts, readings(ticks(n), no_data(ticks(n))), status="no_data") == []
     (body,) = update(alerts, readings(ticks(3), no_data(ticks(3))), status="no_data")
     assert (body["alert"], body["state"], body["severity"]) == ("no_data", "raised", "critical")
-    assert body["values"] == {"venues_fresh": 1, "venues_total": 4}
+    assert told(body) == {"venues_fresh": 1, "venues_total": 4}
     assert said(alerts, readings(ticks(4), no_data(ticks(4))), status="no_data") == []
     assert said(alerts, readings(ticks(5)), status="warming") == [("no_data", "cleared")]
 
@@ -262,3 +269,61 @@ def test_dump_and_load() -> None:
     assert again.dump() == alerts.dump()
     calm = readings(ticks(2), elr=level(z=0.0))
     assert said(again, calm) == said(alerts, calm) == [("elr_spike", "cleared"), ("crowding", "cleared")]
+
+
+def following(alerts: Alerts, n: int, score: float | None, direction: str | None, momentum: str = "steady") -> Said:
+    return said(alerts, readings(ticks(n)), score=score, direction=direction, momentum=momentum)
+
+
+def test_fading_is_a_score_well_below_its_largest_that_goes_on_falling() -> None:
+    """Three falling ticks alone come many times an hour; a quarter off the largest does not."""
+    alerts = Alerts("BTC")
+    assert following(alerts, 0, 0.4, "long") == []
+    assert following(alerts, 1, 0.35, "long", "decelerating") == []
+    assert following(alerts, 2, 0.29, "long") == []  # low enough, but not falling for three ticks
+    assert following(alerts, 3, 0.28, "long", "decelerating") == [("fading", "raised")]
+    assert following(alerts, 4, 0.35, "long", "accelerating") == []
+    assert following(alerts, 5, 0.37, "long") == [("fading", "cleared")]
+    assert following(alerts, 6, 0.2, "long", "decelerating") == [("fading", "raised")]
+    assert following(alerts, 7, -0.2, "short", "decelerating") == [("fading", "cleared")]
+    assert following(alerts, 8, -0.14, "short", "decelerating") == [("fading", "raised")]
+    assert following(alerts, 9, -0.05, "neutral") == [("fading", "cleared")]
+    assert following(alerts, 10, 0.05, "neutral", "decelerating") == []
+
+
+def test_a_reset_is_said_once_and_ends() -> None:
+    alerts = Alerts("BTC")
+    (body,) = update(alerts, readings(), regime="reset")
+    assert (body["alert"], body["state"], body["severity"], body["lasts"]) == ("reset", "raised", "info", True)
+    assert said(alerts, readings(ticks(1)), regime="reset") == []
+    assert said(alerts, readings(ticks(2)), regime="flush", flushing=True) == [
+        ("flush", "raised"),
+        ("reset", "cleared"),
+    ]
+
+
+def test_a_transition_is_an_event_and_says_how_often_it_comes() -> None:
+    alerts = Alerts("BTC")
+    change = {"from": "neutral", "to": "long"}
+    (body,) = update(alerts, readings(), transition=change)
+    assert (body["lasts"], body["values"]["per_day"]) == (False, None)
+    for n in range(1, 8_640):
+        alerts.update(Situation(readings(ticks(n)), "ok", False, None, "calm", (), None, None, 0.2, 0.8))
+    loaded = Alerts("BTC")
+    loaded.load(json.loads(json.dumps(alerts.dump())))
+    for of in (alerts, loaded):
+        (body,) = update(of, readings(ticks(8_640)), transition=change)
+        assert body["values"]["per_day"] == pytest.approx(1 * 8_640 / 8_641)
+        assert body["text"] == "BTC: direction neutral -> long; there are 1.0 of these a day"
+
+
+def test_what_is_long_ago_is_not_how_often_it_comes() -> None:
+    """Eight UTC days count; a service that stood still counts no time."""
+    alerts = Alerts("BTC")
+    for n in range(3):
+        update(alerts, readings(ticks(n)), transition={"from": "neutral", "to": "long"})
+    week = 8 * 24 * HOUR_MS
+    for n in range(8_640):
+        alerts.update(Situation(readings(T0 + week + n * 10_000), "ok", False, None, "calm", (), None, None, 0.2, 0.8))
+    (body,) = update(alerts, readings(T0 + week + 86_400_000), transition={"from": "neutral", "to": "long"})
+    assert body["values"]["per_day"] == 0.0
