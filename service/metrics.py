@@ -67,6 +67,33 @@ _ALL = (
     Family("elr_regime", "gauge", ("symbol", "regime"), "1 for the current regime; the others have no series."),
     Family("elr_flush_falling", "gauge", ("symbol",), "1 while open interest falls at this moment, in a flush."),
     Family("elr_flushed_1h", "gauge", ("symbol",), "1 if it did so within the last hour."),
+    Family("elr_status", "gauge", ("symbol", "status"), "1 for the current status; the others have no series."),
+    Family("elr_tradeable", "gauge", ("symbol",), "1 while the signal is tradeable; 0 without data, too."),
+    Family("elr_price_usd", "gauge", ("symbol",), "Median mark price of the fresh venues in USD per canonical unit."),
+    Family("elr_oi_usd", "gauge", ("symbol",), "Open interest of the fresh venues in USD, one-sided."),
+    Family("elr_oi_coins", "gauge", ("symbol",), "The same in canonical units."),
+    Family(
+        "elr_oi_change",
+        "gauge",
+        ("symbol", "window"),
+        "Change of the chain-linked open interest over 1h, 4h, 24h, 7d; 0.05 is 5 % more.",
+    ),
+    Family("elr_funding_8h", "gauge", ("symbol",), "Funding rate over the venues, weighted by open interest, per 8 h."),
+    Family(
+        "elr_liquidated_coins", "gauge", ("symbol", "side"), "Reported liquidations of the last hour: a lower bound."
+    ),
+    Family(
+        "elr_taker_imbalance",
+        "gauge",
+        ("symbol", "window"),
+        "Taker buys less sells over their sum, 1m and 5m, -1 to 1.",
+    ),
+    Family("elr_mode_score", "gauge", ("symbol", "mode"), "Score of scalp, day and swing as last renewed, -1 to 1."),
+    Family("elr_momentum", "gauge", ("symbol",), "1 while the score accelerates, -1 while it decelerates, else 0."),
+    Family("elr_risk_multiplier", "gauge", ("symbol",), "What to multiply a size of your own by, 0 to 1."),
+    Family("elr_spiking", "gauge", ("symbol",), "1 while an elr_spike stands."),
+    Family("elr_provisional", "gauge", ("symbol",), "1 while regime and spike are judged against less than a week."),
+    Family("elr_provisional_symbols", "gauge", (), "Symbols of which that is so."),
     Family("elr_mark_price_usd", "gauge", ("symbol", "venue"), "Fresh mark price in USD per canonical unit."),
     Family("elr_funding_rate_8h", "gauge", ("symbol", "venue"), "Fresh funding rate, a fraction per 8 hours."),
     Family(
@@ -338,6 +365,9 @@ class Metrics:
         return Histogram(name, FAMILIES[name].help, registry=self.registry, buckets=buckets)
 
 
+MOMENTUM = {"accelerating": 1.0, "steady": 0.0, "decelerating": -1.0}
+
+
 @dataclass(frozen=True, slots=True)
 class WindowNumbers:
     """Score, strength and confidence of one window, or of the ``composite``."""
@@ -363,7 +393,8 @@ class ElrNumbers:
 
 @dataclass(frozen=True, slots=True)
 class SignalNumbers:
-    """What the metrics show of a signal; it counts until ``ts + ttl_ms``. ``falls``: (per cent, chance, base rate)."""
+    """What the metrics show of a signal; it counts until ``ts + ttl_ms``. ``falls``: (per cent, chance, base rate).
+    ``plain``: (family, labels after the symbol, value)."""
 
     symbol: str
     ts: int
@@ -380,6 +411,10 @@ class SignalNumbers:
     flush_falling: bool | None
     flushed_1h: bool | None
     elr: tuple[ElrNumbers, ...]
+    status: str
+    tradeable: bool
+    provisional: bool
+    plain: tuple[tuple[str, tuple[str, ...], float | None], ...]
 
 
 class EvalNumbers(NamedTuple):
@@ -488,4 +523,26 @@ def numbers_of(body: SignalBody) -> SignalNumbers:
             ElrNumbers(item["variant"], item["unit"], item["value"], item["z"], item["percentile"], bool(item["stale"]))
             for item in body["elr"]
         ),
+        status=body["status"],
+        tradeable=body["tradeable"],
+        provisional=body["provisional"],
+        plain=_plain(body),
+    )
+
+
+def _plain(body: SignalBody) -> tuple[tuple[str, tuple[str, ...], float | None], ...]:
+    market, liquidated = body["market"], body["windows"]["1h"].get("liquidated") or {}
+    takers = {name: body["windows"][name].get("taker") or {} for name in ("1m", "5m")}
+    return (
+        ("elr_price_usd", (), market["price"]),
+        ("elr_oi_usd", (), market["oi_usd"]),
+        ("elr_oi_coins", (), market["oi_coins"]),
+        ("elr_funding_8h", (), market["funding_8h"]),
+        *[("elr_oi_change", (name,), change) for name, change in body["oi_change"].items()],
+        *[("elr_liquidated_coins", (side,), liquidated.get(f"{side}_coins")) for side in ("long", "short")],
+        *[("elr_taker_imbalance", (name,), taker.get("imbalance")) for name, taker in takers.items()],
+        *[("elr_mode_score", (name,), mode["score"]) for name, mode in body["modes"].items()],
+        ("elr_momentum", (), MOMENTUM[body["momentum"]]),
+        ("elr_risk_multiplier", (), body["sizing"]["risk_multiplier"]),
+        ("elr_spiking", (), float(body["spike"] is not None)),
     )

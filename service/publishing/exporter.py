@@ -63,10 +63,22 @@ class _Page:
             self._lines[name].append(f"{shown} {floatToGoString(value)}\n")  # type: ignore[no-untyped-call]
 
     def _signals(self) -> None:
-        for signal in self._state.signals:
+        young = 0
+        fresh = [
+            signal
+            for signal in self._state.signals
+            if signal.symbol in self._symbols and self._state.now_ms <= signal.ts + signal.ttl_ms
+        ]
+        for signal in fresh:
             symbol = signal.symbol
-            if symbol not in self._symbols or signal.no_data or self._state.now_ms > signal.ts + signal.ttl_ms:
+            self._add("elr_status", (symbol, signal.status), 1)
+            self._add("elr_tradeable", (symbol,), signal.tradeable)
+            if signal.no_data:
                 continue
+            young += signal.provisional
+            self._add("elr_provisional", (symbol,), signal.provisional)
+            for name, labels, value in signal.plain:
+                self._add(name, (symbol, *labels), value)
             for item in signal.elr:
                 labels = (symbol, item.variant, item.unit)
                 self._add("elr_ratio", labels, None if item.stale else item.value)
@@ -88,6 +100,8 @@ class _Page:
             self._add("elr_flushed_1h", (symbol,), signal.flushed_1h)
             if signal.regime is not None:
                 self._add("elr_regime", (symbol, signal.regime), 1)
+        if any(not signal.no_data for signal in fresh):
+            self._add("elr_provisional_symbols", (), young)
 
     def _samples(self) -> None:
         shown = frozenset(self._state.symbols[: self._state.max_venue_symbols])

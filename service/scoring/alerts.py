@@ -124,7 +124,8 @@ class Alerts(Stateful):
         ticks = sum([watched for _, watched, _ in self._days])  # integers
         if ticks < TICKS_A_DAY:
             return None
-        return sum([counts.get(alert, 0) for _, _, counts in self._days]) * TICKS_A_DAY / ticks
+        raised = sum([counts.get(alert, 0) for _, _, counts in self._days])  # integers
+        return raised * TICKS_A_DAY / ticks
 
     def load(self, plain: Plain) -> None:
         super().load(plain)

@@ -266,7 +266,8 @@ def test_a_chance_that_is_not_said_has_no_series_and_what_is_usual_stays() -> No
 
 def test_no_data_expired_stale_and_unconfigured_show_nothing() -> None:
     bare = names(scrape(state()), "elr_")
-    assert names(scrape(state(signal_body(status="no_data", score=None, confidence=0.0))), "elr_") == bare
+    lost = names(scrape(state(signal_body(status="no_data", score=None, confidence=0.0, tradeable=False))), "elr_")
+    assert lost - bare == {("elr_status", "status=no_data", "symbol=BTC"), ("elr_tradeable", "symbol=BTC")}
     assert names(scrape(state(signal_body("SOL"))), "elr_") == bare
     assert names(scrape(state(signal_body(), now_ms=TS + 30_000)), "elr_score") != set()
     assert names(scrape(state(signal_body(), now_ms=TS + 30_001)), "elr_score") == set()
@@ -276,6 +277,36 @@ def test_no_data_expired_stale_and_unconfigured_show_nothing() -> None:
     found = scrape(state(stale))
     assert names(found, "elr_ratio") == set()  # its base is too old; the statistics do not depend on it
     assert len(names(found, "elr_zscore")) == 2
+
+
+def test_every_symbol_has_the_numbers_that_its_signal_tells() -> None:
+    """Cause: beyond the first fifty symbols there was no price, no open interest and no funding at all."""
+    body = signal_body("1000PEPE", momentum="decelerating")
+    body["windows"]["1h"] |= {"liquidated": {"long_coins": 4.5, "short_coins": 1.25}}
+    body["windows"]["5m"] |= {"taker": {"buy_coins": 3.0, "sell_coins": 1.0, "imbalance": 0.5}}
+    found = scrape(state(body, samples=(sample("1000PEPE"),), max_venue_symbols=0))
+    market = body["market"]
+    for key, value in {
+        ("elr_price_usd",): market["price"],
+        ("elr_oi_usd",): market["oi_usd"],
+        ("elr_oi_coins",): market["oi_coins"],
+        ("elr_funding_8h",): market["funding_8h"],
+        ("elr_oi_change", "window=24h"): body["oi_change"]["24h"],
+        ("elr_liquidated_coins", "side=short"): 1.25,
+        ("elr_liquidated_coins", "side=long"): 4.5,
+        ("elr_taker_imbalance", "window=5m"): 0.5,
+        ("elr_mode_score", "mode=swing"): body["modes"]["swing"]["score"],
+        ("elr_momentum",): -1.0,
+        ("elr_risk_multiplier",): body["sizing"]["risk_multiplier"],
+        ("elr_status", "status=ok"): 1.0,
+        ("elr_tradeable",): 1.0,
+        ("elr_spiking",): 1.0,
+        ("elr_provisional",): 1.0,
+    }.items():
+        labels = sorted([*key[1:], "symbol=1000PEPE"])
+        assert found[(key[0], *labels)] == pytest.approx(value), key
+    assert found[("elr_provisional_symbols",)] == 1.0
+    assert ("elr_oi_change", "symbol=1000PEPE", "window=7d") not in found  # not known: no series
 
 
 def test_labels_come_from_the_configuration_only() -> None:
