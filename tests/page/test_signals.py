@@ -48,7 +48,7 @@ async def test_the_row_says_what_the_message_says_and_what_informs_stands_in_fro
         shown = await row(page)
         assert shown == {
             "rank": "0.950", "fall": f"27 % {USUAL}", "volatility": "3.1 %", "z": "+1.8", "fragility": "0.81",
-            "regime": "crowded longs, fell within the hour", "status": "ok",
+            "regime": "crowded longs (provisional), spike, fell within the hour", "risk": "0.62", "status": "ok",
             "score": f"{MINUS}0.31", "direction": "short", "size": "0.000",
         }  # fmt: skip
         assert list(shown)[:2] == ["rank", "fall"]
@@ -93,15 +93,35 @@ async def test_a_chance_is_0_or_100_per_cent_only_where_it_is_that(tabs: Tabs) -
 
 
 async def test_a_flush_says_whether_it_falls_at_this_moment(tabs: Tabs) -> None:
+    firm = {"provisional": False, "spike": None}
     async with Service() as service:
         service.say(
-            signal_body(regime="flush", flush_falling=True, flushed_1h=True),
-            signal_body("ETH", regime="reset", flush_falling=False, flushed_1h=True),
-            signal_body("1000PEPE", regime="flush", flush_falling=None, flushed_1h=None),
+            signal_body(regime="flush", flush_falling=True, flushed_1h=True, **firm),
+            signal_body("ETH", regime="reset", flush_falling=False, flushed_1h=True, **firm),
+            signal_body("1000PEPE", regime="flush", flush_falling=None, flushed_1h=None, **firm),
         )
         _, page = await opened(tabs, service)
         shown = [(await row(page, symbol))["regime"] for symbol in ("BTC", "ETH", "1000PEPE")]
         assert shown == ["flush, falling now", "reset, fell within the hour", "flush"]
+
+
+async def test_what_was_judged_against_less_than_a_week_says_so_and_why_a_size_is_small(tabs: Tabs) -> None:
+    async with Service() as service:
+        service.say(
+            signal_body(),
+            signal_body("ETH", provisional=False, spike=None, sizing=signal_body()["sizing"] | {
+                "risk_multiplier": 1.0, "risk_factors": {"data": 1.0, "deleveraging": 1.0, "spike": 1.0}}),
+        )  # fmt: skip
+        _, page = await opened(tabs, service)
+        young = await fields(page, "#detail")
+        assert "provisional: judged against" in young["regime"]
+        assert young["risk-factors"] == "quality of the data 0.90, chance of a fall above the usual 0.69"
+        assert young["oi-change"] == f"1h 0.4 %, 4h 0.7 %, 24h {MINUS}1.2 %, 7d {NONE}"
+        await page.click('tr[data-symbol="ETH"] button')
+        firm = await fields(page, "#detail")
+        assert "provisional" not in firm["regime"]
+        assert firm["risk-factors"] == "nothing known against"
+        assert (await row(page, "ETH"))["risk"] == "1.00"
 
 
 @pytest.mark.parametrize(

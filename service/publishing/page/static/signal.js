@@ -31,9 +31,11 @@ function fall({ p_deleveraging: said }, name, usual) {
   return `${chance(said[name])} (usual\u00a0${chance(said[usual]).replaceAll(" ", "\u00a0")})`; // wraps before the bracket
 }
 
-/** The regime, and whether open interest falls at this moment or did within the hour. */
+/** The regime, whether it was judged against less than a week, whether leverage has just risen far, and whether open
+ * interest falls at this moment or did within the hour. */
 function regime(signal) {
-  const said = signal.regime === null ? [] : [words(signal.regime)];
+  const said = signal.regime === null ? [] : [words(signal.regime) + (signal.provisional ? " (provisional)" : "")];
+  if (signal.spike !== null && signal.regime !== null) said.push("spike");
   if (signal.flush_falling === true) said.push("falling now");
   else if (signal.flushed_1h === true) said.push("fell within the hour");
   return said.join(", ") || NONE;
@@ -52,6 +54,7 @@ const COLUMNS = [
   { field: "z", name: "Against last day", of: (s) => signed(leverage(s).z, 1), number: true },
   { field: "fragility", name: "Fragility", of: (s) => fixed(s.fragility, 2), number: true },
   { field: "regime", name: "Regime", of: regime },
+  { field: "risk", name: "Risk multiplier", of: (s) => fixed(s.sizing.risk_multiplier, 2), number: true },
   { field: "status", name: "Data", of: status },
   { field: "score", name: "Score", of: (s) => signed(s.score, 2), number: true, back: true },
   { field: "direction", name: "Direction", of: (s) => s.direction ?? NONE, back: true },
@@ -115,6 +118,23 @@ function fallRow(signal, term, field, name, usual, record) {
   return row(term, field, fall(signal, name, usual), ...lines, `by its record: ${evidenceOf(code)}`);
 }
 
+/** How young the memory is that regime, spike and band were judged against. */
+function young(signal) {
+  const hours = leverage(signal).horizon_h;
+  return signal.provisional ? `provisional: judged against ${span(hours * 3_600_000)}, less than a week` : "";
+}
+
+/** The factors below 1. */
+function takes({ data, deleveraging, spike }) {
+  const named = [["quality of the data", data], ["chance of a fall above the usual", deleveraging], ["spike", spike]];
+  const off = named.filter(([, factor]) => factor < 1).map(([name, factor]) => `${name} ${fixed(factor, 2)}`);
+  return off.length === 0 ? "nothing known against" : off.join(", ");
+}
+
+function changes(said) {
+  return Object.entries(said).map(([name, share]) => `${name} ${percent(share, 1)}`).join(", ");
+}
+
 /** Everything of one symbol that the page has words for. */
 export function detail(signal) {
   const { p_deleveraging: said, market } = signal;
@@ -126,14 +146,19 @@ export function detail(signal) {
       row("Against its last day", "z", `${signed(z, 1)} robust standard deviations`),
       row("Fragility", "fragility", fixed(signal.fragility, 2), `without funding ${fixed(signal.fragility_2, 2)}`),
       row("Volatility of the last 24 hours", "volatility", `${percent(signal.volatility_24h)} a day`),
-      row("Regime", "regime", regime(signal))),
+      row("Regime", "regime", regime(signal), young(signal))),
     card("Chance of a fall of open interest within 24 h",
       fallRow(signal, "By 5 %", "fall-5", "oi_5", "base_rate", "evidence"),
       fallRow(signal, "By 10 %", "fall-10", "oi_10", "base_rate_10", "evidence_10"),
       row("Model", "model", said.model, made)),
+    card("What to make of a size of your own",
+      row("Risk multiplier", "risk", fixed(signal.sizing.risk_multiplier, 2),
+        signal.tradeable ? "times your size, whatever its direction" : "not tradeable"),
+      row("What takes off", "risk-factors", takes(signal.sizing.risk_factors))),
     card("Market and data",
       row("Price", "price", market.price === null ? NONE : `${market.price} USD`),
       row("Funding per 8 h", "funding", percent(market.funding_8h, 4)),
+      row("Change of open interest", "oi-change", changes(signal.oi_change)),
       row("Open interest seen", "coverage", percent(market.oi_coverage),
         `${market.venues_fresh} of ${market.venues_total} venues`),
       row("Data", "status", status(signal), signal.tradeable ? "tradeable" : "not tradeable")),
