@@ -93,7 +93,7 @@ async def test_a_chance_is_0_or_100_per_cent_only_where_it_is_that(tabs: Tabs) -
 
 
 async def test_a_flush_says_whether_it_falls_at_this_moment(tabs: Tabs) -> None:
-    firm = {"provisional": False, "spike": None}
+    firm = {"provisional": True, "spike": None}  # neither flush nor reset rests on the rank of leverage
     async with Service() as service:
         service.say(
             signal_body(regime="flush", flush_falling=True, flushed_1h=True, **firm),

@@ -31,10 +31,13 @@ function fall({ p_deleveraging: said }, name, usual) {
   return `${chance(said[name])} (usual\u00a0${chance(said[usual]).replaceAll(" ", "\u00a0")})`; // wraps before the bracket
 }
 
+const RANKED = new Set(["crowded_longs", "crowded_shorts", "loaded", "building", "calm"]); // flush and reset are not
+
 /** The regime, whether it was judged against less than a week, whether leverage has just risen far, and whether open
  * interest falls at this moment or did within the hour. */
 function regime(signal) {
-  const said = signal.regime === null ? [] : [words(signal.regime) + (signal.provisional ? " (provisional)" : "")];
+  const young = signal.provisional && RANKED.has(signal.regime);
+  const said = signal.regime === null ? [] : [words(signal.regime) + (young ? " (provisional)" : "")];
   if (signal.spike !== null && signal.regime !== null) said.push("spike");
   if (signal.flush_falling === true) said.push("falling now");
   else if (signal.flushed_1h === true) said.push("fell within the hour");
