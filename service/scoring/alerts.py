@@ -14,7 +14,7 @@ from service.state import Plain, Stateful
 SPIKE_RAISE_Z, SPIKE_RAISE_PERCENTILE = 3.0, 0.95
 SPIKE_CLEAR_Z, SPIKE_CLEAR_PERCENTILE = 2.0, 0.90
 SPIKE_EVERY_MS = 6 * 3_600_000
-SPIKE_LEAST_H = 72  # hours behind the percentile: one of 26 h calls 3.4 times as much a spike
+SPIKE_LEAST_H = 72  # hours behind the percentile: one of 26 h calls three times as many hours a spike
 DIVERGENCE_RAISE_Z, DIVERGENCE_CLEAR_Z = 3.0, 2.0
 CONFLICT_AFTER_MS = 300_000
 NO_DATA_AFTER_MS = 30_000

@@ -140,7 +140,7 @@ def test_the_message_says_why() -> None:
 
 @pytest.mark.parametrize(("horizon_h", "n", "raised"), [(71, 4_260, False), (72, 2_159, False), (72, 2_160, True)])
 def test_no_spike_on_less_than_three_days(horizon_h: int, n: int, raised: bool) -> None:
-    """Cause: judged against 26 h, 3.4 times as many hours were called a spike as against 30 days."""
+    """Cause: judged against 26 h, over three times as many hours were called a spike as against 30 days."""
     signal, _ = Scorer("BTC", {}, None).score(readings(elr=level(z=3.5, percentile=0.97, horizon_h=horizon_h, n=n)))
     assert (signal["spike"] is not None) is raised
     assert signal["provisional"]
