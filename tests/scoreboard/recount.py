@@ -92,6 +92,7 @@ def falls(
             alert["values"]["regime"] if alert["alert"] == "crowding" else alert["alert"]
             for alert in alerts
             if alert["symbol"] == symbol and alert["state"] == "raised" and alert["alert"] in ("crowding", *NAMED)
+            if alert["alert"] != "reset"  # it is taken from the regime
         ]
         if body["regime"] == "reset" and before.get(symbol) not in (None, "reset"):
             events.append("reset")

@@ -70,6 +70,7 @@ const classes = ({ number, back }) => [number ? "number" : "", back ? "back" : "
 export function readable(signal) {
   try {
     COLUMNS.forEach((column) => column.of(signal));
+    detail(signal);
     return true;
   } catch {
     return false;
