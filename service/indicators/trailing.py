@@ -160,23 +160,28 @@ class Trailing(Stateful):
         if self.bins is None:
             return
         before = now if self.oldest is None else self.oldest
-        marks = [
-            (minute, abs(value) if self._magnitude else value)
-            for start, value in hours
-            for minute in range(start, start + HOUR_MINUTES, OLDER_EVERY_MINUTES)
-            if now - MONTH_MINUTES <= minute < before
-        ]
-        if not marks:
+        runs = []  # (its first minute that counts, how many of them, value)
+        for start, value in hours:
+            counted = [
+                minute
+                for minute in range(start, start + HOUR_MINUTES, OLDER_EVERY_MINUTES)
+                if now - MONTH_MINUTES <= minute < before
+            ]
+            if counted:
+                runs.append((counted[0], len(counted), abs(value) if self._magnitude else value))
+        if not runs:
             return
         held, cut = self.older.entries(), self.older  # of these the places and the weights
         at = cut.newest
-        for _, value in marks:
-            self.bins.admit(value, cut)
-            cut.add(at, self.bins.index(value), OLDER_EVERY_MINUTES)
+        for _, count, value in runs:
+            for _ in range(count):
+                self.bins.admit(value, cut)
+            cut.add_run(at, 0, count, self.bins.index(value), OLDER_EVERY_MINUTES)
         numbers = [index for _, index, _ in cut.entries()]
-        self.older = BinnedWindow()
-        for (minute, _), index in zip(marks, numbers[len(held) :], strict=True):
-            self.older.add(minute, index, OLDER_EVERY_MINUTES)
+        self.older, position = BinnedWindow(), len(held)
+        for minute, count, _ in runs:
+            self.older.add_run(minute, OLDER_EVERY_MINUTES, count, numbers[position], OLDER_EVERY_MINUTES)
+            position += count
         for (minute, _, weight), index in zip(held, numbers, strict=False):
             self.older.add(minute, index, weight)
         self._middle = self._centres = None

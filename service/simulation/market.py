@@ -14,18 +14,26 @@ from collections import deque
 from collections.abc import Sequence
 from math import exp, log, sqrt, tanh
 
+from service.simulation.before import Before
 from service.simulation.instruments import BITCOIN, VENUES, Instrument, instruments
 from service.simulation.minutes import MINUTE_MS
 from service.simulation.profiles import Profile, profile
-from service.simulation.quotes import BASE_PREMIUM, RATE_IN_FORCE, Mood, Quote, normal_pair, rounded
+from service.simulation.quotes import (
+    BASE_PREMIUM,
+    LONG_PREMIUM,
+    RATE_IN_FORCE,
+    SHORT_PREMIUM,
+    Mood,
+    Quote,
+    normal_pair,
+    rounded,
+)
 from service.simulation.schedule import Schedule, Segment, plays
 
 MAX_STEP_MS = 60_000
 HOUR_MS = 3_600_000
 YEAR_S = 31_557_600.0
 MARKET_VOLATILITY = 0.34  # of the common factor, per year
-LONG_PREMIUM = 0.0020  # what a full crowd of longs adds to the premium
-SHORT_PREMIUM = 0.0010
 OI_BAND = 0.35  # log distance from its base beyond which open interest is pulled back, whatever the phase
 ORACLE_MS = 3_000  # Hyperliquid's oracle and mark move about every 3 s
 CROWD_MS = 300_000  # long/short ratios are published every five minutes
@@ -58,7 +66,8 @@ class SymbolState:
         self.burst = 0.0  # log, of liquidations: they come in clusters
         self.lean = 0.0  # of the takers, beyond what crowd and price say
         self.mood = Mood(start_ms)
-        self.quotes = tuple(Quote(item, seed, self.mood) for item in listed)
+        before = Before(seed, symbol, self.levels, start_ms, self.log_price, self.level)
+        self.quotes = tuple(Quote(item, seed, self.mood, before) for item in listed)
         self.hours: deque[tuple[int, float]] = deque(maxlen=25)  # (hour, price at its start)
 
     def day(self) -> tuple[float, float, float]:
@@ -124,6 +133,7 @@ class MarketModel:
             for quote in state.quotes:
                 quote.settled_rate = quote.rate
                 _expect(quote, start_ms)
+                quote.settled_before(quote.next_ts - quote.instrument.interval_h * HOUR_MS)
         if start_ms % MINUTE_MS == 0:
             self._record(start_ms)
 

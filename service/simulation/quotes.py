@@ -11,15 +11,19 @@ from math import cos, exp, floor, log, pi, sin, sqrt
 from typing import Literal
 
 from service.model import LongShortKind, PositionSide
+from service.simulation.before import Before, Hour, price
 from service.simulation.instruments import Instrument
-from service.simulation.minutes import Bar, Price, Records
+from service.simulation.minutes import Bar, Point, Price, Records
 
 BASE_PREMIUM = -0.00045  # perpetuals trade a few bps under the index in calm times; funding is then near zero
 INTEREST_8H = 0.0001  # interest component and its dampener, as the venues publish their formula
 DAMPENER_8H = 0.0005
 RATE_IN_FORCE = ("bitmex", "kraken_futures")  # tell the rate fixed for the running interval, not the estimate
-SETTLEMENTS = 80
+SETTLEMENTS = 800  # a month of hourly ones
 RECENT_TRADES = 50
+HOUR_MS = 3_600_000
+LONG_PREMIUM = 0.0020  # what a full crowd of longs adds to the premium
+SHORT_PREMIUM = 0.0010
 DAY_S = 86_400
 TRADES_PER_STEP = 3  # ordinary ones, at most
 FORCED_PER_STEP = 6
@@ -46,6 +50,11 @@ def rounded(value: float, digits: int, scale: float) -> float:
     scaled = value * scale
     whole = floor(scaled + 0.5)
     return whole / scale if -0.49 < scaled - whole < 0.49 and whole < 1e13 else round(value, digits)
+
+
+def premium(hour: Hour) -> float:
+    """What the crowd of an hour of the month before makes of the premium."""
+    return BASE_PREMIUM + hour.crowd * (LONG_PREMIUM if hour.crowd > 0 else SHORT_PREMIUM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +93,19 @@ class Quote:
 
     ``mark``, ``index``: USD per native coin. ``rate``: per funding interval. ``next_ts``: next settlement.
     ``contracts``: one-sided. ``premium``: mark against index before rounding. ``settled_rate``: the estimate as it
-    stood at the last settlement. ``settlements``: (time, rate charged then), oldest first. ``past``: its minutes.
-    ``bitcoin``: the quote whose index converts a quanto contract. ``settles_ms``: the first step at or after it passes
-    ``next_ts``. ``rng``: what moves it. ``price_scale``: of :func:`rounded`.
+    stood at the last settlement. ``settlements``: (time, rate charged then), oldest first, with those of the month
+    before. ``past``: its minutes, and the hours of that month. ``before``: its symbol's month. ``bitcoin``: the quote
+    whose index converts a quanto contract. ``settles_ms``: the first step at or after it passes ``next_ts``. ``rng``:
+    what moves it. ``price_scale``: of :func:`rounded`.
     """
 
     __slots__ = (
-        "_oi_scale", "_salt", "_traded_ms", "_trades", "average_premium", "bitcoin", "index", "index_offset",
-        "instrument", "level", "loading", "mark", "mood", "next_ts", "noise", "past", "premium", "price_scale",
-        "recent", "rng", "settled_rate", "settlements", "settles_ms", "tilt",
+        "_first_noise", "_oi_scale", "_salt", "_traded_ms", "_trades", "average_premium", "before", "bitcoin", "index",
+        "index_offset", "instrument", "level", "loading", "mark", "mood", "next_ts", "noise", "past", "premium",
+        "price_scale", "recent", "rng", "settled_rate", "settlements", "settles_ms", "tilt",
     )  # fmt: skip
 
-    def __init__(self, instrument: Instrument, seed: int, mood: Mood) -> None:
+    def __init__(self, instrument: Instrument, seed: int, mood: Mood, before: Before) -> None:
         name = f"{seed}:quote:{instrument.venue}:{instrument.name}"
         rng = random.Random(name)  # of its own: a venue's numbers do not depend on which others are simulated
         self.rng = rng
@@ -107,12 +117,13 @@ class Quote:
         self.tilt = rng.uniform(-0.02, 0.02)  # of its long shares
         self.premium = BASE_PREMIUM + rng.gauss(0.0, 0.0001)
         self.average_premium = self.premium
-        self.noise = rng.gauss(0.0, 0.01)
+        self.noise = self._first_noise = rng.gauss(0.0, 0.01)
         self.level = 0.0  # of the symbol's open interest
         self.mark = self.index = self.settled_rate = 0.0
         self.next_ts = self.settles_ms = 0
         self.settlements: deque[tuple[int, float]] = deque(maxlen=SETTLEMENTS)
-        self.past = Records()
+        self.before = before
+        self.past = Records(self._older)
         self.bitcoin: Quote | None = None
         self.recent: deque[Trade] = deque(maxlen=RECENT_TRADES)  # those that were asked for
         self._salt = zlib.crc32(name.encode()) << 44
@@ -124,7 +135,11 @@ class Quote:
     @property
     def rate(self) -> float:
         """The running estimate for the next settlement."""
-        mean, item = self.average_premium, self.instrument
+        return self._rate(self.average_premium)
+
+    def _rate(self, mean: float) -> float:
+        """What a mean premium makes of a funding interval."""
+        item = self.instrument
         damped = mean + min(max(INTEREST_8H - mean, -DAMPENER_8H), DAMPENER_8H)
         return round(min(max(damped * item.interval_h / 8, -item.cap), item.cap), 8)
 
@@ -135,8 +150,11 @@ class Quote:
 
     @property
     def contracts(self) -> float:
+        return self._contracts(self.level, self.noise)
+
+    def _contracts(self, level: float, noise: float) -> float:
         item = self.instrument
-        return rounded(item.oi_contracts * exp(self.level * self.loading + self.noise), item.oi_digits, self._oi_scale)
+        return rounded(item.oi_contracts * exp(level * self.loading + noise), item.oi_digits, self._oi_scale)
 
     @property
     def price(self) -> float:
@@ -230,6 +248,25 @@ class Quote:
             )
             for place, (ts, (size, buys, liquidated)) in enumerate(zip(times, orders, strict=True))
         )
+
+    # -- the month before ------------------------------------------------------------------------------------------
+
+    def _older(self, ts: int) -> Point | None:
+        """What it was on a full hour of the month before; None beyond that."""
+        if not self.before.first_ms <= ts <= self.before.last_ms:
+            return None
+        item, hour = self.instrument, self.before.at(ts)
+        native = price(hour) * item.multiplier * (1 + self.index_offset)
+        index = rounded(native, item.price_digits, self.price_scale)
+        mark = rounded(native * (1 + premium(hour)), item.price_digits, self.price_scale)
+        mark = index if item.venue == "dydx" else mark  # as in the market: no mark of its own
+        return Point(ts, mark, index, self._contracts(hour.level, self._first_noise))
+
+    def settled_before(self, last_ms: int) -> None:
+        """Enter the settlements of the month before, the last one at ``last_ms``."""
+        interval_ms = self.instrument.interval_h * HOUR_MS
+        hours = [ts // HOUR_MS * HOUR_MS for ts in range(last_ms, self.before.first_ms - 1, -interval_ms)]
+        self.settlements.extend((ts, self._rate(premium(self.before.at(ts)))) for ts in reversed(hours))
 
     # -- positions, past -------------------------------------------------------------------------------------------
 

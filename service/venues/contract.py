@@ -229,10 +229,18 @@ class Venue(Protocol):
         """
         ...
 
+    def month(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
+        """The same for weeks of it: marks and open interest by the hour, settled funding, as far back as there are.
+
+        Their ``context`` begins with ``history:`` and names the step (``service.venues.history.HOURLY``). Empty where
+        the venue publishes no open interest of the past: without it the rest would not count.
+        """
+        ...
+
 
 class Streamed:
-    """Base of a venue whose mark, funding and open interest all come over sockets, see :class:`Venue`. A venue of which
-    one of these is not true overrides it."""
+    """Base of a venue whose mark, funding and open interest all come over sockets, and which publishes no open interest
+    of the past, see :class:`Venue`. A venue of which one of these is not true overrides it."""
 
     polls_oi = False
     rules: VenueRules
@@ -249,6 +257,10 @@ class Streamed:
         extras: Sequence[ExtraStream] = (),
     ) -> list[Poll]:
         """Nothing is polled."""
+        return []
+
+    def month(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
+        """No past open interest."""
         return []
 
 

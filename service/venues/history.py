@@ -19,6 +19,7 @@ RowReader: TypeAlias = Callable[[Listing, Any], "tuple[int, float] | None"]
 
 MINUTE_MS = 60_000
 PREFIX = "history:"
+HOURLY = {"hourly_mark": "mark", "hourly_oi": "oi"}  # what a month is made of, by the hour, and the stream it is of
 FUNDING_HOLD = 1.25  # settlements: a settled rate stands until the next, and a little longer should that be missing
 SPACINGS_HELD = 2  # other points: this many spacings
 FUNDING_BEFORE_MS = 24 * HOUR_MS  # settlements from before the past that is asked for: the one in force, the interval
@@ -34,7 +35,7 @@ def context_of(what: str, instrument: str) -> str:
 
 
 def subject_of(context: str) -> tuple[str, str] | None:
-    """What and which instrument a history answer is about; None for any other answer."""
+    """What (a stream, or one of :data:`HOURLY`) and which instrument a history answer is about; None for any other."""
     if not context.startswith(PREFIX):
         return None
     what, _, instrument = context.removeprefix(PREFIX).partition(":")
@@ -59,6 +60,17 @@ def pages(since_ms: int, now_ms: int, step_ms: int, rows: int) -> list[tuple[int
     return found
 
 
+def funding_pages(since_ms: int, now_ms: int, interval_h: float | None, rows: int) -> list[tuple[int, int]]:
+    """The same for settled rates, with those of the day before. An interval may have been shorter within the month, but
+    hardly below four hours where it is longer now; unknown: an hour.
+
+    >>> [(last - first) // HOUR_MS for first, last in funding_pages(30 * HOUR_MS, 230 * HOUR_MS, 8.0, 40)]
+    [156, 68]
+    """
+    step_ms = int(min(interval_h or 1.0, 4.0) * HOUR_MS)
+    return pages(since_ms - FUNDING_BEFORE_MS, now_ms, step_ms, rows)
+
+
 def newest_first(*series: Sequence[T]) -> list[T]:
     """Several series of pages as one: the first page of each, in the order given, then the second of each, ...
 
@@ -77,9 +89,9 @@ class Past(NamedTuple):
     """How a venue's rows of history are read, by kind: ``(listing, row) -> (UTC ms, value)``, None for a row to leave
     out. No reader: the venue publishes no such past, and rows that claim to be of it are refused."""
 
-    bar: RowReader = _refuse  # opening of the minute, close per venue unit; of mark and index alike
+    bar: RowReader = _refuse  # opening of the bar, close per venue unit; of mark and index alike
     interest: RowReader = _refuse  # start of the period, native one-sided count
-    interest_ms: int = 0  # the period
+    interest_ms: int = 0  # the period, where it is not an hour
     settled: RowReader = _refuse  # settlement, rate
     intervals_h: tuple[int, ...] = ()  # spacings of settlements that the venue has
 
@@ -89,14 +101,15 @@ def tell_history(
 ) -> None:
     """The points of one answer of kind ``what``. ``fallback_h``: the funding interval where the spacing of the
     settlements does not show it."""
-    if what in ("mark", "index"):
-        stream: Bars = "mark" if what == "mark" else "index"
+    hourly, stream = what in HOURLY, HOURLY.get(what, what)
+    if stream in ("mark", "index"):
+        bars: Bars = "mark" if stream == "mark" else "index"
         for opened_ms, close in _read(emit, past.bar, listing, rows):
-            tell_bar(emit, listing, stream, opened_ms, close)
-    elif what == "oi":
+            tell_bar(emit, listing, bars, opened_ms, close, HOUR_MS if hourly else MINUTE_MS)
+    elif stream == "oi":
         for stamp_ms, contracts in _read(emit, past.interest, listing, rows):
-            tell_interest(emit, listing, stamp_ms, past.interest_ms, contracts)
-    elif what == "funding":
+            tell_interest(emit, listing, stamp_ms, HOUR_MS if hourly else past.interest_ms, contracts)
+    elif stream == "funding":
         tell_settled(emit, listing, list(_read(emit, past.settled, listing, rows)), past.intervals_h, fallback_h)
     else:
         raise BadPayload("unknown_shape", f"history of {what}"[:80])
@@ -114,11 +127,17 @@ def _read(emit: Emit, read: RowReader, listing: Listing, rows: Sequence[Any]) ->
             yield found
 
 
-def tell_bar(emit: Emit, listing: Listing, stream: Bars, opened_ms: int, close: float) -> None:
-    """A minute's close, valid at the end of the minute. A minute that was not over at receipt is left out."""
-    end_ms = opened_ms + MINUTE_MS
+def tell_bar(
+    emit: Emit, listing: Listing, stream: Bars, opened_ms: int, close: float, length_ms: int = MINUTE_MS
+) -> None:
+    """A bar's close, valid at its end. A bar that was not over at receipt is left out; one that begins between those
+    asked for is of another length, and its end is not known."""
+    if opened_ms % length_ms != 0:
+        emit.bad(BadPayload("out_of_bounds", f"bar of {length_ms} ms from {opened_ms}"))
+        return
+    end_ms = opened_ms + length_ms
     if end_ms <= emit.recv_ts:
-        emit.history_point(listing, stream, end_ms, close, SPACINGS_HELD * MINUTE_MS)
+        emit.history_point(listing, stream, end_ms, close, SPACINGS_HELD * length_ms)
 
 
 def tell_interest(emit: Emit, listing: Listing, stamp_ms: int, step_ms: int, contracts: float) -> None:

@@ -271,8 +271,14 @@ def test_the_past_comes_newest_first_and_its_last_stamp_in_seconds() -> None:
     since = str(START_MS - 30 * 3_600_000)
     _, funding = get(protocol, path + "funding/history", **query, startTime=since, endTime=str(START_MS))
     assert [(int(row["fundingRateTimestamp"]), float(row["fundingRate"])) for row in funding["result"]["list"]] == list(
-        reversed(quote.settlements)
+        reversed([settled for settled in quote.settlements if settled[0] >= int(since)])
     )
+    month = {"startTime": str(START_MS - 33 * 24 * 3_600_000), "endTime": str(START_MS), "limit": "200"}
+    settled = get(protocol, path + "funding/history", **query, **month)[1]["result"]["list"]
+    assert len(settled) == len(quote.settlements) == 31 * 3 + 4
+    hours = {"startTime": str(START_MS - 200 * 3_600_000), "endTime": str(START_MS), "limit": "200"}
+    rows = get(protocol, path + "open-interest", **query, intervalTime="1h", **hours)[1]["result"]["list"]
+    assert len(rows) == 200  # far beyond the minutes on record
     for endpoint, wrong in (
         ("funding/history", {"startTime": since}),
         ("mark-price-kline", {"interval": "1m"}),

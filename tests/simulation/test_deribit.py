@@ -197,7 +197,7 @@ def test_the_past_is_hourly_funding_and_the_index() -> None:
     protocol.model.step(later)
     query = {"instrument_name": "BTC-PERPETUAL", "start_timestamp": str(hour), "end_timestamp": str(later)}
     rows = get(protocol, "/api/v2/public/get_funding_rate_history", later, **query)[1]["result"]
-    assert [row["timestamp"] for row in rows] == list(range(hour + 3_600_000, later + 1, 3_600_000))
+    assert [row["timestamp"] for row in rows] == list(range(hour, later + 1, 3_600_000))
     [quote] = [item for item in protocol.quotes if item.instrument.name == "BTC-PERPETUAL"]
     assert rows[-1]["index_price"] == quote.index
     assert rows[-1]["prev_index_price"] == rows[-2]["index_price"]

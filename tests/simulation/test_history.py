@@ -83,4 +83,4 @@ def test_a_warm_start_takes_seconds() -> None:
     events = sum(len(events) for _, _, events in history(model, START_MS, end - HOUR_MS, end))
     assert events > 700_000
     if sys.gettrace() is None:  # `make coverage` traces every line, which makes it several times as long
-        assert time.process_time() - begin < 12.0  # about 3 s
+        assert time.process_time() - begin < 40.0  # 3 s, on a slow and busy machine up to 13

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from math import log
 from pathlib import Path
 
@@ -214,12 +215,18 @@ def test_funding_is_settled_at_each_venues_own_time() -> None:
         for quote in model.quotes():
             rates[quote.instrument.name] = quote.rate
         model.step(begin + minute * 60_000)
-    hours = {quote.instrument.venue: [ts // HOUR_MS % 24 for ts, _ in quote.settlements] for quote in model.quotes()}
+    hours = {
+        quote.instrument.venue: [ts // HOUR_MS % 24 for ts, _ in quote.settlements if ts > begin]
+        for quote in model.quotes()
+    }
     assert hours["okx"] == hours["binance_usdm"] == hours["gate"] == [8, 16, 0]
     assert hours["bitmex"] == [4, 12, 20]
     assert hours["dydx"] == [*range(1, 24), 0]
     for quote in model.quotes():
         assert quote.next_ts > model.now_ms
+        times, interval_ms = [ts for ts, _ in quote.settlements], quote.instrument.interval_h * HOUR_MS
+        assert {later - earlier for earlier, later in pairwise(times)} == {interval_ms}  # with the month before
+        assert begin - 31 * 24 * HOUR_MS - interval_ms < times[0] <= begin - 31 * 24 * HOUR_MS + interval_ms
         assert all(abs(rate) <= quote.instrument.cap for _, rate in quote.settlements)
 
 

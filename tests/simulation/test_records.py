@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
-from service.simulation.minutes import KEEP_MINUTES, MINUTE_MS, Bar, Point, Records
+from service.simulation.minutes import HOUR_MS, KEEP_HOURS, KEEP_MINUTES, MINUTE_MS, Bar, Point, Records
 
 FIRST = 28_000_000 * MINUTE_MS  # a multiple of five minutes
 
@@ -54,3 +56,28 @@ def test_three_days_are_kept() -> None:
     assert KEEP_MINUTES <= len(points) <= KEEP_MINUTES + 600
     assert points[-1] == Point(FIRST + (count - 1) * MINUTE_MS, 99.0 + count, 199.0 + count, 9.0 + count)
     assert points[0].mark == 100.0 + (points[0].ts - FIRST) / MINUTE_MS
+
+
+def test_full_hours_are_kept_for_a_month_and_go_on_from_the_month_before() -> None:
+    def older(ts: int) -> Point | None:
+        return Point(ts, 1.0, 2.0, 3.0) if ts >= FIRST - 700 * HOUR_MS else None
+
+    records = Records(older)
+    count = KEEP_MINUTES + 60 * 24
+    for number in range(count):
+        records.note(FIRST + number * MINUTE_MS, 100.0 + number, 200.0 + number, 10.0 + number)
+    first_hour = -(-FIRST // HOUR_MS) * HOUR_MS
+    hours = records.points(0, 2 * FIRST, HOUR_MS)
+    assert hours[-1].ts == records.last_ms // HOUR_MS * HOUR_MS
+    assert hours[0].ts == -(-(records.last_ms - KEEP_HOURS * HOUR_MS) // HOUR_MS) * HOUR_MS
+    assert len(hours) == KEEP_HOURS  # without a gap, over all three sources
+    seam = [point for point in hours if first_hour - HOUR_MS <= point.ts <= first_hour]
+    assert seam == [
+        Point(first_hour - HOUR_MS, 1.0, 2.0, 3.0),
+        Point(first_hour, *(base + (first_hour - FIRST) / MINUTE_MS for base in (100.0, 200.0, 10.0))),
+    ]
+    bars = records.bars("mark", 0, 2 * FIRST, 60, records.last_ms, 0.0)
+    assert len(bars) == KEEP_HOURS
+    assert all(earlier.close == later.open for earlier, later in pairwise(bars))
+    assert [bar.closed for bar in bars[-2:]] == [True, False]
+    assert records.points(0, FIRST - 1) == []  # of minutes there is nothing older

@@ -162,7 +162,7 @@ def test_broken_analytics(result: dict[str, Any], reason: str) -> None:
 
 def test_settled_rates_of_the_past_but_not_of_the_whole_year() -> None:
     answer = json.loads(load(NAME, "http_get_historical_funding_rates"))
-    answer["rates"].append({"timestamp": "2025-11-17T09:00:00Z", "relativeFundingRate": 0.5})
+    answer["rates"].append({"timestamp": "2025-10-17T09:00:00Z", "relativeFundingRate": 0.5})
     hold = int(1.25 * 3_600_000)
     assert decode(blind(), answer, context="history:funding:PI_XBTUSD") == [
         HistoryPoint(NAME, "PI_XBTUSD", "BTC", "funding", 1763715600000, 0.000015, 1.0, hold),

@@ -25,8 +25,8 @@ from service.venues.binance.metadata import (
 from service.venues.binance.trades import RATIO, ExtraRows
 from service.venues.contract import Catalog
 from service.venues.emit import Emit
-from service.venues.funding_schedule import tell_settlements
-from service.venues.history import subject_of, tell_history
+from service.venues.funding_schedule import HOUR_MS, tell_settlements
+from service.venues.history import HOURLY, subject_of, tell_history
 from service.venues.numbers import coins, price, rate, text, timestamp_ms
 from service.venues.reading import echo, label, mapping, unknown
 
@@ -42,7 +42,7 @@ class BinanceDecoder:
         self._named = by_name(venue, coinm)
         self._emit = Emit(venue, catalog, self._coin_named if venue == ASTER else self._named, self._read)
         self._extra = ExtraRows(self._emit, coinm)
-        self._past = past(coinm)
+        self._past, self._hourly_past = past(coinm), past(coinm, HOUR_MS)
         self._events: dict[str, Callable[[dict[str, Any]], None]] = {  # by `e`; the others are not used
             "markPriceUpdate": self._prices,
             "aggTrade": self._extra.trade,
@@ -123,7 +123,8 @@ class BinanceDecoder:
     def _history(self, rows: list[Any], what: str, name: str) -> None:
         emit, listing = self._emit, self._emit.listing(name)
         if listing is not None:
-            tell_history(emit, self._past, listing, what, rows, stated_interval(emit.catalog, name))
+            read = self._hourly_past if what in HOURLY else self._past
+            tell_history(emit, read, listing, what, rows, stated_interval(emit.catalog, name))
 
     def _settlements(self, rows: list[Any]) -> None:
         keys, catalog = ("symbol", "fundingRate", "fundingTime"), self._emit.catalog

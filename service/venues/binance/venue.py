@@ -224,16 +224,18 @@ class Binance:
         ]
 
     def history(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
-        name = listing.instrument
+        name, base = listing.instrument, f"{endpoints.rest}/{self._product.api}"
+        pair = f"pair={quote(self._pair(name), safe='')}"
+        return history.requests(name, base, pair, self._past_interest(endpoints, name), since_ms, now_ms)
+
+    def month(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
+        name, base = listing.instrument, f"{endpoints.rest}/{self._product.api}"
+        return history.month(name, base, self._past_interest(endpoints, name), since_ms, now_ms)
+
+    def _past_interest(self, endpoints: Endpoints, name: str) -> str | None:
+        """The address of an instrument's past open interest; None: there is none."""
         subject = self._statistics(name) + ("&contractType=PERPETUAL" if self._coinm else "")
-        return history.requests(
-            name,
-            f"{endpoints.rest}/{self._product.api}",
-            f"pair={quote(self._pair(name), safe='')}",
-            f"{endpoints.rest}/futures/data/openInterestHist?{subject}" if self._product.statistics else None,
-            since_ms,
-            now_ms,
-        )
+        return f"{endpoints.rest}/futures/data/openInterestHist?{subject}" if self._product.statistics else None
 
     def _pair(self, instrument: str) -> str:
         """The pair whose index an instrument follows: for a USD-M perpetual its own name."""

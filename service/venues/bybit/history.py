@@ -1,7 +1,7 @@
 """Bybit: the published past for the warm start.
 
 Endpoints (bybit-exchange.github.io, docs/v5/market): `mark-price-kline` and `index-price-kline`, rows [start, open,
-high, low, close], at most 1000; `open-interest`, at most 200 of 5 min, `openInterest` both sides and
+high, low, close], at most 1000; `open-interest`, at most 200 of 5 min or 1 h, `openInterest` both sides and
 `singleOpenInterest` (since June 2026) one; `funding/history`, at most 200, refused with a start time alone. All newest
 first, start and end inclusive. No page says of what moment of its period a figure of `open-interest` is: taken as of
 the end (``venues/history.py``). A minute under way shows the last price as its close, so only finished ones are read.
@@ -15,7 +15,17 @@ from service.errors import BadPayload
 from service.model import Listing
 from service.venues.bybit.metadata import INTERVALS_H, SIDES_DOCUMENTED
 from service.venues.contract import Request
-from service.venues.history import FUNDING_BEFORE_MS, MINUTE_MS, Past, context_of, newest_first, pages, same_name
+from service.venues.funding_schedule import HOUR_MS
+from service.venues.history import (
+    FUNDING_BEFORE_MS,
+    MINUTE_MS,
+    Past,
+    context_of,
+    funding_pages,
+    newest_first,
+    pages,
+    same_name,
+)
 from service.venues.numbers import coins, number, price, rate, text, timestamp_ms
 from service.venues.reading import items, mapping
 
@@ -46,6 +56,28 @@ def requests(base: str, name: str, subject: str, since_ms: int, now_ms: int) -> 
     span = f"startTime={since_ms - FUNDING_BEFORE_MS}&endTime={now_ms}&limit={FUNDINGS_A_PAGE}"
     funding = Request("GET", f"{base}/funding/history?{subject}&{span}", context=context_of("funding", name))
     return newest_first(bars("mark", "mark-price-kline"), interests, bars("index", "index-price-kline"), [funding])
+
+
+def month(base: str, listing: Listing, subject: str, since_ms: int, now_ms: int) -> list[Request]:
+    """See :meth:`service.venues.contract.Venue.month`."""
+
+    def asked(what: str, query: str) -> Request:
+        return Request("GET", f"{base}/{query}", context=context_of(what, listing.instrument))
+
+    marks = [
+        asked("hourly_mark", f"mark-price-kline?{subject}&interval=60&start={first}&end={last}&limit={BARS_A_PAGE}")
+        for first, last in pages(since_ms, now_ms, HOUR_MS, BARS_A_PAGE)
+    ]
+    query = f"open-interest?{subject}&intervalTime=1h"
+    interests = [
+        asked("hourly_oi", f"{query}&startTime={first}&endTime={last}&limit={INTERESTS_A_PAGE}")
+        for first, last in pages(since_ms, now_ms, HOUR_MS, INTERESTS_A_PAGE)
+    ]
+    fundings = [
+        asked("funding", f"funding/history?{subject}&startTime={first}&endTime={last}&limit={FUNDINGS_A_PAGE}")
+        for first, last in funding_pages(since_ms, now_ms, listing.interval_h, FUNDINGS_A_PAGE)
+    ]
+    return [*marks, *interests, *fundings]
 
 
 def stamp_ms(value: Any) -> int:

@@ -115,6 +115,9 @@ class Bybit(Streamed):
         base = f"{endpoints.rest}/v5/market"
         return history.requests(base, listing.instrument, _subject(listing), since_ms, now_ms)
 
+    def month(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
+        return history.month(f"{endpoints.rest}/v5/market", listing, _subject(listing), since_ms, now_ms)
+
 
 def _category(listing: Listing) -> str:
     return "inverse" if listing.inverse else "linear"

@@ -14,9 +14,9 @@ from urllib.parse import quote
 from service.model import Listing
 from service.venues.contract import Request
 from service.venues.emit import Emit
-from service.venues.funding_schedule import tell_settlements
+from service.venues.funding_schedule import HOUR_MS, tell_settlements
 from service.venues.gate.metadata import INTERVALS_H, LEAST_CONTRACTS, SIDES_DOCUMENTED, SIZES, either_ms
-from service.venues.history import MINUTE_MS, Past, context_of, newest_first, pages
+from service.venues.history import HOURLY, MINUTE_MS, Past, context_of, newest_first, pages
 from service.venues.numbers import coins, price, rate
 from service.venues.reading import mapping, readable
 from service.venues.sides import sides_of
@@ -26,6 +26,7 @@ BARS_A_PAGE = 2000
 STATS_A_PAGE = 100
 STATS_MS = 300_000
 RATES_A_PAGE = 100
+MONTHS_RATES_A_PAGE = 1000  # as documented the most; 41 days even of hourly settlements
 COMPARED_WITHIN_MS = 900_000  # a contract's open interest rarely moves by a tenth in this time
 ABOUT_ONE, ABOUT_TWO = (0.8, 1.25), (1.6, 2.5)
 
@@ -50,6 +51,28 @@ def requests(base: str, name: str, since_ms: int, now_ms: int) -> list[Request]:
     return newest_first(bars("mark"), interest, bars("index"), [rates])
 
 
+def month(base: str, name: str, since_ms: int, now_ms: int) -> list[Request]:
+    """See :meth:`service.venues.contract.Venue.month`."""
+    contract = quote(name, safe="")
+
+    def get(what: str, query: str) -> Request:
+        return Request("GET", f"{base}/{query}", context=context_of(what, name), headers=SIZES)
+
+    bars = f"candlesticks?contract=mark_{contract}&interval=1h"
+    statistics = f"contract_stats?contract={contract}&interval=1h"
+    return [
+        *(
+            get("hourly_mark", f"{bars}&from={first // 1000}&to={last // 1000}")
+            for first, last in pages(since_ms, now_ms, HOUR_MS, BARS_A_PAGE)
+        ),
+        *(
+            get("hourly_oi", f"{statistics}&from={first // 1000}&limit={STATS_A_PAGE}")
+            for first, _ in pages(since_ms, now_ms, HOUR_MS, STATS_A_PAGE)
+        ),
+        get("funding", f"funding_rate?contract={contract}&limit={MONTHS_RATES_A_PAGE}"),
+    ]
+
+
 def tell_rates(emit: Emit, rows: list[Any], context: str) -> None:
     """The settled rates of an answer outside the warm start."""
     if not context.startswith(SETTLEMENTS):
@@ -65,23 +88,23 @@ def tell_rates(emit: Emit, rows: list[Any], context: str) -> None:
 
 def past_of(emit: Emit, listing: Listing, what: str, rows: list[Any]) -> Past:
     """How the rows of this answer are read. Open interest: by the sides that it counts."""
-    if what != "oi":
+    if HOURLY.get(what, what) != "oi":
         return PASTS[1]
-    sides = _sides_of(emit, listing, rows)
+    sides = _sides_of(emit, listing, rows, HOUR_MS if what in HOURLY else STATS_MS)
     if sides is None:  # neither: history is not read on a guess
         emit.skipped(listing.instrument, "unknown_sides")
         return UNREAD
     return PASTS[sides]
 
 
-def _sides_of(emit: Emit, listing: Listing, rows: list[Any]) -> int | None:
+def _sides_of(emit: Emit, listing: Listing, rows: list[Any], period_ms: int) -> int | None:
     """Sides of the statistics' open interest: measured where their newest row is of about the time of the contract
     list, else as for the tickers."""
     single, at = emit.catalog.one_sided.get(listing.instrument, (0.0, 0))
     dated = [row for row in rows if type(row) is dict and "time" in row and "open_interest" in row]
     newest = max(dated, key=lambda row: readable(row, "time", either_ms) or 0, default=None)
     if newest is not None and single >= LEAST_CONTRACTS:
-        ended_ms = (readable(newest, "time", either_ms) or 0) + STATS_MS
+        ended_ms = (readable(newest, "time", either_ms) or 0) + period_ms
         total = readable(newest, "open_interest", coins)
         if total is not None and abs(ended_ms - at) <= COMPARED_WITHIN_MS:
             return sides_of(total / single, ABOUT_ONE, ABOUT_TWO)

@@ -112,6 +112,9 @@ class Gate(Streamed):
     def history(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
         return history.requests(_futures(endpoints, listing), listing.instrument, since_ms, now_ms)
 
+    def month(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
+        return history.month(_futures(endpoints, listing), listing.instrument, since_ms, now_ms)
+
 
 def _futures(endpoints: Endpoints, listing: Listing) -> str:
     return f"{endpoints.rest}/futures/{'btc' if listing.inverse else 'usdt'}"

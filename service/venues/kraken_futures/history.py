@@ -18,7 +18,7 @@ from service.model import Listing
 from service.venues.contract import Request
 from service.venues.emit import Emit
 from service.venues.funding_schedule import HOUR_MS
-from service.venues.history import MINUTE_MS, Past, context_of, newest_first, pages, tell_history
+from service.venues.history import HOURLY, MINUTE_MS, Past, context_of, newest_first, pages, tell_history
 from service.venues.kraken_futures.metadata import INTERVAL_H
 from service.venues.numbers import COINS_MAX, coins, iso_ms, number, price, rate, text, timestamp_ms
 from service.venues.reading import items, mapping
@@ -27,7 +27,7 @@ API = "/derivatives/api/v3"
 SETTLEMENTS = "historicalfundingrates:"  # context of a funding history: its rows do not name the instrument
 INTEREST_MS = 300_000
 BARS_A_PAGE = 2000
-RATES_MS = 96 * HOUR_MS  # the answer goes back a year: older rates are of no use
+RATES_MS = 32 * 24 * HOUR_MS  # the answer goes back a year: older rates are of no use, not even to a month
 
 
 def requests(rest: str, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
@@ -52,15 +52,42 @@ def requests(rest: str, listing: Listing, since_ms: int, now_ms: int) -> list[Re
     return newest_first(bars("mark", "mark"), interest, bars("index", "spot"), [rates])
 
 
+def month(rest: str, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
+    """See :meth:`service.venues.contract.Venue.month`."""
+    if listing.inverse:
+        return []  # without open interest it would add nothing
+    root, quoted = rest.removesuffix(API), quote(listing.instrument, safe="")
+
+    def get(what: str, path: str) -> Request:
+        return Request("GET", f"{root}/{path}", context=context_of(what, listing.instrument))
+
+    charts, spans = "api/charts/v1", pages(since_ms, now_ms, HOUR_MS, BARS_A_PAGE)
+    return [
+        *(
+            get("hourly_mark", f"{charts}/mark/{quoted}/1h?from={first // 1000}&to={last // 1000}")
+            for first, last in spans
+        ),
+        *(
+            get(
+                "hourly_oi",
+                f"{charts}/analytics/{quoted}/open-interest?since={first // 1000}&to={last // 1000}&interval=3600",
+            )
+            for first, last in spans
+        ),
+        get("funding", f"derivatives/api/v4/historicalfundingrates?symbol={quoted}"),
+    ]
+
+
 def tell_past(emit: Emit, frame: dict[str, Any], what: str, name: str) -> bool:
     """The answer to such a request; False where it is none but a refusal. Each row for itself, in their order."""
-    answered = frame.get("result" if what == "oi" else "rates" if what == "funding" else "candles")
-    if answered is None or (what == "oi" and type(answered) is not dict):
+    stream = HOURLY.get(what, what)
+    answered = frame.get("result" if stream == "oi" else "rates" if stream == "funding" else "candles")
+    if answered is None or (stream == "oi" and type(answered) is not dict):
         return False
     listing = emit.listing(name)
     if listing is not None:
         past = _past(emit.recv_ts - RATES_MS)
-        for row in _buckets(listing, answered) if what == "oi" else items(answered, "rows"):
+        for row in _buckets(listing, answered) if stream == "oi" else items(answered, "rows"):
             tell_history(emit, past, listing, what, [row], INTERVAL_H)
     return True
 

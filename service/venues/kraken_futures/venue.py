@@ -76,6 +76,9 @@ class KrakenFutures(Streamed):
     def history(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
         return history.requests(endpoints.rest, listing, since_ms, now_ms)
 
+    def month(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
+        return history.month(endpoints.rest, listing, since_ms, now_ms)
+
 
 def _subscribe(topic: dict[str, object]) -> str:
     return orjson.dumps({"event": "subscribe", **topic}).decode()

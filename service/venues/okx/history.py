@@ -6,7 +6,8 @@ Endpoints (OKX API guide v5, sections "Get mark price candlesticks" and "... his
 [opening time, open, high, low, close, confirm], at most 100, 20 requests in 2 s (10 by older texts of the latter);
 `/api/v5/rubik/stat/contracts/open-interest-history`: rows [time, contracts, coins, USD], at most 100, and
 `/api/v5/public/funding-rate-history`, both 10 requests in 2 s by address *and instrument*. Bounds are exclusive.
-The guide does not say of what moment of its five minutes an open interest is: taken as of their end
+Of open interest the newest 1,440 rows are kept, of hours 60 days.
+The guide does not say of what moment of its period an open interest is: taken as of their end
 (``venues/history.py``).
 """
 
@@ -18,7 +19,17 @@ from urllib.parse import quote
 from service.errors import BadPayload
 from service.model import Listing
 from service.venues.contract import Request
-from service.venues.history import FUNDING_BEFORE_MS, MINUTE_MS, Past, context_of, newest_first, pages, same_name
+from service.venues.funding_schedule import HOUR_MS
+from service.venues.history import (
+    FUNDING_BEFORE_MS,
+    MINUTE_MS,
+    Past,
+    context_of,
+    funding_pages,
+    newest_first,
+    pages,
+    same_name,
+)
 from service.venues.numbers import coins, price, rate, text, timestamp_ms
 from service.venues.okx.metadata import INTERVALS_H, index_of
 from service.venues.reading import items, mapping
@@ -55,6 +66,25 @@ def requests(base: str, listing: Listing, since_ms: int, now_ms: int) -> list[Re
     funding = Request("GET", url, BY_INSTRUMENT_WEIGHT, context=context_of("funding", name))
     indices = bars("index", "index", index_of(listing))
     return newest_first(bars("mark", "mark-price", name), interests, indices, [funding])
+
+
+def month(base: str, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
+    """See :meth:`service.venues.contract.Venue.month`."""
+    name = listing.instrument
+    subject = f"instId={quote(name, safe='')}"
+    found = []
+    for first, last in pages(since_ms, now_ms, HOUR_MS, ROWS):
+        query = f"{subject}&bar=1H&before={first - 1}&after={last + 1}&limit={ROWS}"
+        url = f"{base}/market/history-mark-price-candles?{query}"
+        found.append(Request("GET", url, OLD_WEIGHT, context=context_of("hourly_mark", name)))
+        query = f"{subject}&period=1H&begin={first - 1}&end={last + 1}&limit={ROWS}"
+        url = f"{base}/rubik/stat/contracts/open-interest-history?{query}"
+        found.append(Request("GET", url, BY_INSTRUMENT_WEIGHT, context=context_of("hourly_oi", name)))
+    for first, last in funding_pages(since_ms, now_ms, listing.interval_h, ROWS):
+        query = f"{subject}&before={first - 1}&after={last + HOUR_MS}&limit={ROWS}"
+        url = f"{base}/public/funding-rate-history?{query}"
+        found.append(Request("GET", url, BY_INSTRUMENT_WEIGHT, context=context_of("funding", name)))
+    return found
 
 
 def _bar(listing: Listing, row: Any) -> tuple[int, float] | None:

@@ -111,6 +111,9 @@ class Okx(Streamed):
     def history(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
         return history.requests(f"{endpoints.rest}/api/v5", listing, since_ms, now_ms)
 
+    def month(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
+        return history.month(f"{endpoints.rest}/api/v5", listing, since_ms, now_ms)
+
 
 def _topics(listings: Sequence[Listing]) -> list[dict[str, str]]:
     """What one socket subscribes to for these; several swaps may follow one index."""
