@@ -239,6 +239,14 @@ _ALL = (
     Family("elr_tick_lag_seconds", "histogram", (), "How late a tick was taken, after its time on the grid.", False),
     Family("elr_ticks_missed_total", "counter", (), "Ticks computed too late to be published.", False),
     Family("elr_state_saves_total", "counter", ("result",), "Writes of the saved state: ok or failed.", False),
+    Family(
+        "elr_month_requests_total",
+        "counter",
+        ("venue", "result"),
+        "Requests for the month of history that is filled in beside the live service: ok or failed.",
+        False,
+    ),
+    Family("elr_month_filled_symbols", "gauge", (), "Symbols whose month of history was filled in.", False),
     Family("elr_feed_clients", "gauge", (), "Connected feed clients.", False),
     Family("elr_feed_messages_total", "counter", (), "Channel messages handed to clients' sockets.", False),
     Family("elr_feed_closed_total", "counter", ("code",), "Feed connections ended, by close code.", False),
@@ -307,6 +315,11 @@ class Metrics:
         self._saves = self._counter("elr_state_saves_total")
         for result in ("ok", "failed"):
             self._saves.labels(result)
+        self._month = self._counter("elr_month_requests_total")
+        for venue in self._venues:
+            for result in ("ok", "failed"):
+                self._month.labels(venue, result)
+        self._filled = self._gauge("elr_month_filled_symbols")
         self._clients = self._gauge("elr_feed_clients")
         self._sent = self._counter("elr_feed_messages_total")
         self._closed = self._counter("elr_feed_closed_total")
@@ -336,6 +349,12 @@ class Metrics:
 
     def state_saved(self, ok: bool) -> None:
         self._saves.labels("ok" if ok else "failed").inc()
+
+    def month_request(self, venue: str, ok: bool) -> None:
+        self._month.labels(venue, "ok" if ok else "failed").inc()
+
+    def month_filled(self, symbols: int) -> None:
+        self._filled.set(symbols)
 
     def feed_clients(self, count: int) -> None:
         self._clients.set(count)

@@ -281,6 +281,13 @@ class StartSection(Section):
     deadline_s: Number = Field(
         45.0, ge=1, le=600, description="Longest time for it; what is missing then stays missing."
     )
+    month_days: int = Field(
+        30,
+        ge=0,
+        le=30,
+        description="Days of it by the hour, fetched beside the live service after the first tick; 0: none. Without "
+        "it, ranks are provisional for a week.",
+    )
 
 
 class StateSection(Section):

@@ -55,6 +55,11 @@ class Archive:
         streams.setdefault(point.stream, Series()).add(point)
         self.points += 1
 
+    def adopt(self, other: Archive) -> None:
+        """Take over what another one has; the two share it from then on."""
+        self._series.update(other._series)
+        self.points += other.points
+
     def of(self, venue: str, instrument: str) -> Mapping[str, Series]:
         return self._series.get((venue, instrument), {})
 

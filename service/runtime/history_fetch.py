@@ -57,14 +57,14 @@ class _Job:
     portions: int = 0
 
 
-class _HistorySink:
+class HistorySink:
     """Decodes history answers apart from the live decoders, so that nothing of it concerns the tape or a replay."""
 
     def __init__(
         self, decoder: Decoder, archive: Archive, clock: Clock, on_bad: Callable[[str, str, str], None]
     ) -> None:
+        self.archive = archive
         self._decoder = decoder
-        self._archive = archive
         self._clock = clock
         self._on_bad = on_bad
 
@@ -72,7 +72,7 @@ class _HistorySink:
         items = self._decoder.decode(raw, self._clock.now_ms(), context)
         for item in items:
             if isinstance(item, HistoryPoint):
-                self._archive.add(item)
+                self.archive.add(item)
             elif isinstance(item, Bad):
                 self._on_bad(venue, item.reason, item.detail)
         return items
@@ -202,8 +202,8 @@ class HistoryFetch:
         ]
         progress.total = sum(len(job.requests) for job in waiting)
         waiting = [job for job in waiting if job.requests]
-        decoder = runner.venue.decoder(_private(runner.catalog))
-        sink = _HistorySink(decoder, self.archive, self._clock, self._on_bad)
+        decoder = runner.venue.decoder(private(runner.catalog))
+        sink = HistorySink(decoder, self.archive, self._clock, self._on_bad)
         async with runner.poller.session() as session, asyncio.TaskGroup() as group:
             for _ in range(min(WORKERS, len(waiting))):
                 group.create_task(self._work(name, runner, session, sink, waiting, progress))
@@ -213,7 +213,7 @@ class HistoryFetch:
         name: str,
         runner: VenueRunner,
         session: aiohttp.ClientSession,
-        sink: _HistorySink,
+        sink: HistorySink,
         waiting: list[_Job],
         progress: VenueProgress,
     ) -> None:
@@ -226,8 +226,10 @@ class HistoryFetch:
             for request in job.requests[:PORTION]:
                 if given_up >= GIVE_UP:
                     break
-                failure = await self._ask(runner, session, request, sink, progress)
+                failure = await ask(runner, session, request, sink, self._rng, progress.failed)
                 progress.done += 1
+                if failure is None:
+                    progress.last_s = asyncio.get_running_loop().time()
                 if failure is None:
                     got_any, given_up = True, 0
                 elif failure not in OWN_FAULT:
@@ -249,26 +251,27 @@ class HistoryFetch:
         rank = self._rank[job.listing.symbol]
         return job.portions, venue in claimed, enough, len(claimed) if enough else 0, rank
 
-    async def _ask(
-        self,
-        runner: VenueRunner,
-        session: aiohttp.ClientSession,
-        request: Request,
-        sink: _HistorySink,
-        progress: VenueProgress,
-    ) -> str | None:
-        """None, or why it failed for good."""
-        pauses = Backoff(4.0, self._rng)
-        for left in reversed(range(TRIES)):
-            failure = await runner.poller.fetch_history(session, request, sink)
-            if failure is None:
-                progress.last_s = asyncio.get_running_loop().time()
-                return None
-            progress.failed[failure] = progress.failed.get(failure, 0) + 1
-            if failure in OWN_FAULT or left == 0:
-                return failure
-            await asyncio.sleep(pauses.next_delay_s())
-        return None
+
+async def ask(
+    runner: VenueRunner,
+    session: aiohttp.ClientSession,
+    request: Request,
+    sink: HistorySink,
+    rng: random.Random,
+    failed: dict[str, int],
+) -> str | None:
+    """One request, again where the trouble is the venue's. None, or why it failed for good; tries that ``failed`` are
+    counted by reason."""
+    pauses = Backoff(4.0, rng)
+    for left in reversed(range(TRIES)):
+        failure = await runner.poller.fetch_history(session, request, sink)
+        if failure is None:
+            return None
+        failed[failure] = failed.get(failure, 0) + 1
+        if failure in OWN_FAULT or left == 0:
+            return failure
+        await asyncio.sleep(pauses.next_delay_s())
+    return None
 
 
 def first_minute_after(ts: int) -> int:
@@ -276,7 +279,7 @@ def first_minute_after(ts: int) -> int:
     return (ts // MINUTE_MS + 1) * MINUTE_MS
 
 
-def _private(catalog: Catalog) -> Catalog:
+def private(catalog: Catalog) -> Catalog:
     """A copy: what history answers teach a decoder must not reach the live ones, whose frames alone are on the tape."""
     mine = copy.copy(catalog)
     for name, value in vars(mine).items():

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from service import __version__
 from service.clock import ServiceClock, perf_seconds
 from service.config import Config, shareable
+from service.core.build import rules_of
 from service.core.engine import TICK_MS, Engine
 from service.core.intake import Intake
 from service.core.snapshot import Slices
@@ -18,13 +19,14 @@ from service.coverage import LIST, KnownShare
 from service.denominators.operator_file import to_plain
 from service.denominators.precedence import kinds_of
 from service.metrics import Metrics
-from service.model import Denominator, Endpoints, Tick
+from service.model import Denominator, Endpoints, Past, Tick
 from service.publishing import Feed
 from service.runtime.audits import Audits
 from service.runtime.clock_watch import ClockWatch
 from service.runtime.coverage_poll import poll_coverage
 from service.runtime.denominator_polls import DenominatorPolls, SourceHealth
 from service.runtime.history_fetch import HistoryFetch
+from service.runtime.month import MonthFill
 from service.runtime.outputs import Outputs
 from service.runtime.read_models import ReadModels
 from service.runtime.saver import Saver
@@ -107,6 +109,22 @@ class Service:
         self.known_share = KnownShare(inputs.coverage is not None)
         self._list_health = SourceHealth(LIST.name)
         self._runners = runners(config, venues, inputs.endpoints, self.intake, clock, rng, self.health)
+        self.month = (
+            MonthFill(
+                engine,
+                self._runners,
+                rules_of(config),
+                config,
+                clock,
+                rng,
+                self.metrics,
+                self.intake.bad,
+                self.fill,
+            )
+            if config.start.history and config.start.month_days > 0
+            else None
+        )
+        self._ticking = asyncio.Event()  # since the first tick
         self.audits = Audits(engine, self._runners, config.audit, clock) if config.audit.enabled else None
         self.views = ReadModels(
             config,
@@ -166,6 +184,13 @@ class Service:
             self._writer.record(Record("d", recv_ts, item=to_plain([item])[0]))
         self._engine.denominate(item, recv_ts)
 
+    def fill(self, past: Past) -> None:
+        """A month of a symbol has arrived: on the tape, and entered before what is known."""
+        recv_ts = self.intake.stamp()
+        if self._writer is not None:
+            self._writer.record(Record("m", recv_ts, item=past.plain()))
+        self._engine.fill(past, recv_ts)
+
     async def run(self, stop: asyncio.Event) -> None:
         """Open the feed, run every task until ``stop``, then drain: not ready, notice, close 1001, exit within 5 s."""
         try:
@@ -191,6 +216,8 @@ class Service:
                     tasks.append(group.create_task(polling, name="coverage"))
                 if self.audits is not None:
                     tasks.append(group.create_task(self.audits.run(), name="audits"))
+                if self.month is not None:
+                    tasks.append(group.create_task(self._fill_months(self.month), name="month"))
                 if self._saver is not None:
                     tasks.append(group.create_task(self._saver.run(self.config.state.every_s), name="state"))
                 await stop.wait()
@@ -203,6 +230,13 @@ class Service:
             if self._saver is not None:
                 await self._saver.save()
             self.close()
+
+    async def _fill_months(self, month: MonthFill) -> None:
+        await self._ticking.wait()
+        try:
+            await month.run()
+        except Exception:
+            log.exception("the month of history failed, a defect of ours: ranks stay provisional for a week")
 
     async def _poll(self, polls: DenominatorPolls) -> None:
         try:
@@ -341,6 +375,7 @@ class Service:
         self.feed.publish_tick(ticks[-1], missed)
         self._scores.published(ticks[-1], self.feed)
         self.feed.set_ready(True)
+        self._ticking.set()
 
     def _watch_clock(self) -> None:
         shift = self._watch.second()

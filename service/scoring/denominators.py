@@ -139,7 +139,8 @@ class DailyMeans(Stateful):
         days: dict[int, list[float]] = {}
         for ts, ln_oi in hours:
             days.setdefault(ts // DAY_MS, []).append(_index(ln_oi))
-        self._filled = [[day, fold(of) / len(of)] for day, of in days.items() if len(of) >= LEAST_HOURS]
+        means = {day: fold(of) / len(of) for day, of in days.items() if len(of) >= LEAST_HOURS}
+        self._filled = [[day, mean] for day, mean in sorted((dict(self._filled) | means).items())]
         self._means = None
 
     def means(self) -> dict[str, float | None]:

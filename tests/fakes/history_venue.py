@@ -33,6 +33,7 @@ LIMITS = Limits(
     connects=60, connect_period_s=60.0, sends_per_s=100.0, rest_weight=1000.0, rest_period_s=60.0, max_topics=2
 )
 MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
 
 
 def price(symbol: str, ts: int) -> float:
@@ -70,8 +71,8 @@ class PastDecoder:
                 return OpenInterest(venue, name, name, float(coins), 1.0, float(coins), False, None, ts)
             case ["funding", name, rate]:
                 return Funding(venue, name, name, float(rate), 8.0, float(rate), None, False, None, ts)
-            case ["past", stream, name, at, value]:
-                hold_ms = {"oi": 600_000, "funding": 36_000_000}.get(stream, 120_000)
+            case ["past", stream, name, at, value, *held]:
+                hold_ms = int(held[0]) if held else {"oi": 600_000, "funding": 36_000_000}.get(stream, 120_000)
                 hours = 8.0 if stream == "funding" else None
                 return HistoryPoint(venue, name, name, stream, int(at), float(value), hours, hold_ms)  # type: ignore[arg-type]
         return Bad("unknown_shape", " ".join(words)[:40])
@@ -140,6 +141,17 @@ class PastVenue:
             for what in ("mark", "index", "oi", "funding")
         ]
 
+    def month(self, endpoints: Endpoints, listing: Listing, since_ms: int, now_ms: int) -> list[Request]:
+        name = listing.instrument
+        return [
+            Request(
+                "GET",
+                f"{endpoints.rest}/month?what={what.removeprefix('hourly_')}&name={name}&since={since_ms}&now={now_ms}",
+                context=f"history:{what}:{name}",
+            )
+            for what in ("hourly_mark", "hourly_oi", "funding")
+        ]
+
 
 class PastServer:
     """The server of one venue. ``names`` may change while it runs; ``trouble(path)`` may answer instead."""
@@ -149,8 +161,10 @@ class PastServer:
         self.trouble: Callable[[str], web.Response | None] = lambda path: None
         self.endpoints = Endpoints({}, "")
         self.delay_s = 0.0  # of each history answer
+        self.month_delay_s = 0.0
         self.without_past: set[str] = set()  # names that there is no history of
         self.asked: list[str] = []
+        self.months: list[str] = []  # names whose month was asked for, once a request
         self.since: dict[str, set[int]] = {}  # by name, from when on its past was asked for
         self.opened: list[str] = []  # names of each socket, in order
         self.open: list[str] = []
@@ -161,6 +175,7 @@ class PastServer:
         app = web.Application()
         app.router.add_get("/meta", self._meta)
         app.router.add_get("/history", self._history)
+        app.router.add_get("/month", self._month)
         app.router.add_get("/ws", self._socket)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
@@ -190,6 +205,21 @@ class PastServer:
         value = {"mark": price, "index": price, "oi": interest, "funding": lambda symbol, ts: 1e-4}[what]
         first = since // step * step
         lines = [f"past {what} {name} {ts} {value(name, ts)}" for ts in range(first, now + 1, step)]
+        return web.Response(text="\n".join(lines))
+
+    async def _month(self, request: web.Request) -> web.Response:
+        what, name = request.query["what"], request.query["name"]
+        self.months.append(name)
+        await asyncio.sleep(self.month_delay_s)
+        refused = self.trouble("/month")
+        if refused is not None:
+            return refused
+        step = {"funding": 8 * HOUR_MS}.get(what, HOUR_MS)
+        since, now = int(request.query["since"]), int(request.query["now"])
+        value = {"mark": price, "oi": interest, "funding": lambda symbol, ts: 1e-4}[what]
+        lines = [
+            f"past {what} {name} {ts} {value(name, ts)} {2 * step}" for ts in range(since // step * step, now + 1, step)
+        ]
         return web.Response(text="\n".join(lines))
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
