@@ -226,6 +226,30 @@ _ALL = (
     Family(
         "elr_weight_in_force", "gauge", ("window",), "1 while learned or frozen shares score the window, 0 the formula."
     ),
+    Family("elr_market_oi_usd", "gauge", (), "Open interest of all symbols together, USD."),
+    Family(
+        "elr_market_oi_change",
+        "gauge",
+        ("window",),
+        "Its change, prices apart, a fraction.",
+    ),
+    Family("elr_market_coverage", "gauge", (), "Share of it that symbols with a quorum hold, 0 to 1."),
+    Family("elr_market_percentile", "gauge", (), "Its rank in its own past, 0 to 1."),
+    Family("elr_market_leverage_rank", "gauge", (), "Mean of the symbols' ranks by open interest, 0 to 1."),
+    Family("elr_market_dispersion", "gauge", (), "Standard deviation of these ranks."),
+    Family("elr_market_fragility", "gauge", (), "Mean of the symbols' fragility by open interest, 0 to 1."),
+    Family("elr_market_fragility_2", "gauge", (), "The same of fragility_2."),
+    Family("elr_market_volatility_24h", "gauge", (), "Volatility of the market, a fraction a day."),
+    Family(
+        "elr_market_deleveraging_probability",
+        "gauge",
+        ("fall",),
+        "Chance that it falls by 5 or 10 % within 24 h.",
+    ),
+    Family("elr_market_deleveraging_base_rate", "gauge", ("fall",), "How often a symbol's falls by as much, 0 to 1."),
+    Family("elr_market_share", "gauge", ("state", "by"), "Share of symbols, or of open interest, in a state."),
+    Family("elr_market_flushing", "gauge", (), "1 while the aggregate flushes, or half of it does."),
+    Family("elr_market_provisional", "gauge", (), "1 while its rank is judged against less than a week."),
     Family("elr_venue_messages_total", "counter", ("venue",), "Frames and HTTP bodies received.", False),
     Family("elr_bad_payload_total", "counter", ("venue", "reason"), "Frames or rows that cannot be trusted.", False),
     Family(
@@ -487,6 +511,16 @@ class WeightNumbers:
     shares: tuple[tuple[str, float], ...]
 
 
+_BY = ("symbols", "oi")
+
+
+class MarketNumbers(NamedTuple):
+    """Of the market as a whole: until when they are of use (epoch ms), and (metric, labels, value)."""
+
+    until_ms: int
+    plain: tuple[tuple[str, tuple[str, ...], float | None], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class ScrapeState:
     """Everything a scrape shows, as of ``now_ms`` by the service clock. Immutable: read by a thread.
@@ -496,7 +530,7 @@ class ScrapeState:
     (source, as_of ms of its oldest figure in use). ``known_shares``: (symbol, share of the known open interest, the
     most that it may be). ``audits``: of venues that were audited. ``weights``: empty where each symbol has its own.
     ``ledger``: None where none is kept. ``falls``: the scoreboard's ``deleveraging`` and ``events`` as last summed up,
-    never changed afterwards. ``signals``: filled by the feed with what it published last.
+    never changed afterwards. ``signals``, ``market``: filled by the feed with what it published last.
     """
 
     now_ms: int
@@ -515,6 +549,40 @@ class ScrapeState:
     weights: tuple[WeightNumbers, ...] = ()
     ledger: LedgerNumbers | None = None
     audits: tuple[AuditNumbers, ...] = ()
+    market: MarketNumbers | None = None
+
+
+def market_numbers(body: SignalBody | None) -> MarketNumbers | None:
+    """What the metrics show of the market as a whole."""
+    if body is None or body["status"] == "no_data":
+        return None
+    chance, level = body["p_deleveraging"], body["level"]
+    shares = {state: share or {} for state, share in body["shares"].items()}
+    return MarketNumbers(
+        body["ts"] + body["ttl_ms"],
+        (
+            ("elr_market_oi_usd", (), body["oi_usd"]),
+            *[("elr_market_oi_change", (name,), change) for name, change in body["oi_change"].items()],
+            ("elr_market_coverage", (), body["coverage"]),
+            ("elr_market_percentile", (), level["percentile"]),
+            ("elr_market_leverage_rank", (), body["leverage_rank"]),
+            ("elr_market_dispersion", (), body["dispersion"]),
+            ("elr_market_fragility", (), body["fragility"]),
+            ("elr_market_fragility_2", (), body["fragility_2"]),
+            ("elr_market_volatility_24h", (), body["volatility_24h"]),
+            ("elr_market_deleveraging_probability", ("oi_5",), chance["oi_5"]),
+            ("elr_market_deleveraging_probability", ("oi_10",), chance["oi_10"]),
+            ("elr_market_deleveraging_base_rate", ("oi_5",), chance["base_rate"]),
+            ("elr_market_deleveraging_base_rate", ("oi_10",), chance["base_rate_10"]),
+            *[
+                ("elr_market_share", (state, by), share.get(by))
+                for state, share in shares.items()
+                for by in ("symbols", "oi")
+            ],
+            ("elr_market_flushing", (), float(body["flushing"])),
+            ("elr_market_provisional", (), float(body["provisional"])),
+        ),
+    )
 
 
 def numbers_of(body: SignalBody) -> SignalNumbers:

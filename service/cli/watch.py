@@ -21,6 +21,8 @@ from websockets.exceptions import InvalidMessage, InvalidStatus, InvalidURI, Web
 
 from service.config import load
 from service.errors import ConfigError
+from service.model import MARKET
+from service.statistics import fold
 from service.venues.symbols import aliases, canonical_symbol
 
 VERSION = 1
@@ -29,8 +31,8 @@ HELLO_S = 5.0  # the feed speaks first, at once
 QUIET_S = 25.0  # heartbeats come every 10 s: this long without any message is a dead connection
 # Columns and the width they need. What informs stands in front; narrow terminals drop those at the right.
 COLUMNS = {
-    "symbol": 8, "status": 8, "ELR pct": 7, "OI -5%": 10, "vol 24h": 7, "fragility": 9, "regime": 14, "price": 9,
-    "funding 8h": 10, "score": 5, "dir": 7, "conf": 4, "flags": 23, "1m": 5, "5m": 5, "1h": 5,
+    "symbol": 8, "status": 8, "ELR pct": 7, "OI -5%": 10, "vol 24h": 7, "fragility": 9, "regime": 15, "risk": 4,
+    "price": 9, "funding 8h": 10, "score": 5, "dir": 7, "conf": 4, "flags": 23, "1m": 5, "5m": 5, "1h": 5,
 }  # fmt: skip
 LEFT = ("symbol", "status", "OI -5%", "regime", "dir", "flags")
 LEAST_COLUMNS = 4
@@ -63,6 +65,7 @@ class Board:
         self._others = aliases() if known is None else known
         self.unknown: list[str] = []
         self.signals: dict[str, dict[str, Any]] = {}
+        self.market: dict[str, Any] | None = None  # the latest of the market as a whole
         self.greeted = False
         self.connected = False
         self.connection = "connecting"
@@ -75,7 +78,13 @@ class Board:
         kind = message.get("type")
         if kind == "hello":
             return self._greet(message)
-        if kind == "signal":
+        if kind == "signal" and message.get("symbol") == MARKET:
+            try:
+                headline(message)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise NotAFeed(f"a market message of another shape ({type(error).__name__}: {error})") from None
+            self.market = message
+        elif kind == "signal":
             try:
                 row(message)  # a table or a line that cannot be made must not be met while drawing
                 self.line(message, 0)
@@ -104,13 +113,15 @@ class Board:
         if hello.get("epoch") != self._epoch:  # another run: its clock may be another too
             self._epoch = hello.get("epoch")
             self.signals.clear()
+            self.market = None
             self.feed_ms = 0
         self.source = source
         self.greeted = self.connected = True
         self.connection = "connected"
+        whole = [f"signal.{MARKET}"] if hello.get("market") == MARKET else []  # older services have none
         if self.symbols is None:
-            return ["signal.*"]
-        return [f"signal.{symbol}" for symbol in asked if symbol in known]
+            return ["signal.*", *whole]
+        return [*(f"signal.{symbol}" for symbol in asked if symbol in known), *whole]
 
     def lost(self, why: str) -> None:
         self.connected = False
@@ -135,6 +146,8 @@ class Board:
         shown["source"] = self.source
         shown["tradeable"] = signal["tradeable"]
         shown["stale"] = not self.fresh(signal, wall_ms)
+        shown["risk_multiplier"] = _risk(signal)
+        shown["provisional"] = signal.get("provisional")
         return " ".join(f"{key}={_word(value)}" for key, value in shown.items())
 
 
@@ -149,6 +162,9 @@ def table(board: Board, width: int, wall_ms: float) -> Table:
     title = Text(f"ELR signals  {board.url}  ", style="bold")
     title.append(f" {board.source.upper()} ", style="black on yellow" if board.source != "live" else "black on green")
     title.append(f"  {board.connection}", style="dim" if board.connection == "connected" else "bold red")
+    if board.market is not None:
+        gone = not board.fresh(board.market, wall_ms)
+        title.append(f"\nMARKET  {'STALE' if gone else headline(board.market)}", style="bold red" if gone else "")
     if board.unknown:
         title.append(f"  not in the feed: {' '.join(board.unknown)}", style="bold red")
     grid = Table(
@@ -173,7 +189,33 @@ def _legend(board: Board) -> Text:
     said = dict.fromkeys(str(signal["p_deleveraging"]["evidence"]) for signal in board.signals.values())
     words = ", ".join(EVIDENCE.get(code, code) for code in said)
     text = "OI -5%: chance that open interest falls by 5 % within 24 h (usual share)"
-    return Text(f"{text}; by the record: {words}" if words else text, style="dim")
+    young = any(signal.get("provisional") for signal in board.signals.values())
+    note = "\n~ judged against less than a week: provisional" if young else ""
+    return Text((f"{text}; by the record: {words}" if words else text) + note, style="dim")
+
+
+def headline(market: dict[str, Any]) -> str:
+    """The market as a whole in a line."""
+    if market["status"] in ("no_data", "warming"):
+        return str(market["status"])
+    held, level, change = market["shares"], market["level"]["percentile"], market["oi_change"]["24h"]
+    young = "~" if market["provisional"] else ""
+    crowded = fold(0.0 if held[name] is None else held[name]["oi"] for name in ("crowded_longs", "crowded_shorts"))
+    said = [
+        f"open interest {market['oi_usd'] / 1e9:.1f} bn USD" + ("" if change is None else f" ({change:+.1%} in 24 h)"),
+        "" if level is None else f"its rank {level:.3f}{young}",
+        "" if market["leverage_rank"] is None else f"ranks of symbols {market['leverage_rank']:.2f}",
+        f"{crowded:.0%} of it crowded",
+        f"{market['regime'] or '-'}",
+        "FLUSHING" if market["flushing"] else "",
+    ]
+    return ", ".join(part for part in said if part)
+
+
+def _risk(signal: dict[str, Any]) -> float | None:
+    """None from a service that has none yet."""
+    found: float | None = signal["sizing"].get("risk_multiplier") if "sizing" in signal else None
+    return found
 
 
 def _rank(signal: dict[str, Any]) -> float | None:
@@ -197,17 +239,19 @@ def _percent(share: float) -> str:
 def row(signal: dict[str, Any]) -> list[Text]:
     windows, market, volatility = signal["windows"], signal["market"], signal["volatility_24h"]
     flags = [name for name in ("abstain", "conflict") if signal[name]]
+    young = "~" if signal.get("provisional") else ""
     falling = ", falling" if signal["flush_falling"] else ", fell" if signal["flushed_1h"] else ""
     if signal["transition"] is not None:
         flags.append(f"{signal['transition']['from']}->{signal['transition']['to']}")
     return [
         Text(signal["symbol"], style="bold"),
         Text(signal["status"], style={"ok": "green", "no_data": "bold red"}.get(signal["status"], "yellow")),
-        _plain(_rank(signal), 3),
+        _plain(_rank(signal), 3, suffix=young),
         _chance(signal["p_deleveraging"]),
         _plain(None if volatility is None else volatility * 100, 1, suffix=" %"),
         _plain(signal["fragility"], 2),
-        Text((signal["regime"] or "-") + falling, style=_regime_style(signal["regime"])),
+        Text(f"{signal['regime']}{young}{falling}" if signal["regime"] else "-", style=_regime_style(signal["regime"])),
+        _plain(_risk(signal), 2),
         _plain(market["price"], 7, significant=True),
         _plain(None if market["funding_8h"] is None else market["funding_8h"] * 1e4, 2, suffix=" bp"),
         _signed(signal["score"]),
@@ -281,7 +325,7 @@ async def _connection(board: Board, changed: asyncio.Event, on_signal: Callable[
                 if board.unknown:
                     _warn(f"--symbols: not in the feed: {' '.join(board.unknown)}")
                 await socket.send(orjson.dumps({"op": "subscribe", "id": 1, "channels": channels}).decode())
-            if message.get("type") == "signal":
+            if message.get("type") == "signal" and message.get("symbol") != MARKET:
                 on_signal(message)
             changed.set()
 

@@ -27,7 +27,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from service import deleveraging
-from service.model import EXTRA_STREAMS, ExtraStream
+from service.model import EXTRA_STREAMS, MARKET, ExtraStream
 from service.statistics import fold
 from service.venues import VENUES
 from service.venues.symbols import (
@@ -142,6 +142,8 @@ class ServiceSection(Section):
             raise ValueError(f"listed more than once: {', '.join(repeated)}")
         if not value:
             raise ValueError("at least one symbol is needed")
+        if MARKET in value:
+            raise ValueError(f"{MARKET} is the market as a whole, no symbol: leave it out, it is published anyway")
         return value
 
 

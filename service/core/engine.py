@@ -16,12 +16,13 @@ import orjson
 
 from service.config import MarketSection, WeightsSection
 from service.core.holdback import Holdback, Item
+from service.core.market_wide import MarketWide
 from service.core.snapshot import ITEMS_A_SLICE, Slices, Snapshot
 from service.deleveraging import Model, packaged
 from service.indicators import SymbolIndicators
 from service.learning.learner import ROUND_MS, Learner
 from service.market import Market
-from service.model import Consensus, Denominator, Event, Past, Readings, SignalBody, Tick, VenueRules
+from service.model import MARKET, Consensus, Denominator, Event, Past, Readings, SignalBody, Tick, VenueRules
 from service.scoreboard import Fall, Outcome, Scoreboard
 from service.scoring import COMPONENT_IDS, Scorer, Weights
 from service.state import Plain, Stateful
@@ -35,9 +36,9 @@ HELD_UP_MS = 600_000
 STALE_BY_MS = 310_000  # funding is fresh for five minutes, everything else for less
 # 2: extra streams, denominators, the back-filled past of a window's start; 3: the scoreboard; 4: its p_hit; 5: sides of
 # open interest; 6: of any symbols and venues, loaded by name; 7: hourly closes, p_deleveraging and its record;
-# 8: nine days of hours, a day of 300 s, the month of published history.
-STATE_VERSION = 8
-LOADED_VERSIONS = (4, 5, 6, 7, STATE_VERSION)  # what they do not have stays as constructed (Stateful.LATER)
+# 8: nine days of hours, a day of 300 s, the month of published history; 9: the market as a whole.
+STATE_VERSION = 9
+LOADED_VERSIONS = (4, 5, 6, 7, 8, STATE_VERSION)  # what they do not have stays as constructed (Stateful.LATER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,8 @@ class Engine(Stateful):
     is being dumped is held back, in order, in ``held``.
     """
 
-    STATE = ("sampled_ms", "market", "indicators", "scorers", "scoreboard")
+    STATE = ("sampled_ms", "market", "indicators", "scorers", "scoreboard", "market_wide")
+    LATER: ClassVar = frozenset({"market_wide"})
     CONFIGURED: ClassVar = frozenset({"indicators", "scorers"})
 
     def __init__(
@@ -91,6 +93,7 @@ class Engine(Stateful):
         self.market = Market(self.symbols, rules, settings)
         self.indicators = {symbol: SymbolIndicators(symbol) for symbol in self.symbols}
         self.scorers = {symbol: self._scorer(symbol) for symbol in self.symbols}
+        self.market_wide = MarketWide(self.symbols, self._deleveraging)
         self.learner = Learner(self.symbols, COMPONENT_IDS, weights)
         self.scoreboard = Scoreboard(self.symbols, self._deleveraging)
         self.matured: list[Outcome | Fall] = []  # what the last live tick decided, of signals published before
@@ -142,9 +145,10 @@ class Engine(Stateful):
             self._enter(self.sampled_ms if at_ms is None else at_ms, item)
 
     def fill(self, past: Past, at_ms: int) -> None:
-        """A month of published history of a symbol that arrived at ``at_ms``: entered before everything known of it,
-        once every sample before ``at_ms`` is taken. Nothing of it is entered where it has no hour in common with the
-        last 24 hours; ``indicators[symbol].month`` says which. Of a symbol that is not configured it is left out."""
+        """A month of published history of a symbol, or of ``MARKET``, that arrived at ``at_ms``: entered before
+        everything known of it, once every sample before ``at_ms`` is taken. Nothing of it is entered where it has no
+        hour in common with the last 24 hours; ``indicators[symbol].month`` says which. Of a symbol that is not
+        configured it is left out."""
         if self.holding:
             self.held.put(at_ms, past)
         else:
@@ -225,6 +229,9 @@ class Engine(Stateful):
             self.refused[key] = self.refused.get(key, 0) + 1
 
     def _fill(self, past: Past) -> None:
+        if past.symbol == MARKET:
+            self.market_wide.fill(past)
+            return
         if past.symbol not in self.indicators:
             return
         offset = self.indicators[past.symbol].fill(past)
@@ -251,6 +258,7 @@ class Engine(Stateful):
         self.sampled_ms = ts
         for sample in self.samples:
             self.indicators[sample.symbol].observe(sample)
+        self.market_wide.observe(self.samples)
 
     def _score(self, ts: int, backfill: bool) -> Tick:
         bodies: list[SignalBody] = []
@@ -274,7 +282,8 @@ class Engine(Stateful):
             alerts.extend(raised)
         if learning:
             self.learner.take(ts, {symbol: scorer.experts() for symbol, scorer in self.scorers.items()})
-        return Tick(ts, tuple(bodies), tuple(alerts), levels)
+        market, raised = self.market_wide.score(ts, readings, bodies, backfill)
+        return Tick(ts, tuple(bodies), (*alerts, *raised), levels, market)
 
     def published(self, tick: Tick) -> None:
         """``tick``, the newest so far, went out: its outcomes are open from now on. Ticks never published have none."""
@@ -289,6 +298,7 @@ class Engine(Stateful):
     def _follow(self, ts: int) -> None:
         for symbol in self.symbols:
             self.scorers[symbol].follow(self.indicators[symbol].read(ts, ranks=False), self._weights(symbol))
+        self.market_wide.follow(ts)
 
     # -- warm start --------------------------------------------------------------------------------------------
 
@@ -324,6 +334,7 @@ class Engine(Stateful):
         for symbol in self.symbols:
             self.indicators[symbol].reanchor(delta_ms)
             self.scorers[symbol].reanchor(delta_ms)
+        self.market_wide.reanchor(delta_ms)
         self.learner.reanchor()
         self.scoreboard.reanchor(delta_ms)
         if self.sampled_ms != 0:

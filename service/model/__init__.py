@@ -15,7 +15,7 @@ link: :class:`Control`, :class:`Skipped`, :class:`Bad` (with the former, :data:`
 
 from __future__ import annotations
 
-from service.model.consensus import Consensus, Endpoints, OiFigure, StreamRule, VenueRules, VenueView
+from service.model.consensus import MARKET, Consensus, Endpoints, OiFigure, StreamRule, VenueRules, VenueView
 from service.model.observation import (
     EXTRA_STREAMS,
     STREAMS,
@@ -58,6 +58,7 @@ from service.model.signal import (
 
 __all__ = [
     "EXTRA_STREAMS",
+    "MARKET",
     "STREAMS",
     "Bad",
     "Candidate",

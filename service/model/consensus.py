@@ -8,6 +8,8 @@ from typing import Literal
 
 from service.model.observation import LongShortKind, Stream
 
+MARKET = "MARKET"  # the market as a whole, where a symbol stands; no symbol may have the name
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:

@@ -168,9 +168,11 @@ class Tick:
     """One scored tick: every symbol's signal body, in configuration order, and the alert bodies raised or cleared.
 
     ``levels``: each symbol's ``ln_oi_index``, None without quorum: what its record of outcomes begins from.
+    ``market``: the signal body of the market as a whole; None at ticks of which nothing is said.
     """
 
     ts: int
     signals: tuple[SignalBody, ...]
     alerts: tuple[dict[str, Any], ...]
     levels: tuple[float | None, ...] = ()
+    market: SignalBody | None = None

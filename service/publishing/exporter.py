@@ -45,6 +45,7 @@ class _Page:
 
     def text(self) -> bytes:
         self._signals()
+        self._market()
         self._samples()
         self._venues()
         self._known_shares()
@@ -102,6 +103,12 @@ class _Page:
                 self._add("elr_regime", (symbol, signal.regime), 1)
         if any(not signal.no_data for signal in fresh):
             self._add("elr_provisional_symbols", (), young)
+
+    def _market(self) -> None:
+        market = self._state.market
+        if market is not None and self._state.now_ms <= market.until_ms:
+            for name, labels, value in market.plain:
+                self._add(name, labels, value)
 
     def _samples(self) -> None:
         shown = frozenset(self._state.symbols[: self._state.max_venue_symbols])

@@ -29,7 +29,7 @@ from websockets.protocol import State
 from service.clock import Clock, perf_seconds
 from service.config import FeedSection
 from service.errors import PublishError
-from service.metrics import Metrics, SignalNumbers, numbers_of
+from service.metrics import MarketNumbers, Metrics, SignalNumbers, market_numbers, numbers_of
 from service.model import Consensus, Tick
 from service.publishing import codes, exporter, page
 from service.publishing import http as routes
@@ -165,6 +165,7 @@ class Feed:
         self._tick_ts: int | None = None
         self._ticked_ms: int | None = None
         self._numbers: tuple[SignalNumbers, ...] = ()
+        self._market: MarketNumbers | None = None
         self._market_ts: dict[str, int] = {}
         self._server: Server | None = None
         self._connections: dict[_Connection, None] = {}
@@ -210,7 +211,9 @@ class Feed:
         self._tick_ts = tick.ts
         self._ticked_ms = self._clock.now_ms()
         self._numbers = tuple(numbers_of(body) for body in tick.signals)
-        items = [(f"signal.{body['symbol']}", "signal", body) for body in tick.signals]
+        self._market = market_numbers(tick.market)
+        bodies = tick.signals if tick.market is None else (*tick.signals, tick.market)
+        items = [(f"signal.{body['symbol']}", "signal", body) for body in bodies]
         items.extend((f"alert.{body['symbol']}", "alert", body) for body in tick.alerts)
         self.hub.publish(items, wire.tick(tick.ts, len(tick.signals), missed))
         self.metrics.feed_delivery(perf_seconds() - started_s)
@@ -234,7 +237,7 @@ class Feed:
     def new_epoch(self, epoch: str) -> None:
         """Continuity is lost: sequences begin anew, and what was published before is forgotten."""
         self._tick_ts = None
-        self._numbers = ()
+        self._numbers, self._market = (), None
         self._market_ts.clear()
         self.hub.restart(epoch)
 
@@ -372,7 +375,7 @@ class Feed:
     async def _metrics_text(self) -> bytes:
         """Copied here, rendered in a thread; scrapes that arrive meanwhile share the answer."""
         if self._scrape is None or self._scrape.done():
-            state = replace(self._views.scrape(), signals=self._numbers)
+            state = replace(self._views.scrape(), signals=self._numbers, market=self._market)
             self._scrape = asyncio.create_task(asyncio.to_thread(exporter.render, self.metrics.registry, state))
         return await asyncio.shield(self._scrape)
 

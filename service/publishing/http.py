@@ -12,7 +12,9 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import orjson
 
+from service import advice
 from service.metrics import ScrapeState
+from service.model import MARKET
 from service.publishing import page
 from service.publishing.hub import Hub
 from service.publishing.message import body_bytes, rounded
@@ -176,6 +178,7 @@ class Routes:
             "/healthz": lambda ask, whole: _json({"status": "alive"}),
             "/readyz": self._readyz,
             "/v1/signals": self._signals,
+            "/v1/advice": lambda ask, whole: _json(advice.told()),
             "/v1/symbols": lambda ask, whole: _json(views.symbols()),
             "/v1/coverage": self._coverage,
             "/v1/scoreboard": self._scoreboard,
@@ -203,15 +206,18 @@ class Routes:
 
     def _signal(self, ask: Ask, whole: bool) -> Reply:
         symbol = self._symbol(unquote(ask.path.removeprefix("/v1/signals/")))
-        if symbol not in self._hub.symbols:
-            return failure(HTTPStatus.NOT_FOUND, "unknown_symbol", f"the symbols are {' '.join(self._hub.symbols)}")
+        if symbol not in (*self._hub.symbols, MARKET):
+            names = " ".join((*self._hub.symbols, MARKET))
+            return failure(HTTPStatus.NOT_FOUND, "unknown_symbol", f"the symbols are {names}")
         text = self._text(symbol)
         if text is None:
             return failure(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", "no signal yet", ("Retry-After", "10"))
         return Reply(HTTPStatus.OK, text)
 
     def _signals(self, ask: Ask, whole: bool) -> Reply:
-        return self._paged(ask, whole, {"ts": self._tick_ts()}, b"signals", self._text)
+        market = self._text(MARKET)
+        head = {"ts": self._tick_ts(), "market": None if market is None else orjson.Fragment(market)}
+        return self._paged(ask, whole, head, b"signals", self._text)
 
     def _scoreboard(self, ask: Ask, whole: bool) -> Reply:
         def text(symbol: str) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 import orjson
 
-from service.model import Consensus
+from service.model import MARKET, Consensus
 
 VERSION = 1
 TICK_S = 10
@@ -141,6 +141,7 @@ def hello(server: str, epoch: str, source: str, symbols: Sequence[str]) -> bytes
         tick_s=TICK_S,
         heartbeat_s=HEARTBEAT_S,
         symbols=list(symbols),
+        market=MARKET,
     )
 
 

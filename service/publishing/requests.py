@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from service.model import MARKET
 from service.publishing.message import Id
 
 OPS_WITH_CHANNELS = ("subscribe", "unsubscribe", "snapshot")
@@ -42,17 +43,21 @@ class Channels:
     """The channels of this feed, in order, and their wildcards."""
 
     KINDS = ("signal", "market", "alert")
+    WHOLE = (f"signal.{MARKET}", f"alert.{MARKET}")  # of the market as a whole
     SINGLE = ("status", "scoreboard")
 
     def __init__(self, symbols: Sequence[str], aliases: Mapping[str, str] | None = None) -> None:
         """``aliases``: other names of symbols. Their channels are the same ones, under the symbol's name."""
         self.names: tuple[str, ...] = (
             *(f"{kind}.{symbol}" for kind in self.KINDS for symbol in symbols),
+            *self.WHOLE,
             *self.SINGLE,
         )
         self._groups: dict[str, tuple[str, ...]] = {name: (name,) for name in self.names}
         for kind in self.KINDS:
             self._groups[f"{kind}.*"] = tuple(f"{kind}.{symbol}" for symbol in symbols)
+        # Its signal has other fields than a symbol's, so it comes to those alone who ask for it; its alerts have not.
+        self._groups["alert.*"] += (f"alert.{MARKET}",)
         for alias, symbol in ({} if aliases is None else aliases).items():
             for kind in self.KINDS:
                 if symbol in symbols:

@@ -19,7 +19,8 @@ from service.clock import Clock
 from service.config import Config
 from service.core.backfill import Archive
 from service.core.engine import TICK_MS, Engine
-from service.core.month import past_of
+from service.core.month import MarketPast, past_of
+from service.indicators import SymbolIndicators
 from service.metrics import Metrics
 from service.model import Listing, Past, VenueRules
 from service.runtime.history_fetch import GIVE_UP, HistorySink, ask, private
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 DAY_MS = 86_400_000
 AGAIN_S = 3_600.0  # after a round in which a venue did not answer; twice as long after each one more
 LONGEST_S = 86_400.0
+MARKET_TRIES = 24
 TELL_S = 30.0
 QUIET_MS = (1_200, 8_500)  # after a tick: work goes on then alone; a month is entered in one piece, some tens of ms
 LOOK_S = 0.25
@@ -82,6 +84,7 @@ class MonthFill:
         self._metrics = metrics
         self._on_bad = on_bad
         self._enter = enter
+        self._market = MarketPast()
         self._told_s = 0.0
 
     async def run(self) -> None:
@@ -93,21 +96,31 @@ class MonthFill:
             unanswered = await self._round(left, days, patient)
             log.info("month: of %d symbols %d have one", len(self._engine.symbols), self._filled())
             if not unanswered:
+                await self._fill_market()
                 return
             log.warning("month: asked again in %.0f h: no answer from %s", again_s / 3_600, ", ".join(unanswered))
             await asyncio.sleep(again_s)
             patient, again_s = False, min(2 * again_s, LONGEST_S)  # from now on with what there is
 
+    async def _fill_market(self) -> None:
+        """The market as a whole, of all its symbols together: again each hour while no full hour of its own is there
+        to join it to, as after an upgrade."""
+        past = self._market.past()
+        for _ in range(MARKET_TRIES):
+            if past is None or self._engine.market_wide.month is not None:
+                return
+            await self._between_ticks()
+            self._enter(past)
+            await asyncio.sleep(AGAIN_S)
+
     def _filled(self) -> int:
         return sum(item.month is not None for item in self._engine.indicators.values())  # integers
 
     def _left(self, days: int) -> list[str]:
-        """Symbols without a month whose own past is shorter."""
-        return [
-            symbol
-            for symbol, own in self._engine.indicators.items()
-            if own.month is None and not own.remembers(24 * (days - 1))
-        ]
+        """Symbols without a month whose own past is shorter; all of them while the market as a whole is such a one: it
+        is made of theirs."""
+        symbols = [symbol for symbol, own in self._engine.indicators.items() if _short(own, days)]
+        return list(self._engine.symbols) if _short(self._engine.market_wide.indicators, days) else symbols
 
     async def _round(self, symbols: Sequence[str], days: int, patient: bool) -> list[str]:
         """Every one of ``symbols`` once. Returns the venues that did not answer. ``patient``: what such a venue lists
@@ -122,7 +135,9 @@ class MonthFill:
             for symbol in symbols:
                 past = await self._past(symbol, days, venues, patient)
                 if past is not None:
-                    self._enter(past)
+                    self._market.add(past, self._engine.market_wide.aggregate.weights().get(symbol, 0.0))
+                    if _short(self._engine.indicators[symbol], days):
+                        self._enter(past)
                     self._metrics.month_filled(self._filled())
                     self._tell(past)
         return [name for name, asked in venues.items() if asked.missing]
@@ -185,3 +200,8 @@ class MonthFill:
                 "month: %d of %d symbols; last %s, %d hours of %s",
                 self._filled(), len(self._engine.symbols), past.symbol, len(past.hours), ", ".join(past.venues),
             )  # fmt: skip
+
+
+def _short(own: SymbolIndicators, days: int) -> bool:
+    """Whether it has no month and does not know it by itself."""
+    return own.month is None and not own.remembers(24 * (days - 1))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
+from service.advice import with_advice
 from service.model import EventRecord, LevelReading, Readings
 from service.scoring.body import Status
 from service.scoring.regime import provisional
@@ -65,6 +66,27 @@ class Situation:
     momentum: str = "steady"
 
 
+Days: TypeAlias = list[tuple[int, int, dict[str, int]]]  # [UTC day, live ticks in it, {alert: times raised}]
+
+
+def count_tick(days: Days, ts: int) -> Days:
+    """One more live tick, for the day of ``ts``; the oldest of more than eight days is dropped."""
+    day = ts // DAY_MS
+    if not days or days[-1][0] < day:
+        days = [*[entry for entry in days if entry[0] > day - COUNTED_DAYS], (day, 0, {})]
+    day, ticks, counts = days[-1]
+    return [*days[:-1], (day, ticks + 1, counts)]
+
+
+def per_day(days: Days, alert: str) -> float | None:
+    """How often it was raised a day, over up to eight UTC days of live ticks; None below a day of them."""
+    ticks = sum([watched for _, watched, _ in days])  # integers
+    if ticks < TICKS_A_DAY:
+        return None
+    raised = sum([counts.get(alert, 0) for _, _, counts in days])  # integers
+    return raised * TICKS_A_DAY / ticks
+
+
 class Alerts(Stateful):
     """Which alerts stand. ``_raised``: alert -> what it was raised for (its regime for ``crowding``, else "").
 
@@ -81,7 +103,7 @@ class Alerts(Stateful):
         self._raised: dict[str, str] = {}
         self._spiked: int | None = None  # when elr_spike was last raised
         self._no_data_since: int | None = None
-        self._days: list[tuple[int, int, dict[str, int]]] = []
+        self._days: Days = []
         self._run: tuple[str | None, float] = (None, 0.0)
 
     def update(self, now: Situation) -> list[dict[str, Any]]:
@@ -111,21 +133,9 @@ class Alerts(Stateful):
 
     def _watch(self, now: Situation) -> None:
         """Count the tick for its day; follow the direction's run."""
-        day = now.readings.ts // DAY_MS
-        if not self._days or self._days[-1][0] < day:
-            self._days = [*[entry for entry in self._days if entry[0] > day - COUNTED_DAYS], (day, 0, {})]
-        day, ticks, counts = self._days[-1]
-        self._days[-1] = (day, ticks + 1, counts)
+        self._days = count_tick(self._days, now.readings.ts)
         side, size = now.direction, 0.0 if now.score is None else abs(now.score)
         self._run = (side, max(self._run[1], size) if side == self._run[0] else size)
-
-    def _per_day(self, alert: str) -> float | None:
-        """How often it was raised a day, over up to eight UTC days of live ticks; None below a day of them."""
-        ticks = sum([watched for _, watched, _ in self._days])  # integers
-        if ticks < TICKS_A_DAY:
-            return None
-        raised = sum([counts.get(alert, 0) for _, _, counts in self._days])  # integers
-        return raised * TICKS_A_DAY / ticks
 
     def load(self, plain: Plain) -> None:
         super().load(plain)
@@ -272,9 +282,10 @@ class Alerts(Stateful):
 
     def _body(self, now: Situation, alert: str, state: str, text: str, values: dict[str, Any]) -> dict[str, Any]:
         if state == "raised":
-            often = self._per_day(alert)
+            often = per_day(self._days, alert)
             if alert in EVENTS and often is not None:
                 text += f"; there are {often:.1f} of these a day"
+            text = with_advice(alert, text)
             values = {**values, "per_day": often}
             counts = self._days[-1][2]
             counts[alert] = counts.get(alert, 0) + 1

@@ -20,6 +20,7 @@ from websockets.http11 import Request, Response
 from service.cli import watch
 from service.deleveraging import packaged
 from service.errors import ConfigError
+from tests.publishing.factories import market_body_whole
 
 
 def signal_message(symbol: str, ts: int, **changes: Any) -> dict[str, Any]:
@@ -60,8 +61,15 @@ def signal_message(symbol: str, ts: int, **changes: Any) -> dict[str, Any]:
         "transition": {"from": "neutral", "to": "short"},
         "direction": "short",
         "tradeable": True,
+        "sizing": {"size_fraction": 0.0, "stop_multiplier": 1.0, "risk_multiplier": 0.62},
+        "provisional": False,
     }
     return message | changes
+
+
+def market_message(ts: int, **changes: Any) -> dict[str, Any]:
+    """signal.MARKET as the service's own scorer says it."""
+    return {"v": 1, "type": "signal", "sent_ts": ts, **market_body_whole(ts), **changes}
 
 
 def hello(source: str = "simulated", symbols: tuple[str, ...] = ("BTC", "ETH"), epoch: str = "e1") -> dict[str, Any]:
@@ -154,11 +162,15 @@ def test_a_signal_that_is_not_live_is_judged_by_the_time_of_the_feed(kind: str, 
     assert "STALE" not in shown(board, 160, wall_ms)
     board.take({"type": kind, "ts": 1_030_000})
     assert "STALE" not in shown(board, 160, wall_ms)
-    assert board.line(message, wall_ms).endswith(f" source={source} tradeable=true stale=false")
+    assert board.line(message, wall_ms).endswith(
+        f" source={source} tradeable=true stale=false risk_multiplier=0.62 provisional=false"
+    )
     board.take({"type": kind, "ts": 1_030_001})
     board.take({"type": "tick", "ts": 1_020_000})  # the feed's time does not run backwards
     assert "STALE" in shown(board, 160, wall_ms)
-    assert board.line(message, wall_ms).endswith(f" source={source} tradeable=true stale=true")
+    assert board.line(message, wall_ms).endswith(
+        f" source={source} tradeable=true stale=true risk_multiplier=0.62 provisional=false"
+    )
 
 
 def test_a_snapshot_that_is_old_when_sent_is_stale_before_any_tick() -> None:
@@ -188,7 +200,7 @@ def test_a_narrow_terminal_gets_fewer_columns_and_every_line_fits() -> None:
     board = board_of(signal_message("BTC", 1_000_000))
     for width in (60, 80, 100, 130, 160, 180):
         assert all(len(line) <= width for line in shown(board, width, 1_000_000).splitlines()[1:])
-    for width, last, beyond in ((60, "vol 24h", "fragility"), (80, "fragility", "regime"), (130, "dir", "conf")):
+    for width, last, beyond in ((60, "vol 24h", "fragility"), (80, "fragility", "regime"), (130, "score", "conf")):
         assert last in shown(board, width, 1_000_000)
         assert beyond not in shown(board, width, 1_000_000)
 
@@ -235,6 +247,41 @@ def test_a_flush_says_whether_it_falls_at_this_moment(falling: bool | None, with
     assert watch.row(message)[list(watch.COLUMNS).index("regime")].plain == words
 
 
+def test_a_young_rank_and_its_regime_are_marked() -> None:
+    cells = dict(zip(watch.COLUMNS, watch.row(signal_message("BTC", 1_000_000, provisional=True)), strict=True))
+    assert (cells["ELR pct"].plain, cells["regime"].plain, cells["risk"].plain) == ("0.970~", "crowded_longs~", "0.62")
+    assert "~ judged against less" in shown(
+        board_of(signal_message("BTC", 1_000_000, provisional=True)), 160, 1_000_000
+    )
+    assert "~" not in shown(board_of(signal_message("BTC", 1_000_000)), 160, 1_000_000)
+
+
+def test_a_feed_of_before_has_neither_risk_nor_market() -> None:
+    message = signal_message("BTC", 1_000_000)
+    del message["sizing"], message["provisional"]
+    board = board_of(message)
+    assert "MARKET" not in shown(board, 160, 1_000_000)
+    assert board.line(message, 0).endswith(" risk_multiplier=null provisional=null")
+
+
+def test_the_market_stands_above_the_symbols_and_is_none_of_them() -> None:
+    board = watch.Board("ws://x/v1/stream", None)
+    assert board.take({**hello(), "market": "MARKET"}) == ["signal.*", "signal.MARKET"]
+    board.take(signal_message("BTC", 1_000_000))
+    assert board.take(market_message(1_000_000)) is None
+    assert list(board.signals) == ["BTC"]
+    text = " ".join(shown(board, 200, 1_000_000).split())
+    assert "MARKET open interest 8.5 bn USD" in text
+    assert "MARKET STALE" not in text
+    board.take({"type": "tick", "ts": 1_030_001})
+    assert "MARKET STALE" in " ".join(shown(board, 200, 1_030_001).split())
+    assert watch.headline(market_message(1, status="no_data")) == "no_data"
+    some = watch.Board("ws://x/v1/stream", ["ETH"])
+    assert some.take({**hello(), "market": "MARKET"}) == ["signal.ETH", "signal.MARKET"]
+    with pytest.raises(watch.NotAFeed, match="a market message of another shape"):
+        board.take(market_message(1, shares=None))
+
+
 def test_the_rank_is_that_of_leverage_also_where_only_funding_has_one() -> None:
     """Cause: the first variant with a percentile was shown, which on a cold start can be that of funding."""
     elr = [{"variant": "oi_mcap", "percentile": None}, {"variant": "funding_spend", "percentile": 0.123}]
@@ -260,9 +307,11 @@ def test_plain_lines_for_pipes() -> None:
     assert board.line(message, 30_006) == (
         "symbol=BTC ts=5 status=ok percentile=0.97 oi_5=0.318 base_rate=0.187 reason=null"
         " evidence=no_better_than_volatility volatility_24h=0.0456 fragility=0.5 regime=crowded_longs score=null"
-        " direction=short confidence=0.75 source=live tradeable=false stale=true"
+        " direction=short confidence=0.75 source=live tradeable=false stale=true risk_multiplier=0.62 provisional=false"
     )
-    assert board.line(message, 30_005).endswith(" source=live tradeable=false stale=false")
+    assert board.line(message, 30_005).endswith(
+        " source=live tradeable=false stale=false risk_multiplier=0.62 provisional=false"
+    )
 
 
 # -- peers --------------------------------------------------------------------------------------------------------

@@ -218,6 +218,10 @@ class Service:
         """A tick of these signals, at the clock's time."""
         self.feed.publish_tick(Tick(self.clock.now, bodies, tuple(alerts)), 0)
 
+    def whole(self, body: dict[str, Any]) -> None:
+        """What is said of the market as a whole."""
+        self.feed.hub.publish([("signal.MARKET", "signal", body)])
+
     def hush(self) -> None:
         """No more heartbeats to those who are connected: silence without waiting for it."""
         for client in self.feed.hub.clients:

@@ -9,11 +9,12 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
+from service import advice
 from service.deleveraging import packaged
 from tests.page.factories import Service
 from tests.page.tabs import Tab, Tabs
 from tests.page.test_page import MINUS, NONE, SIMULATED, fields, is_old
-from tests.publishing.factories import TS, alert_body, signal_body
+from tests.publishing.factories import TS, alert_body, market_body_whole, signal_body
 
 pytestmark = [pytest.mark.needs_chromium, pytest.mark.asyncio(loop_scope="module")]
 
@@ -70,7 +71,7 @@ async def test_the_detail_has_both_falls_the_record_and_the_model(tabs: Tabs) ->
         )
         assert shown["model"] == "deleveraging-1:1a2b3c4dmade at 2025-11-21 10:21:40 UTC"
         assert shown["fragility"] == "0.81without funding 0.77"
-        assert shown["rank"] == "0.950of 1 d of its own past"
+        assert shown["rank"].startswith("0.950of 1 d of its own past")  # and then what traders make of it
         await page.locator('tr[data-symbol="ETH"] button').click()
         assert await page.text_content("#detail-title") == "ETH"
         shown = await fields(page, "#detail")
@@ -297,3 +298,33 @@ async def test_no_serious_finding_of_axe(tabs: Tabs, scheme: str) -> None:
             found = (await Axe().run(page)).response
             assert [rule["id"] for rule in found["violations"] if rule["impact"] in ("serious", "critical")] == []
             await page.clock.fast_forward(16_000)
+
+
+async def test_the_market_as_a_whole_stands_above_the_symbols(tabs: Tabs) -> None:
+    async with Service() as service:
+        service.say(signal_body())
+        _, page = await opened(tabs, service)
+        line = page.locator("#market")
+        await expect(line).to_have_text("The market as a whole: no reading yet.")
+        service.whole(market_body_whole())
+        await expect(line).to_contain_text("rank 0.410 of its own past (provisional: of 1 d 2 h)")
+        await expect(line).to_contain_text("ranks of symbols 0.41 ± 0.00")
+        await expect(line).to_contain_text("(2 of 2 symbols)")
+        assert await page.locator('tr[data-symbol="MARKET"]').count() == 0
+        service.whole(market_body_whole() | {"status": "no_data", "reasons": ["quorum"]})
+        await expect(line).to_have_text("The market as a whole: no data (quorum).")
+        service.whole(market_body_whole() | {"shares": None})
+        await expect(line).to_have_text("The market as a whole: of another version, reload the page.")
+        service.whole(market_body_whole(TS - 60_000))
+        await expect(line).to_have_text("The market as a whole: too old to be used.")
+
+
+async def test_regime_and_band_say_what_traders_make_of_them(tabs: Tabs) -> None:
+    async with Service() as service:
+        service.say(signal_body())
+        _, page = await opened(tabs, service)
+        detail = page.locator("#detail")
+        await expect(detail).to_contain_text(f"{advice.REGIMES['crowded_longs'].text} (measured)")
+        await expect(detail).to_contain_text(f"{advice.BANDS['high'].text} (practice)")
+        cell = page.locator('tr[data-symbol="BTC"] [data-field="regime"]')
+        await expect(cell).to_have_attribute("title", f"{advice.REGIMES['crowded_longs'].text} (measured)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -13,9 +14,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError
 
 from service.config import FeedSection
+from service.deleveraging import packaged
 from service.metrics import Metrics, ScrapeState
-from service.model import Consensus, Tick, VenueView
+from service.model import MARKET, Consensus, Tick, VenueView
 from service.publishing import Feed
+from service.scoring.market_wide import MarketScorer
+from tests.scoring import factory as scored
 
 EPOCH = "01JCZX5Q8M3V7K2N4P6R8T0W1Y"
 TS = 1_763_720_520_000
@@ -218,8 +222,23 @@ def alert_body(symbol: str = "BTC", ts: int = TS, alert: str = "elr_spike") -> d
     }
 
 
-def make_tick(ts: int = TS, symbols: Sequence[str] = SYMBOLS, alerts: Sequence[dict[str, Any]] = ()) -> Tick:
-    return Tick(ts, tuple(signal_body(symbol, ts) for symbol in symbols), tuple(alerts))
+def market_body_whole(ts: int = TS) -> dict[str, Any]:
+    """The body of signal.MARKET as the real scorer makes it, of two symbols."""
+    made = MarketScorer(2, packaged())
+    sample = scored.consensus(ts, symbol=MARKET, venues=(), index=None)
+    symbols = [scored.readings(ts), scored.readings(ts)]
+    spiking = {"spike": {"since": ts - 40_000}, "regime": "loaded"}
+    bodies = [signal_body("BTC", ts, flush=None), signal_body("ETH", ts, flush=None, **spiking)]
+    return made.score(replace(scored.readings(ts, sample), symbol=MARKET), symbols, bodies, False)[0]
+
+
+def make_tick(
+    ts: int = TS,
+    symbols: Sequence[str] = SYMBOLS,
+    alerts: Sequence[dict[str, Any]] = (),
+    market: dict[str, Any] | None = None,
+) -> Tick:
+    return Tick(ts, tuple(signal_body(symbol, ts) for symbol in symbols), tuple(alerts), market=market)
 
 
 def view(venue: str = "bybit", **changes: Any) -> VenueView:

@@ -15,12 +15,17 @@ from service.publishing.message import Message, body_bytes, market_body, status_
 from service.publishing.requests import Channels, Request, parse
 from service.scoreboard import Scoreboard
 from service.scoring import Scorer
-from tests.publishing.factories import EPOCH, SYMBOLS, TS, Running, alert_body, sample
+from tests.publishing.factories import EPOCH, SYMBOLS, TS, Running, alert_body, market_body_whole, sample
 from tests.scoring import factory
 
 NAMED = ("windows", "by_venue", "venues", "seq", "modes", "horizons")  # objects whose keys are names
 CALLED = {"windows": "<window>", "by_venue": "<venue>", "venues": "<venue>", "seq": "<channel>", "modes": "<mode>"}
-CALLED |= {"horizons": "<horizon>", "falls": "<fall>", "events": "<event>"}  # what a name is called
+CALLED |= {
+    "shares": "<state>",
+    "horizons": "<horizon>",
+    "falls": "<fall>",
+    "events": "<event>",
+}  # what a name is called
 WHOLE = (
     "values",
     "z",
@@ -32,6 +37,7 @@ WHOLE = (
     "taker",
     "liquidated",
     "flush",
+    "month",
 )  # documented as one field
 
 
@@ -73,6 +79,7 @@ MESSAGES = {
     "heartbeat": wire.heartbeat(EPOCH, TS, {"signal.BTC": 8131}),
     "notice": wire.notice("shutdown", 3000),
     "signal.SYMBOL": encoded("signal", "signal.BTC", scored_body()),
+    "signal.MARKET": encoded("signal", "signal.MARKET", market_body_whole()),
     "market.SYMBOL": encoded("market", "market.BTC", market_body(sample())),
     "alert.SYMBOL": encoded("alert", "alert.BTC", alert_body()),
     "status": encoded("status", "status", status_body(TS, {"bybit": VENUE})),

@@ -160,6 +160,7 @@ def test_messages_outside_the_channels() -> None:
         "tick_s": 10,
         "heartbeat_s": 10,
         "symbols": ["BTC"],
+        "market": "MARKET",
     }
     assert wire.tick(TS, 21, 2) == b'{"v":1,"type":"tick","ts":1763720520000,"signals":21,"missed":2}'
     assert wire.notice("shutdown", 3000) == b'{"v":1,"type":"notice","code":"shutdown","reconnect_after_ms":3000}'

@@ -25,8 +25,17 @@ def test_wildcards_expand_in_order_and_each_channel_once() -> None:
         "subscribe", 1, ("signal.ETH", "signal.BTC", "status")
     )
     assert asked(op="unsubscribe", id="a", channels=["alert.*", "market.*"]) == Request(
-        "unsubscribe", "a", ("alert.BTC", "alert.ETH", "market.BTC", "market.ETH")
+        "unsubscribe", "a", ("alert.BTC", "alert.ETH", "alert.MARKET", "market.BTC", "market.ETH")
     )
+
+
+def test_the_market_as_a_whole_is_asked_for_by_name() -> None:
+    """Who asks for `signal.*` handles symbols, whose messages have other fields."""
+    assert asked(op="subscribe", id=1, channels=["signal.*"]) == Request("subscribe", 1, ("signal.BTC", "signal.ETH"))
+    assert asked(op="subscribe", id=1, channels=["signal.MARKET", "alert.MARKET"]) == Request(
+        "subscribe", 1, ("signal.MARKET", "alert.MARKET")
+    )
+    assert isinstance(asked(op="subscribe", id=1, channels=["market.MARKET"]), Refusal)
 
 
 def test_resume_is_taken_for_subscribe_only() -> None:

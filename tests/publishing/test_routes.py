@@ -11,7 +11,17 @@ import pytest
 from service.publishing import http as routes
 from service.publishing.http import Ask, accepts_gzip, origin_allowed
 from service.publishing.message import rounded
-from tests.publishing.factories import EPOCH, SYMBOLS, TS, Running, http, make_tick, sample, signal_body
+from tests.publishing.factories import (
+    EPOCH,
+    SYMBOLS,
+    TS,
+    Running,
+    http,
+    make_tick,
+    market_body_whole,
+    sample,
+    signal_body,
+)
 
 PATHS = (
     "/healthz",
@@ -48,7 +58,7 @@ async def test_every_path_answers_get_and_head_alike() -> None:
 async def test_signals() -> None:
     async with Running() as run:
         status, _, body = await http(run.port, "GET /v1/signals")
-        assert (status, orjson.loads(body)) == (200, {"ts": None, "next": None, "signals": []})
+        assert (status, orjson.loads(body)) == (200, {"ts": None, "market": None, "next": None, "signals": []})
         status, headers, body = await http(run.port, "GET /v1/signals/ETH")
         assert (status, orjson.loads(body)["error"]["code"]) == (503, "not_ready")
         assert headers["retry-after"] == "10"
@@ -70,6 +80,15 @@ async def test_signals() -> None:
             "sent_ts": TS + 4,
         }
         assert one == {**envelope, **rounded(signal_body("ETH", TS + 10_000))}
+        assert everything["market"] is None
+        assert (await http(run.port, "GET /v1/signals/MARKET"))[0] == 503
+        run.feed.publish_tick(make_tick(TS + 20_000, market=market_body_whole(TS + 20_000)), 0)
+        market = orjson.loads((await http(run.port, "GET /v1/signals/MARKET"))[2])
+        whole = {**envelope, "channel": "signal.MARKET", "seq": 1}
+        assert market == {**whole, **rounded(market_body_whole(TS + 20_000))}
+        everything = orjson.loads((await http(run.port, "GET /v1/signals"))[2])
+        assert everything["market"] == market
+        assert len(everything["signals"]) == 3
 
 
 async def test_symbols_and_venues_come_from_the_views() -> None:

@@ -26,6 +26,7 @@ from tests.publishing.factories import (
     closed_with,
     http,
     make_tick,
+    market_body_whole,
     receive,
     receive_many,
     sample,
@@ -67,6 +68,19 @@ async def eventually(condition: Any, within_s: float = 5.0) -> None:
             await asyncio.sleep(0.01)
 
 
+async def test_the_market_as_a_whole_comes_after_the_symbols_to_those_who_asked() -> None:
+    async with Running() as run, run.connect() as client, run.connect() as other:
+        for connection, channels in ((client, ["signal.BTC", "signal.MARKET", "alert.*"]), (other, ["signal.*"])):
+            await receive(connection)
+            await ask(connection, op="subscribe", id=1, channels=channels)
+        alert = {**alert_body("MARKET"), "alert": "market_flush"}
+        run.feed.publish_tick(make_tick(alerts=[alert], market=market_body_whole()), 0)
+        got = await receive_many(client, 4)
+        assert [item.get("channel") for item in got] == ["signal.BTC", "signal.MARKET", "alert.MARKET", None]
+        assert (got[1]["symbol"], got[1]["type"], got[-1]["signals"]) == ("MARKET", "signal", 3)
+        assert [item.get("symbol") for item in await receive_many(other, 4)] == [*SYMBOLS, None]
+
+
 # -- the conversation --------------------------------------------------------------------------------------------
 
 
@@ -74,7 +88,7 @@ async def test_hello_subscribe_snapshot_update_tick_unsubscribe() -> None:
     async with Running() as run, run.connect() as client:
         hello = await receive(client)
         assert (hello["type"], hello["epoch"], hello["source"]) == ("hello", EPOCH, "simulated")
-        assert hello["symbols"] == list(SYMBOLS)
+        assert (hello["symbols"], hello["market"]) == (list(SYMBOLS), "MARKET")
         run.feed.publish_tick(make_tick(), 0)
         ack = await ask(client, op="subscribe", id=2, channels=["signal.*", "alert.BTC"])
         assert list(ack["channels"]) == ["signal.BTC", "signal.ETH", "signal.1000PEPE", "alert.BTC"]

@@ -78,5 +78,9 @@ async def test_a_fresh_start_is_warm_within_a_minute_and_replays_the_same(tmp_pa
             assert all(window["strength"] is not None for window in body["windows"].values())
     btc = ticks[-1].signals[0]
     assert btc["market"]["venues_fresh"] == len(names)
-    lines = [body_bytes(b) for _, _, due in replayed(tmp_path / "a.tape") for t in due for b in t.signals]
+    again = [tick for _, _, due in replayed(tmp_path / "a.tape") for tick in due]
+    lines = [body_bytes(body) for tick in again for body in tick.signals]
     assert b"\n".join(lines) + b"\n" == (tmp_path / "a.jsonl").read_bytes()
+    markets = [tick.market for tick in ticks if tick.market is not None]
+    assert [body_bytes(tick.market) for tick in again if tick.market is not None] == [body_bytes(m) for m in markets]
+    assert (markets[-1]["status"], markets[-1]["symbols"]["counted"]) == ("ok", 2)

@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 
+from service.advice import with_advice
 from service.model import EventRecord, Readings
 from service.scoring.alerts import Alerts, Situation
 from tests.scoring.factory import HOUR_MS, T0, level, no_data, readings, ticks
 
 Said = list[tuple[str, str]]
+
+PRACTICE = "Traders reduce leverage and avoid new risk until it is over (practice)"
 
 
 def update(alerts: Alerts, now: Readings, **changes: Any) -> list[dict[str, Any]]:
@@ -70,10 +73,10 @@ def test_body() -> None:
 def test_words_grow_and_shrink_with_the_record(record: EventRecord, words: str) -> None:
     """Cause: an alert that people act on said nothing of whether anything ever followed it."""
     (body,) = update(Alerts("ETH"), spiking(T0, 3.5, 0.97), events={"elr_spike": record})
-    assert body["text"].endswith(words)
+    assert body["text"].endswith(words + ". " + PRACTICE)
     assert body["values"]["followed_n"] == record.n
     (other,) = update(Alerts("ETH"), spiking(T0, 3.5, 0.97), events={"crowded_longs": record})
-    assert other["text"].endswith("is not shown yet")  # each speaks of its own kind
+    assert other["text"].endswith("is not shown yet. " + PRACTICE)  # each speaks of its own kind
 
 
 @pytest.mark.parametrize(
@@ -126,7 +129,7 @@ def test_flush_follows_the_flush() -> None:
 )
 def test_a_flush_alert_says_whether_the_fall_goes_on(falling: bool | None, text: str) -> None:
     (body,) = update(Alerts("BTC"), readings(), flushing=True, flush_falling=falling)
-    assert (body["text"], body["values"]["falling"]) == (text, falling)
+    assert (body["text"], body["values"]["falling"]) == (with_advice("flush", text), falling)
 
 
 def test_crowding_follows_the_regime() -> None:
@@ -136,7 +139,7 @@ def test_crowding_follows_the_regime() -> None:
     unknown = "whether deep falls of open interest follow is not shown yet"
     assert (body["state"], body["text"]) == (
         "raised",
-        f"BTC: crowded longs (provisional: judged against 1.1 days); {unknown}",
+        with_advice("crowding", f"BTC: crowded longs (provisional: judged against 1.1 days); {unknown}"),
     )
     nothing = {"followed_n": 0, "followed_share": None, "followed_lift": None}
     values = {"regime": "crowded_longs", "funding_z": 0.31, "percentile": 0.41, **nothing, "provisional": True}
@@ -314,7 +317,7 @@ def test_a_transition_is_an_event_and_says_how_often_it_comes() -> None:
     for of in (alerts, loaded):
         (body,) = update(of, readings(ticks(8_640)), transition=change)
         assert body["values"]["per_day"] == pytest.approx(1 * 8_640 / 8_641)
-        assert body["text"] == "BTC: direction neutral -> long; there are 1.0 of these a day"
+        assert body["text"] == with_advice("transition", "BTC: direction neutral -> long; there are 1.0 of these a day")
 
 
 def test_what_is_long_ago_is_not_how_often_it_comes() -> None:

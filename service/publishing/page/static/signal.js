@@ -11,6 +11,19 @@ const NO_CHANCE = {
 };
 const STATUS = { ok: "ok", warming: "warming up", degraded: "degraded", no_data: "no data" };
 
+let told = {}; // of /v1/advice: what traders make of a band or a regime
+
+/** Keep what `/v1/advice` says. */
+export function advise(table) {
+  told = table;
+}
+
+/** What traders make of it, and whether that is practice or measured; nothing while that is not known. */
+function advice(part, name) {
+  const { text, kind } = told[part]?.[name] ?? {};
+  return text === undefined ? "" : `${text} (${kind})`;
+}
+
 const words = (code) => String(code).replaceAll("_", " ");
 
 /** A chance is told as 0 or 100 % only where it is that. */
@@ -99,6 +112,7 @@ export class Row {
     COLUMNS.forEach((column, number) => {
       const none = column.field === "status" ? why : NONE;
       say(this.cells[number], signal === null ? none : column.of(signal));
+      if (column.field === "regime") this.cells[number].title = advice("regimes", signal?.regime);
     });
     this.node.classList.toggle("none", signal === null || signal.p_deleveraging.oi_5 === null);
   }
@@ -142,15 +156,16 @@ function changes(said) {
 /** Everything of one symbol that the page has words for. */
 export function detail(signal) {
   const { p_deleveraging: said, market } = signal;
-  const { horizon_h: hours, percentile, z } = leverage(signal);
+  const { horizon_h: hours, percentile, z, band } = leverage(signal);
   const made = said.as_of === null ? "" : `made at ${utc(said.as_of)}`;
   return [
     card("How loaded",
-      row("Rank of leverage", "rank", fixed(percentile, 3), `of ${span(hours * 3_600_000)} of its own past`),
+      row("Rank of leverage", "rank", fixed(percentile, 3), `of ${span(hours * 3_600_000)} of its own past`,
+        advice("bands", band)),
       row("Against its last day", "z", `${signed(z, 1)} robust standard deviations`),
       row("Fragility", "fragility", fixed(signal.fragility, 2), `without funding ${fixed(signal.fragility_2, 2)}`),
       row("Volatility of the last 24 hours", "volatility", `${percent(signal.volatility_24h)} a day`),
-      row("Regime", "regime", regime(signal), young(signal))),
+      row("Regime", "regime", regime(signal), young(signal), advice("regimes", signal.regime))),
     card("Chance of a fall of open interest within 24 h",
       fallRow(signal, "By 5 %", "fall-5", "oi_5", "base_rate", "evidence"),
       fallRow(signal, "By 10 %", "fall-10", "oi_10", "base_rate_10", "evidence_10"),
@@ -173,6 +188,31 @@ export function detail(signal) {
       row("Size earned by the record", "size", fixed(signal.sizing.size_fraction, 3),
         `right after 1 h: ${percent(signal.p_hit)}, ${signal.p_hit_n} outcomes`)),
   ];
+}
+
+/** The market as a whole in a sentence; why not, where it says nothing that may still be used. */
+export function marketLine(market, now) {
+  try {
+    if (market === null) return "The market as a whole: no reading yet.";
+    if (now > market.ts + market.ttl_ms) return "The market as a whole: too old to be used.";
+    if (market.status === "no_data" || market.status === "warming") {
+      return `The market as a whole: ${STATUS[market.status]} (${market.reasons.map(words).join(", ")}).`;
+    }
+    const { level, shares } = market;
+    const crowded = (shares.crowded_longs?.oi ?? 0) + (shares.crowded_shorts?.oi ?? 0);
+    const young = market.provisional ? ` (provisional: of ${span(level.horizon_h * 3_600_000)})` : "";
+    const parts = [
+      `rank ${fixed(level.percentile, 3)} of its own past${young}`,
+      `ranks of symbols ${fixed(market.leverage_rank, 2)} ± ${fixed(market.dispersion, 2)}`,
+      `open interest ${percent(market.oi_change["24h"], 1)} in 24 h`,
+      `${percent(crowded, 0)} of it crowded, ${percent(shares.flushing?.oi ?? 0, 0)} in a flush`,
+    ];
+    const state = market.flushing ? "flushing" : words(market.regime ?? NONE);
+    const some = `${market.symbols.counted} of ${market.symbols.configured} symbols`;
+    return `The market as a whole: ${state}; ${parts.join("; ")} (${some}).`;
+  } catch {
+    return "The market as a whole: of another version, reload the page.";
+  }
 }
 
 /** An alert as a line of the list. */

@@ -4,7 +4,7 @@ import * as banner from "./banner.js";
 import { byId, element, say } from "./dom.js";
 import { Feed } from "./feed.js";
 import { NONE, known } from "./format.js";
-import { Row, alertLine, detail, heads, readable } from "./signal.js";
+import { Row, advise, alertLine, detail, heads, marketLine, readable } from "./signal.js";
 import * as source from "./source.js";
 import { evidence } from "./verdict.js";
 import { stopwatch } from "./watch.js";
@@ -14,6 +14,7 @@ const ALERTS = 40;
 
 const signals = new Map(); // by symbol
 const rows = new Map();
+let market = null; // the latest of signal.MARKET
 const alerts = new Map(); // by channel and number
 let epoch = null;
 let server = null;
@@ -24,7 +25,7 @@ let chosen = null;
 let timer = null;
 const drawn = { detail: "", alerts: "" }; // what is drawn: the same is not drawn again, lest a selection is lost
 
-const feed = new Feed(source.feedAddress(), ["signal.*", "alert.*", "status"], heard, tick);
+const feed = new Feed(source.feedAddress(), ["signal.*", "signal.MARKET", "alert.*", "status"], heard, tick);
 
 /** The service's time: ages are told by its own clock, whatever this machine's says. */
 function now() {
@@ -42,6 +43,9 @@ function heard(message) {
     if (server === null) server = message.server;
     byId("reload").hidden = message.server === server;
     list(message.symbols);
+  } else if (message.type === "signal" && message.channel === "signal.MARKET") {
+    market = message;
+    later();
   } else if (message.type === "signal") {
     signals.set(message.symbol, { ...message, readable: readable(message) }); // what cannot be drawn stops all drawing
     newest = Math.max(newest, message.ts);
@@ -57,7 +61,7 @@ function heard(message) {
 function forget() {
   signals.clear();
   alerts.clear();
-  venues = service = null;
+  venues = service = market = null;
   newest = 0;
 }
 
@@ -115,6 +119,7 @@ function tick() {
     row.button.setAttribute("aria-pressed", String(symbol === chosen));
     if (signal !== null) codes.add(signal.p_deleveraging.evidence);
   }
+  say(byId("market"), marketLine(market, now()));
   say(byId("evidence"), evidence([...codes]));
   drawDetail();
   drawAlerts();
@@ -138,6 +143,12 @@ function drawAlerts() {
   const none = element("li", { class: "note" }, "none heard");
   byId("alerts").replaceChildren(...(told.length === 0 ? [none] : told.map(alertLine)));
 }
+
+fetch("v1/advice").then((answer) => answer.ok && answer.json()).then((table) => {
+  if (table) advise(table);
+  drawn.detail = ""; // with its lines from now on
+  tick();
+}).catch(() => {}); // without it the numbers stand alone
 
 byId("signals-head").replaceChildren(...heads());
 byId("filter").addEventListener("input", narrow);
