@@ -28,6 +28,10 @@ def renamed_state(saved: Mapping[str, Any], known: Mapping[str, str]) -> Mapping
     engine["scoreboard"] = {**engine["scoreboard"], "_boards": keyed(engine["scoreboard"]["_boards"])}
     for part in ("indicators", "scorers"):
         engine[part] = {name: _inside(member, known) for name, member in keyed(engine[part]).items()}
+    if "market_wide" in engine:
+        whole = engine["market_wide"]
+        aggregate = {**whole["aggregate"], "_last": keyed(whole["aggregate"]["_last"])}
+        engine["market_wide"] = {**whole, "aggregate": aggregate}
     if "learner" in engine:
         learner = dict(engine["learner"])
         about = learner["about"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import orjson
 
@@ -204,8 +204,8 @@ class SymbolIndicators(Stateful):
         for level in self._levels.each():
             level.reanchor(minutes)
 
-    def dump(self) -> dict[str, Plain]:
-        return {**super().dump(), "sample": orjson.loads(orjson.dumps(self._sample))}
+    def parts(self) -> list[tuple[str, Any]]:
+        return [*super().parts(), ("sample", orjson.loads(orjson.dumps(self._sample)))]
 
     def load(self, plain: dict[str, Plain]) -> None:
         super().load({name: value for name, value in plain.items() if name != "sample"})

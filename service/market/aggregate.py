@@ -26,7 +26,7 @@ class Aggregate(Stateful):
     __slots__ = (*STATE, "_symbols")
 
     def __init__(self, symbols: Sequence[str]) -> None:
-        self._symbols = frozenset(symbols)
+        self._symbols = tuple(symbols)
         self._last: dict[str, list[Any]] = {}
         self._ln_price = 0.0
         self._ln_oi = 0.0
@@ -45,6 +45,9 @@ class Aggregate(Stateful):
                 weights.append(before[1])
                 prices.append(before[1] * (now[2] - before[2]))
                 interests.append(before[1] * (now[3] - before[3]))
+            if before is None:  # in configuration order, whoever is heard first
+                last[item.symbol] = now
+                last = self._last = {symbol: last[symbol] for symbol in self._symbols if symbol in last}
             last[item.symbol] = now
             counted.append((item, now[1]))
         weight = fold(weights)
@@ -104,4 +107,4 @@ class Aggregate(Stateful):
     def load(self, plain: Plain) -> None:
         """What is no longer configured is left out: nobody will hear of it again."""
         super().load(plain)
-        self._last = {symbol: entry for symbol, entry in self._last.items() if symbol in self._symbols}
+        self._last = {symbol: self._last[symbol] for symbol in self._symbols if symbol in self._last}

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from service.model import MARKET
 from service.runtime import month as month_module
 from service.runtime.state_file import StateFile
 from service.tapes import Record, read
@@ -47,6 +48,10 @@ async def test_a_first_day_is_judged_against_a_month(tmp_path: Path, monkeypatch
         assert filled(made) == 9  # marks, open interest and rates, of three venues
         assert (body["provisional"], body["elr"][0]["horizon_h"]) == (False, 720)
         assert body["month"]["venues"] == list(NAMES)
+        market = running.ticks[-1].market
+        assert market is not None
+        assert (market["provisional"], market["level"]["horizon_h"]) == (False, 720)
+        assert market["oi_change"]["7d"] == pytest.approx(body["oi_change"]["7d"], abs=2e-4)  # the only symbol
         assert 690 <= body["month"]["hours"] <= 696  # of 720 those before the 26 of the start
         assert body["p_deleveraging"]["oi_5"] is not None
         ago = body["ts"] // HOUR_MS * HOUR_MS - 7 * 24 * HOUR_MS
@@ -56,8 +61,9 @@ async def test_a_first_day_is_judged_against_a_month(tmp_path: Path, monkeypatch
         assert scraped(metrics, 'elr_month_requests_total{result="ok",venue="okx"}') == 3.0
     assert replayed(tmp_path / "run.tape", monkeypatch) == (tmp_path / "run.jsonl").read_bytes()
     _, *records = read(tmp_path / "run.tape", print)
-    [entered] = [item for item in records if isinstance(item, Record) and item.kind == "m"]
-    assert 1_200 <= entered.ts % 10_000 <= 8_600  # between two ticks
+    entered = [item for item in records if isinstance(item, Record) and item.kind == "m"]
+    assert [item.item["symbol"] for item in entered if item.item is not None] == ["BTC", MARKET]
+    assert all(1_200 <= item.ts % 10_000 <= 8_600 for item in entered)  # between two ticks
 
 
 async def test_it_can_be_switched_off(tmp_path: Path) -> None:
@@ -126,6 +132,15 @@ async def test_a_restart_goes_on_with_the_symbols_that_are_left(tmp_path: Path) 
             await again.tick()
             await until(lambda: all(own.month is not None for own in again.engine.indicators.values()), 90)
             assert again.engine.indicators["BTC"].month == known
+            await until(lambda: again.engine.market_wide.month is not None, 60)
+        # The market as a whole is made of all symbols' months, so all are asked for again; entered are those left.
+        assert len(made.servers["okx"].months) == 9
+        entered = [item.item for item in read(tmp_path / "run.tape", print) if isinstance(item, Record) and item.item]
+        assert [item["symbol"] for item in entered] == [*names, MARKET]
+        for server in made.servers.values():
+            server.months.clear()
+        async with made.service(config, tmp_path, state=state) as whole:
+            await whole.tick(6)
+            assert whole.service.month is not None
         state.close()
-        assert not set(done) & set(made.servers["okx"].months)
-        assert len(made.servers["okx"].months) == 3 * (3 - len(done))
+        assert filled(made) == 0  # nothing is left to ask for

@@ -366,11 +366,11 @@ async def test_what_was_open_of_a_symbol_that_is_gone_is_in_the_ledger_of_the_ru
     async with world(2.0) as made:
         for server in made.servers.values():
             server.names = ["BTC", "ETH"]
-        async with made.service(configuration(["BTC", "ETH"]), tmp_path / "1", state=file) as running:
+        async with made.service(configuration(["BTC", "ETH"], month_days=0), tmp_path / "1", state=file) as running:
             await running.tick(9)
         before = running.engine.scoreboard.chain.seq
         await asyncio.sleep(3.0)
-        async with made.service(configuration(), tmp_path / "2", state=file) as running:
+        async with made.service(configuration(month_days=0), tmp_path / "2", state=file) as running:
             running.engine.scoreboard.keep_lines()
             await running.tick()
             lines = [read_line(line) for line in running.engine.scoreboard.drain()]
