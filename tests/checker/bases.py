@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.model import Denominator
+from service.model import Denominator, PastHour
 
 from .consensus import Sample
 from .history import DAY, HOUR
@@ -12,6 +14,7 @@ from .history import DAY, HOUR
 BACKFILL_TICKS = 6
 LEAST_TICKS = 4320  # of the 8640 of a day
 LEAST_COVERAGE = 0.8
+LEAST_ROWS = 12  # of the month before, in a day
 MEANS = (("1d", 1, 1), ("7d", 7, 5), ("30d", 30, 21))  # name, days looked at, days needed
 
 
@@ -72,6 +75,14 @@ class Days:
     def __init__(self) -> None:
         self.ticks: dict[int, int] = {}
         self.sums: dict[int, float] = {}
+        self.filled: dict[int, float] = {}  # day -> mean of exp(ln_oi_index) of a month of published history
+        self.scale: float | None = None  # the ratio over exp(ln_oi_index) at the last tick that counted
+
+    def fill(self, rows: Sequence[PastHour], offset: float) -> None:
+        days: dict[int, list[float]] = {}
+        for row in rows:
+            days.setdefault(row.ts // DAY, []).append(math.exp(row.ln_oi + offset))
+        self.filled |= {day: sum(of) / len(of) for day, of in days.items() if len(of) >= LEAST_ROWS}
 
     def tick(self, ts: int, value: float | None, sample: Sample) -> None:
         if value is None or not sample.quorum or sample.coverage < LEAST_COVERAGE:
@@ -79,16 +90,19 @@ class Days:
         day, weight = ts // DAY, BACKFILL_TICKS if sample.step_s == 60 else 1
         self.ticks[day] = self.ticks.get(day, 0) + weight
         self.sums[day] = self.sums.get(day, 0.0) + weight * value
+        self.scale = value / math.exp(sample.ln_oi_index)
+
+    def mean(self, day: int) -> float | None:
+        """Of a completed day: by its ticks, or else by the month before."""
+        if self.ticks.get(day, 0) >= LEAST_TICKS:
+            return self.sums[day] / self.ticks[day]
+        return None if self.scale is None or day not in self.filled else self.filled[day] * self.scale
 
     def means(self, ts: int) -> dict[str, float | None]:
         """Over the completed days that count."""
         today = ts // DAY
         found: dict[str, float | None] = {}
         for name, days, needed in MEANS:
-            values = [
-                self.sums[day] / self.ticks[day]
-                for day in range(today - days, today)
-                if self.ticks.get(day, 0) >= LEAST_TICKS
-            ]
+            values = [value for day in range(today - days, today) if (value := self.mean(day)) is not None]
             found[name] = sum(values) / len(values) if len(values) >= needed else None
         return found

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import statistics
 from bisect import bisect_left, bisect_right, insort
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from service.model import HistoryPoint
+from service.model import HistoryPoint, PastHour
 
 from .consensus import Sample
 from .flows import Flows
@@ -109,6 +110,14 @@ class Minutes:
             self.starts.append(start)
             self.values.append(value)
 
+    def put_before(self, found: dict[int, float]) -> None:
+        """Values of minutes that are older than all of the last 24 h."""
+        merged = found | dict(zip(self.starts, self.values, strict=True))
+        added = len(merged) - len(self.starts)
+        self.starts = sorted(merged)
+        self.values = [merged[start] for start in self.starts]
+        self._range = (self._range[0] + added, self._range[1] + added)
+
     def at(self, start: int) -> float | None:
         i = bisect_left(self.starts, start)
         return self.values[i] if i < len(self.starts) and self.starts[i] == start else None
@@ -158,9 +167,69 @@ class History:
         self.last_backfilled: int | None = None
         self.closes: dict[int, float] = {}  # end of a UTC hour -> price of its last quorum sample
         self.close_levels: dict[int, float] = {}  # the same of ln_oi_index
+        self.month: tuple[int, int, int, tuple[str, ...]] | None = None  # from, until, hours, venues
         self.grid: dict[
             int, tuple[float, float]
         ] = {}  # t -> price, ln_oi_index of the last quorum sample up to 60 s old
+
+    def oldest(self, name: str, floor_minute: int) -> int | None:
+        """The oldest minute value that counts: of what is older than a day one in ten minutes does."""
+        starts = self.minutes[name].starts
+        counted = [
+            start
+            for start in starts[bisect_left(starts, floor_minute - MONTH) : bisect_left(starts, floor_minute)]
+            if start >= floor_minute - DAY or start % (10 * MINUTE) == 0
+        ]
+        return counted[0] if counted else None
+
+    def fill(self, rows: Sequence[PastHour], venues: tuple[str, ...]) -> float | None:
+        """The month before. Returns the offset of its ``ln_oi``; None where no hour is held exactly."""
+        now = self.samples[-1].ts
+        floor_minute = now - now % MINUTE
+        held = self.minutes["elr"]
+        steps = [
+            value - row.ln_oi
+            for row in rows
+            if floor_minute - DAY <= row.ts < floor_minute and (value := held.at(row.ts)) is not None
+        ]
+        if not steps:
+            return None
+        offset = statistics.median(steps)
+        before = {name: self.oldest(name, floor_minute) for name in ("elr", "funding_abs", "spread", "volatility")}
+        oldest = before["elr"]
+        assert oldest is not None
+        entered = [row for row in rows if floor_minute - MONTH <= row.ts < oldest]
+        if entered or self.month is None:
+            self.month = (entered[0].ts if entered else oldest, oldest, len(entered), venues)
+        squares = {
+            row.ts: math.log(row.price / last.price) ** 2 for last, row in pairwise(rows) if row.ts - last.ts == HOUR
+        }
+        for row in rows:
+            day = [squares[at] for at in range(row.ts - DAY + HOUR, row.ts + 1, HOUR) if at in squares]
+            values = {
+                "elr": row.ln_oi + offset,
+                "funding_abs": None if row.funding_8h is None else abs(row.funding_8h),
+                "spread": row.spread,
+                "volatility": math.sqrt(sum(day) * 24 / len(day)) if len(day) >= LEAST_RETURNS else None,
+            }
+            for name, value in values.items():
+                end = floor_minute if before[name] is None else before[name]
+                assert end is not None
+                minutes = range(row.ts, row.ts + HOUR, 10 * MINUTE)
+                older = [minute for minute in minutes if floor_minute - MONTH <= minute < end]
+                if value is not None and older:
+                    self.minutes[name].put_before(dict.fromkeys(older, value))
+            self.closes.setdefault(row.ts, row.price)
+            self.close_levels.setdefault(row.ts, row.ln_oi + offset)
+        self._past.clear()
+        return offset
+
+    def month_told(self, ts: int) -> dict[str, object] | None:
+        """The ``month`` of the message."""
+        if self.month is None or ts - self.month[1] >= MONTH:
+            return None
+        since, until, hours, venues = self.month
+        return {"from": since, "until": until, "hours": hours, "venues": list(venues)}
 
     def observe(self, sample: Sample) -> None:
         self.samples.append(sample)

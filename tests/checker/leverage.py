@@ -54,6 +54,7 @@ def elr_entries(
     levels: dict[str, Level],
     changes: dict[str, float | None],
     backfilled_until: int | None,
+    month_until: int | None,
     ts: int,
 ) -> list[dict[str, Any]]:
     """One entry per variant; the tick's values of ``oi_mcap`` and ``oi_reserve`` enter their day."""
@@ -88,7 +89,8 @@ def elr_entries(
             entry["change"] = dict(changes)
         # whether any value that ranks is as old as the back-filled past
         oldest = ts - entry["horizon_h"] * HOUR
-        entry["backfilled"] = entry["n"] > 0 and backfilled_until is not None and oldest < backfilled_until
+        ends = [backfilled_until, None if entry["variant"] == "funding_spend" else month_until]
+        entry["backfilled"] = entry["n"] > 0 and any(end is not None and oldest < end for end in ends)
     return entries
 
 

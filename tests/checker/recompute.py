@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from service.config import MarketSection
-from service.model import Denominator, Event, VenueRules
+from service.model import Denominator, Event, Past, VenueRules
 
 from .consensus import Sample, take_sample
 from .history import History
@@ -46,6 +46,15 @@ class Checker:
         """A base that arrived: it counts from the next tick on."""
         if item.symbol in self.verdicts:
             self.verdicts[item.symbol].bases.take(item)
+
+    def fill(self, past: Past) -> None:
+        """A month of published history: before everything known of its symbol, once the samples so far are taken."""
+        if past.symbol not in self.histories:
+            return
+        offset = self.histories[past.symbol].fill(past.hours, past.venues)
+        if offset is not None:
+            self.verdicts[past.symbol].days.fill(past.hours, offset)
+            self.verdicts[past.symbol].reserve_days.fill(past.hours, offset)
 
     def sample(self, ts: int, step_s: int) -> None:
         """Take the consensus of every symbol as of ``ts``, standing for ``step_s`` seconds."""

@@ -244,6 +244,7 @@ class Verdict:
                 levels,
                 changes,
                 history.backfilled_until(ts),
+                None if history.month_told(ts) is None or history.month is None else history.month[1],
                 ts,
             ),
             "market": market_of(sample),
@@ -268,7 +269,7 @@ class Verdict:
             "flushed_1h": flushed_1h,
             "provisional": provisional(levels["elr"]),
             "spike": spike,
-            "month": None,
+            "month": history.month_told(ts),
             "oi_change": {name: None if x is None else math.exp(x) - 1 for name, x in changes.items()},
         }
         body["sizing"] |= risk_of(factors, chance, spike is not None, tradeable)

@@ -23,7 +23,7 @@ from websockets.exceptions import ConnectionClosed
 
 from service.config import Config, parse
 from service.core.build import rules_of
-from service.model import Candidate, Denominator, Event, VenueRules
+from service.model import Candidate, Denominator, Event, Past, VenueRules, past_from
 from service.simulation import MarketModel, denominators, history
 from service.tapes import Header, read
 from service.venues import VENUES
@@ -226,9 +226,9 @@ def test_the_replay_is_byte_identical_in_any_hash_seed(demo: Demo, hash_seed: st
     assert done.stdout == live
 
 
-def live_events(demo: Demo) -> Iterable[Event | int]:
-    """What the tape's frames say, decoded, and the published ticks, in order. Candidates are left out: before two hours
-    have agreed they change nothing."""
+def live_events(demo: Demo) -> Iterable[Event | int | tuple[int, Past]]:
+    """What the tape's frames say, decoded, the months with their receipt, and the published ticks, in order. Candidates
+    are left out: before two hours have agreed they change nothing."""
     catalogs = {name: Catalog() for name in VENUES}
     decoders: dict[tuple[str, str], Any] = {}
     for item in read(demo.tape, lambda text: None):
@@ -236,6 +236,9 @@ def live_events(demo: Demo) -> Iterable[Event | int]:
             continue
         if item.kind == "p":
             yield item.ts
+        elif item.kind == "m":
+            assert item.item is not None
+            yield item.ts, past_from(item.item)
         elif item.kind == "o":
             decoders[item.venue, item.connection] = VENUES[item.venue].decoder(catalogs[item.venue])
         elif item.kind == "f":
@@ -291,6 +294,9 @@ def test_the_signals_equal_an_independent_recomputation(demo: Demo) -> None:
     for item in live_events(demo):
         if isinstance(item, int):
             sample_to(item)
+        elif isinstance(item, tuple):
+            sample_to(item[0] - 1)
+            checker.fill(item[1])
         else:
             sample_to(item.recv_ts - 1)
             checker.apply(item)
