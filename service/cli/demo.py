@@ -38,7 +38,13 @@ def run(options: argparse.Namespace) -> int:
     enabled = config.venues.enabled()
     figures = denominators(options.seed, config.service.symbols, begin, enabled)
     engine = Engine(
-        config.service.symbols, rules_of(config), config.market, figures, config.weights, config.deleveraging.model()
+        config.service.symbols,
+        rules_of(config),
+        config.market,
+        figures,
+        config.weights,
+        config.deleveraging.model(),
+        config.alerts,
     )
     model = MarketModel(options.seed, config.service.symbols, begin, enabled)
     _drive(engine, model, begin, clock)

@@ -100,6 +100,7 @@ def _engine(config: Config, denominators: list[Denominator], state: StateFile | 
             denominators,
             config.weights,
             config.deleveraging.model(),
+            config.alerts,
         )
 
     then = "then the venues' history" if config.start.history else "no history (start.history = false)"

@@ -6,6 +6,7 @@ from __future__ import annotations
 from service.config.reading import load, notes, parse, problems_of, read_toml, renamed, shareable
 from service.config.sections import (
     DEFAULT_SYMBOLS,
+    AlertSection,
     AuditSection,
     Config,
     FeedSection,
@@ -20,6 +21,7 @@ from service.config.sections import (
 
 __all__ = [
     "DEFAULT_SYMBOLS",
+    "AlertSection",
     "AuditSection",
     "Config",
     "FeedSection",

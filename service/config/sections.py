@@ -435,6 +435,56 @@ class DeleveragingSection(Section):
         return deleveraging.packaged() if self.parameters is None else deleveraging.parse(self.parameters)
 
 
+# What may be set of each alert beside `mute` and `hold_s`.
+ALERT_SETTINGS: dict[str, tuple[str, ...]] = {
+    "elr_spike": ("z", "clear_z", "percentile", "clear_percentile"),
+    "flush": (),
+    "reset": (),
+    "crowding": (),
+    "conflict": ("after_s",),
+    "transition": (),
+    "fading": ("share", "clear_share"),
+    "venue_divergence": ("z", "clear_z"),
+    "no_data": ("after_s",),
+    "market_loaded": ("percentile", "clear_percentile"),
+    "market_flush": (),
+}
+
+
+def _alert(value: str) -> str:
+    if value not in ALERT_SETTINGS:
+        close = difflib.get_close_matches(value.lower(), ALERT_SETTINGS, n=1)
+        raise ValueError(f"is no alert{''.join(f'; did you mean {name}?' for name in close)} (docs/alerts.md)")
+    return value
+
+
+class AlertSection(Section):
+    """How one alert of the feed differs from the rule of docs/signal.md, for some symbols or for all."""
+
+    alert: Annotated[str, AfterValidator(_alert)] = Field(description="Which alert.")
+    only: tuple[Symbol, ...] = Field((), strict=False, description="Of these symbols alone; none: of all.")
+    mute: bool | None = Field(None, description="Neither raised nor cleared on the feed; messages stay as they are.")
+    hold_s: Number | None = Field(None, ge=0, le=86_400, description="Raised once it has held so long without a break.")
+    z: Number | None = Field(None, ge=0.5, le=50, description="Raised from here on.")
+    clear_z: Number | None = Field(None, ge=0, le=50, description="Cleared below it.")
+    percentile: Share | None = Field(None, description="Raised from here on.")
+    clear_percentile: Share | None = Field(None, description="Cleared below it.")
+    share: Share | None = Field(None, description="Raised at this share of the largest score, or less.")
+    clear_share: Share | None = Field(None, description="Cleared from this share on.")
+    after_s: Number | None = Field(None, ge=0, le=86_400, description="Raised after so long.")
+
+    @model_validator(mode="after")
+    def _fits(self) -> AlertSection:
+        given = set(self.model_dump(exclude_none=True)) - {"alert", "only", "mute", "hold_s"}
+        known = ALERT_SETTINGS[self.alert]
+        if strange := sorted(given - set(known)):
+            may = ", ".join((*known, "mute", "hold_s"))
+            raise ValueError(f"{self.alert} has no {', '.join(strange)}; of it may be set {may}")
+        if self.only and self.alert.startswith("market_"):
+            raise ValueError(f"{self.alert} is of the market as a whole: leave only out")
+        return self
+
+
 class Config(Section):
     """The whole file."""
 
@@ -443,6 +493,12 @@ class Config(Section):
         strict=False,
         description="Tickers that are one asset, beside those of docs/venues.md: [[assets]] tables with ticker and "
         "canonical, and factor (1), venue (all), since (always).",
+    )
+    alerts: tuple[AlertSection, ...] = Field(
+        (),
+        strict=False,
+        description="Alerts of the feed that differ from docs/signal.md: [[alerts]] tables with alert, only (symbols; "
+        "all), mute, hold_s and thresholds (docs/alerts.md); of several for one symbol the later ones count.",
     )
     service: ServiceSection = Field(default_factory=ServiceSection)
     feed: FeedSection = Field(default_factory=FeedSection)
@@ -494,6 +550,20 @@ class Config(Section):
         """Under their canonical names; a field's validator, as below."""
         symbols = _renamed("service.symbols", service.symbols, info)
         return service if symbols == service.symbols else service.model_copy(update={"symbols": symbols})
+
+    @field_validator("service")
+    @classmethod
+    def _alerts_of_symbols(cls, service: ServiceSection, info: ValidationInfo) -> ServiceSection:
+        """An alert that is set for a symbol nobody scores is a slip of the pen."""
+        rows = info.data.get("alerts", ())  # absent when it has problems of its own
+        for place, row in enumerate(rows):
+            for symbol in row.only:
+                if symbol not in service.symbols:
+                    close = difflib.get_close_matches(symbol, service.symbols, n=1)
+                    text = f"{symbol} is not in service.symbols{''.join(f'; did you mean {name}?' for name in close)}"
+                    context = {"text": text, "path": f"alerts.{place}.only", "shown": {}}
+                    raise PydanticCustomError("judgement", "{text}", context)
+        return service
 
     @field_validator("denominators")
     @classmethod

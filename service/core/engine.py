@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import orjson
 
-from service.config import MarketSection, WeightsSection
+from service.config import AlertSection, MarketSection, WeightsSection
 from service.core.holdback import Holdback, Item
 from service.core.market_wide import MarketWide
 from service.core.snapshot import ITEMS_A_SLICE, Slices, Snapshot
@@ -25,6 +25,7 @@ from service.market import Market
 from service.model import MARKET, Consensus, Denominator, Event, Past, Readings, SignalBody, Tick, VenueRules
 from service.scoreboard import Fall, Outcome, Scoreboard
 from service.scoring import COMPONENT_IDS, Scorer, Weights
+from service.scoring.alerts import rules_for
 from service.state import Plain, Stateful
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,7 @@ class Engine(Stateful):
         denominators: Sequence[Denominator],
         weights: WeightsSection | None = None,
         deleveraging: Model | None = None,
+        alerts: Sequence[AlertSection] = (),
     ) -> None:
         self.symbols = tuple(symbols)
         self.market_settings = settings
@@ -90,10 +92,11 @@ class Engine(Stateful):
         self._exchanges = {rule.venue: rule.exchange for rule in rules}
         self._denominators = {item.symbol: item for item in denominators}
         self._deleveraging = packaged() if deleveraging is None else deleveraging
+        self._alerts = tuple(alerts)
         self.market = Market(self.symbols, rules, settings)
         self.indicators = {symbol: SymbolIndicators(symbol) for symbol in self.symbols}
         self.scorers = {symbol: self._scorer(symbol) for symbol in self.symbols}
-        self.market_wide = MarketWide(self.symbols, self._deleveraging)
+        self.market_wide = MarketWide(self.symbols, self._deleveraging, self._alerts)
         self.learner = Learner(self.symbols, COMPONENT_IDS, weights)
         self.scoreboard = Scoreboard(self.symbols, self._deleveraging)
         self.matured: list[Outcome | Fall] = []  # what the last live tick decided, of signals published before
@@ -112,7 +115,8 @@ class Engine(Stateful):
         self._silent = False
 
     def _scorer(self, symbol: str) -> Scorer:
-        return Scorer(symbol, self._exchanges, self._denominators.get(symbol), self._deleveraging)
+        rules = rules_for(symbol, self._alerts)
+        return Scorer(symbol, self._exchanges, self._denominators.get(symbol), self._deleveraging, rules)
 
     def make(self, name: str, key: str) -> Stateful | None:
         return SymbolIndicators(key) if name == "indicators" else self._scorer(key)
@@ -395,7 +399,14 @@ class Engine(Stateful):
         """A cold engine of some of the symbols alone, to fill with their past; then :meth:`adopt` it. The weights in
         force and the venues heard are this engine's."""
         denominators = [self._denominators[symbol] for symbol in symbols if symbol in self._denominators]
-        made = Engine(symbols, self._rules, self.market_settings, denominators, deleveraging=self._deleveraging)
+        made = Engine(
+            symbols,
+            self._rules,
+            self.market_settings,
+            denominators,
+            deleveraging=self._deleveraging,
+            alerts=self._alerts,
+        )
         made.learner = self.learner
         made.market.heard.update(self.market.heard)
         return made

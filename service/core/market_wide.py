@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from service.config import AlertSection
 from service.deleveraging import Model
 from service.indicators import SymbolIndicators
 from service.market.aggregate import Aggregate
 from service.model import MARKET, Consensus, Month, Past, Readings, SignalBody
+from service.scoring.alerts import rules_for
 from service.scoring.market_wide import MarketScorer
 from service.state import Stateful
 
@@ -21,10 +23,10 @@ class MarketWide(Stateful):
     STATE: ClassVar = ("aggregate", "indicators", "scorer")
     __slots__ = STATE
 
-    def __init__(self, symbols: Sequence[str], model: Model) -> None:
+    def __init__(self, symbols: Sequence[str], model: Model, alerts: Sequence[AlertSection] = ()) -> None:
         self.aggregate = Aggregate(symbols)
         self.indicators = SymbolIndicators(MARKET)
-        self.scorer = MarketScorer(len(symbols), model)
+        self.scorer = MarketScorer(len(symbols), model, rules_for(MARKET, alerts))
 
     @property
     def month(self) -> Month | None:

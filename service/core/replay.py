@@ -48,6 +48,7 @@ class Run:
                 denominators,
                 self.config.weights,
                 self.config.deleveraging.model(),
+                self.config.alerts,
             )
             if header.state is not None:
                 self.engine.restore(renamed_state(header.state, self._aliases))

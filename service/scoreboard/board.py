@@ -326,6 +326,8 @@ def _raised(alerts: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for item in alerts:
         name = item["values"]["regime"] if item["alert"] == "crowding" else item["alert"]
+        if item["values"].get("own_rule"):
+            continue  # by thresholds of its own: the record is of the default rule
         if item["state"] == "raised" and name in EVENTS and name != "reset":  # which is taken from the regime
             found.setdefault(item["symbol"], []).append(name)
     return found

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from service.advice import with_advice
+from service.config import AlertSection
 from service.model import EventRecord, LevelReading, Readings
 from service.scoring.body import Status
 from service.scoring.regime import provisional
@@ -27,6 +28,7 @@ TICKS_A_DAY = 8_640
 COUNTED_DAYS = 8  # the running one, too
 CLEAR_LIFT = 1.5  # of what followed over what follows at the same volatility: worth saying without reserve
 
+OWN_RULE = "by thresholds of your own, which nobody has judged"
 FLUSH_TEXTS = {
     True: "open interest is collapsing: it was still falling when this was raised",
     False: "open interest has collapsed: it was not falling any more when this was raised",
@@ -87,6 +89,68 @@ def per_day(days: Days, alert: str) -> float | None:
     return raised * TICKS_A_DAY / ticks
 
 
+class Rule(NamedTuple):
+    """How an alert is raised and cleared. ``mute``: not told. ``hold_ms``: raised once it has held so long. The others
+    as far as the alert has them."""
+
+    mute: bool = False
+    hold_ms: int = 0
+    z: float = 0.0
+    clear_z: float = 0.0
+    percentile: float = 0.0
+    clear_percentile: float = 0.0
+    share: float = 0.0
+    clear_share: float = 0.0
+    after_ms: int = 0
+
+    def judged(self, default: Rule) -> bool:
+        """Whether it is raised as by ``default``, whose record the scoreboard keeps."""
+        return self._replace(mute=default.mute) == default
+
+
+DEFAULT_RULES = {
+    "elr_spike": Rule(
+        z=SPIKE_RAISE_Z,
+        clear_z=SPIKE_CLEAR_Z,
+        percentile=SPIKE_RAISE_PERCENTILE,
+        clear_percentile=SPIKE_CLEAR_PERCENTILE,
+    ),
+    "flush": Rule(),
+    "reset": Rule(),
+    "crowding": Rule(),
+    "conflict": Rule(after_ms=CONFLICT_AFTER_MS),
+    "transition": Rule(),
+    "fading": Rule(share=FADING_RAISE, clear_share=FADING_CLEAR),
+    "venue_divergence": Rule(z=DIVERGENCE_RAISE_Z, clear_z=DIVERGENCE_CLEAR_Z),
+    "no_data": Rule(after_ms=NO_DATA_AFTER_MS),
+    "market_loaded": Rule(percentile=SPIKE_RAISE_PERCENTILE, clear_percentile=SPIKE_CLEAR_PERCENTILE),
+    "market_flush": Rule(),
+}
+
+
+def rules_for(symbol: str, sections: Sequence[AlertSection]) -> dict[str, Rule]:
+    """The rules of a symbol (or of ``MARKET``): the defaults, and what the configuration changes, the later ones last.
+    A bound for clearing that is not given keeps its distance to the one for raising."""
+    rules = dict(DEFAULT_RULES)
+    for section in sections:
+        if section.only and symbol not in section.only:
+            continue
+        given = section.model_dump(exclude_none=True)
+        changes = {name: given[name] for name in Rule._fields if name in given}
+        changes |= {
+            f"{name}_ms": round(given[f"{name}_s"] * 1000) for name in ("hold", "after") if f"{name}_s" in given
+        }
+        rule = rules[section.alert]
+        for name in ("z", "percentile", "share"):
+            clear = f"clear_{name}"
+            if name in changes and clear not in changes:
+                distance = getattr(rule, name) - getattr(rule, clear)
+                moved = changes[name] - distance
+                changes[clear] = min(1.0, moved) if name == "share" else max(0.0, moved)
+        rules[section.alert] = rule._replace(**changes)
+    return rules
+
+
 class Alerts(Stateful):
     """Which alerts stand. ``_raised``: alert -> what it was raised for (its regime for ``crowding``, else "").
 
@@ -94,12 +158,14 @@ class Alerts(Stateful):
     ``_run``: the direction that lasts and the largest size of its score.
     """
 
-    STATE = ("_days", "_no_data_since", "_raised", "_run", "_spiked")
-    LATER = frozenset({"_days", "_run"})
-    __slots__ = (*STATE, "_symbol")
+    STATE = ("_days", "_held", "_no_data_since", "_raised", "_run", "_spiked")
+    LATER = frozenset({"_days", "_held", "_run"})
+    __slots__ = (*STATE, "_rules", "_symbol")
 
-    def __init__(self, symbol: str) -> None:
+    def __init__(self, symbol: str, rules: Mapping[str, Rule] = DEFAULT_RULES) -> None:
         self._symbol = symbol
+        self._rules = rules
+        self._held: dict[str, int] = {}  # alert with a minimum hold -> since when its condition holds
         self._raised: dict[str, str] = {}
         self._spiked: int | None = None  # when elr_spike was last raised
         self._no_data_since: int | None = None
@@ -112,13 +178,14 @@ class Alerts(Stateful):
         self._watch(now)
         self._no_data(now, out)
         if now.status in ("no_data", "warming"):
+            self._held = {alert: since for alert, since in self._held.items() if alert == "no_data"}
             return out  # what cannot be known is neither raised nor cleared
         self._spike(now, out)
         self._flush(now, out)
         self._reset(now, out)
         self._crowding(now, out)
         self._conflict(now, out)
-        if now.transition is not None and now.transition["to"] != "neutral":
+        if now.transition is not None and now.transition["to"] != "neutral" and not self._rules["transition"].mute:
             text = f"direction {now.transition['from']} -> {now.transition['to']}"
             values = {"score": now.score, "confidence": now.confidence}
             out.append(self._body(now, "transition", "raised", text, now.transition | values))
@@ -150,10 +217,12 @@ class Alerts(Stateful):
             self._spiked += shift_ms
         if self._no_data_since is not None:
             self._no_data_since += shift_ms
+        self._held = {alert: since + shift_ms for alert, since in self._held.items()}
 
     def pause(self) -> None:
         """A back-filled tick: time without data in the past is not time without data now."""
         self._no_data_since = None
+        self._held.clear()
 
     def _no_data(self, now: Situation, out: list[dict[str, Any]]) -> None:
         ts, sample = now.readings.ts, now.readings.consensus
@@ -163,7 +232,7 @@ class Alerts(Stateful):
             return
         if self._no_data_since is None:
             self._no_data_since = ts
-        if ts - self._no_data_since >= NO_DATA_AFTER_MS:
+        if ts - self._no_data_since >= self._rules["no_data"].after_ms:
             fresh = sum(view.fresh for view in sample.venues)  # integers
             values = {"venues_fresh": fresh, "venues_total": sample.venues_total}
             self._set(now, out, "no_data", True, "fewer fresh venues than the quorum: stand aside", values)
@@ -171,20 +240,26 @@ class Alerts(Stateful):
     def _spike(self, now: Situation, out: list[dict[str, Any]]) -> None:
         z, percentile, ts = now.readings.elr.z, now.readings.elr.percentile, now.readings.ts
         if z is None or percentile is None:
+            self._held.pop("elr_spike", None)
             return
-        followed = now.events.get("elr_spike", EventRecord())
+        rule = self._rules["elr_spike"]
+        own = not rule.judged(DEFAULT_RULES["elr_spike"])
+        followed = EventRecord() if own else now.events.get("elr_spike", EventRecord())
         values: dict[str, Any] = {"z": z, "percentile": percentile, **_told(followed)}
         values["provisional"] = provisional(now.readings.elr)
         due = self._spiked is None or ts - self._spiked >= SPIKE_EVERY_MS
         due = due and now.readings.elr.reaches(SPIKE_LEAST_H)
         stood = "elr_spike" in self._raised
-        stands = spike_stands(z, percentile, stood, due)
+        stands = spike_stands(z, percentile, stood, due, rule)
+        if not stood:
+            stands = self._holds(now, "elr_spike", stands)
         if stands and not stood:
             self._spiked = ts
         text = "leverage is no longer unusual"
         if stands:
             text = (
-                f"leverage is unusually high{_memory(now.readings.elr)}; it is not a direction; {_followed(followed)}"
+                f"leverage is unusually high{_memory(now.readings.elr)}; it is not a direction; "
+                f"{OWN_RULE if own else _followed(followed)}"
             )
         self._set(now, out, "elr_spike", stands, text, values)
 
@@ -202,15 +277,20 @@ class Alerts(Stateful):
         side, largest = self._run
         size = 0.0 if now.score is None else abs(now.score)
         values = {"direction": now.direction, "score": now.score, "largest": largest}
-        if side not in ("long", "short") or size >= FADING_CLEAR * largest:
+        rule = self._rules["fading"]
+        if side not in ("long", "short") or size >= rule.clear_share * largest:
             self._set(now, out, "fading", False, "the score no longer fades", values)
-        elif now.momentum == "decelerating" and size <= FADING_RAISE * largest:
+        elif now.momentum == "decelerating" and size <= rule.share * largest:
             text = f"the {side} score fades: {size:.2f}, from {largest:.2f} at most since it is {side}"
             self._set(now, out, "fading", True, text, values)
+        else:
+            self._held.pop("fading", None)
 
     def _crowding(self, now: Situation, out: list[dict[str, Any]]) -> None:
         regime = now.regime if now.regime in ("crowded_longs", "crowded_shorts") else None
         stood = self._raised.get("crowding")
+        if regime is None:
+            self._held.pop("crowding", None)
         if stood == regime:
             return
         followed = now.events.get(regime or "", EventRecord())
@@ -239,18 +319,22 @@ class Alerts(Stateful):
         values: dict[str, Any] = {"windows": list(now.conflict_windows)}
         if since is None:
             self._set(now, out, "conflict", False, "the windows no longer disagree", values)
-        elif now.readings.ts - since >= CONFLICT_AFTER_MS:
-            self._set(now, out, "conflict", True, "the windows have disagreed for five minutes", values)
+        elif now.readings.ts - since >= self._rules["conflict"].after_ms:
+            self._set(now, out, "conflict", True, f"the windows have disagreed for {self._minutes()}", values)
 
     def _divergence(self, now: Situation, out: list[dict[str, Any]]) -> None:
         z = now.readings.spread.z
         if z is None:
+            self._held.pop("venue_divergence", None)
             return
         values = {"z": z, "spread": now.readings.consensus.funding_spread}
-        if z >= DIVERGENCE_RAISE_Z:
+        rule = self._rules["venue_divergence"]
+        if z >= rule.z:
             self._set(now, out, "venue_divergence", True, "funding differs unusually between venues", values)
-        elif z < DIVERGENCE_CLEAR_Z:
+        elif z < rule.clear_z:
             self._set(now, out, "venue_divergence", False, "funding of the venues is close again", values)
+        else:
+            self._held.pop("venue_divergence", None)
 
     def _flush(self, now: Situation, out: list[dict[str, Any]]) -> None:
         text = FLUSH_TEXTS[now.flush_falling] if now.flushing else "the flush is over"
@@ -272,13 +356,35 @@ class Alerts(Stateful):
         about: str = "",
     ) -> None:
         """Let ``alert`` stand or not; says so only when that is news."""
-        if raised == (alert in self._raised):
+        stood = alert in self._raised
+        if not stood and alert != "elr_spike":  # which has been held already
+            raised = self._holds(now, alert, raised)
+        if raised == stood:
             return
         if raised:
             self._raised[alert] = about
         else:
             del self._raised[alert]
+        if self._rules[alert].mute:
+            return
         out.append(self._body(now, alert, "raised" if raised else "cleared", text, values))
+
+    def _holds(self, now: Situation, alert: str, condition: bool) -> bool:
+        """Whether the condition of an alert that does not stand has held for its minimum."""
+        if not condition:
+            self._held.pop(alert, None)
+            return False
+        hold_ms = self._rules[alert].hold_ms
+        if hold_ms == 0:
+            return True
+        held = now.readings.ts - self._held.setdefault(alert, now.readings.ts) >= hold_ms
+        if held:
+            del self._held[alert]
+        return held
+
+    def _minutes(self) -> str:
+        after_ms = self._rules["conflict"].after_ms
+        return "five minutes" if after_ms == CONFLICT_AFTER_MS else f"{after_ms / 60_000:.1f} minutes"
 
     def _body(self, now: Situation, alert: str, state: str, text: str, values: dict[str, Any]) -> dict[str, Any]:
         if state == "raised":
@@ -287,6 +393,8 @@ class Alerts(Stateful):
                 text += f"; there are {often:.1f} of these a day"
             text = with_advice(alert, text)
             values = {**values, "per_day": often}
+            if not self._rules[alert].judged(DEFAULT_RULES[alert]):
+                values["own_rule"] = True  # what the scoreboard judges is the default
             counts = self._days[-1][2]
             counts[alert] = counts.get(alert, 0) + 1
         return {
@@ -301,12 +409,12 @@ class Alerts(Stateful):
         }
 
 
-def spike_stands(z: float, percentile: float, stood: bool, due: bool) -> bool:
+def spike_stands(z: float, percentile: float, stood: bool, due: bool, rule: Rule = DEFAULT_RULES["elr_spike"]) -> bool:
     """Whether elr_spike stands now. ``due``: it may be raised: six hours are over since it last was, and the percentile
     has three days behind it. The back-test asks it too."""
-    if z < SPIKE_CLEAR_Z or percentile < SPIKE_CLEAR_PERCENTILE:
+    if z < rule.clear_z or percentile < rule.clear_percentile:
         return False
-    return stood or (due and z >= SPIKE_RAISE_Z and percentile >= SPIKE_RAISE_PERCENTILE)
+    return stood or (due and z >= rule.z and percentile >= rule.percentile)
 
 
 def _memory(level: LevelReading) -> str:

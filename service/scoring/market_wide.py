@@ -10,7 +10,7 @@ from service.advice import with_advice
 from service.deleveraging import Model
 from service.formulas import growth
 from service.model import Readings, SignalBody, TrackRecord
-from service.scoring.alerts import SPIKE_LEAST_H, Days, count_tick, per_day
+from service.scoring.alerts import DEFAULT_RULES, SPIKE_LEAST_H, Days, Rule, count_tick, per_day
 from service.scoring.body import LEAST_COVERAGE, Status
 from service.scoring.deleveraging import Deleveraging
 from service.scoring.elr import oi_changes
@@ -19,7 +19,6 @@ from service.state import Plain, Stateful
 from service.statistics import fold
 
 TTL_MS = 30_000
-LOADED_RAISE, LOADED_CLEAR = 0.95, 0.90  # of the aggregate's own rank, as of elr_spike
 FLUSHING_SHARE = 0.5  # of open interest in symbols that flush: the market does, whatever its aggregate says
 SEVERITIES = {"market_loaded": "info", "market_flush": "warning"}
 # The form is fitted to single symbols, and the record judges those: how good it is of all together nobody knows.
@@ -36,10 +35,12 @@ STATES: dict[str, Callable[[SignalBody], bool]] = {
 class MarketScorer(Stateful):
     """``_raised``: the alerts that stand. ``_days``: as of :class:`~service.scoring.alerts.Alerts`."""
 
-    STATE = ("_days", "_deleveraging", "_flush", "_raised")
-    __slots__ = (*STATE, "_configured", "_model")
+    STATE = ("_days", "_deleveraging", "_flush", "_held", "_raised")
+    __slots__ = (*STATE, "_configured", "_model", "_rules")
 
-    def __init__(self, configured: int, model: Model) -> None:
+    def __init__(self, configured: int, model: Model, rules: Mapping[str, Rule] = DEFAULT_RULES) -> None:
+        self._rules = rules
+        self._held: dict[str, int] = {}  # alert with a minimum hold -> since when its condition holds
         self._configured = configured
         self._model = model
         self._deleveraging = Deleveraging()
@@ -116,7 +117,8 @@ class MarketScorer(Stateful):
         level, flushing = readings.elr, body["shares"]["flushing"]
         found: list[dict[str, Any]] = []
         if level.percentile is not None:
-            stands = level.percentile >= (LOADED_CLEAR if "market_loaded" in self._raised else LOADED_RAISE)
+            rule = self._rules["market_loaded"]
+            stands = level.percentile >= (rule.clear_percentile if "market_loaded" in self._raised else rule.percentile)
             stands = stands and ("market_loaded" in self._raised or level.reaches(SPIKE_LEAST_H))
             values = {
                 "percentile": level.percentile,
@@ -141,15 +143,23 @@ class MarketScorer(Stateful):
     def _set(
         self, readings: Readings, out: list[dict[str, Any]], alert: str, stands: bool, text: str, values: dict[str, Any]
     ) -> None:
-        if stands == (alert in self._raised):
+        stood, rule = alert in self._raised, self._rules[alert]
+        if not stood and stands and rule.hold_ms > 0:
+            stands = readings.ts - self._held.setdefault(alert, readings.ts) >= rule.hold_ms
+        elif not stands:
+            self._held.pop(alert, None)
+        if stands == stood:
             return
         if stands:
+            self._held.pop(alert, None)
             self._raised.append(alert)
             counts = self._days[-1][2]
             values, text = {**values, "per_day": per_day(self._days, alert)}, with_advice(alert, text)
             counts[alert] = counts.get(alert, 0) + 1
         else:
             self._raised.remove(alert)
+        if rule.mute:
+            return
         out.append(
             {
                 "symbol": readings.symbol,
@@ -166,6 +176,7 @@ class MarketScorer(Stateful):
     def reanchor(self, shift_ms: int, days: int) -> None:
         self._deleveraging.reanchor(shift_ms)
         self._flush.reanchor(shift_ms)
+        self._held = {alert: since + shift_ms for alert, since in self._held.items()}
         self._days = [(day + days, ticks, counts) for day, ticks, counts in self._days]
 
     def load(self, plain: Plain) -> None:

@@ -10,7 +10,7 @@ from service.deleveraging import Model, packaged
 from service.formulas import growth
 from service.model import Denominator, Month, Readings, SignalBody, TrackRecord
 from service.scoring import body, confidence
-from service.scoring.alerts import Alerts, Situation
+from service.scoring.alerts import DEFAULT_RULES, Alerts, Rule, Situation
 from service.scoring.composite import WEIGHTS, Weights, WindowScore, gate, over_windows, score_window
 from service.scoring.conflict import Conflict
 from service.scoring.deleveraging import Deleveraging
@@ -74,11 +74,12 @@ class Scorer(Stateful):
         exchanges: Mapping[str, str],
         denominator: Denominator | None,
         model: Model | None = None,
+        rules: Mapping[str, Rule] = DEFAULT_RULES,
     ) -> None:
         self.symbol = symbol
         self._model = packaged() if model is None else model
         self._leverage = Leverage(symbol, exchanges, denominator)
-        self._alerts = Alerts(symbol)
+        self._alerts = Alerts(symbol, rules)
         self._conflict = Conflict()
         self._deleveraging = Deleveraging()
         self._direction = Direction()

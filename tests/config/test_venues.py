@@ -106,7 +106,9 @@ def test_a_tape_recorded_when_every_venue_had_a_cadence_replays() -> None:
     assert {name: plain["venues"].pop(name)["enabled"] for name in VENUES if name not in OLD_VENUES} == dict.fromkeys(
         (name for name in VENUES if name not in OLD_VENUES), False
     )
-    later = {"assets": [], "coverage": SOURCE} | {name: shareable(Config())[name] for name in ("audit", "deleveraging")}
+    later = {"assets": [], "alerts": [], "coverage": SOURCE} | {
+        name: shareable(Config())[name] for name in ("audit", "deleveraging")
+    }
     later["start"] = OLD_HEADER["start"] | {"month_days": 30}
     assert plain == {**OLD_HEADER, **later}
     assert run.config.venues.enabled() == tuple(name for name in OLD_VENUES if name != "gate")
