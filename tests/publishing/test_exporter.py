@@ -7,6 +7,7 @@ import math
 import shutil
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ from service.metrics import (
 from service.publishing.exporter import render
 from service.scoreboard.fall_record import FallRecord
 from tests.publishing.factories import SYMBOLS, TS, VENUES, sample, signal_body, view
+from tests.publishing.scraped import series, text_of, whole
 
 EVALUATIONS = (
     EvalNumbers("BTC", "1m", 0.52, 0.031, 0.0284, 0.2501, 1300, 1187.5, 1400, 8600, 40),
@@ -406,3 +408,14 @@ def test_promtool_finds_nothing_to_object_to() -> None:
     text = render(registry, state(signal_body()))
     done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_as_many_series_as_the_documents_say(repository: Path) -> None:
+    """Cause: what a Prometheus must hold was calculated once, for fewer venues, and then forgotten."""
+    counts = {symbols: series(text_of(whole(symbols))) for symbols in (1, 2, 21, 51, 52)}
+    many = counts[21] + 29 * (counts[2] - counts[1]) + 450 * (counts[52] - counts[51])  # 500, without rendering them
+    stated = " ".join((repository / "docs/metrics.md").read_text(encoding="utf-8").split())
+    assert f"{counts[2] - counts[1]} series a symbol up to `max_venue_symbols`" in stated
+    assert f"{counts[52] - counts[51]} a symbol beyond, {2 * counts[1] - counts[2]} whatever the symbols" in stated
+    assert f"{counts[21]:,} series at 21 symbols" in stated
+    assert f"{many:,} at 500" in stated
