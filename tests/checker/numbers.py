@@ -22,6 +22,9 @@ class Loose(float):
         made.slack = slack
         return made
 
+    def __getnewargs__(self) -> tuple[float, float]:  # type: ignore[override]
+        return float(self), self.slack
+
 
 class Either(str):
     """A word that follows from a loose number near a threshold: any of ``allowed`` will do."""

@@ -13,6 +13,7 @@ from service.model import Denominator, Event, Past, VenueRules
 
 from .consensus import Sample, take_sample
 from .history import History
+from .market import MarketChecker
 from .numbers import Either, Loose, compare
 from .streams import Market
 from .verdict import Verdict
@@ -36,6 +37,9 @@ class Checker:
         exchanges = {rule.venue: rule.exchange for rule in rules}
         self.verdicts = {symbol: Verdict(symbol, exchanges, by_symbol.get(symbol)) for symbol in symbols}
         self.alerts: list[dict[str, Any]] = []  # of the last tick: symbol, ts, alert, state
+        self.whole = MarketChecker(len(self.symbols))
+        self.market_body: dict[str, Any] = {}  # of the last tick
+        self.market_alerts: list[dict[str, Any]] = []
 
     def apply(self, event: Event, filling: bool = False) -> None:
         """One event, in receive order; ``filling``: of the back-filled past."""
@@ -49,6 +53,8 @@ class Checker:
 
     def fill(self, past: Past) -> None:
         """A month of published history: before everything known of its symbol, once the samples so far are taken."""
+        if past.symbol == "MARKET":
+            self.whole.fill(past.hours, past.venues)
         if past.symbol not in self.histories:
             return
         offset = self.histories[past.symbol].fill(past.hours, past.venues)
@@ -62,6 +68,7 @@ class Checker:
             made = take_sample(self.market, symbol, ts, step_s, self.samples[symbol])
             self.samples[symbol] = made
             self.histories[symbol].observe(made)
+        self.whole.sample({symbol: sample for symbol, sample in self.samples.items() if sample is not None})
 
     def tick(self, ts: int, backfill: bool = False) -> dict[str, dict[str, Any]]:
         """The body of every symbol's signal at ``ts``, after :meth:`sample` of the same ``ts``.
@@ -78,6 +85,7 @@ class Checker:
             history.flows.update(sample)
             bodies[symbol], alerts = self.verdicts[symbol].body(sample, history, ts, backfill)
             self.alerts += alerts
+        self.market_body, self.market_alerts = self.whole.tick(ts, bodies, backfill)
         return bodies
 
 

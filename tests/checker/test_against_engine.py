@@ -52,7 +52,7 @@ def run(scenario: Scenario) -> tuple[Differences, Features]:
     checker = Checker(scenario.symbols, RULES, settings, DENOMINATORS)
     engine = Engine(scenario.symbols, RULES, settings, DENOMINATORS)
     differences, features = Differences(), Features()
-    waiting = []  # expected ticks the engine has not been asked for
+    waiting, markets = [], []  # expected ticks the engine has not been asked for
     for kind, ts, events in World(scenario).steps():
         for event in events:
             if isinstance(event, tuple):
@@ -78,6 +78,7 @@ def run(scenario: Scenario) -> tuple[Differences, Features]:
             features.flushes(checker, bodies)
             if not (past and scenario.silent):
                 waiting.append((ts, bodies, checker.alerts))
+                markets.append((checker.market_body, checker.market_alerts))
         if kind == "held":
             continue
         ticks = engine.advance(ts, live=not past, silent=past and scenario.silent)
@@ -88,13 +89,18 @@ def run(scenario: Scenario) -> tuple[Differences, Features]:
         for (at, expected, alerts), tick in zip(waiting, ticks, strict=False):
             actual = {body["symbol"]: body for body in tick.signals}
             differences.add(at, compare(expected, actual))
-            theirs = [alert for alert in tick.alerts if alert["symbol"] != MARKET]  # which nobody recomputes here
+            whole, told = markets.pop(0)
+            differences.add(at, compare({"MARKET": whole}, {"MARKET": tick.market}))
+            keys = ("symbol", "ts", "alert", "state")
+            of_market = [{key: alert[key] for key in keys} for alert in tick.alerts if alert["symbol"] == MARKET]
+            differences.add(at, compare(by_name(told), by_name(of_market), "alerts of the market"))
+            theirs = [alert for alert in tick.alerts if alert["symbol"] != MARKET]
             said = [{key: alert[key] for key in ("symbol", "ts", "alert", "state")} for alert in theirs]
             for own, alert in zip(said, theirs, strict=True):
                 if (own["alert"], own["state"]) == ("flush", "raised"):
                     own |= {key: alert["values"][key] for key in ("forced", "falling")}
             differences.add(at, compare(by_name(alerts), by_name(said), "alerts"))
-        waiting = []
+        waiting, markets = [], []
         if (ts - LIVE_FROM) // 1000 in scenario.restarts:
             engine = restarted(engine, scenario)
     features.market(checker)

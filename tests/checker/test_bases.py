@@ -30,7 +30,7 @@ def entry(variant: str, bases: Bases, ts: int = T0, days: Days | None = None, **
 def entry_of(variant: str, bases: Bases, made: Sample, days: Days) -> dict[str, Any]:
     level = dict.fromkeys(NAMES, Level(0.0, 1.0, 0.5, 100, 2))
     changes = dict.fromkeys(("1h", "4h", "24h", "7d"))
-    found = elr_entries("ETH", bases, days, Days(), {"a": "A", "b": "B"}, made, level, changes, None, made.ts)
+    found = elr_entries("ETH", bases, days, Days(), {"a": "A", "b": "B"}, made, level, changes, None, None, made.ts)
     return next(one for one in found if one["variant"] == variant)
 
 

@@ -240,7 +240,7 @@ def entries(denominator: Denominator | None, **changes: Any) -> list[dict[str, A
     exchanges = {"a": "A", "b": "B", "c": "A"}
     given = levels(elr=level(1.0, 0.9), spend=level(2.0, 0.3))
     changes = {"1h": 0.01, "4h": None, "24h": 0.02, "7d": None}
-    return elr_entries("ETH", Bases(denominator), Days(), Days(), exchanges, made, given, changes, None, T0)
+    return elr_entries("ETH", Bases(denominator), Days(), Days(), exchanges, made, given, changes, None, None, T0)
 
 
 def test_reserves_split_by_exchange() -> None:
