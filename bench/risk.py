@@ -27,7 +27,7 @@ from service.scoring.sizing import SPIKE_SHARE
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 FALL = np.log(0.95)
-DRAWS = 2_000
+DRAWS = 1_000
 GROUPS = {
     "all ten files": FITTED,
     "BTC 2024-10 to 2026-02": ("bybit_btc",),
@@ -68,7 +68,7 @@ def make(history: Path, directory: Path) -> None:
 
 def hours_of(directory: Path) -> Hours:
     """One file's ticks, in time order."""
-    rows = [row for text in sorted(directory.glob("**/ticks.jsonl")) for row in map(orjson.loads, text.open("rb"))]
+    rows = [row for text in sorted(directory.glob("*.ticks.jsonl")) for row in map(orjson.loads, text.open("rb"))]
     base_rate = packaged().base_rates[0]
     known = {row["ts"]: row for row in rows}
     found, spiked, stood = [], None, False
