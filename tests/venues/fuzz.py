@@ -62,6 +62,7 @@ def corpus(venue: str) -> tuple[list[Any], list[str]]:
     contexts += [poll.request.context for poll in facts.polls(facts.endpoints, listings, 10.0, EXTRAS)]
     for listing in listings:
         contexts += [request.context for request in facts.history(facts.endpoints, listing, T0 - 10**8, T0)]
+        contexts += [request.context for request in facts.month(facts.endpoints, listing, T0 - 10**9, T0)]
     return documents, sorted(set(contexts))
 
 
