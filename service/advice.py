@@ -1,6 +1,6 @@
 """What traders make of a band, a regime or an alert: descriptions with their source, never instructions.
 
-``kind``: ``practice``, what guides to the ratio tell traders to do, proven or not; ``measured``, what history showed
+``kind``: ``practice``, what guides to the ratio tell traders to do, or what is usual; ``measured``, what history showed
 (docs/evidence.md). Answered at ``/v1/advice``, told by the page and at the end of an alert's text; docs/advice.md
 repeats the table. It is in no signal: it does not change from tick to tick.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 GUIDES = "guides to the estimated leverage ratio (CryptoQuant, Blackperp, CDDStamp)"
+NO_GUIDE = "no guide: what follows from the alert itself"
 
 
 class Advice(NamedTuple):
@@ -77,8 +78,8 @@ ALERTS = {
         "measured",
         "docs/evidence.md, Direction",
     ),
-    "venue_divergence": Advice("traders look which venue is alone before they believe a rate", "practice", GUIDES),
-    "no_data": Advice("traders without data do not trade", "practice", GUIDES),
+    "venue_divergence": Advice("traders look which venue is alone before they believe a rate", "practice", NO_GUIDE),
+    "no_data": Advice("traders without data do not trade", "practice", NO_GUIDE),
     "market_loaded": Advice("traders reduce leverage in all symbols, as they fall together", "practice", GUIDES),
     "market_flush": REGIMES["flush"],
 }

@@ -475,11 +475,22 @@ class AlertSection(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> AlertSection:
-        given = set(self.model_dump(exclude_none=True)) - {"alert", "only", "mute", "hold_s"}
+        given = self.model_dump(exclude_none=True, exclude={"alert", "only", "mute", "hold_s"})
         known = ALERT_SETTINGS[self.alert]
-        if strange := sorted(given - set(known)):
+        if strange := sorted(given.keys() - set(known)):
             may = ", ".join((*known, "mute", "hold_s"))
             raise ValueError(f"{self.alert} has no {', '.join(strange)}; of it may be set {may}")
+        if self.hold_s and self.alert == "transition":
+            raise ValueError("transition is of one tick and has no hold_s; of it may be set mute")
+        for name, bound in (("z", self.z), ("percentile", self.percentile), ("share", self.share)):
+            clear = given.get(f"clear_{name}")
+            if clear is None:
+                continue
+            if bound is None:
+                raise ValueError(f"clear_{name} stands beside {name}: give both")
+            if clear < bound if name == "share" else clear > bound:
+                side = "below" if name == "share" else "above"
+                raise ValueError(f"clear_{name} {clear:g} is {side} {name} {bound:g}: cleared as soon as raised")
         if self.only and self.alert.startswith("market_"):
             raise ValueError(f"{self.alert} is of the market as a whole: leave only out")
         return self

@@ -165,7 +165,7 @@ class Alerts(Stateful):
     def __init__(self, symbol: str, rules: Mapping[str, Rule] = DEFAULT_RULES) -> None:
         self._symbol = symbol
         self._rules = rules
-        self._held: dict[str, int] = {}  # alert with a minimum hold -> since when its condition holds
+        self._held: dict[str, int] = {}  # alert (crowding: its side) with a minimum hold -> it holds since
         self._raised: dict[str, str] = {}
         self._spiked: int | None = None  # when elr_spike was last raised
         self._no_data_since: int | None = None
@@ -252,7 +252,7 @@ class Alerts(Stateful):
         stood = "elr_spike" in self._raised
         stands = spike_stands(z, percentile, stood, due, rule)
         if not stood:
-            stands = self._holds(now, "elr_spike", stands)
+            stands = self._holds(now, "elr_spike", stands, "elr_spike")
         if stands and not stood:
             self._spiked = ts
         text = "leverage is no longer unusual"
@@ -289,11 +289,13 @@ class Alerts(Stateful):
     def _crowding(self, now: Situation, out: list[dict[str, Any]]) -> None:
         regime = now.regime if now.regime in ("crowded_longs", "crowded_shorts") else None
         stood = self._raised.get("crowding")
-        if regime is None:
-            self._held.pop("crowding", None)
+        for side in ("crowded_longs", "crowded_shorts"):
+            if side != regime:
+                self._held.pop(side, None)  # one side that was crowded before the other is a break
         if stood == regime:
             return
-        followed = now.events.get(regime or "", EventRecord())
+        own = not self._rules["crowding"].judged(DEFAULT_RULES["crowding"])
+        followed = EventRecord() if own else now.events.get(regime or "", EventRecord())
         values: dict[str, Any] = {
             "regime": now.regime,
             "funding_z": now.readings.funding.z,
@@ -309,7 +311,7 @@ class Alerts(Stateful):
                 out,
                 "crowding",
                 True,
-                f"{_words(regime)}{_memory(now.readings.elr)}; {_followed(followed)}",
+                f"{_words(regime)}{_memory(now.readings.elr)}; {OWN_RULE if own else _followed(followed)}",
                 values,
                 regime,
             )
@@ -358,7 +360,7 @@ class Alerts(Stateful):
         """Let ``alert`` stand or not; says so only when that is news."""
         stood = alert in self._raised
         if not stood and alert != "elr_spike":  # which has been held already
-            raised = self._holds(now, alert, raised)
+            raised = self._holds(now, alert, raised, about or alert)
         if raised == stood:
             return
         if raised:
@@ -369,17 +371,17 @@ class Alerts(Stateful):
             return
         out.append(self._body(now, alert, "raised" if raised else "cleared", text, values))
 
-    def _holds(self, now: Situation, alert: str, condition: bool) -> bool:
-        """Whether the condition of an alert that does not stand has held for its minimum."""
+    def _holds(self, now: Situation, alert: str, condition: bool, what: str) -> bool:
+        """Whether the condition of an alert that does not stand, ``what`` of it, has held for its minimum."""
         if not condition:
-            self._held.pop(alert, None)
+            self._held.pop(what, None)
             return False
         hold_ms = self._rules[alert].hold_ms
         if hold_ms == 0:
             return True
-        held = now.readings.ts - self._held.setdefault(alert, now.readings.ts) >= hold_ms
+        held = now.readings.ts - self._held.setdefault(what, now.readings.ts) >= hold_ms
         if held:
-            del self._held[alert]
+            del self._held[what]
         return held
 
     def _minutes(self) -> str:

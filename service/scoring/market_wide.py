@@ -52,6 +52,7 @@ class MarketScorer(Stateful):
         """The past without a word: leaves the state that :meth:`score` with ``backfill`` leaves."""
         self._flush.update(readings)
         self._deleveraging.forget()
+        self._held.clear()
 
     def score(
         self, readings: Readings, symbols: Sequence[Readings], bodies: Sequence[SignalBody], backfill: bool
@@ -108,11 +109,14 @@ class MarketScorer(Stateful):
             "provisional": provisional(level),
             "month": told_month(readings),
         }
+        if backfill:
+            self._held.clear()
         return body, [] if backfill else self._alerts(readings, body)
 
     def _alerts(self, readings: Readings, body: SignalBody) -> list[dict[str, Any]]:
         self._days = count_tick(self._days, readings.ts)
         if body["status"] in ("no_data", "warming"):
+            self._held.clear()
             return []
         level, flushing = readings.elr, body["shares"]["flushing"]
         found: list[dict[str, Any]] = []
@@ -155,6 +159,8 @@ class MarketScorer(Stateful):
             self._raised.append(alert)
             counts = self._days[-1][2]
             values, text = {**values, "per_day": per_day(self._days, alert)}, with_advice(alert, text)
+            if not rule.judged(DEFAULT_RULES[alert]):
+                values["own_rule"] = True
             counts[alert] = counts.get(alert, 0) + 1
         else:
             self._raised.remove(alert)

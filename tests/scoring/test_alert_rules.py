@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from service.config import AlertSection, Config, parse
 from service.core.engine import Engine
+from service.deleveraging import packaged
 from service.errors import ConfigError
+from service.model import MARKET, EventRecord
 from service.scoreboard.board import _raised
 from service.scoring.alerts import DEFAULT_RULES, Alerts, rules_for
+from service.scoring.market_wide import MarketScorer
 from tests.core.build import rules
-from tests.scoring.factory import T0, ticks
+from tests.publishing.factories import signal_body
+from tests.scoring.factory import T0, level, readings, ticks
+from tests.scoring.factory import consensus as market_sample
 from tests.scoring.test_alerts import spiking, update
 
 
@@ -78,6 +84,38 @@ def test_of_thresholds_of_ones_own_the_record_says_nothing_and_takes_none() -> N
     assert _raised([usual]) == {"BTC": ["elr_spike"]}
 
 
+def test_a_held_crowding_tells_no_record_and_a_change_of_sides_is_a_break() -> None:
+    """Cause: the other side was raised at once, as if it had been crowded all the time, with the default's record."""
+    made = alerts({"alert": "crowding", "hold_s": 20})
+    known = {"crowded_shorts": EventRecord(400, 0.35, 0.2, 1.75, 1.3, 2.2)}
+    assert update(made, readings(), regime="crowded_longs", events=known) == []
+    for number in (1, 2):
+        assert update(made, readings(ticks(number)), regime="crowded_shorts", events=known) == []
+    (body,) = update(made, readings(ticks(3)), regime="crowded_shorts", events=known)
+    assert (body["values"]["own_rule"], body["values"]["followed_n"]) == (True, 0)
+    assert "which nobody has judged" in body["text"]
+
+
+def loaded(made: MarketScorer, ts: int, **changes: Any) -> list[dict[str, Any]]:
+    """What a tick of a loaded market raises."""
+    sample = market_sample(ts, symbol=MARKET, venues=(), **changes)
+    whole = replace(readings(ts, sample, elr=level(0.2, percentile=0.97, n=40_000, horizon_h=720)), symbol=MARKET)
+    return made.score(whole, [readings(ts)], [signal_body("BTC", ts, flush=None)], False)[1]
+
+
+def test_an_alert_of_the_market_says_that_its_rule_is_not_the_default_and_no_data_breaks_its_hold() -> None:
+    (usual,) = loaded(MarketScorer(1, packaged()), T0)
+    assert (usual["alert"], usual["values"].get("own_rule")) == ("market_loaded", None)
+    rows = [AlertSection(alert="market_loaded", hold_s=20)]
+    made = MarketScorer(1, packaged(), rules_for(MARKET, rows))
+    assert loaded(made, T0) == []
+    assert loaded(made, ticks(1), quorum=False) == []
+    for number in (2, 3):
+        assert loaded(made, ticks(number)) == []
+    (own,) = loaded(made, ticks(4))
+    assert (own["alert"], own["values"]["own_rule"]) == ("market_loaded", True)
+
+
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
@@ -86,6 +124,10 @@ def test_of_thresholds_of_ones_own_the_record_says_nothing_and_takes_none() -> N
         ({"alert": "market_flush", "only": ["BTC"]}, "is of the market as a whole"),
         ({"alert": "fading", "only": ["DOGI"]}, "DOGI is not in service.symbols; did you mean DOGE?"),
         ({"alert": "elr_spike", "percentile": 1.5}, "alerts.0.percentile"),
+        ({"alert": "transition", "hold_s": 60}, "transition is of one tick and has no hold_s"),
+        ({"alert": "elr_spike", "clear_z": 2.5}, "clear_z stands beside z: give both"),
+        ({"alert": "elr_spike", "z": 3.0, "clear_z": 5.0}, "clear_z 5 is above z 3"),
+        ({"alert": "fading", "share": 0.75, "clear_share": 0.5}, "clear_share 0.5 is below share 0.75"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(row: dict[str, Any], problem: str) -> None:
