@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import flush
+from bench import flush, rates
 from service.research.backtest.csv_history import read_history
 from service.research.backtest.evaluate import evaluate, series_of, unfed
 from service.research.backtest.events import study
@@ -80,3 +80,23 @@ def test_the_rules_compared_beside_the_engine_are_the_one_that_runs() -> None:
     told = [record["flush"] for _, part in Run(read_history(path, DELAY_MS), [], "BTC").ticks() for record in part]
     assert flush.fired(flush.hourly(path))[flush.TAKEN].tolist() == told
     assert 10 < sum(told) < 15  # integers
+
+
+def test_how_often_alerts_come_on_rows_of_five_minutes_is_what_docs_say(repository: Path) -> None:
+    (told,) = rates.of_report(HISTORY, "btc_5m")
+    assert round(told.days * 288) == 1_381  # of 1,441 rows the first sixty are not watched
+    (row,) = [item for item in rates.table({"btc_5m": [told]}, ("btc_5m",)) if "5 minutes" in item]
+    assert row in (repository / "docs/alerts.md").read_text(encoding="utf-8").splitlines()
+
+
+def test_alerts_begin_where_the_regimes_of_the_back_test_do() -> None:
+    """The alerts are raised beside the run, from its bodies: a flush is one where the run has one, not more often."""
+    path = HISTORY / "tardis_binance_BTCUSDT_derivative_ticker_1h_20231128_20240214.csv.gz"
+    run = rates.Alerted(read_history(path, DELAY_MS), [], "BTC")
+    told = [record for _, part in run.ticks() for record in part]
+    for alert, stands in {
+        "flush": [item["flush"] for item in told],
+        "reset": [item["regime"] == "reset" for item in told],
+    }.items():
+        began = [after and not before for before, after in pairwise(stands)]
+        assert run.raised[alert] == began.count(True) > 0
