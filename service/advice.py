@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-GUIDES = "guides to the estimated leverage ratio (CryptoQuant, Blackperp, CDDStamp)"
-NO_GUIDE = "no guide: what follows from the alert itself"
+GUIDES = "common in guides to leverage and open interest; no single text is quoted"
+NO_GUIDE = "no guide: what follows from the thing itself"
 
 
 class Advice(NamedTuple):
@@ -55,7 +55,7 @@ REGIMES = {
         "measured",
         "docs/evidence.md, What followed alerts and regimes",
     ),
-    "building": Advice("traders watch whether funding follows, and enter gradually", "practice", GUIDES),
+    "building": Advice("traders watch whether funding follows, and enter gradually", "practice", NO_GUIDE),
     "calm": Advice("traders size as usual", "practice", GUIDES),
 }
 ALERTS = {
@@ -66,8 +66,8 @@ ALERTS = {
     ),
     "flush": REGIMES["flush"],
     "reset": REGIMES["reset"],
-    "crowding": Advice("traders on the crowded side tighten stops", "practice", GUIDES),
-    "conflict": Advice("traders stand aside or halve their size while windows disagree", "practice", GUIDES),
+    "crowding": Advice("traders on the crowded side tighten stops", "practice", NO_GUIDE),
+    "conflict": Advice("traders stand aside or halve their size while windows disagree", "practice", NO_GUIDE),
     "transition": Advice(
         "traders who follow the score turn with it; history showed no direction in it",
         "measured",
