@@ -4,12 +4,47 @@ from __future__ import annotations
 
 from typing import Any
 
-from .history import HOUR, Level
+from .history import DAY, HOUR, Level
+from .leverage import provisional
 from .numbers import slack_of
 
 CONFLICT_MS = 5 * 60_000
 NO_DATA_MS = 30_000
 SPIKE_PAUSE_MS = 6 * HOUR
+DAY_TICKS = 8_640
+EVENTS = ("transition",)  # of one tick: they do not last
+RESTS_ON_THE_RANK = ("elr_spike", "crowding", "market_loaded")
+
+
+class Often:
+    """How often each alert was raised a day, over the running UTC day and the seven before it."""
+
+    def __init__(self) -> None:
+        self.ticks: list[int] = []
+        self.raised: list[tuple[int, str]] = []
+
+    def tick(self, ts: int) -> None:
+        """A live tick, whatever the status at it."""
+        self.ticks.append(ts)
+
+    def per_day(self, ts: int, alert: str) -> float | None:
+        """Of an alert that is raised at ``ts``: of the raises before it."""
+        first = ts - ts % DAY - 7 * DAY
+        ticks = len([at for at in self.ticks if at >= first])
+        if ticks < DAY_TICKS:
+            return None
+        return len([at for at, name in self.raised if name == alert and first <= at < ts]) * DAY_TICKS / ticks
+
+
+def told(symbol: str, ts: int, alert: str, state: str, often: Often, level: Level) -> dict[str, Any]:
+    """What is compared of an alert. ``level``: the rank that some of them rest on."""
+    made: dict[str, Any] = {"symbol": symbol, "ts": ts, "alert": alert, "state": state, "lasts": alert not in EVENTS}
+    if state == "raised":
+        made["per_day"] = often.per_day(ts, alert)
+        often.raised.append((ts, alert))
+    if alert in RESTS_ON_THE_RANK:
+        made["provisional"] = provisional(level)
+    return made
 
 
 class Alerts:
@@ -18,6 +53,7 @@ class Alerts:
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
         self.raised: list[str] = []
+        self.often = Often()
         self.conflict_since: int | None = None
         self.no_data_since: int | None = None
         self.last_spike: int | None = None
@@ -53,13 +89,14 @@ class Alerts:
         self.no_data_since = _since(self.no_data_since, status == "no_data" and emit, ts)
         if not emit:
             return []
+        self.often.tick(ts)
         made: list[dict[str, Any]] = []
         size = abs(score) if score is not None else 0.0
         self.largest = max(self.largest, size) if direction == self.ran else size
         self.ran = direction
 
         def say(alert: str, state: str) -> None:
-            made.append({"symbol": self.symbol, "ts": ts, "alert": alert, "state": state})
+            made.append(told(self.symbol, ts, alert, state, self.often, levels["elr"]))
 
         def follow(alert: str, up: bool, down: bool) -> None:
             if up and alert not in self.raised:

@@ -18,7 +18,10 @@ NORMAL = Scenario(
     180,
     900,
     drifts=(Drift(100, 400, "BTC", price=0.006, oi=0.01), Drift(500, 800, "BTC", price=-0.01, oi=-0.012)),
-    must=("status:ok", "tradeable", "direction:long", "direction:short", "transition", "conflict", "stop:0.8"),
+    must=(
+        *("status:ok", "tradeable", "direction:long", "direction:short", "transition", "conflict", "stop:0.8"),
+        *("alert:fading:raised", "alert:fading:cleared", "alert:transition:raised"),
+    ),
 )
 AWAY = Scenario(
     "venues drop out and return, with an OI that differs a little and a lot",
@@ -406,5 +409,9 @@ LONG = Scenario(
         "alert:elr_spike:cleared",
         "alert:venue_divergence:raised",
         "alert:transition:raised",
+        "alert:reset:raised",
+        "alert:reset:cleared",
+        "alert:market_flush:raised",
+        "alert:market_flush:cleared",
     ),
 )

@@ -42,7 +42,11 @@ BEGUN = Scenario(
         *range(-167 * HOUR_S + 10 * MINUTE_S, -137 * HOUR_S, 600),
         *range(-137 * HOUR_S, -90 * MINUTE_S, 1_200),
     ),
+    drifts=(Drift(400, 410, "SOL", oi=0.05), Drift(800, 806, "SOL", oi=-0.12)),
     restarts=(125, 205, 680),
-    must=("p:short_rank", "p:anew", "p:anew_within", "p:kept", "p:no_quorum"),
+    must=(
+        *("p:short_rank", "p:anew", "p:anew_within", "p:kept", "p:no_quorum"),
+        *("alert:market_loaded:raised", "alert:market_loaded:cleared"),
+    ),
 )
 WEEKS = (WEEK, BEGUN)

@@ -41,5 +41,6 @@ FALLS = Scenario(
         *("fires:4h", "fires:1h", "fires:5m", "pause", "fires_again", "pause:no_quorum", "flush_ends:no_data"),
         *("falling:True", "falling:False", "falling:None", "falling:by_the_hour", "flush_older_than_its_fall"),
         *("flushed_1h:True", "flushed_1h:False", "regime:reset", "flush_ends:ok"),
+        *("alert:flush:raised", "alert:flush:cleared", "alert:reset:raised", "alert:reset:cleared"),
     ),
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 from service.model import PastHour
 
+from .alerts import Often, told
 from .consensus import Sample
 from .deleveraging import Deleveraging
 from .flush import Flush
@@ -40,6 +41,8 @@ class MarketChecker:
         self.ln_price = self.ln_oi = 0.0
         self.before: int | None = None
         self.raised: set[str] = set()
+        self.often = Often()
+        self.undecided: list[int] = []  # ticks at which market_loaded depends on how the percentile was binned
 
     def sample(self, samples: dict[str, Sample]) -> None:
         any_one = next(iter(samples.values()))
@@ -173,6 +176,8 @@ class MarketChecker:
             "provisional": provisional(elr),
             "month": history.month_told(ts),
         }
+        if not backfill:
+            self.often.tick(ts)
         return body, [] if backfill or status in ("no_data", "warming") else self._alerts(ts, elr, flushing)
 
     def _regime(self, levels: dict[str, Level], change_24h: float | None) -> str | None:
@@ -198,6 +203,9 @@ class MarketChecker:
         assert level.percentile is not None
         three_days = level.horizon_h >= 72 and level.n >= 72 * 30
         loaded = "market_loaded" in self.raised
+        slack = slack_of(level.percentile)
+        if level.percentile - slack < (0.90 if loaded else 0.95) <= level.percentile + slack:
+            self.undecided.append(ts)
         wanted = {
             "market_loaded": level.percentile >= (0.90 if loaded else 0.95) and (loaded or three_days),
             "market_flush": flushing,
@@ -206,7 +214,7 @@ class MarketChecker:
             if stands != (alert in self.raised):
                 self.raised ^= {alert}
                 state = "raised" if stands else "cleared"
-                found.append({"symbol": "MARKET", "ts": ts, "alert": alert, "state": state})
+                found.append(told("MARKET", ts, alert, state, self.often, level))
         return found
 
 

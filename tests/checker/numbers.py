@@ -38,6 +38,20 @@ class Either(str):
         return made
 
 
+class OneOf(float):
+    """A number that is chosen by a loose one near a threshold: any of ``allowed`` will do, nothing between them."""
+
+    allowed: tuple[float, ...]
+
+    def __new__(cls, value: float, allowed: tuple[float, ...]) -> OneOf:
+        made = super().__new__(cls, value)
+        made.allowed = allowed
+        return made
+
+    def __getnewargs__(self) -> tuple[float, tuple[float, ...]]:  # type: ignore[override]
+        return float(self), self.allowed
+
+
 def slack_of(value: float | None) -> float:
     return value.slack if isinstance(value, Loose) else 0.0
 
@@ -45,8 +59,8 @@ def slack_of(value: float | None) -> float:
 def compare(expected: Any, actual: Any, path: str = "") -> list[str]:
     """Every path at which ``actual`` differs from ``expected``, one line each; empty when they agree.
 
-    Numbers: relative 1e-9, absolute 1e-12 (1e-10 for z and what is made of z); :class:`Loose` and
-    :class:`Either` as they say. Everything else, the order of keys included, must be equal; True is not 1,
+    Numbers: relative 1e-9, absolute 1e-12 (1e-10 for z and what is made of z); :class:`Loose`, :class:`Either` and
+    :class:`OneOf` as they say. Everything else, the order of keys included, must be equal; True is not 1,
     None is not 0.
     """
     if isinstance(expected, dict):
@@ -67,7 +81,7 @@ def compare(expected: Any, actual: Any, path: str = "") -> list[str]:
             return [f"{path}: expected {expected!r}, got {actual!r}"]
         pairs = zip(expected, actual, strict=True)
         return [line for i, (e, a) in enumerate(pairs) for line in compare(e, a, f"{path}[{i}]")]
-    elif isinstance(expected, Either):
+    elif isinstance(expected, Either | OneOf):
         agrees = actual in expected.allowed
     elif _is_number(expected) and _is_number(actual):
         absolute = ABSOLUTE_OF_Z if any(word in path for word in MADE_OF_Z) else ABSOLUTE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -73,7 +74,7 @@ def run(scenario: Scenario) -> tuple[Differences, Features]:
         past = ts <= LIVE_FROM + scenario.past_s * 1000
         if ts % TICK_MS == 0:
             bodies = checker.tick(ts, backfill=past)
-            features.tick(bodies, checker.alerts)
+            features.tick(bodies, checker.alerts + checker.market_alerts)
             features.windows(checker, ts, bodies)
             features.flushes(checker, bodies)
             if not (past and scenario.silent):
@@ -91,23 +92,28 @@ def run(scenario: Scenario) -> tuple[Differences, Features]:
             differences.add(at, compare(expected, actual))
             whole, told = markets.pop(0)
             differences.add(at, compare({"MARKET": whole}, {"MARKET": tick.market}))
-            keys = ("symbol", "ts", "alert", "state")
-            of_market = [{key: alert[key] for key in keys} for alert in tick.alerts if alert["symbol"] == MARKET]
+            said = [stripped(alert) for alert in tick.alerts]
+            of_market = [alert for alert in said if alert["symbol"] == MARKET]
             differences.add(at, compare(by_name(told), by_name(of_market), "alerts of the market"))
-            theirs = [alert for alert in tick.alerts if alert["symbol"] != MARKET]
-            said = [{key: alert[key] for key in ("symbol", "ts", "alert", "state")} for alert in theirs]
-            for own, alert in zip(said, theirs, strict=True):
-                if (own["alert"], own["state"]) == ("flush", "raised"):
-                    own |= {key: alert["values"][key] for key in ("forced", "falling")}
-            differences.add(at, compare(by_name(alerts), by_name(said), "alerts"))
+            theirs = [alert for alert in said if alert["symbol"] != MARKET]
+            differences.add(at, compare(by_name(alerts), by_name(theirs), "alerts"))
         waiting, markets = [], []
         if (ts - LIVE_FROM) // 1000 in scenario.restarts:
             engine = restarted(engine, scenario)
     features.market(checker)
     differences.add(0, compare(refused(checker.market.refusals), refused(engine.refused), "refused"))
-    for verdict in checker.verdicts.values():
-        assert not verdict.alerts.undecided, "the scenario must not hang on a binned percentile: choose other drifts"
+    for undecided in (checker.whole.undecided, *(verdict.alerts.undecided for verdict in checker.verdicts.values())):
+        assert not undecided, "the scenario must not hang on a binned percentile: choose other drifts"
     return differences, features
+
+
+def stripped(alert: dict[str, Any]) -> dict[str, Any]:
+    """What is compared of an alert: all but its text, its severity and the numbers that decided."""
+    made = {key: alert[key] for key in ("symbol", "ts", "alert", "state", "lasts")}
+    made |= {key: alert["values"][key] for key in ("per_day", "provisional") if key in alert["values"]}
+    if (alert["alert"], alert["state"]) == ("flush", "raised"):
+        made |= {key: alert["values"][key] for key in ("forced", "falling")}
+    return made
 
 
 def restarted(engine: Engine, scenario: Scenario) -> Engine:

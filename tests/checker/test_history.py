@@ -175,6 +175,22 @@ def test_change_over_a_day_needs_exactly_that_minute() -> None:
     assert minutes([0.25] + [0.0] * 1440).change(T0, 24) == pytest.approx(-0.25)
 
 
+def test_change_over_a_week_is_from_the_close_of_a_full_hour() -> None:
+    history, week = History(), 7 * 24 * HOUR
+
+    def after(at: int, ln_oi_index: float, quorum: bool = True) -> float | None:
+        history.observe(sample(T0 + at, ln_oi_index=ln_oi_index, quorum=quorum))
+        return history.change_7d(T0 + at)
+
+    assert [after(-3 * S, 0.1), after(0, 0.2), after(S, 0.3), after(HOUR - S, 0.25)] == [None] * 4
+    assert after(week - S, 0.5) is None  # the hour before T0 has no close
+    assert after(week, 0.5) == pytest.approx(0.5 - 0.2)  # a sample on the full hour is its close
+    assert after(week + HOUR - S, 0.6) == pytest.approx(0.6 - 0.2)  # up to an hour more than a week
+    assert after(week + HOUR, 0.6) == pytest.approx(0.6 - 0.25)  # the last of its hour, not the first
+    assert after(week + HOUR + S, 0.6, quorum=False) is None
+    assert after(week + 2 * HOUR, 0.6) is None  # a week before nothing was sampled in the hour
+
+
 def test_log_bins() -> None:
     ratio = 10 ** (9 / 512)
     assert log_bin_centre(0.0) == pytest.approx(1e-8 * math.sqrt(ratio))

@@ -9,7 +9,7 @@ import pytest
 
 from service.model import Denominator
 
-from .alerts import Alerts
+from .alerts import Alerts, Often
 from .bases import Bases, Days
 from .components import (
     Direction,
@@ -27,11 +27,11 @@ from .components import (
     weighted_mean,
     window_score,
 )
-from .history import HOUR, MINUTE, History, Level, Window
+from .history import DAY, HOUR, MINUTE, History, Level, Window
 from .leverage import banded, elr_entries, percentile_band
 from .making import T0, S, sample
-from .numbers import Either, Loose, compare
-from .verdict import Verdict, blank_window
+from .numbers import Either, Loose, OneOf, compare
+from .verdict import Verdict, blank_window, risk_of, stop_of
 
 NO_LEVEL = Level(None, None, None, 0, 0)
 NAMES = ("elr", "funding", "funding_abs", "premium", "spread", "volatility", "spend")
@@ -307,6 +307,118 @@ def test_alerts() -> None:
     assert say(370 + 6 * 3600, z=3.0) == ["elr_spike:raised"]
 
 
+def fading(
+    alerts: Alerts,
+    at: int,
+    direction: str | None,
+    score: float | None,
+    momentum: str = "decelerating",
+    status: str = "ok",
+    emit: bool = True,
+) -> list[str]:
+    given = levels(elr=level(0.0, 0.5), spread=level(0.0))
+    made = alerts.of(T0 + at * S, status, given, False, "calm", False, None, emit, None, direction, score, momentum)
+    return [alert["state"] for alert in made if alert["alert"] == "fading"]
+
+
+def test_fading_is_of_the_largest_score_since_the_direction_began() -> None:
+    alerts = Alerts("BTC")
+    assert fading(alerts, 0, "neutral", 0.9) == []  # no direction: 0.9 is not its largest
+    assert fading(alerts, 10, "long", 0.9, emit=False) == []  # nor is what no live tick said
+    assert fading(alerts, 20, "long", 0.5, momentum="accelerating") == []
+    assert fading(alerts, 30, "long", 0.375, momentum="steady") == []  # 0.75 of it, but it does not fall on
+    assert fading(alerts, 40, "long", 0.376) == []
+    assert fading(alerts, 50, "long", 0.375) == ["raised"]
+    assert fading(alerts, 60, "long", 0.3) == []
+    assert fading(alerts, 70, "long", 0.449) == []
+    assert fading(alerts, 80, "long", 0.45, momentum="steady") == ["cleared"]  # 0.90 of it
+    assert fading(alerts, 90, "long", 0.37) == ["raised"]
+    assert fading(alerts, 100, "short", -0.16) == ["cleared"]  # a side that begins has nothing to fade from
+    assert fading(alerts, 110, "short", -0.12) == ["raised"]
+    assert fading(alerts, 120, None, None, status="no_data") == []
+    assert fading(alerts, 130, "neutral", 0.05) == ["cleared"]
+
+
+def test_a_reset_is_up_as_long_as_its_regime() -> None:
+    alerts = Alerts("BTC")
+
+    def say(at: int, regime: str | None, status: str = "ok") -> list[str]:
+        given = levels(elr=level(0.0, 0.5), spread=level(0.0))
+        made = alerts.of(T0 + at * S, status, given, regime == "flush", regime, False, None, emit=True)
+        return [f"{alert['alert']}:{alert['state']}" for alert in made]
+
+    assert say(0, "flush") == ["flush:raised"]
+    assert say(10, "reset") == ["flush:cleared", "reset:raised"]
+    assert say(20, None, "no_data") == []
+    assert say(30, "reset") == []
+    assert say(40, "flush") == ["flush:raised", "reset:cleared"]
+
+
+def test_how_often_an_alert_comes() -> None:
+    often = Often()
+    for tick in range(8_639):
+        often.tick(T0 + tick * 10 * S)
+    often.raised = [(T0, "flush"), (T0 + 10 * S, "flush"), (T0, "reset")]
+    last = T0 + 8_639 * 10 * S
+    assert often.per_day(last, "flush") is None  # a tick short of a day
+    often.tick(last)
+    assert (often.per_day(last, "flush"), often.per_day(last, "conflict")) == (2.0, 0.0)
+    # T0 is at noon, so half of the ticks are of its day, which counts for seven days after it and no longer
+    begin = T0 - T0 % DAY + 7 * DAY
+    for tick in range(8_640):
+        often.tick(begin + tick * 10 * S)
+    assert often.per_day(begin + DAY - 10 * S, "flush") == 2 * 8_640 / 17_280
+    assert often.per_day(begin + DAY, "flush") == 0.0
+    often.raised.append((begin + DAY, "flush"))
+    assert often.per_day(begin + DAY, "flush") == 0.0  # the one that is raised is not one before it
+
+
+def test_what_an_alert_says_of_its_rank_and_whether_it_lasts() -> None:
+    def of(n: int, horizon_h: int) -> dict[str, Any]:
+        given = levels(elr=Level(0.0, 3.0, 0.99, n, horizon_h), spread=level(0.0))
+        made = Alerts("BTC").of(T0, "ok", given, False, "calm", False, {"from": "neutral", "to": "long"}, emit=True)
+        return {alert["alert"]: (alert["lasts"], alert.get("provisional")) for alert in made}
+
+    assert of(5_040, 168) == {"elr_spike": (True, False), "transition": (False, None)}
+    assert of(5_039, 168) == of(5_040, 167) == {"elr_spike": (True, True), "transition": (False, None)}
+
+
+# sizes
+
+
+def test_the_risk_multiplier() -> None:
+    def of(likely: float | None, spiking: bool = False, tradeable: bool = True, **given: float) -> list[float]:
+        factors = dict.fromkeys(("freshness", "coverage", "warmup", "continuity"), 1.0) | {"agreement": 0.0} | given
+        made = risk_of(factors, {"oi_5": likely, "base_rate": 0.1}, spiking, tradeable)
+        parts = made["risk_factors"]
+        return [made["risk_multiplier"], parts["data"], parts["deleveraging"], parts["spike"]]
+
+    assert of(None) == [1.0, 1.0, 1.0, 1.0]  # nothing is known against it; agreement is no quality of data
+    assert of(0.05) == [1.0, 1.0, 1.0, 1.0]  # less likely than usual: no more than 1
+    assert of(0.2) == pytest.approx([0.5, 1.0, 0.5, 1.0])
+    assert of(0.2, spiking=True) == pytest.approx([0.5, 1.0, 0.5, 0.6])  # the smaller, not the product
+    assert of(0.11, spiking=True) == pytest.approx([0.6, 1.0, 0.1 / 0.11, 0.6])
+    # 0.9 * 0.8 * 0.7 = 0.504, and (0.504 - 0.3) / 0.4 = 0.51
+    assert of(0.2, freshness=0.9, coverage=0.8, warmup=0.7) == pytest.approx([0.255, 0.51, 0.5, 1.0])
+    assert of(None, coverage=0.7) == pytest.approx([1.0, 1.0, 1.0, 1.0])
+    assert of(None, continuity=0.5, freshness=0.6) == [0.0, 0.0, 1.0, 1.0]
+    assert of(0.2, spiking=True, tradeable=False) == pytest.approx([0.0, 1.0, 0.5, 0.6])
+
+
+def test_a_stop_is_tight_from_a_strength_of_one_half_on() -> None:
+    assert [stop_of(strength) for strength in (None, 0.499, 0.5, Loose(0.49, 0.001))] == [1.0, 1.0, 0.8, 1.0]
+    open_ = stop_of(Loose(0.4995, 0.0006))
+    assert isinstance(open_, OneOf)
+    assert (open_, open_.allowed) == (1.0, (0.8, 1.0))
+
+
+def test_a_chance_of_a_binned_rank_is_as_loose_in_the_multiplier() -> None:
+    factors = dict.fromkeys(("freshness", "coverage", "warmup", "continuity"), 1.0)
+    made = risk_of(factors, {"oi_5": Loose(0.2, 0.05), "base_rate": 0.1}, False, True)
+    assert made["risk_multiplier"] == pytest.approx(0.5)
+    assert made["risk_multiplier"].slack == pytest.approx(0.1 / 0.15 - 0.5)
+
+
 # comparison
 
 
@@ -327,3 +439,4 @@ def test_compare_allows_what_is_loose_and_no_more() -> None:
     assert len(compare({"s": Loose(0.5, 0.01)}, {"s": 0.511})) == 1
     assert compare(Either("low", ("low", "moderate")), "moderate") == []
     assert len(compare(Either("low", ("low", "moderate")), "high")) == 1
+    assert [len(compare(OneOf(1.0, (0.8, 1.0)), said)) for said in (0.8, 1.0, 0.9)] == [0, 0, 1]

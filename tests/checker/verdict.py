@@ -30,7 +30,7 @@ from .flows import FlowReading
 from .flush import Flush
 from .history import HOUR, WINDOWS, History, Level, Window
 from .leverage import elr_entries, percentile_words, provisional
-from .numbers import Loose, slack_of
+from .numbers import Loose, OneOf, slack_of
 
 MODES = {
     "scalp": (30_000, {"1m": 2 / 3, "5m": 1 / 3}),
@@ -63,10 +63,12 @@ def risk_of(factors: dict[str, float], chance: dict[str, Any], spiking: bool, tr
 
 
 def stop_of(strength: float | None) -> float:
-    """Of a direction that two windows agree on."""
-    if strength is not None and strength >= 0.5:
-        return 0.8
-    return 1.0
+    """Of a direction that two windows agree on. The strength is binned: it may be on either side of the threshold."""
+    if strength is None:
+        return 1.0
+    found = 0.8 if strength >= 0.5 else 1.0
+    low, high = strength - slack_of(strength), strength + slack_of(strength)
+    return OneOf(found, (0.8, 1.0)) if low < 0.5 <= high else found
 
 
 class Verdict:
