@@ -78,7 +78,7 @@ ALERTS = {
         "measured",
         "docs/evidence.md, Direction",
     ),
-    "venue_divergence": Advice("traders look which venue is alone before they believe a rate", "practice", NO_GUIDE),
+    "venue_divergence": Advice("traders check which venue stands apart before they trust a rate", "practice", NO_GUIDE),
     "no_data": Advice("traders without data do not trade", "practice", NO_GUIDE),
     "market_loaded": Advice("traders reduce leverage in all symbols, as they fall together", "practice", GUIDES),
     "market_flush": REGIMES["flush"],

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service import advice
-from service.scoring import alerts, market_wide
+from service.scoring import alerts
 from service.scoring.elr import PERCENTILE_BANDS, TOP_BAND
 
 TABLES = {"bands": advice.BANDS, "regimes": advice.REGIMES, "alerts": advice.ALERTS}
@@ -18,7 +18,7 @@ REGIMES = ("flush", "reset", "crowded_longs", "crowded_shorts", "loaded", "build
 def test_every_band_regime_and_alert_has_a_line_and_nothing_else_has() -> None:
     assert list(advice.BANDS) == [*(name for _, name in PERCENTILE_BANDS), TOP_BAND]
     assert tuple(advice.REGIMES) == REGIMES
-    assert set(advice.ALERTS) == {*alerts.SEVERITIES, *market_wide.SEVERITIES}
+    assert set(advice.ALERTS) == set(alerts.SEVERITIES)
 
 
 @pytest.mark.parametrize("part", TABLES)

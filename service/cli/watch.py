@@ -35,6 +35,7 @@ COLUMNS = {
     "price": 9, "funding 8h": 10, "score": 5, "dir": 7, "conf": 4, "flags": 23, "1m": 5, "5m": 5, "1h": 5,
 }  # fmt: skip
 LEFT = ("symbol", "status", "OI -5%", "regime", "dir", "flags")
+UNRANKED = ("flush", "reset")  # regimes that no rank decides: never provisional
 LEAST_COLUMNS = 4
 BETWEEN = 3  # columns: a line and a space at each side of it
 # Why there is no chance, and what the record says of those there were (docs/messages.md).
@@ -240,6 +241,7 @@ def row(signal: dict[str, Any]) -> list[Text]:
     windows, market, volatility = signal["windows"], signal["market"], signal["volatility_24h"]
     flags = [name for name in ("abstain", "conflict") if signal[name]]
     young = "~" if signal.get("provisional") else ""
+    regime = f"{signal['regime']}{'' if signal['regime'] in UNRANKED else young}" if signal["regime"] else "-"
     falling = ", falling" if signal["flush_falling"] else ", fell" if signal["flushed_1h"] else ""
     if signal["transition"] is not None:
         flags.append(f"{signal['transition']['from']}->{signal['transition']['to']}")
@@ -250,7 +252,7 @@ def row(signal: dict[str, Any]) -> list[Text]:
         _chance(signal["p_deleveraging"]),
         _plain(None if volatility is None else volatility * 100, 1, suffix=" %"),
         _plain(signal["fragility"], 2),
-        Text(f"{signal['regime']}{young}{falling}" if signal["regime"] else "-", style=_regime_style(signal["regime"])),
+        Text(f"{regime}{falling}", style=_regime_style(signal["regime"])),
         _plain(_risk(signal), 2),
         _plain(market["price"], 7, significant=True),
         _plain(None if market["funding_8h"] is None else market["funding_8h"] * 1e4, 2, suffix=" bp"),

@@ -60,13 +60,11 @@ class MarketPast:
         # Hour -> weight, weighted steps of ln price and of ln_oi up to it, open interest now of the symbols in it
         self._steps: dict[int, list[float]] = {}
         self._funding: dict[int, list[float]] = {}  # hour -> weight, and weighted rate
-        self._usd = 0.0
         self._venues: dict[str, None] = {}
 
     def add(self, past: Past, oi_usd: float) -> None:
-        """A symbol's month. ``oi_usd``: its open interest now."""
+        """A symbol's month, once. ``oi_usd``: its open interest now."""
         last = past.hours[-1]
-        self._usd += oi_usd
         self._venues.update(dict.fromkeys(past.venues))
         weights = [oi_usd * exp(hour.ln_oi - last.ln_oi) * hour.price / last.price for hour in past.hours]
         for (before, after), weight in zip(pairwise(past.hours), weights, strict=False):
@@ -82,10 +80,10 @@ class MarketPast:
                 paid[0] += weight
                 paid[1] += weight * hour.funding_8h
 
-    def past(self) -> Past | None:
+    def past(self, oi_usd: float) -> Past | None:
         """Of the newest hours without a gap that symbols with half of the open interest are in; None under 72 of
-        them."""
-        enough = sorted(ts for ts, step in self._steps.items() if step[0] > 0.0 and step[3] >= LEAST_SHARE * self._usd)
+        them. ``oi_usd``: that of all symbols now, those without a month, too."""
+        enough = sorted(ts for ts, step in self._steps.items() if step[0] > 0.0 and step[3] >= LEAST_SHARE * oi_usd)
         if not enough:
             return None
         begins = max([after for before, after in pairwise(enough) if after - before != HOUR_MS], default=enough[0])

@@ -230,7 +230,6 @@ class HistoryFetch:
                 progress.done += 1
                 if failure is None:
                     progress.last_s = asyncio.get_running_loop().time()
-                if failure is None:
                     got_any, given_up = True, 0
                 elif failure not in OWN_FAULT:
                     given_up += 1

@@ -26,6 +26,7 @@ from service.model import Listing, Past, VenueRules
 from service.runtime.history_fetch import GIVE_UP, HistorySink, ask, private
 from service.runtime.venue_runner import VenueRunner
 from service.runtime.warm_up import Turns
+from service.statistics import fold
 from service.venues.transport.poller import OWN_FAULT
 
 log = logging.getLogger(__name__)
@@ -93,25 +94,28 @@ class MonthFill:
         self._metrics.month_filled(self._filled())
         while left := self._left(days):
             log.info("month: asking the venues for %d days by the hour, of %d symbols", days, len(left))
+            self._market = MarketPast()  # a round asks for all symbols again while the market has no month
             unanswered = await self._round(left, days, patient)
             log.info("month: of %d symbols %d have one", len(self._engine.symbols), self._filled())
+            if not (unanswered and patient):
+                await self._fill_market(days)
             if not unanswered:
-                await self._fill_market()
                 return
             log.warning("month: asked again in %.0f h: no answer from %s", again_s / 3_600, ", ".join(unanswered))
             await asyncio.sleep(again_s)
             patient, again_s = False, min(2 * again_s, LONGEST_S)  # from now on with what there is
 
-    async def _fill_market(self) -> None:
+    async def _fill_market(self, days: int) -> None:
         """The market as a whole, of all its symbols together: again each hour while no full hour of its own is there
         to join it to, as after an upgrade."""
-        past = self._market.past()
+        past = self._market.past(fold(self._engine.market_wide.aggregate.weights().values()))
         for _ in range(MARKET_TRIES):
-            if past is None or self._engine.market_wide.month is not None:
+            if past is None or not _short(self._engine.market_wide.indicators, days):
                 return
             await self._between_ticks()
             self._enter(past)
-            await asyncio.sleep(AGAIN_S)
+            if self._engine.market_wide.month is None:
+                await asyncio.sleep(AGAIN_S)
 
     def _filled(self) -> int:
         return sum(item.month is not None for item in self._engine.indicators.values())  # integers

@@ -45,6 +45,8 @@ SEVERITIES = {
     "conflict": "info",
     "transition": "info",
     "venue_divergence": "warning",
+    "market_loaded": "info",
+    "market_flush": "warning",
 }
 
 
@@ -372,43 +374,55 @@ class Alerts(Stateful):
         out.append(self._body(now, alert, "raised" if raised else "cleared", text, values))
 
     def _holds(self, now: Situation, alert: str, condition: bool, what: str) -> bool:
-        """Whether the condition of an alert that does not stand, ``what`` of it, has held for its minimum."""
-        if not condition:
-            self._held.pop(what, None)
-            return False
-        hold_ms = self._rules[alert].hold_ms
-        if hold_ms == 0:
-            return True
-        held = now.readings.ts - self._held.setdefault(what, now.readings.ts) >= hold_ms
-        if held:
-            del self._held[what]
-        return held
+        return has_held(self._held, what, condition, now.readings.ts, self._rules[alert])
 
     def _minutes(self) -> str:
         after_ms = self._rules["conflict"].after_ms
         return "five minutes" if after_ms == CONFLICT_AFTER_MS else f"{after_ms / 60_000:.1f} minutes"
 
     def _body(self, now: Situation, alert: str, state: str, text: str, values: dict[str, Any]) -> dict[str, Any]:
-        if state == "raised":
-            often = per_day(self._days, alert)
-            if alert in EVENTS and often is not None:
-                text += f"; there are {often:.1f} of these a day"
-            text = with_advice(alert, text)
-            values = {**values, "per_day": often}
-            if not self._rules[alert].judged(DEFAULT_RULES[alert]):
-                values["own_rule"] = True  # what the scoreboard judges is the default
-            counts = self._days[-1][2]
-            counts[alert] = counts.get(alert, 0) + 1
-        return {
-            "symbol": self._symbol,
-            "ts": now.readings.ts,
-            "alert": alert,
-            "state": state,
-            "severity": SEVERITIES[alert],
-            "text": f"{self._symbol}: {text}",
-            "values": values,
-            "lasts": alert not in EVENTS,
-        }
+        ts, rule = now.readings.ts, self._rules[alert]
+        return alert_body(self._symbol, ts, alert, state, text, values, self._days, rule)
+
+
+def has_held(held: dict[str, int], what: str, condition: bool, ts: int, rule: Rule) -> bool:
+    """Whether the condition of an alert that does not stand has held for the minimum of its ``rule``. ``held``: since
+    when those hold that have a minimum; kept here, for ``what``."""
+    if not condition:
+        held.pop(what, None)
+        return False
+    if rule.hold_ms == 0:
+        return True
+    long_enough = ts - held.setdefault(what, ts) >= rule.hold_ms
+    if long_enough:
+        del held[what]
+    return long_enough
+
+
+def alert_body(
+    symbol: str, ts: int, alert: str, state: str, text: str, values: dict[str, Any], days: Days, rule: Rule
+) -> dict[str, Any]:
+    """What is published of an alert. One that is raised is counted in ``days``; it says how often earlier ones came."""
+    if state == "raised":
+        often = per_day(days, alert)
+        if alert in EVENTS and often is not None:
+            text += f"; there are {often:.1f} of these a day"
+        text = with_advice(alert, text)
+        values = {**values, "per_day": often}
+        if not rule.judged(DEFAULT_RULES[alert]):
+            values["own_rule"] = True  # what the scoreboard judges is the default
+        counts = days[-1][2]
+        counts[alert] = counts.get(alert, 0) + 1
+    return {
+        "symbol": symbol,
+        "ts": ts,
+        "alert": alert,
+        "state": state,
+        "severity": SEVERITIES[alert],
+        "text": f"{symbol}: {text}",
+        "values": values,
+        "lasts": alert not in EVENTS,
+    }
 
 
 def spike_stands(z: float, percentile: float, stood: bool, due: bool, rule: Rule = DEFAULT_RULES["elr_spike"]) -> bool:

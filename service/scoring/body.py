@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias
 
-from service.model import Consensus, Readings, WindowReading
+from service.model import Consensus, Month, Readings, WindowReading
 from service.scoring.composite import WindowScore
 from service.scoring.direction import Side
 
@@ -46,6 +46,13 @@ def market(sample: Consensus) -> dict[str, Any]:
         "venues_fresh": sum([view.fresh for view in sample.venues]),  # integers
         "venues_total": sample.venues_total,
     }
+
+
+def told_month(month: Month | None) -> dict[str, Any] | None:
+    """The ``month`` of the message: what of the past was entered; of when, and by which venues."""
+    if month is None:
+        return None
+    return {"from": month.since, "until": month.until, "hours": month.hours, "venues": list(month.venues)}
 
 
 def window(scored: WindowScore, strength: float | None, confidence: float, side: Side | None) -> dict[str, Any]:

@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from math import sqrt
 from typing import Any
 
-from service.advice import with_advice
 from service.deleveraging import Model
 from service.formulas import growth
 from service.model import Readings, SignalBody, TrackRecord
-from service.scoring.alerts import DEFAULT_RULES, SPIKE_LEAST_H, Days, Rule, count_tick, per_day
-from service.scoring.body import LEAST_COVERAGE, Status
+from service.scoring.alerts import DEFAULT_RULES, SPIKE_LEAST_H, Days, Rule, alert_body, count_tick, has_held
+from service.scoring.body import LEAST_COVERAGE, Status, told_month
 from service.scoring.deleveraging import Deleveraging
 from service.scoring.elr import oi_changes
 from service.scoring.regime import Flush, provisional, regime
@@ -20,7 +19,6 @@ from service.statistics import fold
 
 TTL_MS = 30_000
 FLUSHING_SHARE = 0.5  # of open interest in symbols that flush: the market does, whatever its aggregate says
-SEVERITIES = {"market_loaded": "info", "market_flush": "warning"}
 # The form is fitted to single symbols, and the record judges those: how good it is of all together nobody knows.
 UNJUDGED = TrackRecord(evidence="not_judged", evidence_10="not_judged")
 STATES: dict[str, Callable[[SignalBody], bool]] = {
@@ -107,7 +105,7 @@ class MarketScorer(Stateful):
             "flushed_1h": self._flush.flushed_1h(readings),
             "shares": shares if quorum else dict.fromkeys(shares),
             "provisional": provisional(level),
-            "month": told_month(readings),
+            "month": told_month(readings.month),
         }
         if backfill:
             self._held.clear()
@@ -148,36 +146,18 @@ class MarketScorer(Stateful):
         self, readings: Readings, out: list[dict[str, Any]], alert: str, stands: bool, text: str, values: dict[str, Any]
     ) -> None:
         stood, rule = alert in self._raised, self._rules[alert]
-        if not stood and stands and rule.hold_ms > 0:
-            stands = readings.ts - self._held.setdefault(alert, readings.ts) >= rule.hold_ms
-        elif not stands:
-            self._held.pop(alert, None)
+        if not stood:
+            stands = has_held(self._held, alert, stands, readings.ts, rule)
         if stands == stood:
             return
         if stands:
-            self._held.pop(alert, None)
             self._raised.append(alert)
-            counts = self._days[-1][2]
-            values, text = {**values, "per_day": per_day(self._days, alert)}, with_advice(alert, text)
-            if not rule.judged(DEFAULT_RULES[alert]):
-                values["own_rule"] = True
-            counts[alert] = counts.get(alert, 0) + 1
         else:
             self._raised.remove(alert)
         if rule.mute:
             return
-        out.append(
-            {
-                "symbol": readings.symbol,
-                "ts": readings.ts,
-                "alert": alert,
-                "state": "raised" if stands else "cleared",
-                "severity": SEVERITIES[alert],
-                "text": f"{readings.symbol}: {text}",
-                "values": values,
-                "lasts": True,
-            }
-        )
+        state = "raised" if stands else "cleared"
+        out.append(alert_body(readings.symbol, readings.ts, alert, state, text, values, self._days, rule))
 
     def reanchor(self, shift_ms: int, days: int) -> None:
         self._deleveraging.reanchor(shift_ms)
@@ -230,11 +210,3 @@ def _share(
 def _held(share: Mapping[str, float] | None) -> float:
     """How much of the open interest is in a state."""
     return 0.0 if share is None else share["oi"]
-
-
-def told_month(readings: Readings) -> Mapping[str, Any] | None:
-    """The ``month`` of the message."""
-    month = readings.month
-    if month is None:
-        return None
-    return {"from": month.since, "until": month.until, "hours": month.hours, "venues": list(month.venues)}

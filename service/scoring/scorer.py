@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from service.deleveraging import Model, packaged
 from service.formulas import growth
-from service.model import Denominator, Month, Readings, SignalBody, TrackRecord
+from service.model import Denominator, Readings, SignalBody, TrackRecord
 from service.scoring import body, confidence
 from service.scoring.alerts import DEFAULT_RULES, Alerts, Rule, Situation
 from service.scoring.composite import WEIGHTS, Weights, WindowScore, gate, over_windows, score_window
@@ -272,7 +272,7 @@ class Scorer(Stateful):
             "flushed_1h": self._flush.flushed_1h(readings),
             "provisional": provisional(readings.elr),
             "spike": spike,
-            "month": _month(readings.month),
+            "month": body.told_month(readings.month),
             "oi_change": {name: growth(change) for name, change in oi_changes(readings).items()},
         }
         return signal, raised
@@ -288,12 +288,6 @@ class Scorer(Stateful):
         self._flush.reanchor(shift_ms)
         self._leverage.reanchor(shift_ms)
         self._modes.reanchor(shift_ms)
-
-
-def _month(month: Month | None) -> dict[str, Any] | None:
-    if month is None:
-        return None
-    return {"from": month.since, "until": month.until, "hours": month.hours, "venues": list(month.venues)}
 
 
 def _side(direction: Direction, score: float | None, quorum: bool) -> Side | None:

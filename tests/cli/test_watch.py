@@ -247,6 +247,20 @@ def test_a_flush_says_whether_it_falls_at_this_moment(falling: bool | None, with
     assert watch.row(message)[list(watch.COLUMNS).index("regime")].plain == words
 
 
+@pytest.mark.parametrize(
+    ("regime", "falling", "words"),
+    [
+        ("flush", True, "flush, falling"),
+        ("reset", False, "reset"),
+        ("calm", False, "calm~"),
+        (None, True, "-, falling"),
+    ],
+)
+def test_only_a_regime_that_a_rank_decides_is_provisional(regime: str | None, falling: bool, words: str) -> None:
+    message = signal_message("BTC", 1_000_000, regime=regime, flush_falling=falling, provisional=True)
+    assert watch.row(message)[list(watch.COLUMNS).index("regime")].plain == words
+
+
 def test_a_young_rank_and_its_regime_are_marked() -> None:
     cells = dict(zip(watch.COLUMNS, watch.row(signal_message("BTC", 1_000_000, provisional=True)), strict=True))
     assert (cells["ELR pct"].plain, cells["regime"].plain, cells["risk"].plain) == ("0.970~", "crowded_longs~", "0.62")

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from service.config import Config, MarketSection
+from service.config import Config, MarketSection, parse
 from service.core.build import rules_of
 from service.core.engine import Engine
 from service.core.month import MarketPast
@@ -195,6 +195,22 @@ def test_a_fall_of_half_of_it_is_one_alert_of_the_market(state: bytes) -> None:
     assert [(item["alert"], item["state"]) for item in cleared] == [("market_flush", "cleared")]
 
 
+def test_a_muted_alert_of_the_market_is_neither_told_nor_counted(state: bytes) -> None:
+    config = parse({"alerts": [{"alert": "market_flush", "mute": True}]})
+    made = Engine(NAMES, rules(), MarketSection(), [], alerts=config.alerts)
+    made.restore(orjson.loads(state), filling=True)
+    made.advance(T0)
+    told, flushing = [], False
+    for number in range(1, 70):
+        deep = min(number, 60) / 60
+        found = tick(made, T0 + number * 10_000, dict.fromkeys(("BTC", "ETH"), (-0.05 * deep, -0.12 * deep)))
+        told += [item for item in found.alerts if item["symbol"] == MARKET]
+        flushing = flushing or said(found)["flushing"]
+    assert flushing
+    assert told == []
+    assert [counts for _, _, counts in made.market_wide.scorer._days] == [{}]  # as with an alert of a symbol
+
+
 def hours(first: int, rise: float, oi: float = 0.0, price: float = 100.0) -> tuple[PastHour, ...]:
     return tuple(
         PastHour(T0 + hour * HOUR, price * exp(0.001 * hour), oi + rise * hour, 1e-4 * rise / abs(rise), 0.0)
@@ -206,7 +222,7 @@ def test_the_month_of_the_market_is_that_of_its_symbols() -> None:
     made = MarketPast()
     made.add(Past("BTC", hours(-100, 0.001), ("bybit",)), 300.0)
     made.add(Past("ETH", hours(-90, -0.003, 5.0), ("okx",)), 100.0)
-    past = made.past()
+    past = made.past(400.0)
     assert past is not None
     assert (past.symbol, past.venues, len(past.hours)) == (MARKET, ("bybit", "okx"), 101)
     last, before = past.hours[-1], past.hours[-2]
@@ -222,13 +238,21 @@ def test_hours_before_a_gap_are_left_out_and_too_few_are_none() -> None:
     whole = hours(-200, 0.001)
     made.add(Past("BTC", (*whole[:60], *whole[70:]), ("bybit",)), 300.0)
     made.add(Past("ETH", hours(-200, 0.002), ("bybit",)), 100.0)
-    past = made.past()
+    past = made.past(400.0)
     assert past is not None
     assert past.hours[0].ts == whole[70].ts  # BTC has most of it
     few = MarketPast()
     few.add(Past("BTC", hours(-60, 0.001), ("bybit",)), 300.0)
-    assert few.past() is None
-    assert MarketPast().past() is None
+    assert few.past(300.0) is None
+    assert MarketPast().past(0.0) is None
+
+
+@pytest.mark.parametrize(("whole", "there"), [(599.0, True), (601.0, False)])
+def test_a_month_of_less_than_half_of_the_market_is_none_of_it(whole: float, there: bool) -> None:
+    """The symbols without a month are part of the market, too."""
+    made = MarketPast()
+    made.add(Past("ETH", hours(-100, 0.001), ("okx",)), 300.0)
+    assert (made.past(whole) is not None) == there
 
 
 def test_a_filled_month_ends_its_being_provisional(state: bytes) -> None:
@@ -237,7 +261,7 @@ def test_a_filled_month_ends_its_being_provisional(state: bytes) -> None:
     past = MarketPast()
     for name in NAMES:
         past.add(Past(name, hours(-31 * 24, 0.0001), VENUES), made.market_wide.aggregate.weights()[name])
-    found = past.past()
+    found = past.past(sum(made.market_wide.aggregate.weights().values()))
     assert found is not None
     made.fill(found, T0 + 10_500)
     body = said(tick(made, T0 + 20_000))

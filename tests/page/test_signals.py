@@ -311,6 +311,11 @@ async def test_the_market_as_a_whole_stands_above_the_symbols(tabs: Tabs) -> Non
         await expect(line).to_contain_text("ranks of symbols 0.41 ± 0.00")
         await expect(line).to_contain_text("(2 of 2 symbols)")
         assert await page.locator('tr[data-symbol="MARKET"]').count() == 0
+        whole = market_body_whole()
+        service.whole(whole | {"oi_change": whole["oi_change"] | {"24h": 0.0123}})
+        await expect(line).to_contain_text("open interest +1.2 % in 24 h")
+        service.whole(whole | {"oi_change": whole["oi_change"] | {"24h": None}})
+        await expect(line).to_contain_text("open interest \u2013 in 24 h")  # not 0: nobody knows
         service.whole(market_body_whole() | {"status": "no_data", "reasons": ["quorum"]})
         await expect(line).to_have_text("The market as a whole: no data (quorum).")
         service.whole(market_body_whole() | {"shares": None})

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from service.model import MARKET
+from service.core.month import MarketPast
+from service.model import MARKET, Past
 from service.runtime import month as month_module
 from service.runtime.state_file import StateFile
 from service.tapes import Record, read
@@ -92,6 +93,40 @@ async def test_a_venue_that_does_not_answer_is_waited_for_once(
             known: Any = running.engine.indicators["BTC"].month
             assert known.venues == ("bybit", "hyperliquid")  # then without it
             assert asked < len(made.servers["okx"].months) <= 2 * asked
+            # The market as a whole does not wait for a venue that may never answer.
+            await until(lambda: running.engine.market_wide.month is not None, 60)
+
+
+async def test_a_symbol_asked_for_again_counts_once_in_the_market(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """okx has no answer for ETH: BTC is entered in the first round, and asked for again in the second one."""
+    monkeypatch.setattr(month_module, "AGAIN_S", 100.0)
+    rounds: list[list[str]] = []
+
+    class Told(MarketPast):
+        def __init__(self) -> None:
+            super().__init__()
+            self.symbols: list[str] = []
+            rounds.append(self.symbols)
+
+        def add(self, past: Past, oi_usd: float) -> None:
+            self.symbols.append(past.symbol)
+            super().add(past, oi_usd)
+
+    monkeypatch.setattr(month_module, "MarketPast", Told)
+    names = ["BTC", "ETH"]
+    async with world(2.0) as made:
+        for server in made.servers.values():
+            server.names = names
+        okx = made.servers["okx"]
+        okx.trouble = lambda path: web.Response(status=503) if path == "/month" and okx.months[-1] == "ETH" else None
+        async with made.service(configuration(names), tmp_path) as running:
+            await running.tick()
+            await until(lambda: running.engine.market_wide.month is not None, 400)
+        entered = [item.item for item in read(tmp_path / "run.tape", print) if isinstance(item, Record) and item.item]
+    assert [item["symbol"] for item in entered] == [*names, MARKET]
+    assert [symbols for symbols in rounds if symbols] == [["BTC"], names]
 
 
 async def test_a_venue_that_has_no_such_history_is_no_reason_to_wait(tmp_path: Path) -> None:

@@ -37,6 +37,11 @@ export function percent(share, decimals = 1) {
   return known(share) ? `${fixed(100 * share, decimals)} %` : NONE;
 }
 
+/** The same, with a plus sign. */
+export function signedPercent(share, decimals = 1) {
+  return known(share) ? `${signed(100 * share, decimals)} %` : NONE;
+}
+
 /** Both ends of an interval of shares: 44.1 to 56.4 %. */
 export function percents(low, high) {
   return known(low) && known(high) ? `${fixed(100 * low, 1)} to ${percent(high)}` : NONE;

@@ -1,7 +1,7 @@
 // One symbol's signal as words: what the message says, and nothing computed beside it. What informs stands in front.
 
 import { element, say } from "./dom.js";
-import { NONE, fixed, percent, signed, span, utc } from "./format.js";
+import { NONE, fixed, percent, signed, signedPercent, span, utc } from "./format.js";
 import { evidenceOf } from "./verdict.js";
 
 const NO_CHANCE = {
@@ -204,7 +204,7 @@ export function marketLine(market, now) {
     const parts = [
       `rank ${fixed(level.percentile, 3)} of its own past${young}`,
       `ranks of symbols ${fixed(market.leverage_rank, 2)} ± ${fixed(market.dispersion, 2)}`,
-      `open interest ${signed(100 * market.oi_change["24h"], 1)} % in 24 h`,
+      `open interest ${signedPercent(market.oi_change["24h"])} in 24 h`,
       `${percent(crowded, 0)} of it crowded, ${percent(shares.flushing?.oi ?? 0, 0)} in a flush`,
     ];
     const state = market.flushing ? "flushing" : words(market.regime ?? NONE);
